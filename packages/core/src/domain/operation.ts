@@ -1,0 +1,38 @@
+import type { JsonObject } from './json.ts';
+import type { LeaseProof } from './session.ts';
+import type { OperationId, TaskId } from './ids.ts';
+import type { Timestamp } from './task.ts';
+
+/** The noun whose records an operation writes: `<kind>.requested`, then `.completed`, `.failed` or `.interrupted`. */
+export const operationKinds = ['sandbox', 'execution', 'checkpoint', 'restore', 'fork', 'deletion'] as const;
+export type OperationKind = (typeof operationKinds)[number];
+
+export const operationStates = ['open', 'completed', 'failed', 'interrupted'] as const;
+export type OperationState = (typeof operationStates)[number];
+
+/** A process, named so that a reused pid or a reboot is never mistaken for it. */
+export interface ProcessRef {
+  readonly hostId: string;
+  readonly bootId: string;
+  readonly pid: number;
+  /** Start time of the process in the kernel's own unit. */
+  readonly startedAt: string;
+}
+
+/**
+ * Work that touches engine, git or network: requested in one transaction, done idempotently under its id, finished in
+ * another. An open operation whose owner is gone is resolved from facts by recovery.
+ */
+export interface Operation {
+  readonly id: OperationId;
+  readonly kind: OperationKind;
+  readonly taskId: TaskId;
+  readonly state: OperationState;
+  /** Whatever recovery needs to find the effect. */
+  readonly intent: JsonObject;
+  readonly outcome: JsonObject | null;
+  readonly owner: ProcessRef;
+  readonly proof: LeaseProof | null;
+  readonly startedAt: Timestamp;
+  readonly endedAt: Timestamp | null;
+}

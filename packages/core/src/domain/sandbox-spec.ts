@@ -1,0 +1,68 @@
+/** Limits of one sandbox. Each is enforced unless the capability report says that the engine cannot. */
+export interface ResourceLimits {
+  /** Memory and swap together, in bytes; at least 32 MiB. */
+  readonly memoryBytes: number;
+  /** Cores, 0.1 or more; fractions allowed. */
+  readonly cpus: number;
+  /** Processes and threads at once, 16 or more. */
+  readonly pids: number;
+  /** Size of the tmpfs at /tmp, in bytes. */
+  readonly tmpBytes: number;
+}
+
+/**
+ * `fixed-none`: no network, for good (fastest; a later policy recreates the container). `upgradable`: no network, but
+ * one can be connected live. `policy`: a network whose only exit is the egress gateway.
+ */
+export const networkModes = ['fixed-none', 'upgradable', 'policy'] as const;
+export type NetworkMode = (typeof networkModes)[number];
+
+/** One allowed destination; everything else is denied. */
+export interface EgressRule {
+  /** Unique within the policy; named in logs and denials. */
+  readonly name: string;
+  /** Host name, or `*.example.org` for every name below it. */
+  readonly host: string;
+  /** Default 443. */
+  readonly ports: readonly number[];
+  /** Plain HTTP only: allowed methods; empty means all. */
+  readonly methods: readonly string[];
+  /** Plain HTTP only: allowed path prefixes; empty means all. */
+  readonly pathPrefixes: readonly string[];
+}
+
+export interface NetworkSpec {
+  readonly mode: NetworkMode;
+  /** Meaningful for mode `policy` only. */
+  readonly rules: readonly EgressRule[];
+}
+
+/** Where the value of an environment variable comes from; a value itself is never recorded. */
+export type EnvReference =
+  | { readonly name: string; readonly from: 'env'; readonly variable: string }
+  | { readonly name: string; readonly from: 'file'; readonly path: string };
+
+export interface SandboxSpec {
+  /** Image reference as the caller gave it. */
+  readonly image: string;
+  /** Content id of that image when the task was created; null until an engine resolved it. */
+  readonly imageId: string | null;
+  readonly limits: ResourceLimits;
+  readonly network: NetworkSpec;
+  /** Given to every command of the task, resolved when it starts. */
+  readonly env: readonly EnvReference[];
+  /** Numeric user and group that commands run as; never 0. */
+  readonly user: { readonly uid: number; readonly gid: number };
+  /** True mounts the root file system read-only. */
+  readonly readOnlyRoot: boolean;
+  /** OCI runtime to ask the engine for, or null for the engine's default. */
+  readonly runtime: string | null;
+}
+
+/** What a task gets when nothing else is said. */
+export const defaultLimits: ResourceLimits = {
+  memoryBytes: 2 * 1024 ** 3,
+  cpus: 2,
+  pids: 512,
+  tmpBytes: 512 * 1024 ** 2,
+};

@@ -1,0 +1,160 @@
+export { asJson } from './domain/json.ts';
+export type { JsonObject, JsonPrimitive, JsonValue } from './domain/json.ts';
+export { idPrefixes, formatId, isId, isShortId, parseId, shortId } from './domain/ids.ts';
+export type {
+  CheckpointId,
+  ClaimId,
+  DecisionId,
+  ExecutionId,
+  HomeId,
+  Id,
+  IdKind,
+  LeaseId,
+  MessageId,
+  NoteId,
+  OperationId,
+  SessionId,
+  TaskId,
+  TodoId,
+} from './domain/ids.ts';
+export { conflictStrategies, leaseModes, taskStatuses } from './domain/task.ts';
+export type { ConflictStrategy, LeaseMode, Receipt, Task, TaskStatus, Timestamp } from './domain/task.ts';
+export { dirtyPolicies } from './domain/workspace-spec.ts';
+export type { DirtyPolicy, WorkspaceSource, WorkspaceSpec } from './domain/workspace-spec.ts';
+export { defaultLimits, networkModes } from './domain/sandbox-spec.ts';
+export type {
+  EgressRule,
+  EnvReference,
+  NetworkMode,
+  NetworkSpec,
+  ResourceLimits,
+  SandboxSpec,
+} from './domain/sandbox-spec.ts';
+export { sandboxStates } from './domain/sandbox.ts';
+export type { Sandbox, SandboxState } from './domain/sandbox.ts';
+export { leaseStates, sessionStates } from './domain/session.ts';
+export type { Lease, LeaseProof, LeaseState, Session, SessionState } from './domain/session.ts';
+export { endReasons, executionStates } from './domain/execution.ts';
+export type { Command, EndReason, Execution, ExecutionState, OutputSummary } from './domain/execution.ts';
+export { messageRoles, todoStates } from './domain/journal.ts';
+export type { Decision, Message, MessageRole, Note, Todo, TodoState } from './domain/journal.ts';
+export { snapshotStores } from './domain/checkpoint.ts';
+export type { Checkpoint, RootRef, SnapshotRef, SnapshotStore } from './domain/checkpoint.ts';
+export { operationKinds, operationStates } from './domain/operation.ts';
+export type { Operation, OperationKind, OperationState, ProcessRef } from './domain/operation.ts';
+export { assertMove, canMove, moveRecordType, taskMoves } from './domain/task-machine.ts';
+export type { TaskMoveType } from './domain/task-machine.ts';
+
+export { describeError, errorCatalogue, errorFamilies, exitCodeFor } from './errors/error-catalogue.ts';
+export type { ErrorCode, ErrorFamily } from './errors/error-catalogue.ts';
+export { OpencodeToolsError, asOpencodeToolsError, isOpencodeToolsError } from './errors/opencode-tools-error.ts';
+export type { ErrorJson, ErrorOptions } from './errors/opencode-tools-error.ts';
+export { printable } from './errors/printable.ts';
+
+export { canonicalJson } from './ledger/canonical-json.ts';
+export { hashRecord, linkRecord, prepareDraft, sha256 } from './ledger/chain.ts';
+export type { ChainHead, PreparedDraft } from './ledger/chain.ts';
+export { actorKinds, genesisHash, recordNouns, recordVersion } from './ledger/ledger-record.ts';
+export type {
+  Actor,
+  ActorKind,
+  LedgerRecord,
+  RecordDraft,
+  RecordNoun,
+  RecordPayload,
+  RecordType,
+  StoredRecord,
+  StreamId,
+} from './ledger/ledger-record.ts';
+export type { Put, PutNoun } from './ledger/put.ts';
+export { chainFaults, verifyChain } from './ledger/verify-chain.ts';
+export type { BrokenRecord, ChainFault, ChainReport, VerifyOptions } from './ledger/verify-chain.ts';
+
+export type { CheckpointCatalog } from './ports/checkpoint-catalog.ts';
+export { systemClock, toTimestamp } from './ports/clock.ts';
+export type { Clock } from './ports/clock.ts';
+export type { EgressDecision, EgressGateway, EgressRequest } from './ports/egress-gateway.ts';
+export type { EndpointAnswer, EngineProbe } from './ports/engine-probe.ts';
+export type { GitPort, RepositoryState } from './ports/git-port.ts';
+export { hookPoints } from './ports/hook-port.ts';
+export type { HookContext, HookOutcome, HookPoint, HookPort } from './ports/hook-port.ts';
+export { createIds } from './ports/ids.ts';
+export type { Ids } from './ports/ids.ts';
+export { standardImages } from './ports/image-store.ts';
+export type { BuildProgress, ImageFacts, ImageStore, StandardImage } from './ports/image-store.ts';
+export type { AcquiredLease, AcquireLease, LeaseStore } from './ports/lease-store.ts';
+export type { Ledger, ReadRecords } from './ports/ledger.ts';
+export { silentLogger } from './ports/logger.ts';
+export type { Logger } from './ports/logger.ts';
+export type { Notifier } from './ports/notifier.ts';
+export type { ProcessTable } from './ports/process-table.ts';
+export type {
+  ExecOutcome,
+  ExecRequest,
+  Fence,
+  RootChange,
+  RuntimeCapabilities,
+  SandboxFacts,
+  SandboxHandle,
+  SandboxMount,
+  SandboxPlan,
+  SandboxRuntime,
+  SandboxStats,
+} from './ports/sandbox-runtime.ts';
+export type { SecretResolver } from './ports/secret-resolver.ts';
+export type { StoreAdmin, StoreStatus } from './ports/store-admin.ts';
+export { outputStreams } from './ports/task-memory.ts';
+export type {
+  MemoryHealth,
+  OutputRange,
+  OutputSink,
+  OutputSlice,
+  OutputStream,
+  TaskMemory,
+} from './ports/task-memory.ts';
+export { taskOrders } from './ports/task-store.ts';
+export type {
+  Change,
+  Guard,
+  IdempotencyEntry,
+  Page,
+  PageRequest,
+  TaskFilter,
+  TaskOrder,
+  TaskStore,
+} from './ports/task-store.ts';
+export type { ByteStream, VolumeFacts, VolumePort } from './ports/volume-port.ts';
+export type { ProvisionRequest, SeedRequest, TreeChange, TreeRef, WorkspaceStore } from './ports/workspace-store.ts';
+
+export { createServices } from './services/create-services.ts';
+export type { ServiceDefaults, ServiceDependencies } from './services/dependencies.ts';
+export type {
+  Attachment,
+  AttachOptions,
+  Call,
+  CheckpointService,
+  CreateCheckpoint,
+  CreateTask,
+  Deletion,
+  DoctorFinding,
+  DoctorReport,
+  DoctorService,
+  ExecutionResult,
+  ExecutionService,
+  ForkTask,
+  JournalService,
+  LedgerService,
+  NewDecision,
+  OpenHome,
+  OutputPreview,
+  RecoveredOperation,
+  Restoration,
+  RunCommand,
+  Services,
+  SessionService,
+  TaskService,
+  TaskStats,
+  TaskView,
+  UnderSession,
+  VerifyReport,
+} from './services/services.ts';

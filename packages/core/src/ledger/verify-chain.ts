@@ -1,0 +1,99 @@
+import { type ChainHead, hashRecord, sha256 } from './chain.ts';
+import { type StoredRecord, type StreamId, genesisHash } from './ledger-record.ts';
+
+export const chainFaults = [
+  'sequence-gap',
+  'broken-link',
+  'hash-mismatch',
+  'payload-mismatch',
+  'payload-missing',
+  'foreign-stream',
+  'unparsable',
+  'head-mismatch',
+] as const;
+export type ChainFault = (typeof chainFaults)[number];
+
+/** The first record that does not fit, and why. */
+export interface BrokenRecord {
+  readonly stream: StreamId;
+  readonly seq: number;
+  readonly fault: ChainFault;
+  readonly expected: string;
+  readonly found: string;
+}
+
+export interface ChainReport {
+  readonly stream: StreamId;
+  readonly records: number;
+  readonly head: ChainHead;
+  readonly broken: BrokenRecord | null;
+}
+
+export interface VerifyOptions {
+  /** Where the chain starts after pruning; the genesis by default. */
+  readonly base?: ChainHead;
+  /** The head that the registry keeps beside the chain; a chain that ends elsewhere was cut or extended. */
+  readonly anchoredHead?: ChainHead;
+  /** Sequence numbers whose payload was erased by a later `payload.erased` record. */
+  readonly erased?: ReadonlySet<number>;
+}
+
+/**
+ * Checks one chain record by record, in constant memory: numbering, links, hashes, payload digests, and the anchored
+ * head. Stops at the first record that does not fit.
+ *
+ * @param records the stream's records in order of `seq`
+ */
+export async function verifyChain(
+  stream: StreamId,
+  records: AsyncIterable<StoredRecord> | Iterable<StoredRecord>,
+  options: VerifyOptions = {},
+): Promise<ChainReport> {
+  let head: ChainHead = options.base ?? { seq: 0, hash: genesisHash };
+  let count = 0;
+  for await (const record of records) {
+    const broken = checkRecord(stream, record, head, options.erased);
+    if (broken !== null) return { stream, records: count, head, broken };
+    head = { seq: record.seq, hash: record.hash };
+    count += 1;
+  }
+  return { stream, records: count, head, broken: checkHead(stream, head, options.anchoredHead) };
+}
+
+function checkRecord(
+  stream: StreamId,
+  record: StoredRecord,
+  head: ChainHead,
+  erased: ReadonlySet<number> | undefined,
+): BrokenRecord | null {
+  const seq = head.seq + 1;
+  const fail = (fault: ChainFault, expected: string, found: string): BrokenRecord => ({
+    stream,
+    seq,
+    fault,
+    expected,
+    found,
+  });
+  if (record.stream !== stream) return fail('foreign-stream', stream, record.stream);
+  if (record.seq !== seq) return fail('sequence-gap', String(seq), String(record.seq));
+  if (record.prevHash !== head.hash) return fail('broken-link', head.hash, record.prevHash);
+  const hash = hashRecord(record);
+  if (hash !== record.hash) return fail('hash-mismatch', hash, record.hash);
+  if (record.payload === null) {
+    return erased?.has(seq) === true ? null : fail('payload-missing', record.payloadDigest, 'nothing');
+  }
+  const digest = sha256(record.payload);
+  return digest === record.payloadDigest ? null : fail('payload-mismatch', record.payloadDigest, digest);
+}
+
+function checkHead(stream: StreamId, head: ChainHead, anchored: ChainHead | undefined): BrokenRecord | null {
+  if (anchored === undefined || (anchored.seq === head.seq && anchored.hash === head.hash)) return null;
+  const seq = Math.min(anchored.seq, head.seq) + 1;
+  return {
+    stream,
+    seq,
+    fault: 'head-mismatch',
+    expected: `${anchored.seq}:${anchored.hash}`,
+    found: `${head.seq}:${head.hash}`,
+  };
+}

@@ -1,0 +1,15 @@
+import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { CheckpointId, TaskId } from '../domain/ids.ts';
+
+/** The checkpoints of one home. They are written by `TaskStore.commit`. */
+export interface CheckpointCatalog {
+  find(id: CheckpointId): Promise<Checkpoint | undefined>;
+  /** Newest first. */
+  list(taskId: TaskId): Promise<readonly Checkpoint[]>;
+  /**
+   * Finds the checkpoint a person means: a full id, a short id, or a name unique within the task.
+   *
+   * @throws OpencodeToolsError `OCT_CHECKPOINT_NOT_FOUND`
+   */
+  resolve(taskId: TaskId, reference: string): Promise<Checkpoint>;
+}

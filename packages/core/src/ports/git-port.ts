@@ -1,0 +1,31 @@
+export interface RepositoryState {
+  /** Real path of the work tree's top directory. */
+  readonly topDirectory: string;
+  readonly commit: string;
+  /** Null when HEAD is detached. */
+  readonly branch: string | null;
+  /** Paths that differ from HEAD or are untracked and not ignored; at most 100 are listed. */
+  readonly dirtyPaths: readonly string[];
+  readonly submodules: readonly string[];
+  readonly shallow: boolean;
+}
+
+/** Git on the host, only ever run on repositories that no sandbox can write, and never running their hooks. */
+export interface GitPort {
+  /**
+   * @param ref what to resolve; HEAD by default
+   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` when the directory is no repository or the ref does not exist.
+   */
+  inspect(directory: string, ref?: string): Promise<RepositoryState>;
+  /** True when the name can be a branch. */
+  isBranchName(name: string): Promise<boolean>;
+  listBranches(directory: string): Promise<readonly string[]>;
+  /**
+   * Existing paths of a work tree that make git on the host run code or change what it does: `.git/config`, hooks, info, and
+   * the same of modules and linked worktrees. A sandbox that shares the tree gets them read-only. Empty when the directory
+   * is in no repository.
+   */
+  guardedPaths(directory: string): Promise<readonly string[]>;
+  /** Makes a branch at HEAD and checks it out. */
+  createBranch(directory: string, branch: string): Promise<void>;
+}

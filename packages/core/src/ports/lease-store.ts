@@ -1,0 +1,67 @@
+import type { SessionId, TaskId } from '../domain/ids.ts';
+import type { Lease, LeaseProof, Session } from '../domain/session.ts';
+import type { LeaseMode } from '../domain/task.ts';
+import type { Actor } from '../ledger/ledger-record.ts';
+
+export interface AcquireLease {
+  /** The session to attach; its `leaseId` names the lease to create. */
+  readonly session: Session;
+  readonly mode: LeaseMode;
+  /** Most leases held at once in collaborative mode. */
+  readonly maxAgents: number;
+  /** 1,000 to 86,400,000. */
+  readonly ttlMs: number;
+  /** True revokes leases that are still held. */
+  readonly takeover: boolean;
+  readonly actor: Actor;
+  readonly correlationId: string | null;
+}
+
+export interface AcquiredLease {
+  readonly lease: Lease;
+  /** Sessions that ended by this: their leases had expired or were taken over. */
+  readonly displaced: readonly Session[];
+}
+
+/**
+ * Leases of one home. Every method is one transaction that also appends its records (`lease.acquired`, `lease.expired`,
+ * `lease.revoked`, `lease.released`, `session.attached`, `session.detached`, `session.lost`). The store's clock decides
+ * expiry. Renewals write no record.
+ */
+export interface LeaseStore {
+  /**
+   * Grants a lease with a token larger than any granted on the task before. It starts `pending` when the task has a
+   * sandbox that must be fenced first, else `held`.
+   *
+   * @throws OpencodeToolsError `OCT_LEASE_HELD` naming holder and expiry when nothing may be displaced.
+   */
+  acquire(request: AcquireLease): Promise<AcquiredLease>;
+  /** Makes a pending lease usable, after the barrier. Idempotent. @throws OpencodeToolsError `OCT_LEASE_LOST` */
+  confirm(proof: LeaseProof, actor: Actor): Promise<Lease>;
+  /**
+   * Extends a held lease from now by its ttl, also past its expiry as long as nobody has taken it.
+   *
+   * @throws OpencodeToolsError `OCT_LEASE_LOST`
+   */
+  renew(proof: LeaseProof): Promise<Lease>;
+  /** Ends a session and its lease; `lost` sessions and released leases stay as they are. Idempotent. */
+  release(
+    proof: LeaseProof,
+    end: { readonly reason: string; readonly actor: Actor; readonly correlationId: string | null },
+  ): Promise<void>;
+  /** Ends all leases of a task (operator's verb). Returns the sessions that ended. */
+  revokeAll(
+    taskId: TaskId,
+    end: { readonly reason: string; readonly actor: Actor; readonly correlationId: string | null },
+  ): Promise<readonly Session[]>;
+  /**
+   * The lease of a session, for the proof that its own calls show.
+   *
+   * @throws OpencodeToolsError `OCT_SESSION_NOT_FOUND`; `OCT_LEASE_LOST` when the lease has ended.
+   */
+  proofOf(
+    sessionId: SessionId,
+  ): Promise<{ readonly proof: LeaseProof; readonly lease: Lease; readonly session: Session }>;
+  /** Leases that are pending or held, whatever their expiry. */
+  listActive(taskId: TaskId): Promise<readonly Lease[]>;
+}

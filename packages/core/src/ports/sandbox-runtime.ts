@@ -1,0 +1,168 @@
+import type { Command, EndReason } from '../domain/execution.ts';
+import type { ExecutionId, HomeId, OperationId, TaskId } from '../domain/ids.ts';
+import type { NetworkMode, ResourceLimits } from '../domain/sandbox-spec.ts';
+import type { VolumePort } from './volume-port.ts';
+
+export type SandboxMount =
+  | { readonly kind: 'volume'; readonly volume: string; readonly target: string; readonly readOnly: boolean }
+  | { readonly kind: 'bind'; readonly source: string; readonly target: string; readonly readOnly: boolean };
+
+/**
+ * Everything a runtime needs to make one sandbox, decided before any engine is called. Hook points see it and may veto.
+ * What is not a member cannot be asked for: no privileges, no added capabilities, no host namespaces, no devices.
+ */
+export interface SandboxPlan {
+  /** Unique engine name; holds home, task and generation. */
+  readonly name: string;
+  readonly homeId: HomeId;
+  readonly taskId: TaskId;
+  readonly operationId: OperationId;
+  readonly generation: number;
+  /** Content id of the image to run. */
+  readonly imageId: string;
+  readonly user: { readonly uid: number; readonly gid: number };
+  readonly limits: ResourceLimits;
+  readonly networkMode: NetworkMode;
+  readonly mounts: readonly SandboxMount[];
+  readonly workingDirectory: string;
+  readonly readOnlyRoot: boolean;
+  readonly runtime: string | null;
+  /** Commands under a smaller token, or under one of the revoked, are refused from the start. */
+  readonly fence: Fence;
+}
+
+/** Which tokens may run commands in a sandbox. */
+export interface Fence {
+  readonly minToken: number;
+  readonly revoked: readonly number[];
+}
+
+export interface ExecRequest {
+  readonly executionId: ExecutionId;
+  /** Compared inside the sandbox right before the command starts. */
+  readonly token: number;
+  readonly command: Command;
+  /** Absolute. */
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly stdin?: Uint8Array;
+  /** Ends the command and everything it started. */
+  readonly timeoutMs?: number;
+  readonly onStdout: (chunk: Uint8Array) => void;
+  readonly onStderr: (chunk: Uint8Array) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** How a command ended. Its failure is a result. */
+export interface ExecOutcome {
+  readonly reason: EndReason;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly durationMs: number;
+}
+
+/** What the engine says about a sandbox right now. */
+export interface SandboxFacts {
+  readonly ref: string;
+  readonly name: string;
+  readonly state: 'creating' | 'running' | 'paused' | 'stopped' | 'failed';
+  readonly homeId: HomeId;
+  readonly taskId: TaskId;
+  readonly operationId: OperationId;
+  readonly generation: number;
+  readonly imageId: string;
+  readonly outOfMemory: boolean;
+  readonly createdAt: string;
+}
+
+export interface RootChange {
+  readonly path: string;
+  readonly change: 'added' | 'modified' | 'deleted';
+}
+
+export interface SandboxStats {
+  readonly memoryBytes: number;
+  readonly memoryLimitBytes: number;
+  readonly cpuNanoseconds: number;
+  readonly processes: number;
+}
+
+/** A live sandbox. Methods may be called from several callers at once; commands run concurrently. */
+export interface SandboxHandle extends AsyncDisposable {
+  readonly ref: string;
+  inspect(): Promise<SandboxFacts>;
+  /**
+   * Runs a command to its end.
+   *
+   * @throws OpencodeToolsError `OCT_STALE_FENCING_TOKEN` when the token is fenced off before it starts;
+   *   `OCT_SANDBOX_NOT_FOUND` when the container is gone; `OCT_ENGINE_UNAVAILABLE`
+   */
+  exec(request: ExecRequest): Promise<ExecOutcome>;
+  /**
+   * Raises the fence and ends every process that runs under a token it excludes. When this returns, none is left. Lowering
+   * is refused.
+   *
+   * @returns how many processes were ended
+   */
+  fence(fence: Fence): Promise<{ readonly ended: number }>;
+  /** Ends every process of the commands' user. Returns how many there were. */
+  endAll(): Promise<{ readonly ended: number }>;
+  start(): Promise<void>;
+  /** @param graceMs how long processes may take to end by themselves; 0 to 60,000 */
+  stop(graceMs: number): Promise<void>;
+  pause(): Promise<void>;
+  unpause(): Promise<void>;
+  /** Removes the container; volumes stay. Absent is fine. */
+  destroy(): Promise<void>;
+  /** Paths of the root file system that differ from the image; mounts and our own files left out. */
+  rootChanges(): Promise<readonly RootChange[]>;
+  /** Saves the root file system as an image. Idempotent by tag. */
+  snapshotRoot(image: {
+    readonly tag: string;
+    readonly labels: Readonly<Record<string, string>>;
+  }): Promise<{ readonly imageId: string }>;
+  stats(): Promise<SandboxStats>;
+}
+
+/** What a runtime can and cannot do on this engine, found out by asking it. */
+export interface RuntimeCapabilities {
+  readonly engine: {
+    readonly name: string;
+    readonly version: string;
+    readonly apiVersion: string;
+    readonly rootless: boolean;
+    readonly endpoint: string;
+  };
+  readonly limits: { readonly memory: boolean; readonly cpu: boolean; readonly pids: boolean; readonly disk: boolean };
+  readonly seccomp: boolean;
+  readonly userNamespaces: boolean;
+  readonly runtimes: readonly string[];
+  readonly storageDriver: string;
+  readonly cgroupVersion: '1' | '2';
+  /** True when a hostile command could pretend another's result (image without a way to change user). */
+  readonly forgeableResults: boolean;
+}
+
+/** Makes and finds sandboxes on one engine. */
+export interface SandboxRuntime {
+  readonly name: string;
+  readonly volumes: VolumePort;
+  /** @throws OpencodeToolsError `OCT_ENGINE_UNAVAILABLE` saying what each endpoint answered. */
+  capabilities(): Promise<RuntimeCapabilities>;
+  /**
+   * Makes a sandbox and starts it. Idempotent by `operationId`: a container that an interrupted call left is adopted.
+   *
+   * @throws OpencodeToolsError `OCT_IMAGE_NOT_FOUND`, `OCT_CAPABILITY_UNSUPPORTED`, `OCT_ENGINE_UNAVAILABLE`
+   */
+  create(plan: SandboxPlan, options?: { readonly signal?: AbortSignal }): Promise<SandboxHandle>;
+  /** Undefined when no such container exists. */
+  find(ref: string): Promise<SandboxHandle | undefined>;
+  /** Sandboxes of a home, whatever their state. */
+  list(filter: {
+    readonly homeId: HomeId;
+    readonly taskId?: TaskId;
+    readonly operationId?: OperationId;
+  }): Promise<readonly SandboxFacts[]>;
+  /** Ends what this process holds open (lanes, sockets); sandboxes live on. */
+  close(): Promise<void>;
+}

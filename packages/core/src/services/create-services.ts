@@ -1,0 +1,27 @@
+import { createCheckpointService } from './checkpoint-service.ts';
+import type { ServiceDependencies } from './dependencies.ts';
+import { createDoctorService } from './doctor-service.ts';
+import { createExecutionService } from './execution-service.ts';
+import { createJournalService } from './journal-service.ts';
+import { createKernel } from './kernel.ts';
+import { createLedgerService } from './ledger-service.ts';
+import { createSandboxKeeper } from './sandbox-keeper.ts';
+import type { Services } from './services.ts';
+import { createSessionService } from './session-service.ts';
+import { createTaskService } from './task-service.ts';
+
+/** Makes the services of one home over its ports. Opens nothing and starts nothing. */
+export function createServices(dependencies: ServiceDependencies): Services {
+  const kernel = createKernel(dependencies);
+  const keeper = createSandboxKeeper(kernel);
+  const ledger = createLedgerService(kernel);
+  return {
+    tasks: createTaskService(kernel, keeper),
+    sessions: createSessionService(kernel, keeper),
+    executions: createExecutionService(kernel, keeper),
+    checkpoints: createCheckpointService(kernel, keeper),
+    journal: createJournalService(kernel),
+    ledger,
+    doctor: createDoctorService(kernel, ledger),
+  };
+}

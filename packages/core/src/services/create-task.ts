@@ -1,0 +1,197 @@
+import type { TaskId } from '../domain/ids.ts';
+import { asJson } from '../domain/json.ts';
+import type { JsonValue } from '../domain/json.ts';
+import type { EnvReference, NetworkSpec } from '../domain/sandbox-spec.ts';
+import type { Task } from '../domain/task.ts';
+import { conflictStrategies, leaseModes } from '../domain/task.ts';
+import type { DirtyPolicy, WorkspaceSource, WorkspaceSpec } from '../domain/workspace-spec.ts';
+import { dirtyPolicies } from '../domain/workspace-spec.ts';
+import { networkModes } from '../domain/sandbox-spec.ts';
+import { idempotent } from './idempotent.ts';
+import { type Kernel, draft } from './kernel.ts';
+import { runHooks } from './run-hooks.ts';
+import type { Call, CreateTask } from './services.ts';
+import { environmentName, freeText, integerBetween, invalid, labels, oneLine, resourceLimits } from './validate.ts';
+
+const volumePath = '/workspace';
+const noNetwork: NetworkSpec = { mode: 'fixed-none', rules: [] };
+
+/** Checks everything, pins the image, freezes the source, and records the task in one transaction. */
+export async function createTask(kernel: Kernel, input: CreateTask, call: Call): Promise<Task> {
+  const checked = checkInput(kernel, input);
+  await assertTasksExist(kernel, [
+    ...(input.parentId === undefined ? [] : [input.parentId]),
+    ...(input.dependsOn ?? []),
+  ]);
+  return idempotent(kernel, call, 'create', asJson(input) as JsonValue, async (key) => {
+    const image = await kernel.deps.images.ensure(
+      checked.sandboxSpec.image,
+      call.signal === undefined ? {} : { signal: call.signal },
+    );
+    const pinned: Task = { ...checked, sandboxSpec: { ...checked.sandboxSpec, imageId: image.id } };
+    const who = { agent: input.agent ?? call.actor.agent ?? call.actor.id, model: input.model ?? call.actor.model };
+    const hooks = await runHooks(
+      kernel,
+      { point: 'task:creating', task: pinned, ...who, sessionId: null },
+      { stream: 'home', call },
+    );
+    const seeded = await seedWorkspace(kernel, pinned, input, who, call);
+    const { task } = seeded;
+    const summary = { taskId: task.id, title: task.title };
+    await kernel.commit({
+      records: [
+        draft({
+          stream: task.id,
+          type: 'task.created',
+          call,
+          puts: [{ noun: 'task', value: task }],
+          detail: { ...hooks, ...seeded.detail },
+        }),
+        draft({ stream: 'home', type: 'task.created', call, detail: summary }),
+      ],
+      ...key.finished(asJson(task)),
+    });
+    return task;
+  });
+}
+
+function checkInput(kernel: Kernel, input: CreateTask): Task {
+  const { defaults, ids, homeId } = kernel.deps;
+  const at = kernel.now();
+  const leaseMode = oneOf('leaseMode', input.leaseMode ?? defaults.leaseMode, leaseModes);
+  return {
+    id: ids.next('task'),
+    title: oneLine('title', input.title, 200),
+    description: freeText('description', input.description ?? '', 20_000),
+    status: 'pending',
+    statusReason: null,
+    leaseMode,
+    maxAgents:
+      leaseMode === 'exclusive' ? 1 : integerBetween('maxAgents', input.maxAgents ?? defaults.maxAgents, 1, 100),
+    conflictStrategy: oneOf('conflictStrategy', input.conflictStrategy ?? 'reject', conflictStrategies),
+    workspace: checkWorkspace(input.workspace ?? { kind: 'empty' }),
+    sandboxSpec: {
+      image: oneLine('image', input.image ?? defaults.image, 500),
+      imageId: null,
+      limits: resourceLimits({ ...defaults.limits, ...input.limits }),
+      network: checkNetwork(input.network ?? noNetwork),
+      env: (input.env ?? []).map(checkEnv),
+      user: defaults.user,
+      readOnlyRoot: input.readOnlyRoot ?? false,
+      runtime: input.runtime === undefined ? null : oneLine('runtime', input.runtime, 100),
+    },
+    labels: labels(input.labels ?? {}),
+    owner: input.owner === undefined ? null : oneLine('owner', input.owner, 200),
+    project: input.project === undefined ? null : oneLine('project', input.project, 200),
+    parentId: input.parentId ?? null,
+    dependsOn: [...new Set(input.dependsOn ?? [])],
+    forkedFrom: null,
+    headCheckpointId: null,
+    homeId,
+    version: 1,
+    createdAt: at,
+    updatedAt: at,
+    startedAt: null,
+    endedAt: null,
+  };
+}
+
+function checkWorkspace(workspace: NonNullable<CreateTask['workspace']>): WorkspaceSpec {
+  if (workspace.kind === 'bind') return { mode: 'bind', path: absolute(workspace.path) };
+  const source: WorkspaceSource =
+    workspace.kind === 'empty'
+      ? { kind: 'empty' }
+      : workspace.kind === 'directory'
+        ? { kind: 'directory', path: absolute(workspace.path) }
+        : {
+            kind: 'git',
+            repository: absolute(workspace.path),
+            ref: workspace.ref ?? null,
+            commit: '',
+            dirty: checkDirty(workspace.dirty),
+          };
+  return { mode: 'volume', path: volumePath, source, base: null };
+}
+
+function checkDirty(dirty: DirtyPolicy | undefined): DirtyPolicy {
+  return oneOf('dirty', dirty ?? 'refuse', dirtyPolicies);
+}
+
+function absolute(path: string): string {
+  if (!path.startsWith('/') || path.includes('\0'))
+    throw invalid(
+      'workspace',
+      `${JSON.stringify(path.slice(0, 200))} is not an absolute path`,
+      'Give an absolute path on this host.',
+    );
+  return path;
+}
+
+function checkNetwork(network: NetworkSpec): NetworkSpec {
+  oneOf('network.mode', network.mode, networkModes);
+  return network;
+}
+
+function checkEnv(reference: EnvReference): EnvReference {
+  environmentName(reference.name);
+  if (reference.from === 'env') environmentName(reference.variable);
+  else absolute(reference.path);
+  return reference;
+}
+
+function oneOf<T extends string>(argument: string, value: T, accepted: readonly T[]): T {
+  if (accepted.includes(value)) return value;
+  throw invalid(argument, `is ${JSON.stringify(String(value).slice(0, 80))}`, `Give one of: ${accepted.join(', ')}.`);
+}
+
+async function assertTasksExist(kernel: Kernel, ids: readonly TaskId[]): Promise<void> {
+  for (const id of ids) await kernel.deps.tasks.getTask(id);
+}
+
+interface Seeded {
+  readonly task: Task;
+  readonly detail: Readonly<Record<string, JsonValue>>;
+}
+
+/** Freezes the source while the hooks of `workspace:seeding` may add to the copy; a bound directory is shown to them as it is. */
+async function seedWorkspace(
+  kernel: Kernel,
+  task: Task,
+  input: CreateTask,
+  who: { readonly agent: string; readonly model: string | null },
+  call: Call,
+): Promise<Seeded> {
+  const { workspaces, git } = kernel.deps;
+  let detail: Readonly<Record<string, JsonValue>> = {};
+  const prepare = async (directory: string): Promise<void> => {
+    const context = { point: 'workspace:seeding', task, ...who, sessionId: null, directory } as const;
+    detail = (await runHooks(kernel, context, { stream: 'home', call })) as Readonly<Record<string, JsonValue>>;
+  };
+  const { workspace } = task;
+  if (workspace.mode === 'bind') {
+    const path = await workspaces.checkDirectory(workspace.path);
+    await prepare(path);
+    return { task: { ...task, workspace: { mode: 'bind', path } }, detail };
+  }
+  if (workspace.source.kind === 'empty') return { task, detail };
+  call.onProgress?.('freezing the source');
+  const source = await pinSource(workspace.source, git, input);
+  const base = await workspaces.seed({
+    source,
+    owner: task.sandboxSpec.user,
+    prepare,
+    ...(call.signal === undefined ? {} : { signal: call.signal }),
+  });
+  return { task: { ...task, workspace: { ...workspace, source, base } }, detail };
+}
+
+async function pinSource(
+  source: Exclude<WorkspaceSource, { readonly kind: 'empty' }>,
+  git: Kernel['deps']['git'],
+  input: CreateTask,
+): Promise<Exclude<WorkspaceSource, { readonly kind: 'empty' }>> {
+  if (source.kind === 'directory') return source;
+  const ref = input.workspace?.kind === 'git' ? input.workspace.ref : undefined;
+  const state = await git.inspect(source.repository, ref);
+  return { ...source, repository: state.topDirectory, commit: state.commit };
+}

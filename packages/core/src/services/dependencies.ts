@@ -1,0 +1,57 @@
+import type { HomeId } from '../domain/ids.ts';
+import type { ResourceLimits } from '../domain/sandbox-spec.ts';
+import type { LeaseMode } from '../domain/task.ts';
+import type { CheckpointCatalog } from '../ports/checkpoint-catalog.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { EngineProbe } from '../ports/engine-probe.ts';
+import type { GitPort } from '../ports/git-port.ts';
+import type { HookPort } from '../ports/hook-port.ts';
+import type { Ids } from '../ports/ids.ts';
+import type { ImageStore } from '../ports/image-store.ts';
+import type { LeaseStore } from '../ports/lease-store.ts';
+import type { Ledger } from '../ports/ledger.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { Notifier } from '../ports/notifier.ts';
+import type { ProcessTable } from '../ports/process-table.ts';
+import type { SandboxRuntime } from '../ports/sandbox-runtime.ts';
+import type { SecretResolver } from '../ports/secret-resolver.ts';
+import type { StoreAdmin } from '../ports/store-admin.ts';
+import type { TaskMemory } from '../ports/task-memory.ts';
+import type { TaskStore } from '../ports/task-store.ts';
+import type { WorkspaceStore } from '../ports/workspace-store.ts';
+
+/** What a task or call gets when its caller does not say; from the configuration. */
+export interface ServiceDefaults {
+  readonly image: string;
+  readonly limits: ResourceLimits;
+  readonly user: { readonly uid: number; readonly gid: number };
+  readonly leaseMode: LeaseMode;
+  readonly maxAgents: number;
+  readonly leaseTtlMs: number;
+  readonly execTimeoutMs: number;
+  readonly outputLimitBytes: number;
+}
+
+/** The ports that the services run on. */
+export interface ServiceDependencies {
+  readonly homeId: HomeId;
+  readonly tasks: TaskStore;
+  readonly leases: LeaseStore;
+  readonly ledger: Ledger;
+  readonly checkpoints: CheckpointCatalog;
+  readonly memory: TaskMemory;
+  readonly admin: StoreAdmin;
+  readonly runtime: SandboxRuntime;
+  readonly images: ImageStore;
+  readonly probe: EngineProbe;
+  readonly workspaces: WorkspaceStore;
+  readonly git: GitPort;
+  readonly hooks: HookPort;
+  readonly secrets: SecretResolver;
+  readonly processes: ProcessTable;
+  readonly notifier: Notifier;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly logger: Logger;
+  readonly defaults: ServiceDefaults;
+}

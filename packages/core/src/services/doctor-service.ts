@@ -1,0 +1,193 @@
+import type { SandboxFacts } from '../ports/sandbox-runtime.ts';
+import type { StoreStatus } from '../ports/store-admin.ts';
+import { asOpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import type { ErrorJson } from '../errors/opencode-tools-error.ts';
+import type { Kernel } from './kernel.ts';
+import { recoverTask } from './recovery.ts';
+import type {
+  Call,
+  DoctorFinding,
+  DoctorReport,
+  DoctorService,
+  LedgerService,
+  RecoveredOperation,
+} from './services.ts';
+import { withLease } from './with-lease.ts';
+
+export function createDoctorService(kernel: Kernel, ledger: LedgerService): DoctorService {
+  return { run: (call) => examine(kernel, ledger, call) };
+}
+
+async function examine(kernel: Kernel, ledger: LedgerService, call: Call): Promise<DoctorReport> {
+  const findings: DoctorFinding[] = [];
+  const store = await examineStore(kernel, findings);
+  await examineLedger(ledger, findings);
+  const engine = await examineEngine(kernel, findings);
+  const usable = engine.capabilities !== null;
+  if (usable) await examineImage(kernel, findings);
+  const recovered = await recoverAbandoned(kernel, usable, findings, call);
+  const orphans = usable ? await findOrphans(kernel, findings) : [];
+  await healMemory(kernel, findings);
+  return {
+    healthy: findings.every(({ severity }) => severity !== 'problem'),
+    findings,
+    store,
+    engine,
+    recovered,
+    orphans,
+  };
+}
+
+async function examineStore(kernel: Kernel, findings: DoctorFinding[]): Promise<StoreStatus | null> {
+  try {
+    const status = await kernel.deps.admin.status();
+    findings.push(
+      ok(
+        'store',
+        `${status.engine} at ${status.location}: ${status.tasks} tasks, ${status.records} records, schema ${status.schemaVersion}`,
+      ),
+    );
+    return status;
+  } catch (error) {
+    findings.push(problem('store', error));
+    return null;
+  }
+}
+
+async function examineLedger(ledger: LedgerService, findings: DoctorFinding[]): Promise<void> {
+  const report = await ledger.verify();
+  const [broken] = report.chains.flatMap((chain) => (chain.broken === null ? [] : [chain.broken]));
+  if (broken === undefined)
+    findings.push(ok('ledger', `${report.records} records in ${report.chains.length} chains fit`));
+  else
+    findings.push({
+      severity: 'problem',
+      subject: 'ledger',
+      message: `${broken.stream} record ${broken.seq}: ${broken.fault}`,
+      remedy: 'Run `opencode-tools verify` and compare with a head kept elsewhere.',
+    });
+}
+
+async function examineEngine(kernel: Kernel, findings: DoctorFinding[]): Promise<DoctorReport['engine']> {
+  const { answers, capabilities } = await kernel.deps.probe.probe();
+  let failure: ErrorJson | null = null;
+  if (capabilities === null) {
+    failure = await kernel.deps.runtime.capabilities().then(
+      () => null,
+      (error: unknown) => asOpencodeToolsError(error).toJSON(),
+    );
+    findings.push({
+      severity: 'problem',
+      subject: 'engine',
+      message: failure?.message ?? 'No engine answered',
+      remedy: failure?.remedy ?? null,
+    });
+  } else {
+    const { name, version, apiVersion, endpoint } = capabilities.engine;
+    findings.push(ok('engine', `${name} ${version} (API ${apiVersion}) at ${endpoint}`));
+    for (const [limit, able] of Object.entries(capabilities.limits)) {
+      if (!able)
+        findings.push({
+          severity: 'warning',
+          subject: 'engine',
+          message: `The engine cannot limit ${limit}`,
+          remedy: null,
+        });
+    }
+  }
+  return { answers, capabilities, error: failure };
+}
+
+async function examineImage(kernel: Kernel, findings: DoctorFinding[]): Promise<void> {
+  const { image } = kernel.deps.defaults;
+  const facts = await kernel.deps.images.find(image);
+  if (facts !== undefined)
+    findings.push(ok('image', `${image} is ${facts.id.slice(0, 19)}, ${Math.round(facts.sizeBytes / 1e6)} MB`));
+  else
+    findings.push({
+      severity: 'warning',
+      subject: 'image',
+      message: `The default image ${image} is not on the engine`,
+      remedy: 'Run `opencode-tools images build`.',
+    });
+}
+
+/** Settles what dead processes left open, task by task; a task that an agent holds is left to it and named. */
+async function recoverAbandoned(
+  kernel: Kernel,
+  engine: boolean,
+  findings: DoctorFinding[],
+  call: Call,
+): Promise<readonly RecoveredOperation[]> {
+  const { tasks, processes } = kernel.deps;
+  const abandoned = (await tasks.listOpenOperations()).filter((operation) => !processes.isAlive(operation.owner));
+  const recovered: RecoveredOperation[] = [];
+  for (const taskId of new Set(abandoned.map((operation) => operation.taskId))) {
+    try {
+      const task = await tasks.getTask(taskId);
+      recovered.push(
+        ...(await withLease(kernel, task, { sandbox: engine }, call, () => recoverTask(kernel, taskId, call))),
+      );
+    } catch (error) {
+      const { message } = asOpencodeToolsError(error);
+      findings.push({
+        severity: 'warning',
+        subject: taskId,
+        message: `Operations of a dead process are open: ${message}`,
+        remedy: `Take the task over: opencode-tools resume-task ${taskId} --takeover`,
+      });
+    }
+  }
+  if (recovered.length > 0)
+    findings.push(ok('operations', `${recovered.length} operations of dead processes were settled`));
+  return recovered;
+}
+
+async function findOrphans(kernel: Kernel, findings: DoctorFinding[]): Promise<readonly SandboxFacts[]> {
+  const { runtime, homeId, tasks } = kernel.deps;
+  const known = new Set((await tasks.listSandboxes()).map((sandbox) => sandbox.ref));
+  const open = new Set((await tasks.listOpenOperations()).map((operation) => operation.id));
+  const orphans = (await runtime.list({ homeId })).filter(
+    (facts) => !known.has(facts.ref) && !open.has(facts.operationId),
+  );
+  for (const { name, taskId } of orphans) {
+    findings.push({
+      severity: 'warning',
+      subject: name,
+      message: `This container of task ${taskId} is in no row of the registry`,
+      remedy: 'Deleting the task removes it.',
+    });
+  }
+  return orphans;
+}
+
+async function healMemory(kernel: Kernel, findings: DoctorFinding[]): Promise<void> {
+  await kernel.deps.memory.project();
+  let cursor: string | null = null;
+  do {
+    const page: Awaited<ReturnType<typeof kernel.deps.tasks.listTasks>> = await kernel.deps.tasks.listTasks(
+      {},
+      { limit: 500, ...(cursor === null ? {} : { cursor }) },
+    );
+    for (const task of page.items) {
+      for (const { file, fault, keptAs } of (await kernel.deps.memory.heal(task.id)).healed) {
+        findings.push({
+          severity: 'warning',
+          subject: task.id,
+          message: `${file} was rebuilt: ${fault}`,
+          remedy: keptAs === null ? null : `The bad file is kept as ${keptAs}.`,
+        });
+      }
+    }
+    cursor = page.next;
+  } while (cursor !== null);
+}
+
+function ok(subject: string, message: string): DoctorFinding {
+  return { severity: 'ok', subject, message, remedy: null };
+}
+
+function problem(subject: string, error: unknown): DoctorFinding {
+  const { message, remedy } = asOpencodeToolsError(error);
+  return { severity: 'problem', subject, message, remedy };
+}

@@ -1,0 +1,114 @@
+import path from 'node:path/posix';
+import type { Command, Execution } from '../domain/execution.ts';
+import type { ExecutionId, TaskId } from '../domain/ids.ts';
+import type { JsonValue } from '../domain/json.ts';
+import type { Task } from '../domain/task.ts';
+import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { idempotent } from './idempotent.ts';
+import type { Kernel } from './kernel.ts';
+import { type RunPlan, runExecution } from './run-execution.ts';
+import type { SandboxKeeper } from './sandbox-keeper.ts';
+import type { ExecutionResult, ExecutionService, OutputPreview, RunCommand } from './services.ts';
+import { ensureRunningStatus } from './task-moves.ts';
+import { environment, integerBetween, invalid } from './validate.ts';
+import { withLease } from './with-lease.ts';
+
+const maxScriptBytes = 1024 ** 2;
+const maxOutputLimit = 1024 ** 2;
+const maxTimeoutMs = 86_400_000;
+
+export function createExecutionService(kernel: Kernel, keeper: SandboxKeeper): ExecutionService {
+  const { deps } = kernel;
+  const get = async (id: ExecutionId): Promise<Execution> => {
+    const execution = await deps.tasks.findExecution(id);
+    if (execution !== undefined) return execution;
+    throw new OpencodeToolsError('OCT_EXECUTION_NOT_FOUND', `No execution has the id ${id}`);
+  };
+  return {
+    get,
+    list: (taskId, page) => deps.tasks.listExecutions(taskId, page),
+    readOutput: async (id, stream, range) => deps.memory.readOutput((await get(id)).taskId, id, stream, range),
+    run: async (taskId, options, call) => {
+      const task = await deps.tasks.getTask(taskId);
+      const plan = planRun(kernel, task, options);
+      let fresh: ExecutionResult | undefined;
+      const { executionId } = await idempotent(
+        kernel,
+        call,
+        'exec',
+        runArguments(taskId, options, plan),
+        async (key) => {
+          fresh = await withLease(
+            kernel,
+            task,
+            { sessionId: options.sessionId, sandbox: true },
+            call,
+            async (leased) => {
+              const running = await ensureRunningStatus(kernel, task, leased.proof, call, { reopen: false });
+              return runExecution(kernel, keeper, running, plan, leased, key, call);
+            },
+          );
+          return { executionId: fresh.execution.id };
+        },
+      );
+      return fresh ?? replay(kernel, await get(executionId), plan.outputLimitBytes);
+    },
+  };
+}
+
+/** Checks a call's arguments and fills in what it leaves open. */
+function planRun(kernel: Kernel, task: Task, options: RunCommand): RunPlan {
+  const { defaults } = kernel.deps;
+  return {
+    command: checkCommand(options.command),
+    cwd: resolveCwd(task, options.cwd),
+    env: environment(options.env ?? {}),
+    stdin: options.stdin,
+    timeoutMs: integerBetween('timeoutMs', options.timeoutMs ?? defaults.execTimeoutMs, 1, maxTimeoutMs),
+    outputLimitBytes: integerBetween(
+      'outputLimitBytes',
+      options.outputLimitBytes ?? defaults.outputLimitBytes,
+      64,
+      maxOutputLimit,
+    ),
+    onOutput: options.onOutput,
+  };
+}
+
+function checkCommand(command: Command): Command {
+  const parts = command.kind === 'script' ? [command.script] : command.argv;
+  const first = parts[0];
+  if (first === undefined || first.length === 0)
+    throw invalid('command', 'is empty', 'Name a program or give a script.');
+  if (parts.some((part) => part.includes('\0'))) throw invalid('command', 'holds a NUL character', 'Remove it.');
+  const bytes = parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0);
+  if (bytes > maxScriptBytes)
+    throw invalid('command', `has ${bytes} bytes`, `Give at most ${maxScriptBytes} bytes; pass larger input by stdin.`);
+  return command;
+}
+
+function resolveCwd(task: Task, cwd: string | undefined): string {
+  if (cwd === undefined) return task.workspace.path;
+  if (cwd.includes('\0') || cwd.length > 4_096)
+    throw invalid('cwd', 'is not a path', 'Give a path of up to 4096 characters.');
+  return path.resolve(task.workspace.path, cwd);
+}
+
+function runArguments(taskId: TaskId, options: RunCommand, plan: RunPlan): JsonValue {
+  const command = plan.command.kind === 'script' ? { script: plan.command.script } : { argv: plan.command.argv };
+  const stdin = options.stdin === undefined ? null : Buffer.from(options.stdin).toString('base64');
+  return { taskId, command, cwd: plan.cwd, envNames: Object.keys(plan.env).sort(), stdin, timeoutMs: plan.timeoutMs };
+}
+
+/** The result of an execution that an earlier call with the same key ran. */
+async function replay(kernel: Kernel, execution: Execution, limit: number): Promise<ExecutionResult> {
+  const preview = async (stream: 'stdout' | 'stderr'): Promise<OutputPreview> => {
+    const slice = await kernel.deps.memory.readOutput(execution.taskId, execution.id, stream, { limit });
+    return {
+      text: Buffer.from(slice.bytes).toString('utf8'),
+      totalBytes: slice.totalBytes,
+      truncated: slice.totalBytes > limit,
+    };
+  };
+  return { execution, stdout: await preview('stdout'), stderr: await preview('stderr') };
+}

@@ -1,0 +1,74 @@
+import type { JsonObject, JsonValue } from '../domain/json.ts';
+import type { OperationId } from '../domain/ids.ts';
+import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { canonicalJson } from '../ledger/canonical-json.ts';
+import { sha256 } from '../ledger/chain.ts';
+import type { Change, IdempotencyEntry } from '../ports/task-store.ts';
+import type { Kernel } from './kernel.ts';
+import type { Call } from './services.ts';
+import { oneLine } from './validate.ts';
+
+/** Adds a verb's idempotency row to the changes that begin and end it. */
+export interface IdempotencyKey {
+  /** For the transaction that starts an operation. */
+  started(operationId: OperationId): Pick<Change, 'idempotency'>;
+  /** For the transaction that finishes the verb. */
+  finished(result: JsonObject, operationId?: OperationId): Pick<Change, 'idempotency'>;
+}
+
+const withoutKey: IdempotencyKey = { started: () => ({}), finished: () => ({}) };
+
+/**
+ * Runs a verb at most once per key. The first call's result is given again; a call whose first run is still under way
+ * is told so; one whose first run failed runs again.
+ *
+ * @param args everything that makes two calls the same call
+ * @param work gets the key to put into its changes, and returns the result as stored
+ * @throws OpencodeToolsError `OCT_IDEMPOTENCY_MISMATCH`, `OCT_VERSION_CONFLICT` while the first call is under way
+ */
+export async function idempotent<T>(
+  kernel: Kernel,
+  call: Call,
+  verb: string,
+  args: JsonValue,
+  work: (key: IdempotencyKey) => Promise<T>,
+): Promise<T> {
+  if (call.idempotencyKey === undefined) return work(withoutKey);
+  const key = oneLine('idempotencyKey', call.idempotencyKey, 200);
+  const argumentsDigest = sha256(canonicalJson(args));
+  const existing = await kernel.deps.tasks.findIdempotency(key);
+  if (existing !== undefined) {
+    assertSameCall(existing, verb, argumentsDigest);
+    if (existing.result !== null) return existing.result as unknown as T;
+    await assertNotUnderWay(kernel, existing);
+  }
+  const entry = { key, verb, argumentsDigest };
+  return work({
+    started: (operationId) => ({ idempotency: { ...entry, operationId, result: null } }),
+    finished: (result, operationId) => ({ idempotency: { ...entry, operationId: operationId ?? null, result } }),
+  });
+}
+
+function assertSameCall(entry: IdempotencyEntry, verb: string, argumentsDigest: string): void {
+  if (entry.verb === verb && entry.argumentsDigest === argumentsDigest) return;
+  throw new OpencodeToolsError(
+    'OCT_IDEMPOTENCY_MISMATCH',
+    `Idempotency key ${entry.key} was used for another call of ${entry.verb}`,
+    {
+      details: { key: entry.key, verb: entry.verb },
+    },
+  );
+}
+
+async function assertNotUnderWay(kernel: Kernel, entry: IdempotencyEntry): Promise<void> {
+  const operation = entry.operationId === null ? undefined : await kernel.deps.tasks.findOperation(entry.operationId);
+  if (operation?.state !== 'open') return;
+  throw new OpencodeToolsError(
+    'OCT_VERSION_CONFLICT',
+    `The call with idempotency key ${entry.key} is still under way`,
+    {
+      remedy: 'Ask for the task status until the operation has ended, then call again to get its result.',
+      details: { key: entry.key, operationId: operation.id, taskId: operation.taskId },
+    },
+  );
+}

@@ -1,0 +1,128 @@
+import type { TaskId } from '../domain/ids.ts';
+import { asJson } from '../domain/json.ts';
+import type { JsonValue } from '../domain/json.ts';
+import type { Todo } from '../domain/journal.ts';
+import { todoStates } from '../domain/journal.ts';
+import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import type { RecordType } from '../ledger/ledger-record.ts';
+import type { Put } from '../ledger/put.ts';
+import { idempotent } from './idempotent.ts';
+import { type Kernel, draft, leaseGuard } from './kernel.ts';
+import type { Call, JournalService, UnderSession } from './services.ts';
+import { freeText, invalid, oneLine } from './validate.ts';
+import { type LeasedWork, withLease } from './with-lease.ts';
+
+export function createJournalService(kernel: Kernel): JournalService {
+  const { tasks, ids } = kernel.deps;
+  return {
+    decisions: async (taskId) => tasks.listDecisions(taskId),
+    todos: async (taskId) => tasks.listTodos(taskId),
+    notes: async (taskId) => tasks.listNotes(taskId),
+    decide: (taskId, input, call) =>
+      write(kernel, taskId, input, call, 'decision.recorded', (leased) => ({
+        noun: 'decision',
+        value: {
+          id: ids.next('decision'),
+          taskId,
+          sessionId: leased.session.id,
+          agent: leased.session.agent,
+          what: oneLine('what', input.what, 500),
+          why: freeText('why', input.why ?? '', 20_000),
+          alternatives: (input.alternatives ?? []).map((text) => freeText('alternatives', text, 2_000)),
+          executionIds: input.executionIds ?? [],
+          checkpointIds: input.checkpointIds ?? [],
+          createdAt: kernel.now(),
+        },
+      })),
+    addTodo: (taskId, input, call) =>
+      write(kernel, taskId, input, call, 'todo.added', (leased) => ({
+        noun: 'todo',
+        value: {
+          id: ids.next('todo'),
+          taskId,
+          text: oneLine('text', input.text, 500),
+          state: 'open',
+          major: input.major ?? false,
+          version: 1,
+          agent: leased.session.agent,
+          createdAt: kernel.now(),
+          updatedAt: kernel.now(),
+        },
+      })),
+    setTodo: async (taskId, todoId, change, call) => {
+      if (change.state !== undefined && !todoStates.includes(change.state))
+        throw invalid('state', `is ${JSON.stringify(change.state)}`, `Give one of: ${todoStates.join(', ')}.`);
+      const text = change.text === undefined ? undefined : oneLine('text', change.text, 500);
+      return write(kernel, taskId, { ...change, todoId }, call, 'todo.changed', async () => {
+        const todo = (await tasks.listTodos(taskId)).find((candidate) => candidate.id === todoId);
+        if (todo === undefined)
+          throw invalid('todoId', `${todoId} is no todo of this task`, 'List the todos of the task.');
+        assertVersion(todo, change.expectedVersion);
+        return {
+          noun: 'todo',
+          value: {
+            ...todo,
+            state: change.state ?? todo.state,
+            text: text ?? todo.text,
+            version: todo.version + 1,
+            updatedAt: kernel.now(),
+          },
+        };
+      });
+    },
+    addNote: (taskId, input, call) =>
+      write(kernel, taskId, input, call, 'note.added', (leased) => ({
+        noun: 'note',
+        value: {
+          id: ids.next('note'),
+          taskId,
+          text: nonEmpty(freeText('text', input.text, 20_000)),
+          version: 1,
+          agent: leased.session.agent,
+          createdAt: kernel.now(),
+          updatedAt: kernel.now(),
+        },
+      })),
+  };
+}
+
+type JournalPut = Extract<Put, { readonly noun: 'decision' | 'todo' | 'note' }>;
+
+/** Writes one row and its record under the caller's lease; the sandbox is not involved. */
+async function write<P extends JournalPut>(
+  kernel: Kernel,
+  taskId: TaskId,
+  input: UnderSession & { readonly todoId?: string },
+  call: Call,
+  type: RecordType,
+  compose: (leased: LeasedWork) => P | Promise<P>,
+): Promise<P['value']> {
+  const task = await kernel.deps.tasks.getTask(taskId);
+  return idempotent(kernel, call, type, { taskId, input: asJson(input) } as JsonValue, (key) =>
+    withLease(kernel, task, { sessionId: input.sessionId, sandbox: false }, call, async (leased) => {
+      const put = await compose(leased);
+      await kernel.commit({
+        guard: leaseGuard(leased.proof, true),
+        records: [draft({ stream: taskId, type, call, proof: leased.proof, puts: [put] })],
+        ...key.finished(asJson(put.value)),
+      });
+      return put.value;
+    }),
+  );
+}
+
+function assertVersion(todo: Todo, expected: number | undefined): void {
+  if (expected === undefined || expected === todo.version) return;
+  throw new OpencodeToolsError(
+    'OCT_VERSION_CONFLICT',
+    `Todo ${todo.id} is at version ${todo.version}, not ${expected}`,
+    {
+      details: { todoId: todo.id, version: todo.version, expectedVersion: expected },
+    },
+  );
+}
+
+function nonEmpty(text: string): string {
+  if (text.trim().length === 0) throw invalid('text', 'is empty', 'Give some text.');
+  return text;
+}

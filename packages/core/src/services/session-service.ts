@@ -1,0 +1,149 @@
+import type { SessionId, TaskId } from '../domain/ids.ts';
+import type { Lease, Session } from '../domain/session.ts';
+import type { Task } from '../domain/task.ts';
+import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import type { AcquiredLease } from '../ports/lease-store.ts';
+import { passBarrier, proofOf } from './barrier.ts';
+import { type Kernel, leaseGuard } from './kernel.ts';
+import { recoverTask } from './recovery.ts';
+import { runHooks } from './run-hooks.ts';
+import type { SandboxKeeper } from './sandbox-keeper.ts';
+import type { Attachment, AttachOptions, Call, SessionService } from './services.ts';
+import { ensureRunningStatus, moveTask } from './task-moves.ts';
+import { integerBetween, leaseTtl, oneLine } from './validate.ts';
+import { newSession, withLease } from './with-lease.ts';
+
+const maxWaitMs = 86_400_000;
+const waitStepMs = 100;
+const stopGraceMs = 2_000;
+
+export function createSessionService(kernel: Kernel, keeper: SandboxKeeper): SessionService {
+  const { deps } = kernel;
+  const get = async (sessionId: SessionId): Promise<Session> => {
+    const session = await deps.tasks.findSession(sessionId);
+    if (session !== undefined) return session;
+    throw new OpencodeToolsError('OCT_SESSION_NOT_FOUND', `No session has the id ${sessionId}`);
+  };
+  return {
+    get,
+    list: (taskId) => deps.tasks.listSessions(taskId),
+    renew: async (sessionId) => deps.leases.renew((await deps.leases.proofOf(sessionId)).proof),
+    attach: (taskId, options, call) => attach(kernel, taskId, options, call),
+    detach: async (sessionId, options, call) =>
+      detach(kernel, keeper, await get(sessionId), options.reason ?? 'detached', call),
+  };
+}
+
+async function attach(kernel: Kernel, taskId: TaskId, options: AttachOptions, call: Call): Promise<Attachment> {
+  const agent = oneLine('agent', options.agent, 100);
+  const model = options.model === undefined ? null : oneLine('model', options.model, 100);
+  const task = await kernel.deps.tasks.getTask(taskId);
+  await runHooks(kernel, { point: 'agent:attaching', task, agent, model, sessionId: null }, { stream: taskId, call });
+  const session = newSession(kernel, taskId, { agent, model, ephemeral: false });
+  const acting: Call = { ...call, actor: { ...call.actor, agent, model, session: session.id } };
+  const { lease, displaced } = await acquireWaiting(kernel, task, session, options, acting);
+  kernel.deps.memory.touch(taskId);
+  try {
+    const endedProcesses = await passBarrier(kernel, lease, acting);
+    const recovered = await recoverTask(kernel, taskId, acting);
+    const running = await start(kernel, task, session, lease, acting);
+    const [held] = (await kernel.deps.leases.listActive(taskId)).filter((candidate) => candidate.id === lease.id);
+    return { session, lease: held ?? lease, task: running, displaced, recovered, endedProcesses };
+  } catch (error) {
+    await kernel.deps.leases.release(proofOf(lease), {
+      reason: 'attaching failed',
+      actor: acting.actor,
+      correlationId: call.correlationId ?? null,
+    });
+    kernel.deps.memory.touch(taskId);
+    throw error;
+  }
+}
+
+async function start(kernel: Kernel, task: Task, session: Session, lease: Lease, call: Call): Promise<Task> {
+  const proof = proofOf(lease);
+  const context = {
+    point: 'task:starting',
+    task,
+    agent: session.agent,
+    model: session.model,
+    sessionId: session.id,
+  } as const;
+  const detail = task.status === 'running' ? {} : await runHooks(kernel, context, { stream: task.id, call, proof });
+  return ensureRunningStatus(kernel, task, proof, call, { reopen: true, detail });
+}
+
+/** Tries at once, then again until the holder has left or the wait is over. */
+async function acquireWaiting(
+  kernel: Kernel,
+  task: Task,
+  session: Session,
+  options: AttachOptions,
+  call: Call,
+): Promise<AcquiredLease> {
+  const ttlMs = leaseTtl('ttlMs', options.ttlMs ?? kernel.deps.defaults.leaseTtlMs);
+  const waitMs = integerBetween('waitMs', options.waitMs ?? 0, 0, maxWaitMs);
+  const deadline = kernel.deps.clock.nowMs() + waitMs;
+  for (;;) {
+    try {
+      return await kernel.deps.leases.acquire({
+        session,
+        mode: task.leaseMode,
+        maxAgents: task.maxAgents,
+        ttlMs,
+        takeover: options.takeover === true,
+        actor: call.actor,
+        correlationId: call.correlationId ?? null,
+      });
+    } catch (error) {
+      if (!isOpencodeToolsError(error, 'OCT_LEASE_HELD') || kernel.deps.clock.nowMs() >= deadline) throw error;
+      call.signal?.throwIfAborted();
+      await new Promise((resolve) => setTimeout(resolve, waitStepMs));
+    }
+  }
+}
+
+/** Ends a session. The last one to go stops the sandbox and suspends the task first, while its lease still guards that. */
+async function detach(
+  kernel: Kernel,
+  keeper: SandboxKeeper,
+  session: Session,
+  reason: string,
+  call: Call,
+): Promise<Task> {
+  const { deps } = kernel;
+  const task = await deps.tasks.getTask(session.taskId);
+  if (session.state !== 'attached') return task;
+  const acting: Call = {
+    ...call,
+    actor: { ...call.actor, agent: session.agent, model: session.model, session: session.id },
+  };
+  await runHooks(
+    kernel,
+    { point: 'agent:detaching', task, agent: session.agent, model: session.model, sessionId: session.id },
+    { stream: task.id, call: acting },
+  );
+  return withLease(kernel, task, { sessionId: session.id, sandbox: true }, acting, async (leased) => {
+    const others = (await deps.leases.listActive(task.id)).filter((lease) => lease.sessionId !== session.id);
+    const after = others.length === 0 ? await suspend(kernel, keeper, task, leased, reason, acting) : task;
+    await deps.leases.release(leased.proof, { reason, actor: acting.actor, correlationId: call.correlationId ?? null });
+    deps.memory.touch(task.id);
+    return after;
+  });
+}
+
+async function suspend(
+  kernel: Kernel,
+  keeper: SandboxKeeper,
+  task: Task,
+  leased: Parameters<SandboxKeeper['stop']>[1],
+  reason: string,
+  call: Call,
+): Promise<Task> {
+  await keeper.stop(task, leased, stopGraceMs, call);
+  return kernel.changeTask(task.id, (current) => {
+    if (current.status !== 'running') return { change: null, result: current };
+    const moved = moveTask(kernel, current, 'suspended', leased.proof, call, { reason });
+    return { change: { guard: leaseGuard(leased.proof), records: [moved.record] }, result: moved.task };
+  });
+}

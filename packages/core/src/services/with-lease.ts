@@ -1,0 +1,163 @@
+import type { LeaseId, SessionId, TaskId } from '../domain/ids.ts';
+import type { Lease, LeaseProof, Session } from '../domain/session.ts';
+import type { Task } from '../domain/task.ts';
+import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { passBarrier, proofOf } from './barrier.ts';
+import type { Kernel } from './kernel.ts';
+import type { Call } from './services.ts';
+
+export interface WithLeaseOptions {
+  readonly sessionId?: SessionId | undefined;
+  /** True passes the takeover barrier first; false is for changes of rows only. */
+  readonly sandbox: boolean;
+  /** True ends the sessions that hold the task; for an operator's verbs. Ignored when a session is given. */
+  readonly takeover?: boolean;
+}
+
+/** The right under which `withLease` runs its work. */
+export interface LeasedWork {
+  readonly proof: LeaseProof;
+  readonly session: Session;
+  /** Aborted when the caller gives up or the lease is lost. */
+  readonly signal: AbortSignal;
+  /** Processes that the takeover barrier ended. */
+  readonly endedProcesses: number;
+}
+
+/**
+ * Runs work under a lease: the given session's, or one that is taken for the work and released after it. Renews the lease
+ * while the work lasts and aborts the work when the lease is lost.
+ *
+ * @throws OpencodeToolsError `OCT_LEASE_HELD`, `OCT_LEASE_LOST`, `OCT_SESSION_NOT_FOUND`
+ */
+export async function withLease<T>(
+  kernel: Kernel,
+  task: Task,
+  options: WithLeaseOptions,
+  call: Call,
+  work: (leased: LeasedWork) => Promise<T>,
+): Promise<T> {
+  if (options.sessionId !== undefined) {
+    const { lease, session } = await sessionLease(kernel, task.id, options.sessionId);
+    return underLease(kernel, lease, session, options, call, work);
+  }
+  const { lease, session } = await ephemeralLease(kernel, task, options.takeover === true, call);
+  try {
+    return await underLease(kernel, lease, session, options, call, work);
+  } finally {
+    await releaseQuietly(kernel, proofOf(lease), call);
+  }
+}
+
+async function underLease<T>(
+  kernel: Kernel,
+  lease: Lease,
+  session: Session,
+  options: WithLeaseOptions,
+  call: Call,
+  work: (leased: LeasedWork) => Promise<T>,
+): Promise<T> {
+  const endedProcesses = options.sandbox ? await passBarrier(kernel, lease, call) : 0;
+  const lost = new AbortController();
+  const signal = call.signal === undefined ? lost.signal : AbortSignal.any([call.signal, lost.signal]);
+  const timer = setInterval(() => void renewOrAbort(kernel, proofOf(lease), lost), Math.max(250, lease.ttlMs / 3));
+  try {
+    await renewIfAged(kernel, lease);
+    return await work({ proof: proofOf(lease), session, signal, endedProcesses });
+  } catch (error) {
+    if (lost.signal.aborted && isOpencodeToolsError(lost.signal.reason, 'OCT_LEASE_LOST')) throw lost.signal.reason;
+    throw error;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Any call renews; writing the row is spared while most of the ttl is left. */
+async function renewIfAged(kernel: Kernel, lease: Lease): Promise<void> {
+  const age = kernel.deps.clock.nowMs() - Date.parse(lease.renewedAt);
+  if (lease.state === 'held' && age > lease.ttlMs / 4) await kernel.deps.leases.renew(proofOf(lease));
+}
+
+async function renewOrAbort(kernel: Kernel, proof: LeaseProof, lost: AbortController): Promise<void> {
+  try {
+    await kernel.deps.leases.renew(proof);
+  } catch (error) {
+    if (isOpencodeToolsError(error, 'OCT_LEASE_LOST')) lost.abort(error);
+    else kernel.deps.logger.warn('Lease could not be renewed; trying again', { leaseId: proof.leaseId });
+  }
+}
+
+async function sessionLease(
+  kernel: Kernel,
+  taskId: TaskId,
+  sessionId: SessionId,
+): Promise<{ lease: Lease; session: Session }> {
+  const { lease, session } = await kernel.deps.leases.proofOf(sessionId);
+  if (session.taskId === taskId) return { lease, session };
+  throw new OpencodeToolsError(
+    'OCT_INVALID_ARGUMENT',
+    `Session ${sessionId} is attached to another task, ${session.taskId}`,
+    {
+      remedy: 'Pass the session id that attaching to this task returned.',
+      details: { argument: 'sessionId', taskId: session.taskId },
+    },
+  );
+}
+
+async function ephemeralLease(
+  kernel: Kernel,
+  task: Task,
+  takeover: boolean,
+  call: Call,
+): Promise<{ lease: Lease; session: Session }> {
+  const session = newSession(kernel, task.id, {
+    agent: call.actor.agent ?? call.actor.id,
+    model: call.actor.model,
+    ephemeral: true,
+  });
+  const { lease } = await kernel.deps.leases.acquire({
+    session,
+    mode: task.leaseMode,
+    maxAgents: task.maxAgents,
+    ttlMs: kernel.deps.defaults.leaseTtlMs,
+    takeover,
+    actor: call.actor,
+    correlationId: call.correlationId ?? null,
+  });
+  kernel.deps.memory.touch(task.id);
+  return { lease, session };
+}
+
+export function newSession(
+  kernel: Kernel,
+  taskId: TaskId,
+  who: { readonly agent: string; readonly model: string | null; readonly ephemeral: boolean },
+): Session {
+  const leaseId: LeaseId = kernel.deps.ids.next('lease');
+  return {
+    id: kernel.deps.ids.next('session'),
+    taskId,
+    leaseId,
+    agent: who.agent,
+    model: who.model,
+    state: 'attached',
+    ephemeral: who.ephemeral,
+    attachedAt: kernel.now(),
+    endedAt: null,
+    endReason: null,
+  };
+}
+
+/** Releases without hiding the outcome of the work: a lease that cannot be released expires by itself. */
+async function releaseQuietly(kernel: Kernel, proof: LeaseProof, call: Call): Promise<void> {
+  try {
+    await kernel.deps.leases.release(proof, {
+      reason: 'done',
+      actor: call.actor,
+      correlationId: call.correlationId ?? null,
+    });
+    kernel.deps.memory.touch(proof.taskId);
+  } catch (error) {
+    kernel.deps.logger.warn('Lease was not released and will expire', { leaseId: proof.leaseId, error: String(error) });
+  }
+}

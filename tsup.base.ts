@@ -1,0 +1,66 @@
+import { copyFileSync, cpSync, existsSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Options } from 'tsup';
+
+const root = new URL('./', import.meta.url);
+const sourceCondition = '@opencode-tools/source';
+
+/** Matches what an app bundles: all but the native or large modules that it installs as real dependencies. */
+const bundledInApps = /^(?!(?:better-sqlite3|dockerode|pg|pg-native)$)/;
+
+const common = {
+  format: ['esm'],
+  target: 'node22',
+  platform: 'node',
+  sourcemap: true,
+  clean: true,
+  silent: true,
+} satisfies Options;
+
+/**
+ * Gives the build of a library package: ESM with declarations, dependencies left as imports.
+ *
+ * @param options `entry` lists the modules behind the export map (default `src/index.ts`); `images` copies the
+ * Dockerfiles of `docker-images/` to `dist/images`
+ */
+export function library(options: { readonly entry?: readonly string[]; readonly images?: boolean } = {}): Options {
+  return {
+    ...common,
+    entry: [...(options.entry ?? ['src/index.ts'])],
+    dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
+    ...(options.images ? { onSuccess: async () => copyImages() } : {}),
+  };
+}
+
+/**
+ * Gives the build of an app: one bundle split into lazily loaded chunks, all of them flat in `dist`, beside
+ * `bin.cjs` (the launcher) and `images/` (the Dockerfiles).
+ */
+export function app(): Options {
+  return {
+    ...common,
+    entry: { main: 'src/main.ts' },
+    dts: false,
+    splitting: true,
+    minify: false,
+    noExternal: [bundledInApps],
+    esbuildOptions: (esbuild) => {
+      esbuild.conditions = [sourceCondition, 'module', 'node', 'import'];
+      esbuild.legalComments = 'linked';
+    },
+    // CommonJS dependencies inside the bundle call `require` for Node's own modules.
+    banner: {
+      js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+    },
+    onSuccess: async () => {
+      copyFileSync(new URL('scripts/launcher.cjs', root), 'dist/bin.cjs');
+      copyImages();
+    },
+  };
+}
+
+function copyImages(): void {
+  const images = new URL('docker-images/', root);
+  rmSync('dist/images', { recursive: true, force: true });
+  if (existsSync(images)) cpSync(fileURLToPath(images), 'dist/images', { recursive: true });
+}
