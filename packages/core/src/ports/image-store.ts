@@ -29,5 +29,6 @@ export interface ImageStore {
     options?: { readonly onProgress?: BuildProgress; readonly force?: boolean; readonly signal?: AbortSignal },
   ): Promise<ImageFacts>;
   list(filter?: { readonly labels?: Readonly<Record<string, string>> }): Promise<readonly ImageFacts[]>;
+  /** Takes a reference away, and the image when it was the last one. Absent is fine. */
   remove(reference: string): Promise<void>;
 }

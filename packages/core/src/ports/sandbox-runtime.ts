@@ -105,6 +105,12 @@ export interface SandboxHandle extends AsyncDisposable {
    * @returns how many processes were ended
    */
   fence(fence: Fence): Promise<{ readonly ended: number }>;
+  /**
+   * Ends whatever still runs of one execution, also when another process of ours had started it. Idempotent.
+   *
+   * @returns how many processes were ended
+   */
+  endExecution(executionId: ExecutionId): Promise<{ readonly ended: number }>;
   /** Ends every process of the commands' user. Returns how many there were. */
   endAll(): Promise<{ readonly ended: number }>;
   start(): Promise<void>;

@@ -141,7 +141,7 @@ function checkEnv(reference: EnvReference): EnvReference {
 
 function oneOf<T extends string>(argument: string, value: T, accepted: readonly T[]): T {
   if (accepted.includes(value)) return value;
-  throw invalid(argument, `is ${JSON.stringify(String(value).slice(0, 80))}`, `Give one of: ${accepted.join(', ')}.`);
+  throw invalid(argument, `is ${JSON.stringify(value.slice(0, 80))}`, `Give one of: ${accepted.join(', ')}.`);
 }
 
 async function assertTasksExist(kernel: Kernel, ids: readonly TaskId[]): Promise<void> {

@@ -4,7 +4,6 @@ import type { Operation } from '../domain/operation.ts';
 import type { Receipt, Task } from '../domain/task.ts';
 import { idempotent } from './idempotent.ts';
 import { type Kernel, draft, finished, leaseGuard } from './kernel.ts';
-import { recoverTask } from './recovery.ts';
 import { runHooks } from './run-hooks.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, Deletion, UnderSession } from './services.ts';
@@ -40,7 +39,6 @@ export async function deleteTask(
       { sessionId: options.sessionId, sandbox: true, takeover: options.force === true },
       call,
       async (leased) => {
-        await recoverTask(kernel, id, call);
         const { proof, session } = leased;
         const hooks = await runHooks(
           kernel,

@@ -1,6 +1,5 @@
 import type { TaskId } from '../domain/ids.ts';
 import { asJson } from '../domain/json.ts';
-import type { JsonValue } from '../domain/json.ts';
 import type { Todo } from '../domain/journal.ts';
 import { todoStates } from '../domain/journal.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
@@ -98,7 +97,7 @@ async function write<P extends JournalPut>(
   compose: (leased: LeasedWork) => P | Promise<P>,
 ): Promise<P['value']> {
   const task = await kernel.deps.tasks.getTask(taskId);
-  return idempotent(kernel, call, type, { taskId, input: asJson(input) } as JsonValue, (key) =>
+  return idempotent(kernel, call, type, { taskId, input: asJson(input) }, (key) =>
     withLease(kernel, task, { sessionId: input.sessionId, sandbox: false }, call, async (leased) => {
       const put = await compose(leased);
       await kernel.commit({

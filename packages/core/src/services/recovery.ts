@@ -1,7 +1,7 @@
 import type { Execution } from '../domain/execution.ts';
 import type { ExecutionId, TaskId } from '../domain/ids.ts';
 import { isId } from '../domain/ids.ts';
-import type { Operation } from '../domain/operation.ts';
+import type { Operation, OperationKind } from '../domain/operation.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { Put } from '../ledger/put.ts';
@@ -17,16 +17,15 @@ interface Resolution {
 }
 
 /**
- * Resolves operations that their process will not finish: its process is gone, or its lease was taken. The caller has passed
- * the takeover barrier, so nothing of them runs in the sandbox any more. Each is settled by what is found on the engine and on
- * disk; running it twice changes nothing.
+ * Resolves operations that their process will not finish: its process is gone, or its lease was taken. The caller holds the
+ * task's lease and has passed the takeover barrier. Each is settled by what is found on the engine and on disk; running it
+ * twice changes nothing.
  */
 export async function recoverTask(kernel: Kernel, taskId: TaskId, call: Call): Promise<readonly RecoveredOperation[]> {
   const recovered: RecoveredOperation[] = [];
   for (const operation of await kernel.deps.tasks.listOpenOperations(taskId)) {
     if (!(await isAbandoned(kernel, operation))) continue;
-    const resolution = await resolve(kernel, operation);
-    if (resolution === undefined) continue;
+    const resolution = await resolvers[operation.kind](kernel, operation);
     if (await settle(kernel, operation, resolution, call)) {
       recovered.push({
         operationId: operation.id,
@@ -47,33 +46,26 @@ async function isAbandoned(kernel: Kernel, operation: Operation): Promise<boolea
   return !active.some((lease) => lease.id === proof.leaseId && lease.token === proof.token);
 }
 
-async function resolve(kernel: Kernel, operation: Operation): Promise<Resolution | undefined> {
-  switch (operation.kind) {
-    case 'execution':
-      return resolveExecution(kernel, operation);
-    case 'sandbox':
-      return resolveSandbox(kernel, operation);
-    case 'restore':
-      return resolveRestore(kernel, operation);
-    case 'checkpoint':
-      return resolveCheckpoint(kernel, operation);
-    case 'fork':
-      return { state: 'interrupted', summary: 'the fork was not made', puts: [] };
-    case 'deletion':
-      // Deleting goes on from where it stopped when it is asked for again; the task stays usable until then.
-      return {
-        state: 'interrupted',
-        summary: 'the deletion did not finish; delete the task again to finish it',
-        puts: [],
-      };
-  }
-}
+const resolvers: Record<OperationKind, (kernel: Kernel, operation: Operation) => Promise<Resolution> | Resolution> = {
+  execution: resolveExecution,
+  sandbox: resolveSandbox,
+  restore: resolveRestore,
+  checkpoint: resolveCheckpoint,
+  fork: () => ({ state: 'interrupted', summary: 'the fork was not made', puts: [] }),
+  // Deleting goes on from where it stopped when it is asked for again; the task stays usable until then.
+  deletion: () => ({
+    state: 'interrupted',
+    summary: 'the deletion did not finish; delete the task again to finish it',
+    puts: [],
+  }),
+};
 
 async function resolveExecution(kernel: Kernel, operation: Operation): Promise<Resolution> {
   const id = operation.intent['executionId'];
   const execution =
     typeof id === 'string' && isId('execution', id) ? await kernel.deps.tasks.findExecution(id) : undefined;
   if (execution === undefined) return { state: 'interrupted', summary: 'an execution without a row', puts: [] };
+  await endLeftovers(kernel, execution);
   const ended = await endedExecution(kernel, execution);
   const what = execution.command.kind === 'script' ? execution.command.script : execution.command.argv.join(' ');
   return {
@@ -81,6 +73,16 @@ async function resolveExecution(kernel: Kernel, operation: Operation): Promise<R
     summary: `${what.split('\n')[0]?.slice(0, 80) ?? ''}: interrupted, its process ${ended.reason === 'owner-died' ? 'died' : 'lost the lease'}`,
     puts: [{ noun: 'execution', value: ended }],
   };
+}
+
+/** A command may outlive the process of ours that ran it; its record ends only when it has ended. */
+async function endLeftovers(kernel: Kernel, execution: Execution): Promise<void> {
+  const sandbox = await kernel.deps.tasks.findSandbox(execution.taskId);
+  const handle = sandbox?.ref == null ? undefined : await kernel.deps.runtime.find(sandbox.ref);
+  if (handle === undefined) return;
+  const { state } = await handle.inspect();
+  if (state === 'paused') await handle.unpause();
+  if (state === 'running' || state === 'paused') await handle.endExecution(execution.id);
 }
 
 async function endedExecution(kernel: Kernel, execution: Execution): Promise<Execution> {

@@ -214,6 +214,7 @@ async function finishUnchanged(
 async function abandonCheckpoint(kernel: Kernel, open: Operation, error: unknown, call: Call): Promise<void> {
   const { code, message } = asOpencodeToolsError(error);
   try {
+    if (typeof open.intent['imageTag'] === 'string') await kernel.deps.images.remove(open.intent['imageTag']);
     await kernel.commit({
       guard: { openOperation: open.id },
       records: [

@@ -75,7 +75,6 @@ async function putAway(kernel: Kernel, keeper: SandboxKeeper, id: TaskId, option
   const takeover = options.to !== 'completed';
   return withLease(kernel, task, { sessionId: options.sessionId, sandbox: true, takeover }, call, async (leased) => {
     const { proof, session } = leased;
-    await recoverTask(kernel, id, call);
     const context = { task, agent: session.agent, model: session.model, sessionId: session.id };
     const detail =
       options.point === undefined

@@ -4,11 +4,14 @@ import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { passBarrier, proofOf } from './barrier.ts';
 import type { Kernel } from './kernel.ts';
+import { recoverTask } from './recovery.ts';
 import type { Call } from './services.ts';
 
 export interface WithLeaseOptions {
   readonly sessionId?: SessionId | undefined;
-  /** True passes the takeover barrier first; false is for changes of rows only. */
+  /**
+   * True passes the takeover barrier first and settles what dead processes left open; false is for changes of rows only.
+   */
   readonly sandbox: boolean;
   /** True ends the sessions that hold the task; for an operator's verbs. Ignored when a session is given. */
   readonly takeover?: boolean;
@@ -58,6 +61,7 @@ async function underLease<T>(
   work: (leased: LeasedWork) => Promise<T>,
 ): Promise<T> {
   const endedProcesses = options.sandbox ? await passBarrier(kernel, lease, call) : 0;
+  if (options.sandbox) await recoverTask(kernel, lease.taskId, call);
   const lost = new AbortController();
   const signal = call.signal === undefined ? lost.signal : AbortSignal.any([call.signal, lost.signal]);
   const timer = setInterval(() => void renewOrAbort(kernel, proofOf(lease), lost), Math.max(250, lease.ttlMs / 3));

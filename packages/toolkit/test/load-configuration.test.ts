@@ -1,0 +1,174 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { OpencodeToolsError } from '@opencode-tools/core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type ConfigurationOptions, loadConfiguration } from '../src/configuration/load-configuration.ts';
+
+let root: string;
+let count = 0;
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'oct-config-'));
+});
+
+afterAll(async () => {
+  await rm(root, { recursive: true, force: true });
+});
+
+interface Files {
+  readonly project?: string;
+  readonly user?: string;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+async function arrange({ project, user, environment }: Files): Promise<ConfigurationOptions> {
+  count += 1;
+  const cwd = join(root, `project-${count}`);
+  const config = join(root, `config-${count}`);
+  await mkdir(join(cwd, '.git'), { recursive: true });
+  if (project !== undefined) await put(join(cwd, '.opencode', 'opencode-tools.yaml'), project);
+  if (user !== undefined) await put(join(config, 'opencode-tools', 'opencode-tools.yaml'), user);
+  return { cwd, environment: { HOME: root, XDG_CONFIG_HOME: config, ...environment }, platform: 'linux' };
+}
+
+async function put(file: string, text: string): Promise<void> {
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, text);
+}
+
+async function failure(files: Files): Promise<OpencodeToolsError> {
+  const error = await loadConfiguration(await arrange(files)).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(OpencodeToolsError);
+  return error as OpencodeToolsError;
+}
+
+describe('configuration', () => {
+  test('has a default for every key', async () => {
+    const configuration = await loadConfiguration(await arrange({}));
+    expect(configuration).toEqual({
+      home: join(root, '.local/share/opencode-tools'),
+      database: 'sqlite',
+      defaultImage: 'opencode-sandbox-base',
+      engineEndpoint: null,
+      limits: { memoryBytes: 2 * 1024 ** 3, cpus: 2, pids: 512, tmpBytes: 512 * 1024 ** 2 },
+      requireLimits: true,
+      lease: { mode: 'exclusive', ttlMs: 900_000, maxAgents: 8 },
+      exec: { timeoutMs: 600_000, outputLimitBytes: 32_768 },
+      hooks: { branchCreator: false, planFile: false, safetyEnforcer: true },
+      files: [],
+    });
+  });
+
+  test('takes each key from the environment, else the project, else the user', async () => {
+    const options = await arrange({
+      user: 'limits: {memory: 1g, cpus: 1, pids: 100}\n',
+      project: 'limits:\n  memory: 512m\n  cpus: 1.5\nlease: { ttl: 90s }\n',
+      environment: { OPENCODE_TOOLS_LIMITS_MEMORY: '256m', OPENCODE_TOOLS_HOOKS_PLAN_FILE: 'true' },
+    });
+    const configuration = await loadConfiguration(options);
+    expect(configuration.limits).toMatchObject({ memoryBytes: 256 * 1024 ** 2, cpus: 1.5, pids: 100 });
+    expect(configuration.lease.ttlMs).toBe(90_000);
+    expect(configuration.hooks.planFile).toBe(true);
+    expect(configuration.files).toHaveLength(2);
+  });
+
+  test('finds the project file from a directory below, up to the top of the work tree', async () => {
+    const options = await arrange({ project: 'defaultImage: example.org/a:1\n' });
+    const below = join(options.cwd, 'a/b');
+    await mkdir(below, { recursive: true });
+    expect((await loadConfiguration({ ...options, cwd: below })).defaultImage).toBe('example.org/a:1');
+    await mkdir(join(below, '.git'));
+    expect((await loadConfiguration({ ...options, cwd: below })).defaultImage).toBe('opencode-sandbox-base');
+  });
+
+  test('does not look above the working directory outside of a work tree', async () => {
+    const options = await arrange({ project: 'defaultImage: example.org/a:1\n' });
+    await rm(join(options.cwd, '.git'), { recursive: true });
+    const below = join(options.cwd, 'a');
+    await mkdir(below);
+    expect((await loadConfiguration({ ...options, cwd: below })).files).toEqual([]);
+    expect((await loadConfiguration(options)).files).toHaveLength(1);
+  });
+
+  test('reads a named file in place of the project file, and misses it when it is absent', async () => {
+    const options = await arrange({ project: 'requireLimits: false\n' });
+    await put(join(options.cwd, 'own.yaml'), 'exec: { timeout: 2h }\n');
+    const configuration = await loadConfiguration({ ...options, configFile: 'own.yaml' });
+    expect(configuration).toMatchObject({ requireLimits: true, exec: { timeoutMs: 7_200_000 } });
+    await expect(loadConfiguration({ ...options, configFile: 'none.yaml' })).rejects.toMatchObject({
+      code: 'OCT_INVALID_CONFIG',
+      details: { file: join(options.cwd, 'none.yaml') },
+    });
+  });
+
+  test.each([
+    ['', {}],
+    ['# nothing\n', {}],
+    ['limits:\n', {}],
+  ])('accepts a file without values: %j', async (project, expected) => {
+    await expect(loadConfiguration(await arrange({ project }))).resolves.toMatchObject(expected);
+  });
+});
+
+describe('home directory', () => {
+  const cases: readonly (readonly [string, Partial<ConfigurationOptions>, string])[] = [
+    ['the option', { home: '/h/option', environment: { HOME: '/u', OPENCODE_TOOLS_HOME: '/h/env' } }, '/h/option'],
+    ['the variable', { environment: { HOME: '/u', OPENCODE_TOOLS_HOME: '/h/env' } }, '/h/env'],
+    ['the variable, relative to the working directory', { environment: { HOME: '/u', OPENCODE_TOOLS_HOME: 'h' } }, '/w/h'],
+    ['the variable, below the user directory', { environment: { HOME: '/u', OPENCODE_TOOLS_HOME: '~/h' } }, '/u/h'],
+    ['XDG_DATA_HOME', { environment: { HOME: '/u', XDG_DATA_HOME: '/d' } }, '/d/opencode-tools'],
+    ['no relative XDG_DATA_HOME', { environment: { HOME: '/u', XDG_DATA_HOME: 'd' } }, '/u/.local/share/opencode-tools'],
+    ['macOS', { environment: { HOME: '/u' }, platform: 'darwin' }, '/u/Library/Application Support/opencode-tools'],
+    ['Windows', { environment: { LOCALAPPDATA: '/l' }, platform: 'win32' }, '/l/opencode-tools'],
+  ];
+  test.each(cases)('follows %s', async (_title, options, home) => {
+    const configuration = await loadConfiguration({ cwd: '/w', environment: {}, platform: 'linux', ...options });
+    expect(configuration.home).toBe(home);
+  });
+
+  test('follows the key home', async () => {
+    expect((await loadConfiguration(await arrange({ project: 'home: ~/elsewhere\n' }))).home).toBe(join(root, 'elsewhere'));
+  });
+});
+
+describe('a wrong configuration', () => {
+  test.each([
+    ['defaultImgae: a', 'defaultImgae', 'Did you mean defaultImage?'],
+    ['memory: 2g', 'memory', 'Did you mean limits.memory?'],
+    ['limits: { memroy: 2g }', 'limits.memroy', 'Did you mean limits.memory?'],
+    ['limits: { memory: lots }', 'limits.memory', 'such as 512m or 2g'],
+    ['limits: { memory: 1m }', 'limits.memory', 'at least 32m'],
+    ['limits: { cpus: 0 }', 'limits.cpus', 'a number from 0.1'],
+    ['limits: { pids: 20.5 }', 'limits.pids', 'a whole number from 16'],
+    ['limits: 5', 'limits', 'keys with values'],
+    ['requireLimits: "yes"', 'requireLimits', 'true or false'],
+    ['lease: { mode: shared }', 'lease.mode', 'exclusive or collaborative'],
+    ['lease: { ttl: 15 minutes }', 'lease.ttl', 'such as 90s or 15m'],
+    ['exec: { outputLimit: 2m }', 'exec.outputLimit', 'at most 1m'],
+    ['hooks: { planFile: 1 }', 'hooks.planFile', 'true or false'],
+    ['engine: { endpoint: localhost }', 'engine.endpoint', 'unix:///path'],
+    ['database: mysql://a', 'database', 'sqlite, or a postgres://'],
+    ['home: relative/path', 'home', 'an absolute path'],
+    ['- a', '', 'keys with values'],
+    ['a: b: c', '', 'YAML'],
+    ['home: &a /x\ndefaultImage: *a', '', 'without anchors'],
+    ['home: /x\nhome: /y', '', 'YAML'],
+  ])('%j is refused by file, key and accepted form', async (project, key, remedy) => {
+    const error = await failure({ project: `${project}\n` });
+    expect(error.code).toBe('OCT_INVALID_CONFIG');
+    expect(error.details).toMatchObject({ file: expect.stringContaining('.opencode/opencode-tools.yaml'), key });
+    expect(error.remedy).toContain(remedy);
+  });
+
+  test('in the environment is refused by variable', async () => {
+    const error = await failure({ environment: { OPENCODE_TOOLS_LEASE_MAX_AGENTS: 'many' } });
+    expect(error.message).toContain('environment variable OPENCODE_TOOLS_LEASE_MAX_AGENTS');
+    expect(error.details).toMatchObject({ key: 'lease.maxAgents' });
+  });
+
+  test('never shows the address of a database, which may hold a password', async () => {
+    const error = await failure({ project: 'database: mysql://user:secret@host/x\n' });
+    expect(JSON.stringify(error)).not.toContain('secret');
+  });
+});
