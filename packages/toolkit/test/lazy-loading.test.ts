@@ -8,7 +8,16 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 const runFile = promisify(execFile);
 const preload = new URL('./record-loaded-modules.mjs', import.meta.url).href;
 const toolkit = new URL('../src/index.ts', import.meta.url).href;
-const absentWhenReading = ['dockerode', 'docker-modem', 'zod', 'yaml', 'tar-stream', 'pg', 'docker-runtime', 'workspace'];
+const absentWhenReading = [
+  'dockerode',
+  'docker-modem',
+  'zod',
+  'yaml',
+  'tar-stream',
+  'pg',
+  'docker-runtime',
+  'workspace',
+];
 
 let home: string;
 

@@ -115,10 +115,18 @@ describe('home directory', () => {
   const cases: readonly (readonly [string, Partial<ConfigurationOptions>, string])[] = [
     ['the option', { home: '/h/option', environment: { HOME: '/u', OPENCODE_TOOLS_HOME: '/h/env' } }, '/h/option'],
     ['the variable', { environment: { HOME: '/u', OPENCODE_TOOLS_HOME: '/h/env' } }, '/h/env'],
-    ['the variable, relative to the working directory', { environment: { HOME: '/u', OPENCODE_TOOLS_HOME: 'h' } }, '/w/h'],
+    [
+      'the variable, relative to the working directory',
+      { environment: { HOME: '/u', OPENCODE_TOOLS_HOME: 'h' } },
+      '/w/h',
+    ],
     ['the variable, below the user directory', { environment: { HOME: '/u', OPENCODE_TOOLS_HOME: '~/h' } }, '/u/h'],
     ['XDG_DATA_HOME', { environment: { HOME: '/u', XDG_DATA_HOME: '/d' } }, '/d/opencode-tools'],
-    ['no relative XDG_DATA_HOME', { environment: { HOME: '/u', XDG_DATA_HOME: 'd' } }, '/u/.local/share/opencode-tools'],
+    [
+      'no relative XDG_DATA_HOME',
+      { environment: { HOME: '/u', XDG_DATA_HOME: 'd' } },
+      '/u/.local/share/opencode-tools',
+    ],
     ['macOS', { environment: { HOME: '/u' }, platform: 'darwin' }, '/u/Library/Application Support/opencode-tools'],
     ['Windows', { environment: { LOCALAPPDATA: '/l' }, platform: 'win32' }, '/l/opencode-tools'],
   ];
@@ -128,7 +136,9 @@ describe('home directory', () => {
   });
 
   test('follows the key home', async () => {
-    expect((await loadConfiguration(await arrange({ project: 'home: ~/elsewhere\n' }))).home).toBe(join(root, 'elsewhere'));
+    expect((await loadConfiguration(await arrange({ project: 'home: ~/elsewhere\n' }))).home).toBe(
+      join(root, 'elsewhere'),
+    );
   });
 });
 

@@ -1,5 +1,5 @@
 // Preloaded into a child process: collects the address of every module that is loaded, and hands them to the parent.
-import Module, { registerHooks } from 'node:module';
+import { createRequire, registerHooks } from 'node:module';
 
 const loaded = new Set();
 
@@ -11,5 +11,5 @@ registerHooks({
 });
 
 process.on('exit', () => {
-  process.stdout.write(JSON.stringify([...loaded, ...Object.keys(Module._cache)]));
+  process.stdout.write(JSON.stringify([...loaded, ...Object.keys(createRequire(import.meta.url).cache)]));
 });

@@ -2,10 +2,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Call, ExecutionResult, OpenHome, SessionId, Task, TaskId } from '@opencode-tools/core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type TestHome, createTestHome } from './support/test-home.ts';
 
-const call: Call = { actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null } };
+const call: Call = {
+  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
+};
 const listTree =
   'cd /workspace && find . | sort | while read -r p; do if [ -L "$p" ]; then echo "$p l $(readlink "$p")"; elif [ -d "$p" ]; then echo "$p d $(stat -c %a "$p")"; else echo "$p f $(stat -c %a "$p") $(md5sum <"$p")"; fi; done';
 
@@ -14,7 +16,7 @@ describe('services on a real engine', () => {
   let open: OpenHome;
 
   beforeAll(async () => {
-    home = await createTestHome();
+    home = await createTestHome('oct-lab/busybox');
     open = await home.open();
   });
   afterAll(async () => {
@@ -24,7 +26,17 @@ describe('services on a real engine', () => {
 
   const create = (title: string): Promise<Task> => open.services.tasks.create({ title, image: home.image }, call);
   const sh = (task: TaskId, script: string, sessionId?: SessionId): Promise<ExecutionResult> =>
-    open.services.executions.run(task, { command: { kind: 'script', script }, ...(sessionId === undefined ? {} : { sessionId }) }, call);
+    open.services.executions.run(
+      task,
+      { command: { kind: 'script', script }, ...(sessionId === undefined ? {} : { sessionId }) },
+      call,
+    );
+
+  /** Size of the newest execution's output as it lies on disk. */
+  const outputBytes = async (task: TaskId): Promise<number> => {
+    const [newest] = (await open.services.executions.list(task)).items;
+    return newest === undefined ? 0 : (await open.services.executions.readOutput(newest.id, 'stdout')).totalBytes;
+  };
 
   it('makes the sandbox at first use and records the command with its whole output', async () => {
     const task = await create('first use');
@@ -67,7 +79,12 @@ describe('services on a real engine', () => {
   it('gives an idempotent call its first result again and starts nothing twice', async () => {
     const task = await create('idempotency');
     const keyed = { ...call, idempotencyKey: `run-${task.id}` };
-    const run = () => open.services.executions.run(task.id, { command: { kind: 'script', script: 'echo x >>count; cat count' } }, keyed);
+    const run = () =>
+      open.services.executions.run(
+        task.id,
+        { command: { kind: 'script', script: 'echo x >>count; cat count' } },
+        keyed,
+      );
     const first = await run();
     const second = await run();
     expect(second.execution.id).toBe(first.execution.id);
@@ -80,7 +97,10 @@ describe('services on a real engine', () => {
 
   it('restores a checkpoint byte for byte, root file system included, and saves the present first', async () => {
     const task = await create('restore');
-    await sh(task.id, 'mkdir -p empty deep/er; echo one >deep/er/file; chmod 750 deep; ln -s deep/er/file link; printf "a\\0b" >binary; echo "#!/bin/sh" >run.sh; chmod +x run.sh; echo installed >/opt/tool');
+    await sh(
+      task.id,
+      'mkdir -p empty deep/er; echo one >deep/er/file; chmod 750 deep; ln -s deep/er/file link; printf "a\\0b" >binary; echo "#!/bin/sh" >run.sh; chmod +x run.sh; echo installed >/opt/tool',
+    );
     const before = (await sh(task.id, listTree)).stdout.text;
     const checkpoint = await open.services.checkpoints.create(task.id, { name: 'good' }, call);
     expect(checkpoint.root?.changedPaths).toBeGreaterThan(0);
@@ -131,13 +151,17 @@ describe('services on a real engine', () => {
   it('lets one session hold an exclusive task, and another take it over', async () => {
     const task = await create('sessions');
     const a = await open.services.sessions.attach(task.id, { agent: 'a' }, call);
-    await expect(open.services.sessions.attach(task.id, { agent: 'b' }, call)).rejects.toMatchObject({ code: 'OCT_LEASE_HELD' });
+    await expect(open.services.sessions.attach(task.id, { agent: 'b' }, call)).rejects.toMatchObject({
+      code: 'OCT_LEASE_HELD',
+    });
     await expect(sh(task.id, 'true')).rejects.toMatchObject({ code: 'OCT_LEASE_HELD' });
     const b = await open.services.sessions.attach(task.id, { agent: 'b', takeover: true }, call);
     expect(b.lease.token).toBeGreaterThan(a.lease.token);
     expect(b.displaced.map((session) => session.id)).toEqual([a.session.id]);
     await expect(sh(task.id, 'true', a.session.id)).rejects.toMatchObject({ code: 'OCT_LEASE_LOST' });
-    await expect(open.services.journal.decide(task.id, { what: 'late', sessionId: a.session.id }, call)).rejects.toMatchObject({ code: 'OCT_LEASE_LOST' });
+    await expect(
+      open.services.journal.decide(task.id, { what: 'late', sessionId: a.session.id }, call),
+    ).rejects.toMatchObject({ code: 'OCT_LEASE_LOST' });
     await open.services.sessions.detach(b.session.id, {}, call);
   });
 
@@ -145,20 +169,33 @@ describe('services on a real engine', () => {
     const task = await create('killed process');
     const a = await open.services.sessions.attach(task.id, { agent: 'a' }, call);
     await sh(task.id, 'echo from-a >file', a.session.id);
-    const child = spawn(process.execPath, ['--conditions=@opencode-tools/source', fileURLToPath(new URL('./support/run-forever.ts', import.meta.url)), home.directory, task.id, a.session.id], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const child = spawn(
+      process.execPath,
+      [
+        '--conditions=@opencode-tools/source',
+        fileURLToPath(new URL('./support/run-forever.ts', import.meta.url)),
+        home.directory,
+        task.id,
+        a.session.id,
+      ],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
     await once(child.stdout, 'data');
+    await vi.waitUntil(async () => (await outputBytes(task.id)) > 0, { timeout: 10_000 });
     child.kill('SIGKILL');
     await once(child, 'exit');
     const again = await home.open();
     try {
       const b = await again.services.sessions.attach(task.id, { agent: 'b', takeover: true }, call);
-      expect(b.endedProcesses).toBeGreaterThan(0);
       expect(b.recovered).toMatchObject([{ kind: 'execution', resolution: 'interrupted' }]);
       const run = await again.services.executions.run(
         task.id,
-        { command: { kind: 'script', script: 'cat file; ps -o args | grep -c "[s]leep 7777" || true' }, sessionId: b.session.id },
+        {
+          command: { kind: 'script', script: 'cat file; ps -o args | grep -c "[s]leep 7777" || true' },
+          sessionId: b.session.id,
+        },
         call,
       );
       expect(run.stdout.text).toBe('from-a\n0\n');
@@ -168,6 +205,37 @@ describe('services on a real engine', () => {
       await expect(sh(task.id, 'echo late >file', a.session.id)).rejects.toMatchObject({ code: 'OCT_LEASE_LOST' });
     } finally {
       await again.close();
+    }
+  });
+
+  it('ends what a living holder runs when another agent takes over, before the new lease is usable', async () => {
+    const task = await create('takeover of a living holder');
+    const holder = await home.open();
+    try {
+      const a = await holder.services.sessions.attach(task.id, { agent: 'a' }, call);
+      const started = Promise.withResolvers<void>();
+      const running = holder.services.executions.run(
+        task.id,
+        {
+          command: { kind: 'script', script: 'setsid sh -c "sleep 8888; echo late >/workspace/late" & echo on; sleep 8888; echo late >late' },
+          sessionId: a.session.id,
+          onOutput: () => started.resolve(),
+        },
+        call,
+      );
+      const outcome = running.then(
+        () => 'ended',
+        (error: unknown) => error,
+      );
+      await started.promise;
+      const b = await open.services.sessions.attach(task.id, { agent: 'b', takeover: true }, call);
+      expect(b.endedProcesses).toBeGreaterThan(0);
+      expect(b.recovered).toMatchObject([{ kind: 'execution', resolution: 'interrupted' }]);
+      const seen = await sh(task.id, 'ps -o args | grep -c "[s]leep 8888"; ls late', b.session.id);
+      expect(seen.stdout.text).toBe('0\n');
+      expect(await outcome).toMatchObject({ code: 'OCT_LEASE_LOST' });
+    } finally {
+      await holder.close();
     }
   });
 
@@ -195,8 +263,14 @@ describe('services on a real engine', () => {
     await refuse({ title: 'x'.repeat(100_000), image: home.image }, 'OCT_INVALID_ARGUMENT');
     await refuse({ title: '', image: home.image }, 'OCT_INVALID_ARGUMENT');
     await refuse({ title: 'no image', image: 'opencode-tools-test/absent:none' }, 'OCT_IMAGE_NOT_FOUND');
-    await refuse({ title: 'no path', image: home.image, workspace: { kind: 'git', path: `${home.directory}/absent` } }, 'OCT_INVALID_ARGUMENT');
-    await refuse({ title: 'a file', image: home.image, workspace: { kind: 'directory', path: `${home.directory}/home.json` } }, 'OCT_INVALID_ARGUMENT');
+    await refuse(
+      { title: 'no path', image: home.image, workspace: { kind: 'git', path: `${home.directory}/absent` } },
+      'OCT_INVALID_ARGUMENT',
+    );
+    await refuse(
+      { title: 'a file', image: home.image, workspace: { kind: 'directory', path: `${home.directory}/home.json` } },
+      'OCT_INVALID_ARGUMENT',
+    );
     expect(await count()).toBe(before);
   });
 

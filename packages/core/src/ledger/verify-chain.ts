@@ -1,3 +1,4 @@
+import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { type ChainHead, hashRecord, sha256 } from './chain.ts';
 import { type StoredRecord, type StreamId, genesisHash } from './ledger-record.ts';
 
@@ -77,13 +78,24 @@ function checkRecord(
   if (record.stream !== stream) return fail('foreign-stream', stream, record.stream);
   if (record.seq !== seq) return fail('sequence-gap', String(seq), String(record.seq));
   if (record.prevHash !== head.hash) return fail('broken-link', head.hash, record.prevHash);
-  const hash = hashRecord(record);
+  const hash = hashOf(record);
+  if (hash === undefined) return fail('unparsable', 'a record that can be hashed', 'values that JSON cannot hold');
   if (hash !== record.hash) return fail('hash-mismatch', hash, record.hash);
   if (record.payload === null) {
     return erased?.has(seq) === true ? null : fail('payload-missing', record.payloadDigest, 'nothing');
   }
   const digest = sha256(record.payload);
   return digest === record.payloadDigest ? null : fail('payload-mismatch', record.payloadDigest, digest);
+}
+
+/** Undefined for a record that no writer of ours can have made: a lone surrogate or a number that is none. */
+function hashOf(record: StoredRecord): string | undefined {
+  try {
+    return hashRecord(record);
+  } catch (error) {
+    if (isOpencodeToolsError(error, 'OCT_INVALID_ARGUMENT')) return undefined;
+    throw error;
+  }
 }
 
 function checkHead(stream: StreamId, head: ChainHead, anchored: ChainHead | undefined): BrokenRecord | null {

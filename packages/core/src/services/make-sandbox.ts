@@ -117,7 +117,7 @@ export async function makeSandbox(
     });
     return { handle, sandbox };
   } catch (error) {
-    await abandon(kernel, input, open, row, error, call);
+    await abandon(kernel, input, open, row, error, leased, call);
     throw error;
   }
 }
@@ -186,6 +186,7 @@ async function abandon(
   open: Operation,
   row: Sandbox,
   error: unknown,
+  leased: LeasedWork,
   call: Call,
 ): Promise<void> {
   const { message, code } = asOpencodeToolsError(error);
@@ -199,7 +200,7 @@ async function abandon(
       updatedAt: kernel.now(),
     };
     await kernel.commit({
-      guard: { openOperation: open.id },
+      guard: { ...leaseGuard(leased.proof), openOperation: open.id },
       records: [
         draft({
           stream: input.task.id,

@@ -1,57 +1,74 @@
 import type { OutputPreview } from './services.ts';
 
 /**
- * Keeps the head and the tail of an output of any size in bounded memory. When the output fits the limit it is shown whole;
- * else half the limit from each end, with one line between them that says how much is left out.
+ * Keeps the head and the tail of an output of any size in at most twice the limit, whatever the size of the chunks. When the
+ * output fits the limit it is shown whole; else half the limit from each end, with one line between them that says how much
+ * is left out.
  */
 export class PreviewCollector {
   readonly #limit: number;
-  #head: Uint8Array[] = [];
+  readonly #half: number;
+  #head = Buffer.alloc(0);
   #headBytes = 0;
-  #tail: Uint8Array[] = [];
+  /** A ring of the last half limit of what came after the head. */
+  #tail = Buffer.alloc(0);
   #tailBytes = 0;
-  #totalBytes = 0;
 
   /** @param limitBytes at least 2 */
   constructor(limitBytes: number) {
     this.#limit = limitBytes;
+    this.#half = Math.floor(limitBytes / 2);
   }
 
   add(chunk: Uint8Array): void {
-    this.#totalBytes += chunk.length;
-    const room = this.#limit - this.#headBytes;
-    if (room > 0) {
-      const part = chunk.subarray(0, room);
-      this.#head.push(Uint8Array.from(part));
-      this.#headBytes += part.length;
-    }
-    if (chunk.length > room) this.#addTail(chunk.subarray(Math.max(0, room)));
+    const part = chunk.subarray(0, this.#limit - this.#headBytes);
+    this.#addHead(part);
+    if (part.length < chunk.length) this.#addTail(chunk.subarray(part.length));
   }
 
   preview(): OutputPreview {
-    const head = Buffer.concat(this.#head);
-    if (this.#totalBytes <= this.#limit) {
-      return { text: head.toString('utf8'), totalBytes: this.#totalBytes, truncated: false };
+    const totalBytes = this.#headBytes + this.#tailBytes;
+    if (this.#tailBytes === 0) {
+      return { text: this.#head.toString('utf8', 0, this.#headBytes), totalBytes, truncated: false };
     }
-    const half = Math.floor(this.#limit / 2);
-    const rest = Buffer.concat([head, ...this.#tail]);
-    const first = trimEnd(head.subarray(0, half));
-    const last = trimStart(rest.subarray(Math.max(half, rest.length - half)));
-    const left = this.#totalBytes - first.length - last.length;
+    const first = trimEnd(this.#head.subarray(0, this.#half));
+    const last = trimStart(this.#lastHalf());
+    const left = totalBytes - first.length - last.length;
     return {
-      text: `${first.toString('utf8')}\n… ${left} of ${this.#totalBytes} bytes left out …\n${last.toString('utf8')}`,
-      totalBytes: this.#totalBytes,
+      text: `${first.toString('utf8')}\n… ${left} of ${totalBytes} bytes left out …\n${last.toString('utf8')}`,
+      totalBytes,
       truncated: true,
     };
   }
 
-  #addTail(chunk: Uint8Array): void {
-    const part = chunk.length > this.#limit ? chunk.subarray(chunk.length - this.#limit) : chunk;
-    this.#tail.push(Uint8Array.from(part));
-    this.#tailBytes += part.length;
-    while (this.#tailBytes - (this.#tail[0]?.length ?? 0) >= this.#limit) {
-      this.#tailBytes -= this.#tail.shift()?.length ?? 0;
+  #addHead(part: Uint8Array): void {
+    const needed = this.#headBytes + part.length;
+    if (needed > this.#head.length) {
+      const grown = Buffer.alloc(Math.min(this.#limit, Math.max(needed, 2 * this.#head.length)));
+      grown.set(this.#head.subarray(0, this.#headBytes));
+      this.#head = grown;
     }
+    this.#head.set(part, this.#headBytes);
+    this.#headBytes = needed;
+  }
+
+  #addTail(part: Uint8Array): void {
+    if (this.#tailBytes === 0) this.#tail = Buffer.alloc(this.#half);
+    const kept = part.subarray(Math.max(0, part.length - this.#half));
+    const position = (this.#tailBytes + part.length - kept.length) % this.#half;
+    const beforeWrap = kept.subarray(0, this.#half - position);
+    this.#tail.set(beforeWrap, position);
+    this.#tail.set(kept.subarray(beforeWrap.length), 0);
+    this.#tailBytes += part.length;
+  }
+
+  #lastHalf(): Buffer {
+    if (this.#tailBytes < this.#half) {
+      const fromHead = this.#head.subarray(this.#headBytes - (this.#half - this.#tailBytes));
+      return Buffer.concat([fromHead, this.#tail.subarray(0, this.#tailBytes)]);
+    }
+    const oldest = this.#tailBytes % this.#half;
+    return Buffer.concat([this.#tail.subarray(oldest), this.#tail.subarray(0, oldest)]);
   }
 }
 

@@ -68,7 +68,7 @@ export async function runExecution(
     const outcome = await execute(keeper, task, handle, plan, env, execution, outputs, leased, call);
     return await finish(kernel, open, execution, outcome, outputs, leased, key, call);
   } catch (error) {
-    await fail(kernel, open, execution, outputs, error, call);
+    await fail(kernel, open, execution, outputs, error, leased, call);
     throw error;
   }
 }
@@ -224,6 +224,7 @@ async function fail(
   execution: Execution,
   outputs: Outputs,
   error: unknown,
+  leased: LeasedWork,
   call: Call,
 ): Promise<void> {
   const failure = asOpencodeToolsError(error);
@@ -232,7 +233,7 @@ async function fail(
     const [stdout, stderr] = await Promise.all([outputs.sinks.stdout.close(), outputs.sinks.stderr.close()]);
     const ended: Execution = { ...execution, state: 'failed', stdout, stderr, endedAt: kernel.now() };
     await kernel.commit({
-      guard: { openOperation: open.id },
+      guard: { ...leaseGuard(leased.proof), openOperation: open.id },
       records: [
         draft({
           stream: execution.taskId,
@@ -248,7 +249,7 @@ async function fail(
       ],
     });
   } catch (second) {
-    if (isOpencodeToolsError(second, 'OCT_VERSION_CONFLICT')) return;
+    if (isOpencodeToolsError(second, 'OCT_VERSION_CONFLICT') || isOpencodeToolsError(second, 'OCT_LEASE_LOST')) return;
     kernel.deps.logger.warn('A failed execution stays open for recovery', {
       operationId: open.id,
       error: String(second),

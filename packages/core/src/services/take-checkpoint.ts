@@ -76,7 +76,7 @@ export async function takeCheckpoint(
     await record(kernel, input, checkpoint, open, leased, call);
     return { checkpoint, taken: true };
   } catch (error) {
-    await abandonCheckpoint(kernel, open, error, call);
+    await abandonCheckpoint(kernel, open, error, leased, call);
     throw error;
   }
 }
@@ -211,12 +211,12 @@ async function finishUnchanged(
   });
 }
 
-async function abandonCheckpoint(kernel: Kernel, open: Operation, error: unknown, call: Call): Promise<void> {
+async function abandonCheckpoint(kernel: Kernel, open: Operation, error: unknown, leased: LeasedWork, call: Call): Promise<void> {
   const { code, message } = asOpencodeToolsError(error);
   try {
     if (typeof open.intent['imageTag'] === 'string') await kernel.deps.images.remove(open.intent['imageTag']);
     await kernel.commit({
-      guard: { openOperation: open.id },
+      guard: { ...leaseGuard(leased.proof), openOperation: open.id },
       records: [
         draft({
           stream: open.taskId,

@@ -1,0 +1,134 @@
+import { describe, expect, test } from 'vitest';
+import { kernelOver } from '../../test/kernel.ts';
+import { taskId } from '../../test/records.ts';
+import { call } from '../../test/task.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { OperationId } from '../domain/ids.ts';
+import type { Operation, OperationState } from '../domain/operation.ts';
+import type { Change, IdempotencyEntry } from '../ports/task-store.ts';
+import { type IdempotencyKey, idempotent } from './idempotent.ts';
+
+const operationId: OperationId = 'opn_00000000000000000000000001';
+const keyed = { ...call, idempotencyKey: ' key 1 ' };
+
+/** The two reads that `idempotent` makes, over what the work stored. */
+class Rows {
+  readonly entries = new Map<string, IdempotencyEntry>();
+  readonly operations = new Map<OperationId, Operation>();
+  runs = 0;
+
+  readonly kernel = kernelOver({
+    tasks: {
+      findIdempotency: async (key) => this.entries.get(key),
+      findOperation: async (id) => this.operations.get(id),
+    },
+  });
+
+  store({ idempotency }: Pick<Change, 'idempotency'>): void {
+    if (idempotency !== undefined) this.entries.set(idempotency.key, idempotency);
+  }
+
+  operation(state: OperationState): void {
+    this.operations.set(operationId, { id: operationId, kind: 'execution', taskId, state } as Operation);
+  }
+
+  run(
+    args: JsonObject,
+    work: (key: IdempotencyKey) => unknown = (key) => this.#finish(key),
+    verb = 'exec',
+    by = keyed,
+  ) {
+    return idempotent(this.kernel, by, verb, args, async (key) => {
+      this.runs += 1;
+      return work(key);
+    });
+  }
+
+  #finish(key: IdempotencyKey): JsonObject {
+    const result = { run: this.runs };
+    this.store(key.finished(result, operationId));
+    return result;
+  }
+}
+
+describe('idempotent', () => {
+  test('runs every call without a key, and gives it nothing to store', async () => {
+    const kernel = kernelOver({});
+    const parts: unknown[] = [];
+    for (const run of [1, 2]) {
+      const result = await idempotent(kernel, call, 'exec', {}, async (key) => {
+        parts.push(key.started(operationId), key.finished({ run }));
+        return run;
+      });
+      expect(result).toBe(run);
+    }
+    expect(parts).toEqual([{}, {}, {}, {}]);
+  });
+
+  test('runs a keyed call once and gives its result again, however the arguments are ordered', async () => {
+    const rows = new Rows();
+    expect(await rows.run({ a: 1, b: 2 })).toEqual({ run: 1 });
+    expect(await rows.run({ b: 2, a: 1 })).toEqual({ run: 1 });
+    expect(rows.runs).toBe(1);
+    expect([...rows.entries.keys()]).toEqual(['key 1']);
+  });
+
+  test.each([
+    ['other arguments', { a: 2 }, 'exec'],
+    ['another verb', { a: 1 }, 'create'],
+  ])('refuses the key for %s', async (_what, args, verb) => {
+    const rows = new Rows();
+    await rows.run({ a: 1 });
+    await expect(rows.run(args, undefined, verb)).rejects.toMatchObject({
+      code: 'OCT_IDEMPOTENCY_MISMATCH',
+      details: { key: 'key 1', verb: 'exec' },
+    });
+    expect(rows.runs).toBe(1);
+  });
+
+  test('keeps a digest of the arguments and not the arguments', async () => {
+    const rows = new Rows();
+    await rows.run({ secret: 'hunter2' });
+    expect(JSON.stringify([...rows.entries.values()])).not.toContain('hunter2');
+    expect(rows.entries.get('key 1')?.argumentsDigest).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  test('tells a call whose first run is under way which operation that is', async () => {
+    const rows = new Rows();
+    rows.operation('open');
+    await rows.run({}, (key) => rows.store(key.started(operationId)));
+    expect(rows.entries.get('key 1')).toMatchObject({ operationId, result: null });
+    await expect(rows.run({})).rejects.toMatchObject({
+      code: 'OCT_VERSION_CONFLICT',
+      details: { key: 'key 1', operationId, taskId },
+    });
+    expect(rows.runs).toBe(1);
+  });
+
+  test.each(['failed', 'interrupted'] as const)('runs again after a first run that %s', async (state) => {
+    const rows = new Rows();
+    rows.operation(state);
+    await rows.run({}, (key) => rows.store(key.started(operationId)));
+    expect(await rows.run({})).toEqual({ run: 2 });
+    expect(await rows.run({})).toEqual({ run: 2 });
+    expect(rows.runs).toBe(2);
+  });
+
+  test('runs again when the first run threw before it stored anything', async () => {
+    const rows = new Rows();
+    const failing = rows.run({}, () => {
+      throw new Error('engine down');
+    });
+    await expect(failing).rejects.toThrow('engine down');
+    expect(await rows.run({})).toEqual({ run: 2 });
+  });
+
+  test.each(['', ' ', 'a\nb', 'k'.repeat(201)])('refuses the key %j before anything runs', async (idempotencyKey) => {
+    const rows = new Rows();
+    await expect(rows.run({}, undefined, 'exec', { ...call, idempotencyKey })).rejects.toMatchObject({
+      code: 'OCT_INVALID_ARGUMENT',
+      details: { argument: 'idempotencyKey' },
+    });
+    expect(rows.runs).toBe(0);
+  });
+});

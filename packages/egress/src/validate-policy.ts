@@ -1,0 +1,70 @@
+import { type EgressRule, type NetworkSpec, OpencodeToolsError, networkModes } from '@opencode-tools/core';
+import { normaliseHost } from './host.ts';
+import { normalisePath } from './path.ts';
+
+const ruleName = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+const decisionNames = ['default-deny', 'no-network', 'private-address'];
+const method = /^[A-Z][A-Z-]{0,31}$/;
+
+/**
+ * Checks a network spec from outside before it is stored.
+ *
+ * @param where how the caller names the spec, for messages; default `network`
+ * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` naming the member and its accepted form
+ */
+export function validatePolicy(network: NetworkSpec, where = 'network'): void {
+  if (!networkModes.includes(network.mode)) {
+    throw invalid(`${where}.mode`, network.mode, `Use one of ${networkModes.join(', ')}.`);
+  }
+  if (network.mode !== 'policy' && network.rules.length > 0) {
+    throw invalid(`${where}.rules`, network.rules.length, 'Rules need mode "policy"; without it there is no network.');
+  }
+  const names = new Set<string>();
+  for (const [index, rule] of network.rules.entries()) validateRule(rule, `${where}.rules[${index}]`, names);
+}
+
+function validateRule(rule: EgressRule, where: string, names: Set<string>): void {
+  if (!ruleName.test(rule.name) || decisionNames.includes(rule.name)) {
+    throw invalid(
+      `${where}.name`,
+      rule.name,
+      `Use 1 to 64 letters, digits, dots and dashes, but not ${decisionNames.join(', ')}.`,
+    );
+  }
+  if (names.has(rule.name)) throw invalid(`${where}.name`, rule.name, 'Each rule needs a name of its own.');
+  names.add(rule.name);
+  validateHost(rule.host, `${where}.host`);
+  for (const port of rule.ports) {
+    if (!Number.isInteger(port) || port < 1 || port > 65_535) throw invalid(`${where}.ports`, port, 'Use 1 to 65535.');
+  }
+  for (const name of rule.methods) {
+    if (!method.test(name)) throw invalid(`${where}.methods`, name, 'Write methods in capitals, such as GET.');
+  }
+  for (const prefix of rule.pathPrefixes) {
+    if (normalisePath(prefix) !== prefix) {
+      throw invalid(
+        `${where}.pathPrefixes`,
+        prefix,
+        'Start with a slash; no query, no dot segments, no needless encoding.',
+      );
+    }
+  }
+}
+
+function validateHost(text: string, where: string): void {
+  const isWildcard = text.startsWith('*.');
+  const host = normaliseHost(isWildcard ? text.slice(2) : text);
+  if (host.kind === 'invalid' || (isWildcard && host.kind === 'address')) {
+    throw invalid(where, text, 'Name a host, an address, or *. and a domain, without scheme, port and path.');
+  }
+  if (isWildcard && !host.name.includes('.'))
+    throw invalid(where, text, 'A wildcard needs a domain of two labels or more.');
+}
+
+function invalid(argument: string, value: string | number, remedy: string): OpencodeToolsError {
+  const shown = JSON.stringify(value).slice(0, 100);
+  return new OpencodeToolsError('OCT_INVALID_ARGUMENT', `${argument} cannot be ${shown}`, {
+    remedy,
+    details: { argument },
+  });
+}

@@ -1,0 +1,182 @@
+import { posix } from 'node:path';
+import type { ResourceLimits, SandboxMount, SandboxPlan } from '@opencode-tools/core';
+
+/** One rule that a plan breaks. */
+export interface PlanFault {
+  readonly rule: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
+export interface PlanRules {
+  /** False admits sandboxes without limits; default true. */
+  readonly requireLimits?: boolean;
+  /** Further host paths that no sandbox may see: nothing in them, nothing that holds them. Absolute. */
+  readonly protectedPaths?: readonly string[];
+}
+
+const smallestLimits: ResourceLimits = { memoryBytes: 32 * 1024 ** 2, cpus: 0.1, pids: 16, tmpBytes: 1 };
+
+/** Parts of the host that are the system's own; neither they nor anything in them may be mounted. */
+const systemPaths = [
+  '/bin',
+  '/boot',
+  '/dev',
+  '/etc',
+  '/lib',
+  '/lib32',
+  '/lib64',
+  '/proc',
+  '/run',
+  '/sbin',
+  '/sys',
+  '/usr',
+];
+const engineState = ['/var/lib/docker', '/var/lib/containerd', '/var/lib/containers', '/var/run'];
+const wholeHome = /^(?:\/root|\/home|\/Users|\/(?:home|Users)\/[^/]+)$/;
+const credentialNames = new Set([
+  '.ssh',
+  '.gnupg',
+  '.aws',
+  '.azure',
+  '.kube',
+  '.docker',
+  '.netrc',
+  '.git-credentials',
+  '.npmrc',
+  '.pypirc',
+]);
+const socketName = /(?:^|\/)(?:docker|containerd|podman|crio|buildkitd)[^/]*\.sock$/;
+
+/** Where the sandbox keeps what commands must not replace. */
+const reservedTargets = [...systemPaths, '/run/oct', '/var/run'];
+const reservedExactly = ['/', '/home', '/opt', '/root', '/tmp', '/var'];
+
+/**
+ * Looks for what would make a sandbox unsafe: root, missing limits, host paths that hold secrets or the engine, mounts over
+ * the sandbox's own parts. Pure: it looks at the plan and at nothing else.
+ *
+ * @returns the broken rules, worst first; empty for a plan that may be carried out
+ */
+export function inspectPlan(plan: SandboxPlan, rules: PlanRules = {}): readonly PlanFault[] {
+  return [
+    ...userFaults(plan),
+    ...plan.mounts.flatMap((mount) => [...sourceFaults(mount, rules.protectedPaths ?? []), ...targetFaults(mount)]),
+    ...duplicateTargets(plan.mounts),
+    ...(rules.requireLimits === false ? [] : limitFaults(plan.limits)),
+  ];
+}
+
+function userFaults({ user }: SandboxPlan): readonly PlanFault[] {
+  const isPlain = (id: number) => Number.isInteger(id) && id > 0 && id < 2 ** 32 - 1;
+  if (isPlain(user.uid) && isPlain(user.gid)) return [];
+  return [
+    fault('no-root', `commands would run as uid ${user.uid}, gid ${user.gid}`, 'Name a user and group other than 0.'),
+  ];
+}
+
+function limitFaults(limits: ResourceLimits): readonly PlanFault[] {
+  return (Object.keys(smallestLimits) as (keyof ResourceLimits)[])
+    .filter((name) => !(Number.isFinite(limits[name]) && limits[name] >= smallestLimits[name]))
+    .map((name) =>
+      fault('limits-required', `${name} is ${limits[name]}`, `Set ${name} to ${smallestLimits[name]} or more.`),
+    );
+}
+
+function sourceFaults(mount: SandboxMount, protectedPaths: readonly string[]): readonly PlanFault[] {
+  if (mount.kind === 'volume') return volumeFaults(mount.volume);
+  const { source } = mount;
+  if (!isCanonical(source)) {
+    return [
+      fault('canonical-source', `${source} is not a canonical absolute path`, 'Name the real path of the directory.'),
+    ];
+  }
+  const names = source.split('/');
+  const parts = [...systemPaths, ...engineState, ...protectedPaths];
+  const system = parts.find((path) => isWithin(source, path) || isWithin(path, source));
+  const credential = names.find((name) => credentialNames.has(name));
+  const other = 'Bind a project directory, or use a volume workspace.';
+  if (socketName.test(source)) {
+    return [
+      fault(
+        'no-engine-socket',
+        `${source} is an engine's socket`,
+        'Nothing in a sandbox may drive the engine; run the step on the host.',
+      ),
+    ];
+  }
+  if (system !== undefined)
+    return [fault('no-host-system', `${source} holds or is part of ${system} of the host`, other)];
+  if (wholeHome.test(source)) return [fault('no-whole-home', `${source} is a whole home directory`, other)];
+  if (credential !== undefined)
+    return [
+      fault(
+        'no-credentials',
+        `${source} holds credentials (${credential})`,
+        'Pass secrets to commands by reference, as env.',
+      ),
+    ];
+  if (names.includes('.git') && !mount.readOnly) {
+    return [
+      fault(
+        'git-read-only',
+        `${source} would be writable`,
+        'Mount parts of .git read-only: git on the host obeys what they say.',
+      ),
+    ];
+  }
+  return [];
+}
+
+function volumeFaults(volume: string): readonly PlanFault[] {
+  if (/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(volume)) return [];
+  return [
+    fault(
+      'volume-name',
+      `${JSON.stringify(volume)} is no volume name`,
+      'Use letters, digits, dot, dash and underscore.',
+    ),
+  ];
+}
+
+function targetFaults({ target }: SandboxMount): readonly PlanFault[] {
+  if (!isCanonical(target)) {
+    return [
+      fault(
+        'canonical-target',
+        `${target} is not a canonical absolute path`,
+        'Name an absolute path without dot segments.',
+      ),
+    ];
+  }
+  if (!reservedExactly.includes(target) && !reservedTargets.some((path) => isWithin(target, path))) return [];
+  return [
+    fault(
+      'reserved-target',
+      `a mount would cover ${target} of the sandbox`,
+      'Mount below /workspace, /home/agent or the project path.',
+    ),
+  ];
+}
+
+function duplicateTargets(mounts: readonly SandboxMount[]): readonly PlanFault[] {
+  const targets = mounts.map(({ target }) => target);
+  const twice = [...new Set(targets.filter((target, index) => targets.indexOf(target) !== index))];
+  return twice.map((target) =>
+    fault('one-mount-per-target', `two mounts have the target ${target}`, 'Leave one of them out.'),
+  );
+}
+
+function isCanonical(path: string): boolean {
+  // Colons and commas separate options in the engine's own mount syntax.
+  if (!path.startsWith('/') || /[\u0000-\u001f\u007f:,\\]/.test(path)) return false;
+  return path === '/' || (posix.normalize(path) === path && !path.endsWith('/'));
+}
+
+function isWithin(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(directory === '/' ? '/' : `${directory}/`);
+}
+
+function fault(rule: string, message: string, remedy: string): PlanFault {
+  return { rule, message, remedy };
+}

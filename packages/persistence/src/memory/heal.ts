@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { type JsonObject, canonicalJson } from '@opencode-tools/core';
+import { errnoOf } from '../home/home-file.ts';
+import { rewindLineFile } from './line-file.ts';
+import type { TaskFacts } from './projection-plans.ts';
+import { type Projector, type Repair, manifestText } from './projector.ts';
+import { faultOf, readStateFile, replaceFile, writeState } from './state-file.ts';
+import type { TaskPaths } from './task-paths.ts';
+import { type LineView, lineViews } from './views.ts';
+
+/**
+ * Compares every file of a task with what the registry says it holds up to the mark, and replaces those that differ. The
+ * caller holds the right to write the files.
+ */
+export async function healFiles(projector: Projector, paths: TaskPaths, facts: TaskFacts): Promise<readonly Repair[]> {
+  await mkdir(paths.directory, { recursive: true, mode: 0o700 });
+  const repairs: Repair[] = [];
+  for (const view of lineViews) repairs.push(...(await healView(projector, paths, view, facts)));
+  repairs.push(...(await healText(projector, paths.decisions, 'decisions.md', projector.decisions(facts))));
+  for (const checkpoint of facts.checkpoints) {
+    const name = `checkpoints/${checkpoint.id}/manifest.json`;
+    await mkdir(paths.file(`checkpoints/${checkpoint.id}`), { recursive: true, mode: 0o700 });
+    repairs.push(...(await healText(projector, paths.manifest(checkpoint.id), name, manifestText(checkpoint))));
+  }
+  repairs.push(...(await healState(projector, paths, facts)));
+  return repairs;
+}
+
+/** Keeps a bad `state.json` before a newer one takes its place. */
+export async function setAsideState(projector: Projector, paths: TaskPaths): Promise<readonly Repair[]> {
+  const fault = await readStateFile(paths.state).then(() => null, faultOf);
+  if (fault === null || fault === 'missing') return [];
+  return [{ file: 'state.json', fault, keptAs: await projector.keepAside(paths.state) }];
+}
+
+async function healView(
+  projector: Projector,
+  paths: TaskPaths,
+  view: LineView,
+  facts: TaskFacts,
+): Promise<readonly Repair[]> {
+  const file = paths.file(view.file);
+  const expected = await projector.renderView(view, facts, facts.extent.projectedSeq);
+  try {
+    const should = await printOf(expected);
+    let is = await printOf(file);
+    const found = is;
+    if (is !== null && should !== null && is.size > should.size) {
+      const { foundSeq } = await rewindLineFile(file, facts.extent.projectedSeq);
+      if (foundSeq <= facts.extent.headSeq) is = await printOf(file);
+    }
+    if (is?.digest === should?.digest || (is === null && should?.size === 0)) return [];
+    const fault = faultBetween(found, should);
+    const keptAs = await projector.keepAside(file);
+    await rename(expected, file);
+    return [{ file: view.file, fault, keptAs }];
+  } finally {
+    await rm(expected, { force: true });
+  }
+}
+
+async function healText(projector: Projector, file: string, name: string, text: string): Promise<readonly Repair[]> {
+  const found = await readFile(file, 'utf8').catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return null;
+    throw error;
+  });
+  if (found === text) return [];
+  const fault = found === null ? 'missing' : nameFault(found.length, text.length);
+  const keptAs = await projector.keepAside(file);
+  await replaceFile(file, text);
+  return [{ file: name, fault, keptAs }];
+}
+
+async function healState(projector: Projector, paths: TaskPaths, facts: TaskFacts): Promise<readonly Repair[]> {
+  const expected = projector.state(facts);
+  const fault = await stateFault(paths.state, expected);
+  if (fault === null) return [];
+  const keptAs = await projector.keepAside(paths.state);
+  await writeState(paths.state, expected);
+  return [{ file: 'state.json', fault, keptAs }];
+}
+
+async function stateFault(file: string, expected: JsonObject): Promise<string | null> {
+  try {
+    const state = await readStateFile(file);
+    return canonicalJson(comparable(state)) === canonicalJson(comparable(expected)) ? null : 'changed';
+  } catch (error) {
+    return faultOf(error);
+  }
+}
+
+/** Without what changes and is not recorded: a lease's renewals, and with them the digest. */
+function comparable(state: JsonObject): JsonObject {
+  const { digest: _, ...rest } = state;
+  const leases = (Array.isArray(rest['leases']) ? rest['leases'] : []) as readonly JsonObject[];
+  return { ...rest, leases: leases.map(({ renewedAt: _renewed, expiresAt: _expires, ...lease }) => lease) };
+}
+
+interface Print {
+  readonly size: number;
+  readonly digest: string;
+}
+
+async function printOf(file: string): Promise<Print | null> {
+  try {
+    const { size } = await stat(file);
+    const hash = createHash('sha256');
+    for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+    return { size, digest: hash.digest('hex') };
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+function faultBetween(is: Print | null, should: Print | null): string {
+  return is === null ? 'missing' : nameFault(is.size, should?.size ?? 0);
+}
+
+function nameFault(size: number, expectedSize: number): string {
+  if (size === 0) return 'empty';
+  return size < expectedSize ? 'truncated' : 'changed';
+}

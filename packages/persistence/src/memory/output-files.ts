@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
+import {
+  type ExecutionId,
+  OpencodeToolsError,
+  type OutputRange,
+  type OutputSink,
+  type OutputSlice,
+  type OutputStream,
+  type OutputSummary,
+} from '@opencode-tools/core';
+import { errnoOf } from '../home/home-file.ts';
+import { FileOutputSink } from './output-sink.ts';
+import type { TaskPaths } from './task-paths.ts';
+
+const defaultLimit = 65_536;
+const largestLimit = 16 * 1024 ** 2;
+const readBlock = 1024 ** 2;
+
+/** Opens both outputs of an execution as new files; a file or link left under their names is removed first. */
+export async function openOutputs(
+  paths: TaskPaths,
+  executionId: ExecutionId,
+): Promise<Readonly<Record<OutputStream, OutputSink>>> {
+  await mkdir(paths.executionDirectory(executionId), { recursive: true, mode: 0o700 });
+  const stdout = await create(paths.output(executionId, 'stdout'));
+  try {
+    return { stdout: new FileOutputSink(stdout), stderr: new FileOutputSink(await create(paths.output(executionId, 'stderr'))) };
+  } catch (error) {
+    await stdout.close();
+    throw error;
+  }
+}
+
+/** Reads a part of an output. @throws OpencodeToolsError `OCT_EXECUTION_NOT_FOUND` when no output is kept. */
+export async function readOutputSlice(
+  paths: TaskPaths,
+  executionId: ExecutionId,
+  stream: OutputStream,
+  range: OutputRange = {},
+): Promise<OutputSlice> {
+  const limit = range.limit ?? defaultLimit;
+  if (!Number.isInteger(limit) || limit < 0 || limit > largestLimit) throw badRange('limit', limit);
+  if (!Number.isInteger(range.offset ?? 0)) throw badRange('offset', range.offset ?? 0);
+  await using file = await openForReading(paths, executionId, stream);
+  const { size: totalBytes } = await file.stat();
+  const asked = range.offset ?? 0;
+  const offset = asked < 0 ? Math.max(0, totalBytes + asked) : Math.min(asked, totalBytes);
+  const wanted = Math.min(limit, totalBytes - offset);
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(wanted), 0, wanted, offset);
+  return { bytes: buffer.subarray(0, bytesRead), offset, totalBytes };
+}
+
+export async function summariseOutputFile(
+  paths: TaskPaths,
+  executionId: ExecutionId,
+  stream: OutputStream,
+): Promise<OutputSummary> {
+  await using file = await openForReading(paths, executionId, stream);
+  const hash = createHash('sha256');
+  const block = Buffer.alloc(readBlock);
+  let bytes = 0;
+  for (;;) {
+    const { bytesRead } = await file.read(block, 0, readBlock, bytes);
+    if (bytesRead === 0) return { bytes, digest: hash.digest('hex') };
+    hash.update(block.subarray(0, bytesRead));
+    bytes += bytesRead;
+  }
+}
+
+async function create(file: string): Promise<FileHandle> {
+  await rm(file, { force: true });
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  return open(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+}
+
+async function openForReading(paths: TaskPaths, executionId: ExecutionId, stream: OutputStream): Promise<FileHandle> {
+  try {
+    return await open(paths.output(executionId, stream), constants.O_RDONLY | constants.O_NOFOLLOW);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+    throw new OpencodeToolsError('OCT_EXECUTION_NOT_FOUND', `No ${stream} of execution ${executionId} is kept`, {
+      details: { executionId, stream },
+    });
+  }
+}
+
+function badRange(argument: string, value: number): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Not a valid ${argument} of an output: ${value}`, {
+    remedy: `Give a whole number; the limit is at most ${largestLimit}.`,
+    details: { argument },
+  });
+}

@@ -1,0 +1,182 @@
+import { appendFile, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import {
+  type Checkpoint,
+  type JsonObject,
+  type JsonValue,
+  type StoredRecord,
+  type TaskId,
+  canonicalJson,
+  sha256,
+} from '@opencode-tools/core';
+import { errnoOf } from '../home/home-file.ts';
+import type { StoreContext } from '../write/context.ts';
+import { renderDecisions } from './decisions-file.ts';
+import { rewindLineFile } from './line-file.ts';
+import { type TaskFacts, readFacts, readRange } from './projection-plans.ts';
+import { buildState, readStateFile, replaceFile, writeState } from './state-file.ts';
+import type { TaskPaths } from './task-paths.ts';
+import { type LineView, lineViews, putsOf } from './views.ts';
+
+export interface Repair {
+  readonly file: string;
+  readonly fault: string;
+  readonly keptAs: string | null;
+}
+
+const batchRecords = 1_000;
+const logFile = 'log.jsonl';
+
+/** Writes the files of one task from the registry. The caller holds the right to do so. */
+export class Projector {
+  readonly #ctx: StoreContext;
+  readonly #taskId: TaskId;
+  readonly #paths: TaskPaths;
+  /** Throws when the right to write has run out. */
+  readonly #checkRight: () => void;
+
+  constructor(ctx: StoreContext, taskId: TaskId, paths: TaskPaths, checkRight: () => void) {
+    this.#ctx = ctx;
+    this.#taskId = taskId;
+    this.#paths = paths;
+    this.#checkRight = checkRight;
+  }
+
+  async facts(): Promise<TaskFacts | undefined> {
+    return this.#ctx.engine.snapshot(() => readFacts(this.#taskId));
+  }
+
+  /** Brings every file from the mark to the head that the facts were read at. */
+  async advance(facts: TaskFacts): Promise<readonly Repair[]> {
+    await mkdir(this.#paths.directory, { recursive: true, mode: 0o700 });
+    const repairs: Repair[] = [];
+    for (const view of lineViews) repairs.push(...(await this.#prepareView(view, facts)));
+    const { projectedSeq, headSeq } = facts.extent;
+    let decided = projectedSeq === 0;
+    for await (const records of this.batches(projectedSeq, headSeq)) {
+      this.#checkRight();
+      for (const view of lineViews) await this.#append(view, records);
+      const puts = records.flatMap((record) => putsOf(record));
+      for (const put of puts) if (put.noun === 'checkpoint') await this.writeManifest(put.value);
+      decided ||= puts.some((put) => put.noun === 'decision');
+    }
+    if (decided) repairs.push(...(await this.#writeDecisions(facts)));
+    this.#checkRight();
+    await writeState(this.#paths.state, this.state(facts));
+    return repairs;
+  }
+
+  /** What `state.json` should say. */
+  state(facts: TaskFacts): JsonObject {
+    return buildState(facts, { 'decisions.md': sha256(this.decisions(facts)) });
+  }
+
+  /** What `decisions.md` should say. */
+  decisions(facts: TaskFacts): string {
+    return renderDecisions(facts.task?.title ?? facts.receipt?.title ?? this.#taskId, facts.decisions);
+  }
+
+  async *batches(afterSeq: number, lastSeq: number): AsyncGenerator<readonly StoredRecord[]> {
+    for (let from = afterSeq; from < lastSeq; ) {
+      const records = await this.#ctx.engine.read(() => readRange(this.#taskId, from, lastSeq, batchRecords));
+      const last = records.at(-1);
+      if (last === undefined) return;
+      yield records;
+      from = last.seq;
+    }
+  }
+
+  /** Writes a view anew, up to a record, beside the file it may replace. */
+  async renderView(view: LineView, facts: TaskFacts, lastSeq: number): Promise<string> {
+    const temporary = this.#paths.file(`.${view.file}.${process.pid}.tmp`);
+    await rm(temporary, { force: true });
+    await appendFile(temporary, '', { mode: 0o600 });
+    for await (const records of this.batches(facts.extent.baseSeq, lastSeq)) {
+      const text = textOf(view, records);
+      if (text !== '') await appendFile(temporary, text);
+    }
+    return temporary;
+  }
+
+  async writeManifest(checkpoint: Checkpoint): Promise<void> {
+    const file = this.#paths.manifest(checkpoint.id);
+    await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+    await replaceFile(file, manifestText(checkpoint));
+  }
+
+  /** Moves a bad file out of the way, under a name that says when; null when there is none. */
+  async keepAside(file: string): Promise<string | null> {
+    const kept = `${file}.bad-${new Date(this.#ctx.clock.nowMs()).toISOString().replaceAll(':', '-')}`;
+    try {
+      await rename(file, kept);
+      return path.relative(this.#paths.directory, kept);
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return null;
+      throw error;
+    }
+  }
+
+  async #append(view: LineView, records: readonly StoredRecord[]): Promise<void> {
+    const text = textOf(view, records);
+    if (text !== '') await appendFile(this.#paths.file(view.file), text, { mode: 0o600 });
+  }
+
+  /** Makes a view end exactly at the mark; a view that does not continue the ledger is written anew. */
+  async #prepareView(view: LineView, facts: TaskFacts): Promise<readonly Repair[]> {
+    const { projectedSeq, headSeq } = facts.extent;
+    const file = this.#paths.file(view.file);
+    const tail = view.file === logFile ? await this.#logTail(projectedSeq) : null;
+    const end = await rewindLineFile(file, projectedSeq);
+    if (end.fault === 'missing' && (projectedSeq === 0 || view.file !== logFile)) {
+      if (projectedSeq > 0) await rename(await this.renderView(view, facts, projectedSeq), file);
+      return [];
+    }
+    const fault = end.fault ?? (end.foundSeq > headSeq ? 'ahead-of-ledger' : tailFault(end.lastLine, tail, view));
+    if (fault === null) return [];
+    const keptAs = fault === 'missing' ? null : await this.keepAside(file);
+    await rename(await this.renderView(view, facts, projectedSeq), file);
+    return [{ file: view.file, fault, keptAs }];
+  }
+
+  async #logTail(projectedSeq: number): Promise<{ readonly seq: number; readonly hash: string } | null> {
+    const [record] = await this.#ctx.engine.read(() => readRange(this.#taskId, projectedSeq - 1, projectedSeq, 1));
+    return record === undefined ? null : { seq: record.seq, hash: record.hash };
+  }
+
+  /** Replaces `decisions.md`; one that somebody has edited is kept beside it. */
+  async #writeDecisions(facts: TaskFacts): Promise<readonly Repair[]> {
+    const text = this.decisions(facts);
+    const found = await readFile(this.#paths.decisions, 'utf8').catch(() => null);
+    if (found === text) return [];
+    const edited = found !== null && sha256(found) !== (await this.#recordedDigest('decisions.md'));
+    const keptAs = edited ? await this.keepAside(this.#paths.decisions) : null;
+    await replaceFile(this.#paths.decisions, text);
+    return edited ? [{ file: 'decisions.md', fault: 'changed', keptAs }] : [];
+  }
+
+  async #recordedDigest(file: string): Promise<unknown> {
+    const state = await readStateFile(this.#paths.state).catch(() => null);
+    return (state?.['files'] as JsonObject | undefined)?.[file];
+  }
+}
+
+/** In the order of canonical JSON, so that row and record give the same text. */
+export function manifestText(checkpoint: Checkpoint): string {
+  const ordered: unknown = JSON.parse(canonicalJson(checkpoint as unknown as JsonValue));
+  return `${JSON.stringify(ordered, null, 2)}\n`;
+}
+
+function textOf(view: LineView, records: readonly StoredRecord[]): string {
+  return records.flatMap((record) => view.lines(record).map((line) => `${line}\n`)).join('');
+}
+
+function tailFault(
+  line: { readonly seq: number; readonly hash: string | null } | null,
+  tail: { readonly seq: number; readonly hash: string } | null,
+  view: LineView,
+): string | null {
+  if (view.file !== logFile) return null;
+  if (line === null) return tail === null ? null : 'truncated';
+  if (tail === null || line.seq < tail.seq) return tail === null ? 'changed' : 'truncated';
+  return line.hash === tail.hash ? null : 'changed';
+}

@@ -1,0 +1,112 @@
+import { type HomeId, OpencodeToolsError, prepareDraft, toTimestamp } from '@opencode-tools/core';
+import type { Compilable, RawBuilder } from 'kysely';
+import { type Plan, type Statement, adHoc, allRows, firstRow } from '../query/plan.ts';
+import type { Traits } from '../query/traits.ts';
+import { appendRecords } from '../write/append.ts';
+import type { StoreContext } from '../write/context.ts';
+import { openTransaction, schemaTooNew } from '../write/open-transaction.ts';
+import { latestSchemaVersion, migrations } from './migrations.ts';
+
+/** What a database says about itself. */
+export interface StoreIdentity {
+  readonly schemaVersion: number;
+  readonly epoch: number;
+  readonly homes: readonly HomeId[];
+}
+
+/**
+ * Reads the identity; null for a database without tables of ours.
+ *
+ * @throws OpencodeToolsError `OCT_SCHEMA_TOO_NEW`; `OCT_STATE_CORRUPT` for a database of something else.
+ */
+export function* readIdentity(traits: Traits): Plan<StoreIdentity | null> {
+  const tables = yield* allRows(adHoc(({ db }) => rawQuery(traits.tableNames, db)));
+  if (!tables.some(({ name }) => name === 'meta')) return refuseForeignTables(traits, tables);
+  const meta = yield* firstRow(adHoc(({ db }) => db.selectFrom('meta').select(['schema_version', 'epoch'])));
+  if (meta === undefined) return null;
+  if (meta.schema_version > latestSchemaVersion) throw schemaTooNew(meta.schema_version);
+  const homes = yield* allRows(adHoc(({ db }) => db.selectFrom('homes').select('home_id').orderBy('created_at')));
+  return {
+    schemaVersion: meta.schema_version,
+    epoch: meta.epoch,
+    homes: homes.map((row) => row.home_id as HomeId),
+  };
+}
+
+/**
+ * Brings a database to the newest schema in one transaction that every other migrator waits for. Does nothing to one
+ * that is there already.
+ *
+ * @param onEmpty called inside the transaction before an empty database is filled; may refuse by throwing
+ */
+export async function migrate(ctx: StoreContext, onEmpty: () => void): Promise<StoreIdentity> {
+  return ctx.engine.write(function* () {
+    const { traits } = ctx.engine;
+    const { migrationLock } = traits;
+    if (migrationLock !== null) yield adHoc(({ db }) => rawQuery(migrationLock, db));
+    const found = yield* readIdentity(traits);
+    if (found === null) onEmpty();
+    const from = found?.schemaVersion ?? 0;
+    for (const migration of migrations.slice(from)) {
+      for (const sql of migration.statements(traits)) yield raw(sql);
+    }
+    const at = toTimestamp(ctx.clock.nowMs());
+    if (found === null) {
+      yield insertMeta(at);
+      yield insertHome(ctx.homeId, at);
+    } else if (from < latestSchemaVersion) yield setSchemaVersion();
+    if (from < latestSchemaVersion) yield* recordMigration(ctx, from);
+    return (yield* readIdentity(traits)) as StoreIdentity;
+  });
+}
+
+/** Registers a home in the database, once. */
+export async function registerHome(ctx: StoreContext): Promise<void> {
+  await ctx.engine.write(function* () {
+    const at = toTimestamp(ctx.clock.nowMs());
+    yield insertHome(ctx.homeId, at);
+  });
+}
+
+function* recordMigration(ctx: StoreContext, from: number): Plan<void> {
+  const opened = yield* openTransaction(ctx, new Map([['home', ctx.homeId]]));
+  const actor = { kind: 'system', id: 'registry', agent: null, model: null, session: null, onBehalfOf: null } as const;
+  const detail = { from, to: latestSchemaVersion, engine: ctx.engine.traits.engine };
+  const type = from === 0 ? 'store.created' : 'store.migrated';
+  yield* appendRecords(ctx, opened, [prepareDraft({ stream: 'home', type, actor, puts: [], detail })]);
+}
+
+function refuseForeignTables(traits: Traits, tables: readonly { readonly name: string }[]): null {
+  const found = tables[0];
+  if (!traits.ownsDatabase || found === undefined) return null;
+  throw new OpencodeToolsError('OCT_STATE_CORRUPT', `The registry file holds something else: table ${found.name}`, {
+    remedy: 'Choose another home directory, or move the file aside.',
+  });
+}
+
+function insertHome(homeId: HomeId, at: string): Statement<unknown> {
+  return adHoc(({ db }) =>
+    db
+      .insertInto('homes')
+      .values({ home_id: homeId, created_at: at })
+      .onConflict((conflict) => conflict.doNothing()),
+  );
+}
+
+function insertMeta(at: string): Statement<unknown> {
+  return adHoc(({ db }) =>
+    db.insertInto('meta').values({ id: 1, schema_version: latestSchemaVersion, epoch: 1, created_at: at }),
+  );
+}
+
+function setSchemaVersion(): Statement<unknown> {
+  return adHoc(({ db }) => db.updateTable('meta').set({ schema_version: latestSchemaVersion }));
+}
+
+function raw(sql: string): Statement {
+  return { compile: () => ({ sql, parameters: [], name: null }) };
+}
+
+function rawQuery<R>(query: RawBuilder<R>, db: Traits['db']): Compilable<R> {
+  return { compile: () => query.compile(db) };
+}

@@ -1,0 +1,8 @@
+import type { Traits } from '../query/traits.ts';
+
+/** One step of the schema. Steps are never edited once released, only added to. */
+export interface Migration {
+  readonly version: number;
+  readonly name: string;
+  statements(traits: Traits): readonly string[];
+}

@@ -1,0 +1,112 @@
+import path from 'node:path';
+import {
+  type Clock,
+  type HomeId,
+  type Logger,
+  OpencodeToolsError,
+  createIds,
+  silentLogger,
+  systemClock,
+} from '@opencode-tools/core';
+import pg from 'pg';
+import { claimHomeFile, createHomeDirectory, readHomeId } from '../home/home-file.ts';
+import { migrate, readIdentity, registerHome } from '../migrations/migrate.ts';
+import { latestSchemaVersion } from '../migrations/migrations.ts';
+import { type Store, createStore } from '../store.ts';
+import type { StoreContext } from '../write/context.ts';
+import { PostgresEngine } from './postgres-engine.ts';
+import { asStoreError } from './postgres-errors.ts';
+
+export interface OpenPostgresStore {
+  /** `postgres://user:password@host:port/database`, with `sslmode` and other parameters as the driver knows them. */
+  readonly url: string;
+  /** Absolute path of this host's home directory: task files, outputs, layers. */
+  readonly homeDirectory: string;
+  /** Connections at most; default 10. */
+  readonly pool?: { readonly max?: number };
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+}
+
+const lockWaitMs = 5_000;
+const connectWaitMs = 5_000;
+const int8Oid = 20;
+const numericOid = 1700;
+
+/**
+ * Opens a registry on PostgreSQL, making its tables when they are not there, and registers this host's home in it.
+ *
+ * @throws OpencodeToolsError `OCT_STORE_UNAVAILABLE`, `OCT_SCHEMA_TOO_NEW`, `OCT_STATE_CORRUPT`
+ */
+export async function openPostgresStore(options: OpenPostgresStore): Promise<Store> {
+  const directory = path.resolve(options.homeDirectory);
+  const clock = options.clock ?? systemClock;
+  const logger = options.logger ?? silentLogger;
+  createHomeDirectory(directory);
+  const engine = new PostgresEngine(withoutCredentials(options.url), createPool(options, logger));
+  try {
+    const homeInFile = readHomeId(directory);
+    const ctx = contextFor(engine, clock, homeInFile ?? createIds(clock).next('home'));
+    const found = await engine.read(() => readIdentity(engine.traits));
+    const identity = found?.schemaVersion === latestSchemaVersion ? found : await migrate(ctx, () => refuseLost(directory, homeInFile));
+    const homeId = homeInFile ?? (await joinRegistry(ctx, directory));
+    const known = (await engine.read(() => readIdentity(engine.traits)))?.homes ?? [];
+    const writeRefusal = known.includes(homeId) ? null : homeUnknown(directory, homeId, engine.location);
+    return createStore({ engine, homeId, homeDirectory: directory, epoch: identity.epoch, clock, logger, writeRefusal });
+  } catch (error) {
+    await engine.close();
+    throw asStoreError(error, engine.location);
+  }
+}
+
+/** Registers a new home before its file is written, so that a home file always names a home that the registry knows. */
+async function joinRegistry(ctx: StoreContext, directory: string): Promise<HomeId> {
+  await registerHome(ctx);
+  return claimHomeFile(directory, ctx.homeId) ?? ctx.homeId;
+}
+
+function contextFor(engine: PostgresEngine, clock: Clock, homeId: HomeId): StoreContext {
+  return { engine, homeId, clock, writeRefusal: null, epoch: 1, onAppended: () => undefined };
+}
+
+function createPool(options: OpenPostgresStore, logger: Logger): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.pool?.max ?? 10,
+    application_name: 'opencode-tools',
+    connectionTimeoutMillis: connectWaitMs,
+    lock_timeout: lockWaitMs,
+    types: { getTypeParser: typeParser },
+  });
+  pool.on('error', (error) => logger.warn('A connection to the registry was lost', { message: error.message }));
+  return pool;
+}
+
+/** Counters and sums as numbers: none of ours passes 2^53. */
+const typeParser = ((oid: number, format?: 'text' | 'binary') =>
+  oid === int8Oid || oid === numericOid ? Number : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser;
+
+function withoutCredentials(url: string): string {
+  try {
+    const parsed = new URL(url);
+    return `${parsed.protocol}//${parsed.host}${parsed.pathname}`;
+  } catch (error) {
+    throw new OpencodeToolsError('OCT_INVALID_CONFIG', 'The address of the registry is no postgres:// URL', { cause: error });
+  }
+}
+
+/** An empty database behind a home that had one would hand out tokens again that it gave before. */
+function refuseLost(directory: string, homeInFile: HomeId | undefined): void {
+  if (homeInFile === undefined) return;
+  throw new OpencodeToolsError('OCT_STATE_CORRUPT', `The database is empty, but ${directory} belongs to home ${homeInFile}`, {
+    remedy: 'Restore the database from a backup, or choose a new home directory.',
+    details: { directory, homeId: homeInFile },
+  });
+}
+
+function homeUnknown(directory: string, homeId: HomeId, location: string): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_STORE_READ_ONLY', `The registry ${location} does not know home ${homeId}`, {
+    remedy: `Open ${directory} with the registry that it belongs to, or choose a new home directory.`,
+    details: { directory, homeId, location },
+  });
+}

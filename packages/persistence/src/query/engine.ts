@@ -1,0 +1,25 @@
+import type { Plan } from './plan.ts';
+import type { Traits } from './traits.ts';
+
+export interface WriteOptions {
+  /**
+   * False for book-keeping that may be lost with the power and is then simply done again: it waits for no disk.
+   * Default true.
+   */
+  readonly durable?: boolean;
+}
+
+/** One opened database: runs plans. A plan is given as a function because it may have to be run again. */
+export interface Engine {
+  readonly traits: Traits;
+  /** File path, or address without credentials. */
+  readonly location: string;
+  /** Runs reading statements, each seeing what is committed at its moment. */
+  read<T>(plan: () => Plan<T>): Promise<T>;
+  /** Runs reading statements that all see the same moment. */
+  snapshot<T>(plan: () => Plan<T>): Promise<T>;
+  /** Runs a plan in one transaction, whole or not at all. */
+  write<T>(plan: () => Plan<T>, options?: WriteOptions): Promise<T>;
+  sizeBytes(): Promise<number>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,82 @@
+import {
+  DummyDriver,
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type RawBuilder,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+  sql,
+} from 'kysely';
+import type { Database } from './database.ts';
+
+export type EngineName = 'sqlite' | 'postgres';
+
+/** Everything in which the two databases differ for us; consulted instead of asking which one it is. */
+export interface Traits {
+  readonly engine: EngineName;
+  /** Compiles queries; never runs one. */
+  readonly db: Kysely<Database>;
+  /** True when a row that is read in order to be changed must be locked by the reading statement. */
+  readonly rowLocks: boolean;
+  /** Counter rows per status: several where transactions would otherwise wait for one row. */
+  readonly counterShards: number;
+  /** The store's clock in ms, given what the process's clock says. */
+  nowMs(processNowMs: number): RawBuilder<number>;
+  /** Ids of tasks with a search document that has a word starting with `word` (letters and digits only). */
+  tasksWithWord(word: string): RawBuilder<string>;
+  /** Column definition of a key that the database counts up. */
+  readonly countingKey: string;
+  /** Names of the tables that are there. */
+  readonly tableNames: RawBuilder<{ name: string }>;
+  /** True when a database that holds anything else is not ours to fill. */
+  readonly ownsDatabase: boolean;
+  /** Makes other migrators wait until the transaction ends; null where beginning to write does. */
+  readonly migrationLock: RawBuilder<unknown> | null;
+}
+
+export const sqliteTraits: Traits = {
+  engine: 'sqlite',
+  db: new Kysely<Database>({
+    dialect: {
+      createAdapter: () => new SqliteAdapter(),
+      createDriver: () => new DummyDriver(),
+      createIntrospector: (db) => new SqliteIntrospector(db),
+      createQueryCompiler: () => new SqliteQueryCompiler(),
+    },
+  }),
+  rowLocks: false,
+  counterShards: 1,
+  nowMs: (processNowMs) => sql`cast(${processNowMs} as integer)`,
+  tasksWithWord: (word) => sql`(select d.task_id from search_index i join search_documents d on d.id = i.rowid
+    where i.search_index match ${`"${word}"*`})`,
+  countingKey: 'integer primary key',
+  tableNames: sql<{ name: string }>`select name from sqlite_master where type = 'table'`,
+  ownsDatabase: true,
+  migrationLock: null,
+};
+
+export const postgresTraits: Traits = {
+  engine: 'postgres',
+  db: new Kysely<Database>({
+    dialect: {
+      createAdapter: () => new PostgresAdapter(),
+      createDriver: () => new DummyDriver(),
+      createIntrospector: (db) => new PostgresIntrospector(db),
+      createQueryCompiler: () => new PostgresQueryCompiler(),
+    },
+  }),
+  rowLocks: true,
+  counterShards: 16,
+  nowMs: () => sql`(extract(epoch from clock_timestamp()) * 1000)::bigint`,
+  tasksWithWord: (word) => sql`(select task_id from search_documents where terms @@ cast(${`${word}:*`} as tsquery))`,
+  countingKey: 'bigint generated always as identity primary key',
+  tableNames: sql<{
+    name: string;
+  }>`select table_name as name from information_schema.tables where table_schema = current_schema()`,
+  ownsDatabase: false,
+  // Any constant will do, as long as every version of ours takes the same.
+  migrationLock: sql`select pg_advisory_xact_lock(7236810531)`,
+};

@@ -1,0 +1,71 @@
+import { type LedgerRecord, type StoredRecord, canonicalJson, type JsonValue } from '@opencode-tools/core';
+import type { Database } from '../query/database.ts';
+
+export type RecordRow = Omit<Database['ledger'], 'position'>;
+
+export const recordColumns = [
+  'stream',
+  'seq',
+  'v',
+  'type',
+  'at',
+  'actor',
+  'home_id',
+  'token',
+  'operation_id',
+  'correlation_id',
+  'causation_id',
+  'payload_digest',
+  'prev_hash',
+  'hash',
+  'payload',
+] as const satisfies readonly (keyof RecordRow)[];
+
+export function toRecordRow(record: LedgerRecord, payload: string): RecordRow {
+  return {
+    stream: record.stream,
+    seq: record.seq,
+    v: record.v,
+    type: record.type,
+    at: record.at,
+    actor: canonicalJson(record.actor as unknown as JsonValue),
+    home_id: record.homeId,
+    token: record.token,
+    operation_id: record.operationId,
+    correlation_id: record.correlationId,
+    causation_id: record.causationId,
+    payload_digest: record.payloadDigest,
+    prev_hash: record.prevHash,
+    hash: record.hash,
+    payload,
+  };
+}
+
+/** Reads a record as it is stored; what was tampered with is passed on as it is, for the chain's check to notice. */
+export function fromRecordRow(row: RecordRow): StoredRecord {
+  return {
+    v: row.v as StoredRecord['v'],
+    stream: row.stream as StoredRecord['stream'],
+    seq: row.seq,
+    type: row.type as StoredRecord['type'],
+    at: row.at,
+    actor: parsedOrAsIs(row.actor) as StoredRecord['actor'],
+    homeId: row.home_id as StoredRecord['homeId'],
+    token: row.token,
+    operationId: row.operation_id as StoredRecord['operationId'],
+    correlationId: row.correlation_id,
+    causationId: row.causation_id,
+    payloadDigest: row.payload_digest,
+    prevHash: row.prev_hash,
+    hash: row.hash,
+    payload: row.payload,
+  };
+}
+
+function parsedOrAsIs(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
+}

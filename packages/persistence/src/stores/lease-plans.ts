@@ -1,0 +1,201 @@
+import {
+  type AcquireLease,
+  type AcquiredLease,
+  type Actor,
+  type Lease,
+  type LeaseProof,
+  OpencodeToolsError,
+  type RecordDraft,
+  type Sandbox,
+  type Session,
+  type TaskId,
+  prepareDraft,
+  toTimestamp,
+} from '@opencode-tools/core';
+import { type Plan, allRows, firstRow } from '../query/plan.ts';
+import { fromRow } from '../rows/entity-rows.ts';
+import { fromLeaseRow } from '../rows/lease-row.ts';
+import { appendRecords } from '../write/append.ts';
+import { applyPut } from '../write/apply-put.ts';
+import type { StoreContext } from '../write/context.ts';
+import { type Opened, openTransaction } from '../write/open-transaction.ts';
+import { CountChanges } from '../write/task-counts.ts';
+import { type EndOfLease, endingOf } from './lease-ending.ts';
+import { leaseLost, renewLease, selectActiveLeases, selectLeaseById, selectSessionById } from './lease-rows.ts';
+import { selectSandbox, selectTask } from './task-rows.ts';
+
+export function* acquirePlan(ctx: StoreContext, request: AcquireLease): Plan<AcquiredLease> {
+  const { session, actor, correlationId } = request;
+  const taskId = session.taskId;
+  const opened = yield* openOn(ctx, taskId);
+  if ((yield* firstRow(selectTask({ id: taskId }))) === undefined) throw taskNotFound(taskId);
+  if ((yield* firstRow(selectSessionById({ id: session.id }))) !== undefined) throw sessionExists(session);
+  const active = (yield* allRows(selectActiveLeases({ taskId }))).map(fromLeaseRow);
+  const { displaced, remaining } = divide(request, active, opened.nowMs);
+  if (!hasRoom(request, remaining)) throw yield* leaseHeld(taskId, remaining);
+  const ended: Session[] = [];
+  const drafts: RecordDraft[] = [];
+  for (const lease of displaced) {
+    const expired = Date.parse(lease.expiresAt) <= opened.nowMs;
+    const reason = expired ? `Lease expired; ${session.agent} attached` : `Taken over by ${session.agent}`;
+    const end = { reason, actor, correlationId };
+    const { drafts: own, session: lost } = yield* endingOf(lease, expired ? 'expired' : 'revoked', end, opened.nowMs);
+    drafts.push(...own);
+    if (lost !== null) ended.push(lost);
+  }
+  const lease = yield* newLease(request, opened);
+  const common = { stream: taskId, actor, correlationId, token: lease.token };
+  drafts.push({ ...common, type: 'lease.acquired', puts: [{ noun: 'lease', value: lease }] });
+  drafts.push({ ...common, type: 'session.attached', puts: [{ noun: 'session', value: session }] });
+  yield* writeDrafts(ctx, opened, drafts);
+  return { lease, displaced: ended };
+}
+
+export function* confirmPlan(ctx: StoreContext, proof: LeaseProof, actor: Actor): Plan<Lease> {
+  const opened = yield* openOn(ctx, proof.taskId);
+  const lease = yield* activeLease(proof);
+  if (lease.state === 'held') return lease;
+  const held: Lease = { ...lease, ...renewedTimes(lease.ttlMs, opened.nowMs), state: 'held' };
+  const draft: RecordDraft = {
+    stream: proof.taskId,
+    type: 'lease.confirmed',
+    actor,
+    token: proof.token,
+    puts: [{ noun: 'lease', value: held }],
+  };
+  yield* writeDrafts(ctx, opened, [draft]);
+  return held;
+}
+
+export function* renewPlan(ctx: StoreContext, proof: LeaseProof): Plan<Lease> {
+  const { nowMs } = yield* openTransaction(ctx, new Map());
+  const renewed = yield* firstRow(
+    renewLease({ id: proof.leaseId, sessionId: proof.sessionId, token: proof.token, nowMs }),
+  );
+  return renewed === undefined ? yield* activeLease(proof) : fromLeaseRow(renewed);
+}
+
+export function* releasePlan(ctx: StoreContext, proof: LeaseProof, end: EndOfLease): Plan<void> {
+  const opened = yield* openOn(ctx, proof.taskId);
+  const row = yield* firstRow(selectLeaseById({ id: proof.leaseId }));
+  if (row === undefined) throw leaseLost(proof.leaseId, undefined, undefined);
+  const lease = fromLeaseRow(row);
+  if (!isActive(lease) || lease.token !== proof.token) return;
+  const { drafts } = yield* endingOf(lease, 'released', end, opened.nowMs);
+  yield* writeDrafts(ctx, opened, drafts);
+}
+
+export function* revokeAllPlan(ctx: StoreContext, taskId: TaskId, end: EndOfLease): Plan<readonly Session[]> {
+  const opened = yield* openOn(ctx, taskId);
+  return yield* revokeOn(ctx, opened, taskId, end);
+}
+
+/** Revokes every active lease of a task whose stream the transaction has locked. */
+export function* revokeOn(
+  ctx: StoreContext,
+  opened: Opened,
+  taskId: TaskId,
+  end: EndOfLease,
+): Plan<readonly Session[]> {
+  const drafts: RecordDraft[] = [];
+  const ended: Session[] = [];
+  for (const row of yield* allRows(selectActiveLeases({ taskId }))) {
+    const { drafts: own, session } = yield* endingOf(fromLeaseRow(row), 'revoked', end, opened.nowMs);
+    drafts.push(...own);
+    if (session !== null) ended.push(session);
+  }
+  yield* writeDrafts(ctx, opened, drafts);
+  return ended;
+}
+
+function openOn(ctx: StoreContext, taskId: TaskId): Plan<Opened> {
+  return openTransaction(ctx, new Map([[taskId, ctx.homeId]]));
+}
+
+function* writeDrafts(ctx: StoreContext, opened: Opened, drafts: readonly RecordDraft[]): Plan<void> {
+  const counts = new CountChanges(ctx.engine.traits);
+  for (const draft of drafts) for (const put of draft.puts) yield* applyPut(put, counts);
+  yield* appendRecords(ctx, opened, drafts.map(prepareDraft));
+}
+
+/** Expired leases always make way; live ones only for a takeover. */
+function divide(request: AcquireLease, active: readonly Lease[], nowMs: number) {
+  const displaced = active.filter((lease) => request.takeover || Date.parse(lease.expiresAt) <= nowMs);
+  return { displaced, remaining: active.filter((lease) => !displaced.includes(lease)) };
+}
+
+function hasRoom(request: AcquireLease, remaining: readonly Lease[]): boolean {
+  if (request.mode === 'exclusive') return remaining.length === 0;
+  return remaining.length < request.maxAgents && remaining.every((lease) => lease.mode === 'collaborative');
+}
+
+function* newLease(request: AcquireLease, opened: Opened): Plan<Lease> {
+  const { session, mode, ttlMs } = request;
+  const state = opened.streams.get(session.taskId);
+  if (state === undefined) throw new OpencodeToolsError('OCT_INTERNAL', `Stream of ${session.taskId} was not locked`);
+  state.lastToken += 1;
+  const sandboxRow = yield* firstRow(selectSandbox({ taskId: session.taskId }));
+  const sandbox = sandboxRow === undefined ? undefined : fromRow<Sandbox>(sandboxRow);
+  const mustFence = sandbox !== undefined && sandbox.ref !== null && sandbox.state !== 'absent';
+  return {
+    id: session.leaseId,
+    taskId: session.taskId,
+    sessionId: session.id,
+    mode,
+    token: state.lastToken,
+    state: mustFence ? 'pending' : 'held',
+    ttlMs,
+    acquiredAt: toTimestamp(opened.nowMs),
+    ...renewedTimes(ttlMs, opened.nowMs),
+    endedAt: null,
+  };
+}
+
+function renewedTimes(ttlMs: number, nowMs: number) {
+  return { renewedAt: toTimestamp(nowMs), expiresAt: toTimestamp(nowMs + ttlMs) };
+}
+
+function* activeLease(proof: LeaseProof): Plan<Lease> {
+  const row = yield* firstRow(selectLeaseById({ id: proof.leaseId }));
+  const lease = row === undefined ? undefined : fromLeaseRow(row);
+  if (lease !== undefined && isActive(lease) && lease.token === proof.token && lease.sessionId === proof.sessionId) {
+    return lease;
+  }
+  const session = yield* firstRow(selectSessionById({ id: proof.sessionId }));
+  throw leaseLost(proof.leaseId, session === undefined ? undefined : fromRow<Session>(session), lease);
+}
+
+function* leaseHeld(taskId: TaskId, holders: readonly Lease[]): Plan<OpencodeToolsError> {
+  const first = holders[0];
+  const row = first === undefined ? undefined : yield* firstRow(selectSessionById({ id: first.sessionId }));
+  const agent = row === undefined ? 'another session' : fromRow<Session>(row).agent;
+  const others = holders.length > 1 ? ` and ${holders.length - 1} more` : '';
+  return new OpencodeToolsError(
+    'OCT_LEASE_HELD',
+    `Task ${taskId} is held by ${agent}${others} until ${first?.expiresAt ?? 'unknown'}`,
+    {
+      details: {
+        taskId,
+        holder: agent,
+        sessionId: first?.sessionId ?? null,
+        expiresAt: first?.expiresAt ?? null,
+        holders: holders.length,
+      },
+    },
+  );
+}
+
+function isActive(lease: Lease): boolean {
+  return lease.state === 'held' || lease.state === 'pending';
+}
+
+function sessionExists({ id, taskId }: Session): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_VERSION_CONFLICT', `Session ${id} was attached before`, {
+    remedy: 'Attach with a new session id.',
+    details: { taskId, sessionId: id },
+  });
+}
+
+function taskNotFound(taskId: TaskId): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_TASK_NOT_FOUND', `There is no task ${taskId}`, { details: { taskId } });
+}

@@ -1,0 +1,57 @@
+import { type Lease, OpencodeToolsError, type Session, type TaskId } from '@opencode-tools/core';
+import { sql } from 'kysely';
+import { template } from '../query/template.ts';
+
+const leaseColumns = [
+  'id',
+  'task_id',
+  'session_id',
+  'mode',
+  'token',
+  'state',
+  'ttl_ms',
+  'acquired_at_ms',
+  'renewed_at_ms',
+  'expires_at_ms',
+  'ended_at_ms',
+] as const;
+
+// Written as literals, so that the planner sees that the partial index applies.
+export const activeLease = sql<boolean>`state in ('pending', 'held')`;
+
+export const selectLeaseById = template<{ id: string }>()(({ db }, slot) =>
+  db.selectFrom('leases').select(leaseColumns).where('id', '=', slot('id')),
+);
+
+export const selectActiveLeases = template<{ taskId: string }>()(({ db }, slot) =>
+  db
+    .selectFrom('leases')
+    .select(leaseColumns)
+    .where('task_id', '=', slot('taskId'))
+    .where(activeLease)
+    .orderBy('token'),
+);
+
+export const selectSessionById = template<{ id: string }>()(({ db }, slot) =>
+  db.selectFrom('sessions').select('entity').where('id', '=', slot('id')),
+);
+
+export const renewLease = template<{ id: string; sessionId: string; token: number; nowMs: number }>()(({ db }, slot) =>
+  db
+    .updateTable('leases')
+    .set((row) => ({ renewed_at_ms: slot('nowMs'), expires_at_ms: row('ttl_ms', '+', slot('nowMs')) }))
+    .where('id', '=', slot('id'))
+    .where('session_id', '=', slot('sessionId'))
+    .where('token', '=', slot('token'))
+    .where(activeLease)
+    .returning(leaseColumns),
+);
+
+/** What a caller is told whose lease has ended, with who has the task when that is known. */
+export function leaseLost(leaseId: string, session: Session | undefined, lease: Lease | undefined): OpencodeToolsError {
+  const how = lease === undefined ? 'is unknown' : `is ${lease.state}`;
+  const why = session?.endReason === null || session === undefined ? '' : `: ${session.endReason}`;
+  return new OpencodeToolsError('OCT_LEASE_LOST', `Lease ${leaseId} ${how}${why}`, {
+    details: { leaseId, state: lease?.state ?? null, taskId: (lease?.taskId ?? null) as TaskId | null },
+  });
+}

@@ -1,0 +1,105 @@
+import {
+  type AcquireLease,
+  type AcquiredLease,
+  type Actor,
+  type Lease,
+  type LeaseProof,
+  type LeaseStore,
+  OpencodeToolsError,
+  type Session,
+  type SessionId,
+  type TaskId,
+} from '@opencode-tools/core';
+import { type Plan, allRows, firstRow } from '../query/plan.ts';
+import { fromRow } from '../rows/entity-rows.ts';
+import { fromLeaseRow } from '../rows/lease-row.ts';
+import type { StoreContext } from '../write/context.ts';
+import type { EndOfLease } from './lease-ending.ts';
+import { acquirePlan, confirmPlan, releasePlan, renewPlan, revokeAllPlan } from './lease-plans.ts';
+import { leaseLost, selectActiveLeases, selectLeaseById, selectSessionById } from './lease-rows.ts';
+
+const shortestTtlMs = 1_000;
+const longestTtlMs = 86_400_000;
+
+/** Leases as rows; each verb is one transaction on the task's stream. */
+export class StoredLeases implements LeaseStore {
+  readonly #ctx: StoreContext;
+
+  constructor(ctx: StoreContext) {
+    this.#ctx = ctx;
+  }
+
+  async acquire(request: AcquireLease): Promise<AcquiredLease> {
+    checkRequest(request);
+    return this.#write(request.session.taskId, () => acquirePlan(this.#ctx, request));
+  }
+
+  async confirm(proof: LeaseProof, actor: Actor): Promise<Lease> {
+    return this.#write(proof.taskId, () => confirmPlan(this.#ctx, proof, actor));
+  }
+
+  async renew(proof: LeaseProof): Promise<Lease> {
+    this.#checkWritable();
+    return this.#ctx.engine.write(() => renewPlan(this.#ctx, proof), { durable: false });
+  }
+
+  async release(proof: LeaseProof, end: EndOfLease): Promise<void> {
+    return this.#write(proof.taskId, () => releasePlan(this.#ctx, proof, end));
+  }
+
+  async revokeAll(taskId: TaskId, end: EndOfLease): Promise<readonly Session[]> {
+    return this.#write(taskId, () => revokeAllPlan(this.#ctx, taskId, end));
+  }
+
+  async proofOf(
+    sessionId: SessionId,
+  ): Promise<{ readonly proof: LeaseProof; readonly lease: Lease; readonly session: Session }> {
+    const found = await this.#ctx.engine.snapshot(function* () {
+      const sessionRow = yield* firstRow(selectSessionById({ id: sessionId }));
+      if (sessionRow === undefined) return undefined;
+      const session = fromRow<Session>(sessionRow);
+      const leaseRow = yield* firstRow(selectLeaseById({ id: session.leaseId }));
+      return { session, lease: leaseRow === undefined ? undefined : fromLeaseRow(leaseRow) };
+    });
+    if (found === undefined) {
+      throw new OpencodeToolsError('OCT_SESSION_NOT_FOUND', `There is no session ${sessionId}`, { details: { sessionId } });
+    }
+    const { session, lease } = found;
+    if (lease === undefined || (lease.state !== 'held' && lease.state !== 'pending')) {
+      throw leaseLost(session.leaseId, session, lease);
+    }
+    const { id: leaseId, taskId, token } = lease;
+    return { proof: { taskId, sessionId: session.id, leaseId, token }, lease, session };
+  }
+
+  async listActive(taskId: TaskId): Promise<readonly Lease[]> {
+    const rows = await this.#ctx.engine.read(() => allRows(selectActiveLeases({ taskId })));
+    return rows.map(fromLeaseRow);
+  }
+
+  async #write<T>(taskId: TaskId, plan: () => Plan<T>): Promise<T> {
+    this.#checkWritable();
+    const result = await this.#ctx.engine.write(plan);
+    this.#ctx.onAppended([taskId]);
+    return result;
+  }
+
+  #checkWritable(): void {
+    if (this.#ctx.writeRefusal !== null) throw this.#ctx.writeRefusal;
+  }
+}
+
+function checkRequest({ ttlMs, maxAgents }: AcquireLease): void {
+  if (!Number.isInteger(ttlMs) || ttlMs < shortestTtlMs || ttlMs > longestTtlMs) {
+    throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Not a time to live in milliseconds: ${ttlMs}`, {
+      remedy: `Give a whole number from ${shortestTtlMs} to ${longestTtlMs}.`,
+      details: { argument: 'ttlMs' },
+    });
+  }
+  if (!Number.isInteger(maxAgents) || maxAgents < 1) {
+    throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Not a number of agents: ${maxAgents}`, {
+      remedy: 'Give a whole number of 1 or more.',
+      details: { argument: 'maxAgents' },
+    });
+  }
+}

@@ -1,0 +1,156 @@
+import {
+  type ChainHead,
+  type ChainReport,
+  type Ledger,
+  OpencodeToolsError,
+  type ReadRecords,
+  type StoredRecord,
+  type StreamId,
+  genesisHash,
+  verifyChain,
+} from '@opencode-tools/core';
+import { sql } from 'kysely';
+import { type Statement, adHoc, allRows, firstRow } from '../query/plan.ts';
+import { template } from '../query/template.ts';
+import { type RecordRow, fromRecordRow, recordColumns } from '../rows/record-row.ts';
+import type { StoreContext } from '../write/context.ts';
+
+const defaultLimit = 100;
+const largestLimit = 10_000;
+const verifyBatch = 1_000;
+
+/** The chains as rows. */
+export class StoredLedger implements Ledger {
+  readonly #ctx: StoreContext;
+
+  constructor(ctx: StoreContext) {
+    this.#ctx = ctx;
+  }
+
+  async head(stream: StreamId): Promise<ChainHead> {
+    const row = await this.#ctx.engine.read(() => firstRow(selectAnchor({ stream })));
+    return { seq: row?.head_seq ?? 0, hash: row?.head_hash ?? genesisHash };
+  }
+
+  async read(stream: StreamId, options: ReadRecords = {}): Promise<readonly StoredRecord[]> {
+    const rows = await this.#ctx.engine.read(() => allRows(recordsStatement(stream, options)));
+    return rows.map(fromRecordRow);
+  }
+
+  async listStreams(): Promise<readonly StreamId[]> {
+    const rows = await this.#ctx.engine.read(() => allRows(selectStreams));
+    return rows.map((row) => row.stream as StreamId);
+  }
+
+  async verify(stream: StreamId): Promise<ChainReport> {
+    const { anchor, lastSeq } = await this.#ctx.engine.snapshot(() => extentOf(stream));
+    const base = { seq: anchor?.base_seq ?? 0, hash: anchor?.base_hash ?? genesisHash };
+    const anchoredHead = { seq: anchor?.head_seq ?? 0, hash: anchor?.head_hash ?? genesisHash };
+    const erased = await this.#erased(stream);
+    return verifyChain(stream, this.#records(stream, base.seq, lastSeq), { base, anchoredHead, erased });
+  }
+
+  async *#records(stream: StreamId, baseSeq: number, lastSeq: number): AsyncGenerator<StoredRecord> {
+    // From below 1 when nothing was pruned: a record put before the first is a fault too.
+    let afterSeq = baseSeq === 0 ? Number.MIN_SAFE_INTEGER : baseSeq;
+    for (;;) {
+      const batch = { stream, afterSeq, lastSeq, limit: verifyBatch };
+      const rows = await this.#ctx.engine.read(() => allRows(selectBatch(batch)));
+      for (const row of rows) yield fromRecordRow(row);
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < verifyBatch) return;
+      afterSeq = last.seq;
+    }
+  }
+
+  async #erased(stream: StreamId): Promise<ReadonlySet<number>> {
+    const rows = await this.#ctx.engine.read(() => allRows(selectErasures({ stream })));
+    return new Set(rows.flatMap((row) => erasedSeqs(row.payload)));
+  }
+}
+
+/** Anchor and last record of one moment: what grows meanwhile is left out, what was never anchored is not. */
+function* extentOf(stream: StreamId) {
+  const anchor = yield* firstRow(selectAnchor({ stream }));
+  const end = yield* firstRow(selectEnd({ stream }));
+  return { anchor, lastSeq: end?.last_seq ?? 0 };
+}
+
+function erasedSeqs(payload: string | null): readonly number[] {
+  if (payload === null) return [];
+  try {
+    const { detail } = JSON.parse(payload) as { readonly detail?: { readonly seqs?: readonly unknown[] } };
+    return (detail?.seqs ?? []).filter((seq) => typeof seq === 'number');
+  } catch {
+    return [];
+  }
+}
+
+function recordsStatement(stream: StreamId, options: ReadRecords): Statement<RecordRow> {
+  const limit = options.limit ?? defaultLimit;
+  if (!Number.isInteger(limit) || limit < 1 || limit > largestLimit) {
+    throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Not a number of records: ${limit}`, {
+      remedy: `Give a whole number from 1 to ${largestLimit}.`,
+      details: { argument: 'limit' },
+    });
+  }
+  const { afterSeq, types } = options;
+  const direction = options.newestFirst === true ? 'desc' : 'asc';
+  return adHoc(({ db }) =>
+    db
+      .selectFrom('ledger')
+      .select(recordColumns)
+      .where('stream', '=', stream)
+      .$if(afterSeq !== undefined, (query) => query.where('seq', '>', afterSeq ?? 0))
+      .$if(types !== undefined, (query) =>
+        query.where((expression) =>
+          expression.or(
+            (types ?? []).map((type) =>
+              type.endsWith('.')
+                ? expression(sql<string>`substr(type, 1, ${sql.lit(type.length)})`, '=', type)
+                : expression('type', '=', type),
+            ),
+          ),
+        ),
+      )
+      .orderBy('seq', direction)
+      .limit(limit),
+  ) as Statement<RecordRow>;
+}
+
+const selectAnchor = template<{ stream: string }>()(({ db }, slot) =>
+  db
+    .selectFrom('streams')
+    .select(['head_seq', 'head_hash', 'base_seq', 'base_hash'])
+    .where('stream', '=', slot('stream')),
+);
+
+const selectEnd = template<{ stream: string }>()(({ db }, slot) =>
+  db
+    .selectFrom('ledger')
+    .select(({ fn }) => fn.max<number | null>('seq').as('last_seq'))
+    .where('stream', '=', slot('stream')),
+);
+
+const selectBatch = template<{ stream: string; afterSeq: number; lastSeq: number; limit: number }>()(({ db }, slot) =>
+  db
+    .selectFrom('ledger')
+    .select(recordColumns)
+    .where('stream', '=', slot('stream'))
+    .where('seq', '>', slot('afterSeq'))
+    .where('seq', '<=', slot('lastSeq'))
+    .orderBy('seq')
+    .limit(slot('limit')),
+);
+
+const selectErasures = template<{ stream: string }>()(({ db }, slot) =>
+  db
+    .selectFrom('ledger')
+    .select('payload')
+    .where('stream', '=', slot('stream'))
+    .where(sql<boolean>`type = 'payload.erased'`),
+);
+
+const selectStreams = adHoc(({ db }) =>
+  db.selectFrom('streams').select('stream').union(db.selectFrom('ledger').select('stream').distinct()),
+);

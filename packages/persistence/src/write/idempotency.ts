@@ -1,0 +1,95 @@
+import { type IdempotencyEntry, OpencodeToolsError } from '@opencode-tools/core';
+import { type Plan, firstRow } from '../query/plan.ts';
+import { template } from '../query/template.ts';
+
+const keptForMs = 24 * 60 * 60 * 1000;
+
+/**
+ * Stores the row that makes a repeated call find the first one. A key in use is replaced only by the call that owns it:
+ * the same operation, or a new one when the first ended without a result.
+ *
+ * @throws OpencodeToolsError `OCT_IDEMPOTENCY_MISMATCH` for another verb or other arguments, `OCT_VERSION_CONFLICT` when
+ *   the first call is under way or has answered already.
+ */
+export function* storeIdempotency(entry: IdempotencyEntry, nowMs: number): Plan<void> {
+  yield purgeExpired({ nowMs });
+  const found = yield* firstRow(selectEntry({ key: entry.key, nowMs }));
+  if (found !== undefined) {
+    if (found.verb !== entry.verb || found.arguments_digest !== entry.argumentsDigest) throw mismatch(entry);
+    const operationState = found.operation_id === null ? null : yield* stateOf(found.operation_id);
+    const owned = entry.result !== null && found.operation_id === entry.operationId && (found.result === null || operationState !== null);
+    const abandoned = found.result === null && operationState !== null && operationState !== 'open';
+    if (!owned && !abandoned) throw inUse(entry, found.operation_id);
+  }
+  yield upsertEntry({
+    key: entry.key,
+    verb: entry.verb,
+    digest: entry.argumentsDigest,
+    operationId: entry.operationId,
+    result: entry.result === null ? null : JSON.stringify(entry.result),
+    expiresAtMs: nowMs + keptForMs,
+  });
+}
+
+export const selectEntry = template<{ key: string; nowMs: number }>()(({ db, nowMs }, slot) =>
+  db
+    .selectFrom('idempotency')
+    .select(['key', 'verb', 'arguments_digest', 'operation_id', 'result'])
+    .where('key', '=', slot('key'))
+    .where('expires_at_ms', '>', nowMs(slot('nowMs'))),
+);
+
+function* stateOf(id: string): Plan<string | null> {
+  return (yield* firstRow(selectState({ id })))?.state ?? null;
+}
+
+function mismatch(entry: IdempotencyEntry): OpencodeToolsError {
+  return new OpencodeToolsError(
+    'OCT_IDEMPOTENCY_MISMATCH',
+    `Idempotency key ${JSON.stringify(entry.key)} was used for another call`,
+    { details: { key: entry.key, verb: entry.verb } },
+  );
+}
+
+function inUse(entry: IdempotencyEntry, operationId: string | null): OpencodeToolsError {
+  return new OpencodeToolsError(
+    'OCT_VERSION_CONFLICT',
+    `A call with idempotency key ${JSON.stringify(entry.key)} is recorded already`,
+    { remedy: 'Look the key up again: its result, or its operation, is there.', details: { key: entry.key, operationId } },
+  );
+}
+
+const purgeExpired = template<{ nowMs: number }>()(({ db }, slot) =>
+  db.deleteFrom('idempotency').where('expires_at_ms', '<=', slot('nowMs')),
+);
+
+const selectState = template<{ id: string }>()(({ db }, slot) =>
+  db.selectFrom('operations').select('state').where('id', '=', slot('id')),
+);
+
+const upsertEntry = template<{
+  key: string;
+  verb: string;
+  digest: string;
+  operationId: string | null;
+  result: string | null;
+  expiresAtMs: number;
+}>()(({ db }, slot) =>
+  db
+    .insertInto('idempotency')
+    .values({
+      key: slot('key'),
+      verb: slot('verb'),
+      arguments_digest: slot('digest'),
+      operation_id: slot('operationId'),
+      result: slot('result'),
+      expires_at_ms: slot('expiresAtMs'),
+    })
+    .onConflict((conflict) =>
+      conflict.column('key').doUpdateSet((row) => ({
+        operation_id: row.ref('excluded.operation_id'),
+        result: row.ref('excluded.result'),
+        expires_at_ms: row.ref('excluded.expires_at_ms'),
+      })),
+    ),
+);

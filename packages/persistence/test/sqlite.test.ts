@@ -1,0 +1,16 @@
+import {
+  checkpointCatalogContract,
+  leaseStoreContract,
+  ledgerContract,
+  taskListingContract,
+  taskMemoryContract,
+  taskStoreContract,
+} from '@opencode-tools/testkit';
+import { openSqliteRegistry } from './open-sqlite-registry.ts';
+
+taskStoreContract('SQLite', openSqliteRegistry);
+taskListingContract('SQLite', openSqliteRegistry);
+leaseStoreContract('SQLite', openSqliteRegistry);
+ledgerContract('SQLite', openSqliteRegistry);
+checkpointCatalogContract('SQLite', openSqliteRegistry);
+taskMemoryContract('SQLite', openSqliteRegistry);

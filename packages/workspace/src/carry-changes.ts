@@ -1,0 +1,92 @@
+import { chmodSync, constants, copyFileSync, lstatSync, mkdirSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
+import { type BytePath, canonicalPath, parentOf, toBytePath, toFs, toText } from './byte-path.ts';
+import { invalid, treeFailure } from './failures.ts';
+import { type ChangedPath, listChanges } from './git-inspect.ts';
+import type { GitRunner } from './git-runner.ts';
+import { createPacer } from './pacer.ts';
+import { type DiskNode, findNode, scanDirectory } from './scan-directory.ts';
+
+/**
+ * Brings uncommitted changes along: what is staged is staged, what is not is not, untracked files that are not ignored are
+ * untracked. Files are copied byte by byte, so that no filter runs.
+ *
+ * @param from top directory of the source
+ * @param to a clean checkout of its HEAD
+ */
+export async function carryChanges(git: GitRunner, from: string, to: string, signal?: AbortSignal): Promise<void> {
+  const changes = await listChanges(git, from);
+  refuseUnmerged(changes, from);
+  const args = [
+    'diff',
+    '--cached',
+    '--binary',
+    '--full-index',
+    '--no-ext-diff',
+    '--no-textconv',
+    '--no-renames',
+    'HEAD',
+  ];
+  const staged = await git.run(args, { cwd: from, signal });
+  if (staged.length > 0)
+    await git.run(['apply', '--cached', '--whitespace=nowarn', '-'], { cwd: to, input: staged, signal });
+  const pacer = createPacer(signal);
+  for (const { path } of changes) {
+    await copyPath(toBytePath(from), toBytePath(to), canonicalPath(path), signal);
+    if (pacer.due()) await pacer.rest();
+  }
+}
+
+function refuseUnmerged(changes: readonly ChangedPath[], directory: string): void {
+  const unmerged = changes.filter(
+    ({ staged, unstaged }) => ['DD', 'AA'].includes(staged + unstaged) || (staged + unstaged).includes('U'),
+  );
+  if (unmerged.length === 0) return;
+  const paths = unmerged.slice(0, 100).map(({ path }) => toText(path));
+  throw invalid(
+    `The repository at ${directory} is in the middle of a merge: ${paths.slice(0, 10).join(', ')}`,
+    'Finish or abort the merge, or seed without uncommitted changes with `dirty: leave`.',
+    { paths },
+  );
+}
+
+async function copyPath(from: BytePath, to: BytePath, path: BytePath, signal: AbortSignal | undefined): Promise<void> {
+  const node = findNode(from, path);
+  rmSync(toFs(`${to}/${path}`), { recursive: true, force: true });
+  if (node === undefined) return;
+  makeParents(to, path);
+  const below =
+    node.type === 'directory' ? await scanDirectory(`${from}/${path}`, createPacer(signal)) : [{ ...node, path: '' }];
+  for (const child of below) copyNode(join(from, path, child.path), join(to, path, child.path), child);
+}
+
+function copyNode(from: BytePath, to: BytePath, node: DiskNode): void {
+  try {
+    if (node.type === 'directory') mkdirSync(toFs(to), { mode: 0o700 });
+    else if (node.type === 'symlink') symlinkSync(toFs(node.target), toFs(to));
+    else if (node.type === 'file')
+      copyFileSync(toFs(from), toFs(to), constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+    else return;
+    if (node.type === 'symlink') return;
+    chmodSync(toFs(to), node.type === 'directory' ? node.mode | 0o700 : node.mode);
+    const seconds = Number(node.mtimeNs) / 1e9;
+    utimesSync(toFs(to), seconds, seconds);
+  } catch (error) {
+    throw treeFailure(from, error);
+  }
+}
+
+/** Makes missing parents, and puts directories where the checkout has a file or link that the source replaced. */
+function makeParents(root: BytePath, path: BytePath): void {
+  const parent = parentOf(path);
+  if (parent === '') return;
+  makeParents(root, parent);
+  const full = toFs(`${root}/${parent}`);
+  const facts = lstatSync(full, { throwIfNoEntry: false });
+  if (facts?.isDirectory() === true) return;
+  if (facts !== undefined) rmSync(full);
+  mkdirSync(full);
+}
+
+function join(root: BytePath, path: BytePath, child: BytePath): BytePath {
+  return child === '' ? `${root}/${path}` : `${root}/${path}/${child}`;
+}

@@ -1,0 +1,57 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { OpencodeToolsError } from '@opencode-tools/core';
+import { errnoOf, throwIfCancelled } from './failures.ts';
+
+const mostErrorBytes = 4_000;
+
+/** Environment that child processes get; only apps read the process's own. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Extracts a tar stream below a directory with the system's tar, because Node cannot set times to the nanosecond.
+ *
+ * @param directory absolute path; members must have been checked to stay below it
+ * @throws OpencodeToolsError `OCT_CAPABILITY_UNSUPPORTED` without a tar, `OCT_RESOURCE_LIMIT` when the disk is full
+ */
+export async function extractTar(
+  directory: string,
+  tar: AsyncIterable<Buffer>,
+  options: { readonly environment: Environment; readonly signal?: AbortSignal | undefined },
+): Promise<void> {
+  const child = spawn('tar', ['-x', '-p', '--numeric-owner', '-f', '-', '-C', directory], {
+    env: { PATH: options.environment['PATH'], LC_ALL: 'C' },
+    stdio: ['pipe', 'ignore', 'pipe'],
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
+  let complaint = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    complaint = `${complaint}${text}`.slice(0, mostErrorBytes);
+  });
+  const fed = pipeline(Readable.from(tar, { objectMode: false }), child.stdin).catch((error: unknown) => error);
+  const ended = once(child, 'close').catch((error: unknown) => [error]);
+  const [feeding, [code]] = await Promise.all([fed, ended]);
+  throwIfCancelled(options.signal);
+  if (feeding instanceof OpencodeToolsError) throw feeding;
+  if (code === 0 && feeding === undefined) return;
+  throw tarFailure(code, complaint, feeding);
+}
+
+function tarFailure(code: unknown, complaint: string, feeding: unknown): OpencodeToolsError {
+  if (errnoOf(code) === 'ENOENT') {
+    return new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', 'No tar program was found', {
+      remedy: 'Install tar, or put it on PATH.',
+      cause: code,
+    });
+  }
+  const full = complaint.includes('No space left on device') || complaint.includes('Disk quota exceeded');
+  return new OpencodeToolsError(
+    full ? 'OCT_RESOURCE_LIMIT' : 'OCT_STORE_UNAVAILABLE',
+    full
+      ? 'No space is left for the files of a snapshot'
+      : `Writing files ended with ${String(code)}: ${complaint.trim()}`,
+    { remedy: full ? 'Free disk space, then try again.' : 'Check that the directory can be written.', cause: feeding },
+  );
+}

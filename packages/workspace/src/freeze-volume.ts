@@ -1,0 +1,77 @@
+import { createHash } from 'node:crypto';
+import type { ByteStream, Logger } from '@opencode-tools/core';
+import type { BlobIndex } from './blob-index.ts';
+import { smallFileBytes } from './blob-reader.ts';
+import { canonicalPath } from './byte-path.ts';
+import { storeSmall } from './freeze-directory.ts';
+import type { PackWriter } from './pack-writer.ts';
+import { createPacer } from './pacer.ts';
+import type { TarMember } from './tar-member.ts';
+import { type TarContent, readTar } from './tar-reader.ts';
+import { type TreeEntry, canonicalTree } from './tree-entry.ts';
+
+/**
+ * Reads a volume's tar stream into a pack, file by file.
+ *
+ * @returns the canonical tree
+ */
+export async function freezeStream(
+  stream: ByteStream,
+  store: { readonly index: BlobIndex; readonly pack: PackWriter },
+  options: { readonly logger: Logger; readonly signal?: AbortSignal | undefined },
+): Promise<readonly TreeEntry[]> {
+  const pacer = createPacer(options.signal);
+  const entries = new Map<string, TreeEntry>();
+  let omitted = 0;
+  for await (const [member, content] of readTar(stream)) {
+    const path = canonicalPath(member.name);
+    if (member.type === 'other') omitted += 1;
+    else entries.set(path, await toEntry(path, member, content, { ...store, entries }));
+    if (pacer.due()) await pacer.rest();
+  }
+  if (omitted > 0) options.logger.info('Sockets, pipes and devices are not part of a snapshot', { omitted });
+  return canonicalTree([...entries.values()]);
+}
+
+async function toEntry(
+  path: string,
+  member: TarMember,
+  content: TarContent,
+  work: {
+    readonly index: BlobIndex;
+    readonly pack: PackWriter;
+    readonly entries: ReadonlyMap<string, TreeEntry>;
+  },
+): Promise<TreeEntry> {
+  const { type, mode, uid, gid, mtimeNs } = member;
+  const base = { path, mode, uid, gid, mtimeNs, size: 0, digest: '', target: '' };
+  if (type === 'symlink') return { ...base, type, mode: 0o777, target: member.target };
+  if (type === 'link') return linkEntry(path, canonicalPath(member.target), work.entries);
+  if (type === 'file') return { ...base, type, ...(await storeContent(member.size, content, work)) };
+  return { ...base, type: 'directory', mtimeNs: path === '' ? 0n : mtimeNs };
+}
+
+function linkEntry(path: string, target: string, entries: ReadonlyMap<string, TreeEntry>): TreeEntry {
+  const leader = entries.get(target);
+  if (leader?.type === 'symlink') return { ...leader, path };
+  if (leader === undefined) throw new Error(`A hard link leads to nothing: ${path}`);
+  return { ...leader, path, type: 'link', target: leader.type === 'link' ? leader.target : target };
+}
+
+async function storeContent(
+  size: number,
+  content: TarContent,
+  { index, pack }: { readonly index: BlobIndex; readonly pack: PackWriter },
+): Promise<{ readonly digest: string; readonly size: number }> {
+  if (size <= smallFileBytes) return storeSmall(await content.rest(), { index, pack });
+  const sum = createHash('sha256');
+  const from = pack.position;
+  for (let bytes = await content.next(); bytes !== undefined; bytes = await content.next()) {
+    sum.update(bytes);
+    pack.append(bytes);
+  }
+  const digest = sum.digest('hex');
+  if (index.has(digest) || pack.has(digest)) pack.rewind(from);
+  else pack.record(digest, from);
+  return { digest, size };
+}

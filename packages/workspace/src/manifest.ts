@@ -1,0 +1,97 @@
+import { hash } from 'node:crypto';
+import type { EntryType, TreeEntry } from './tree-entry.ts';
+
+const heading = 'opencode-tools manifest 1\n';
+const letters: Readonly<Record<EntryType, string>> = { file: 'f', directory: 'd', symlink: 's', link: 'l' };
+const types: Readonly<Record<string, EntryType>> = { f: 'file', d: 'directory', s: 'symlink', l: 'link' };
+/** A piece has 8 lines on average, so that one changed file costs about 1 KB of manifest. */
+const pieceMask = 7;
+const mostLines = 256;
+const special = /[\\\t\n]/;
+
+export interface Manifest {
+  readonly entries: readonly TreeEntry[];
+  readonly bytes: number;
+  /** SHA-256 of the canonical text. */
+  readonly digest: string;
+}
+
+/**
+ * Serialises a canonical tree: a heading, then a line per entry of type, mode, uid, gid, time, size, digest, path and
+ * target between tabs. Bytes of names are kept as they are; backslash, tab and line feed are escaped.
+ *
+ * @returns the text in pieces that end where a path says so, so that trees which differ little share most pieces
+ */
+export function encodeManifest(entries: readonly TreeEntry[]): readonly Buffer[] {
+  const pieces: Buffer[] = [];
+  let lines = heading;
+  let count = 0;
+  for (const { type, mode, uid, gid, mtimeNs, size, digest, path, target } of entries) {
+    lines += `${letters[type]}\t${mode.toString(8)}\t${uid}\t${gid}\t${mtimeNs}\t${size}\t${digest}\t${escape(path)}\t${escape(target)}\n`;
+    count += 1;
+    if (count < mostLines && !endsPiece(path)) continue;
+    pieces.push(Buffer.from(lines, 'latin1'));
+    [lines, count] = ['', 0];
+  }
+  if (lines !== '') pieces.push(Buffer.from(lines, 'latin1'));
+  return pieces;
+}
+
+/** @throws Error when the text is not a manifest of this version */
+export function decodeManifest(text: Buffer): Manifest {
+  const lines = text.toString('latin1').split('\n');
+  if (`${lines[0]}\n` !== heading || lines.at(-1) !== '') throw new Error('Not a manifest of version 1');
+  const entries: TreeEntry[] = [];
+  let bytes = 0;
+  for (let index = 1; index < lines.length - 1; index += 1) {
+    const entry = decodeLine(lines[index] ?? '');
+    if (entry.type === 'file') bytes += entry.size;
+    entries.push(entry);
+  }
+  return { entries, bytes, digest: digestOf(text) };
+}
+
+export function digestOf(bytes: Uint8Array): string {
+  return hash('sha256', bytes, 'hex');
+}
+
+/** The id of the snapshot whose manifest has this digest. */
+export function snapshotIdOf(digest: string): string {
+  return `snp_${digest.slice(0, 40)}`;
+}
+
+function endsPiece(path: string): boolean {
+  let sum = 0;
+  for (let index = Math.max(0, path.length - 24); index < path.length; index += 1) {
+    sum = Math.imul(sum, 31) + path.charCodeAt(index);
+  }
+  return ((sum ^ (sum >>> 15)) & pieceMask) === 0;
+}
+
+function decodeLine(line: string): TreeEntry {
+  const [letter = '', mode = '', uid = '', gid = '', mtime = '', size = '', digest = '', path, target] =
+    line.split('\t');
+  const type = types[letter];
+  if (type === undefined || path === undefined || target === undefined) throw new Error('Not a line of a manifest');
+  return {
+    path: unescape(path),
+    type,
+    mode: Number.parseInt(mode, 8),
+    uid: Number(uid),
+    gid: Number(gid),
+    mtimeNs: BigInt(mtime),
+    size: Number(size),
+    digest,
+    target: unescape(target),
+  };
+}
+
+function escape(name: string): string {
+  if (!special.test(name)) return name;
+  return name.replaceAll('\\', '\\\\').replaceAll('\t', '\\t').replaceAll('\n', '\\n');
+}
+
+function unescape(name: string): string {
+  if (!name.includes('\\')) return name;
+  return name.replaceAll(/\\([\\tn])/g, (_, letter: string) => ({ t: '\t', n: '\n' })[letter] ?? '\\');
+}

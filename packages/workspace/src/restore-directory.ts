@@ -1,0 +1,159 @@
+import { randomBytes } from 'node:crypto';
+import {
+  chmodSync,
+  chownSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  rmdirSync,
+  unlinkSync,
+} from 'node:fs';
+import type { BlobReader } from './blob-reader.ts';
+import { type BytePath, parentOf, toFs, toText } from './byte-path.ts';
+import { type Environment, extractTar } from './extract-tar.ts';
+import { invalid } from './failures.ts';
+import { type Pacer, createPacer } from './pacer.ts';
+import { type RestorePlan, hasOtherOwner, planRestore } from './restore-plan.ts';
+import { type DiskNode, nodeAt, scanDirectory } from './scan-directory.ts';
+import { writeTar } from './tar-stream.ts';
+import type { TreeEntry } from './tree-entry.ts';
+
+export interface RestoreOptions {
+  readonly digestOf: (node: DiskNode) => Promise<string>;
+  readonly environment: Environment;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Makes a directory equal to a canonical tree. Files are extracted into a fresh directory inside it and renamed into
+ * place; each parent is checked to be a directory, never a symbolic link, before anything in it changes.
+ *
+ * @param root real path of an existing directory
+ */
+export async function restoreTree(
+  root: BytePath,
+  entries: readonly TreeEntry[],
+  blobs: BlobReader,
+  options: RestoreOptions,
+): Promise<{ readonly written: number; readonly removed: number }> {
+  const pacer = createPacer(options.signal);
+  const owners = process.geteuid?.() === 0;
+  const nodes = await scanDirectory(root, pacer);
+  const plan = await planRestore(entries, nodes, { digestOf: options.digestOf, owners });
+  const work: Work = { root, pacer, owners, checked: new Set(), options };
+  for (const node of plan.remove) await removeNode(work, node);
+  for (const entry of plan.create) {
+    enter(work, parentOf(entry.path));
+    mkdirSync(at(work, entry.path), 0o700);
+  }
+  await writeFiles(work, plan, blobs);
+  for (const entry of plan.link) makeLink(work, entry);
+  for (const entry of plan.amend) amend(work, entry);
+  const changed = await finishDirectories(work, entries, blobs);
+  const created = new Set(plan.create.map(({ path }) => path));
+  const amended = changed.filter((path) => !created.has(path) && !work.checked.has(path)).length;
+  const written = plan.create.length + plan.write.length + plan.link.length + plan.amend.length + amended;
+  return { written, removed: plan.remove.length };
+}
+
+interface Work {
+  readonly root: BytePath;
+  readonly pacer: Pacer;
+  readonly owners: boolean;
+  /** Directories that were looked at and are about to change. */
+  readonly checked: Set<BytePath>;
+  readonly options: RestoreOptions;
+}
+
+async function removeNode(work: Work, node: DiskNode): Promise<void> {
+  enter(work, parentOf(node.path));
+  if (node.type === 'directory') {
+    rmdirSync(at(work, node.path));
+    work.checked.delete(node.path);
+  } else {
+    unlinkSync(at(work, node.path));
+  }
+  if (work.pacer.due()) await work.pacer.rest();
+}
+
+async function writeFiles(work: Work, plan: RestorePlan, blobs: BlobReader): Promise<void> {
+  if (plan.write.length === 0) return;
+  enter(work, '');
+  const staging = `${work.root}/.opencode-tools-restore-${randomBytes(9).toString('hex')}`;
+  mkdirSync(toFs(staging), 0o700);
+  try {
+    const numbers = new Map(plan.write.map((entry, index) => [entry.path, String(index)]));
+    const name = ({ path }: TreeEntry) => numbers.get(path) ?? '';
+    const { environment, signal } = work.options;
+    await extractTar(toText(staging), writeTar(plan.write, blobs, { name, signal }), { environment, signal });
+    for (const entry of plan.write) {
+      enter(work, parentOf(entry.path));
+      renameSync(toFs(`${staging}/${name(entry)}`), at(work, entry.path));
+      if (work.pacer.due()) await work.pacer.rest();
+    }
+  } finally {
+    rmSync(toFs(staging), { recursive: true, force: true });
+  }
+}
+
+function makeLink(work: Work, entry: TreeEntry): void {
+  enter(work, parentOf(entry.path));
+  enter(work, parentOf(entry.target));
+  rmSync(at(work, entry.path), { force: true });
+  linkSync(at(work, entry.target), at(work, entry.path));
+}
+
+function amend(work: Work, entry: TreeEntry): void {
+  enter(work, parentOf(entry.path));
+  if (nodeAt(work.root, entry.path).type !== 'file') throw notWhatItWas(work, entry.path);
+  if (work.owners) chownSync(at(work, entry.path), entry.uid, entry.gid);
+  chmodSync(at(work, entry.path), entry.mode);
+}
+
+/** Gives directories their modes, owners and times, after everything in them is done. @returns those that differed */
+async function finishDirectories(
+  work: Work,
+  entries: readonly TreeEntry[],
+  blobs: BlobReader,
+): Promise<readonly BytePath[]> {
+  const differing: TreeEntry[] = [];
+  for (const entry of entries) {
+    if (entry.type !== 'directory') continue;
+    const node = nodeAt(work.root, entry.path);
+    if (node.type !== 'directory') throw notWhatItWas(work, entry.path);
+    const time = entry.path === '' || node.mtimeNs === entry.mtimeNs;
+    if (!time || node.mode !== entry.mode || hasOtherOwner(entry, node, work)) differing.push(entry);
+    if (work.pacer.due()) await work.pacer.rest();
+  }
+  const inner = differing.filter(({ path }) => path !== '');
+  if (inner.length > 0) await extractTar(toText(work.root), writeTar(inner, blobs), work.options);
+  const top = differing.find(({ path }) => path === '');
+  if (top !== undefined) {
+    if (work.owners) chownSync(toFs(work.root), top.uid, top.gid);
+    chmodSync(toFs(work.root), top.mode);
+  }
+  return differing.map(({ path }) => path);
+}
+
+/** Makes sure that a directory and those above it are directories that we may change. */
+function enter(work: Work, directory: BytePath): void {
+  if (work.checked.has(directory)) return;
+  if (directory !== '') enter(work, parentOf(directory));
+  const facts = lstatSync(at(work, directory));
+  if (!facts.isDirectory()) throw notWhatItWas(work, directory);
+  if (!work.owners && (facts.mode & 0o700) !== 0o700) chmodSync(at(work, directory), (facts.mode & 0o7777) | 0o700);
+  work.checked.add(directory);
+}
+
+function at(work: Work, path: BytePath): string | Buffer {
+  return toFs(path === '' ? work.root : `${work.root}/${path}`);
+}
+
+function notWhatItWas(work: Work, path: BytePath) {
+  const shown = toText(`${work.root}/${path}`);
+  return invalid(`Changed while it was restored: ${shown}`, 'End what writes to the directory, then restore again.', {
+    path: shown,
+  });
+}

@@ -1,0 +1,61 @@
+import type { BlobReader } from './blob-reader.ts';
+import { createPacer } from './pacer.ts';
+import { encodeHeader, endOfArchive } from './tar-header.ts';
+import { paddingOf } from './tar-member.ts';
+import type { TreeEntry } from './tree-entry.ts';
+
+const chunkBytes = 1024 * 1024;
+/** Files up to this size are put into a chunk with others. */
+const smallBytes = 512 * 1024;
+
+/** How an entry is named in the stream. */
+export type MemberName = (entry: TreeEntry) => string;
+
+/** Names members relative to the volume's root, as `tar -c .` does. */
+export const relativeName: MemberName = ({ path }) => (path === '' ? '.' : `./${path}`);
+
+/**
+ * Makes a tar stream of entries, their content checked against its digests on the way.
+ *
+ * @throws OpencodeToolsError `OCT_CHECKPOINT_CORRUPT` naming the path, `OCT_CANCELLED`
+ */
+export async function* writeTar(
+  entries: Iterable<TreeEntry>,
+  blobs: BlobReader,
+  options: { readonly name?: MemberName; readonly signal?: AbortSignal | undefined } = {},
+): AsyncGenerator<Buffer> {
+  const nameOf = options.name ?? relativeName;
+  const pacer = createPacer(options.signal);
+  let chunk = Buffer.allocUnsafe(chunkBytes);
+  let used = 0;
+  for (const entry of entries) {
+    if (pacer.due()) await pacer.rest();
+    const header = headerOf(entry, nameOf);
+    const size = entry.type === 'file' ? entry.size : 0;
+    const whole = size <= smallBytes ? size + paddingOf(size) : 0;
+    if (used + header.length + whole > chunkBytes) {
+      yield chunk.subarray(0, used);
+      [chunk, used] = [Buffer.allocUnsafe(Math.max(chunkBytes, header.length + whole)), 0];
+    }
+    used += header.copy(chunk, used);
+    if (size === 0) continue;
+    if (whole > 0) {
+      blobs.readInto(entry, chunk.subarray(used, used + size));
+      chunk.fill(0, used + size, used + whole);
+      used += whole;
+      continue;
+    }
+    yield chunk.subarray(0, used);
+    [chunk, used] = [Buffer.allocUnsafe(chunkBytes), 0];
+    yield* blobs.chunks(entry);
+    yield Buffer.alloc(paddingOf(size));
+  }
+  yield Buffer.concat([chunk.subarray(0, used), endOfArchive()]);
+}
+
+function headerOf(entry: TreeEntry, nameOf: MemberName): Buffer {
+  const { type, mode, uid, gid, mtimeNs, target } = entry;
+  const size = type === 'file' ? entry.size : 0;
+  const linkTarget = type === 'link' ? nameOf({ ...entry, path: target }) : target;
+  return encodeHeader({ name: nameOf(entry), type, mode, uid, gid, mtimeNs, size, target: linkTarget });
+}

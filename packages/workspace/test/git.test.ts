@@ -1,0 +1,106 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { silentLogger } from '@opencode-tools/core';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createGit } from '../src/index.ts';
+import { git } from './open-store.ts';
+
+describe('git on the host', () => {
+  let base: string;
+  let repository: string;
+  beforeEach(() => {
+    base = realpathSync(mkdtempSync(join(tmpdir(), 'oct-git-')));
+    repository = join(base, 'repository');
+    mkdirSync(repository);
+    run('init', '-q', '-b', 'main');
+  });
+  afterEach(() => rmSync(base, { recursive: true, force: true }));
+
+  test('describes a repository from any directory in it', async () => {
+    writeFileSync(join(repository, 'file'), 'one');
+    commit();
+    mkdirSync(join(repository, 'inner'));
+    writeFileSync(join(repository, 'inner', 'it\'s "new"\n'), '');
+    const commitId = run('rev-parse', 'HEAD').trim();
+    expect(await git.inspect(join(repository, 'inner'))).toEqual({
+      topDirectory: repository,
+      commit: commitId,
+      branch: 'main',
+      dirtyPaths: ['inner/it\'s "new"\n'],
+      submodules: [],
+      shallow: false,
+    });
+    run('checkout', '-q', '--detach');
+    expect(await git.inspect(repository, 'main')).toMatchObject({ branch: null, commit: commitId });
+  });
+
+  test('refuses what is no repository, has no commit, or does not have the ref', async () => {
+    await expect(git.inspect(base)).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+    await expect(git.inspect(join(base, 'missing'))).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+    await expect(git.inspect(repository)).rejects.toMatchObject({ message: expect.stringContaining('no commit') });
+    commit();
+    await expect(git.inspect(repository, 'no-such')).rejects.toMatchObject({ details: { ref: 'no-such' } });
+    await expect(git.inspect(repository, '--all')).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+    await expect(git.inspect(join(repository, '.git'))).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+  });
+
+  test('makes and lists branches', async () => {
+    commit();
+    await git.createBranch(repository, 'task/abc-1');
+    expect(await git.listBranches(repository)).toEqual(['main', 'task/abc-1']);
+    expect((await git.inspect(repository)).branch).toBe('task/abc-1');
+    await expect(git.createBranch(repository, 'main')).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+    await expect(git.createBranch(repository, '--orphan')).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+  });
+
+  test.each([
+    ['main', true],
+    ['task/a-1', true],
+    ['é', true],
+    ['-x', false],
+    ['a..b', false],
+    ['a b', false],
+    ['', false],
+    ['HEAD', false],
+    ['a\0b', false],
+    ['x.lock', false],
+  ])('says whether %j can be a branch', async (name, answer) => {
+    expect(await git.isBranchName(name)).toBe(answer);
+  });
+
+  test('names the paths that steer git, those of modules and worktrees too', async () => {
+    commit();
+    run('worktree', 'add', '-q', join(repository, 'linked'));
+    mkdirSync(join(repository, '.git/modules/a/b/hooks'), { recursive: true });
+    writeFileSync(join(repository, '.git/modules/a/b/HEAD'), 'ref: refs/heads/main\n');
+    mkdirSync(join(repository, '.git/hooks'), { recursive: true });
+    const guarded = await git.guardedPaths(repository);
+    for (const name of ['config', 'hooks', 'info', 'modules/a/b/hooks', 'worktrees/linked/gitdir']) {
+      expect(guarded).toContain(join(repository, '.git', name));
+    }
+    expect(await git.guardedPaths(join(repository, 'linked'))).toEqual([join(repository, 'linked/.git')]);
+    expect(await git.guardedPaths(base)).toEqual([]);
+    symlinkSync(join(repository, '.git'), join(base, '.git'));
+    expect(await git.guardedPaths(base)).toEqual([]);
+  });
+
+  test('says so when there is no git', async () => {
+    const without = createGit({ environment: { PATH: base }, logger: silentLogger });
+    await expect(without.inspect(repository)).rejects.toMatchObject({
+      code: 'OCT_CAPABILITY_UNSUPPORTED',
+      remedy: expect.stringContaining('Install git'),
+    });
+  });
+
+  function run(...args: readonly string[]): string {
+    const identity = ['-c', 'user.name=An Author', '-c', 'user.email=author@example.com'];
+    return execFileSync('git', ['-C', repository, ...identity, ...args], { encoding: 'utf8' });
+  }
+
+  function commit(): void {
+    run('add', '-A');
+    run('commit', '-q', '--allow-empty', '-m', 'a commit');
+  }
+});

@@ -1,0 +1,241 @@
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import type { DirtyPolicy, SnapshotRef } from '@opencode-tools/core';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { git, openStore } from './open-store.ts';
+
+const identity = { GIT_AUTHOR_NAME: 'An Author', GIT_AUTHOR_EMAIL: 'author@example.com' };
+const committer = { GIT_COMMITTER_NAME: 'An Author', GIT_COMMITTER_EMAIL: 'author@example.com' };
+const environment = {
+  ...process.env,
+  ...identity,
+  ...committer,
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_CONFIG_NOSYSTEM: '1',
+};
+const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+
+describe('seeding from a git repository', () => {
+  let opened: Awaited<ReturnType<typeof openStore>>;
+  let source: string;
+  beforeEach(async () => {
+    opened = await openStore();
+    source = join(opened.scratch, 'source');
+    fs.mkdirSync(source);
+    inSource(
+      'git init -q -b main && echo one > file && mkdir inner && echo two > inner/other && echo "*.log" > .gitignore',
+    );
+    inSource('git add -A && git commit -qm first && git tag v1 && echo three >> file && git commit -qam second');
+  });
+  afterEach(() => opened.close());
+
+  test('gives a repository of its own on the branch, with its history and tags', async () => {
+    const seeded = await checkout(await seed());
+    expect(run(seeded, 'git status --porcelain --branch')).toBe('## main\n');
+    expect(run(seeded, 'git log --format=%s')).toBe('second\nfirst\n');
+    expect(run(seeded, 'git tag')).toBe('v1\n');
+    expect(run(seeded, 'git fsck --strict 2>&1')).toBe('');
+    expect(fs.existsSync(join(seeded, '.git/objects/info/alternates'))).toBe(false);
+    expect(fs.existsSync(join(seeded, '.git/hooks'))).toBe(false);
+    expect(fs.readFileSync(join(seeded, 'file'), 'utf8')).toBe('one\nthree\n');
+  });
+
+  test('seeds a tag detached, and another branch on that branch', async () => {
+    inSource(
+      'git checkout -q -b feature && echo f > feature && git add -A && git commit -qm feature && git checkout -q main',
+    );
+    const tag = await checkout(await seed({ ref: 'v1' }));
+    expect(run(tag, 'git status --porcelain --branch')).toBe('## HEAD (no branch)\n');
+    expect(run(tag, 'git log --format=%s')).toBe('first\n');
+    const branch = await checkout(await seed({ ref: 'feature' }));
+    expect(run(branch, 'git status --porcelain --branch')).toBe('## feature\n');
+  });
+
+  test('gives every entry the owner', async () => {
+    const { commit } = await git.inspect(source);
+    const volume = opened.volumeName();
+    const { id } = await opened.store.seed({
+      source: { kind: 'git', repository: source, ref: null, commit, dirty: 'refuse' },
+      owner,
+    });
+    await opened.store.provision({ volume, labels: {}, owner, snapshotId: id });
+    expect((await opened.store.freeze({ kind: 'volume', volume })).id).toBe(id);
+    await opened.volumes.remove(volume);
+  });
+
+  test('freezes what was prepared and leaves nothing of its own behind', async () => {
+    const seeded = await checkout(await seed({ prepare: (directory) => git.createBranch(directory, 'task/one') }));
+    expect(run(seeded, 'git status --porcelain --branch')).toBe('## task/one\n');
+    expect(fs.readdirSync(join(opened.directory, 'tmp'))).toEqual([]);
+    const failing = seed({ prepare: () => Promise.reject(new Error('vetoed')) });
+    await expect(failing).rejects.toThrow('vetoed');
+    expect(fs.readdirSync(join(opened.directory, 'tmp'))).toEqual([]);
+  });
+
+  describe('with uncommitted changes', () => {
+    const status = 'M  both\n'.replace('both', 'file');
+    beforeEach(() => {
+      inSource(
+        'echo staged >> file && git add file && echo unstaged >> inner/other && echo new > "new file" && echo x > a.log',
+      );
+    });
+
+    test('refuses by default, naming the paths and both ways on', async () => {
+      await expect(seed()).rejects.toMatchObject({
+        code: 'OCT_INVALID_ARGUMENT',
+        remedy: expect.stringMatching(/carry.*leave/),
+        details: { paths: ['file', 'inner/other', 'new file'] },
+      });
+    });
+
+    test('carries them as they are: staged, unstaged, untracked, not ignored', async () => {
+      inSource(
+        'git rm -q --cached .gitignore && printf "bin\\000ary" > binary && git add binary && chmod +x inner/other',
+      );
+      inSource('ln -s nowhere link && git add link && mkdir -p deep/er && echo d > deep/er/file && rm .gitignore');
+      const before = inSource('git status --porcelain --untracked-files=all');
+      const seeded = await checkout(await seed({ dirty: 'carry' }));
+      expect(run(seeded, 'git status --porcelain --untracked-files=all')).toBe(
+        before.replace('?? a.log\n', '?? a.log\n'),
+      );
+      expect(run(seeded, 'git diff HEAD --binary')).toBe(inSource('git diff HEAD --binary'));
+      expect(run(seeded, 'git diff --cached --binary')).toBe(inSource('git diff --cached --binary'));
+    });
+
+    test('leaves them behind when told so', async () => {
+      const seeded = await checkout(await seed({ dirty: 'leave' }));
+      expect(run(seeded, 'git status --porcelain')).toBe('');
+    });
+
+    test('changes nothing in the source', async () => {
+      const before = inSource(
+        'git status --porcelain && git diff && git diff --cached && find .git -type f | sort | xargs sha256sum',
+      );
+      await seed({ dirty: 'carry' });
+      expect(
+        inSource(
+          'git status --porcelain && git diff && git diff --cached && find .git -type f | sort | xargs sha256sum',
+        ),
+      ).toBe(before);
+      expect(before).toContain(status);
+    });
+
+    test('refuses to carry them onto another commit, and from the middle of a merge', async () => {
+      await expect(seed({ dirty: 'carry', ref: 'v1' })).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+      inSource(
+        'git stash -q -u; git checkout -q -b other v1 && echo clash >> file && git commit -qam clash; git merge main || true',
+      );
+      await expect(seed({ dirty: 'carry' })).rejects.toMatchObject({
+        code: 'OCT_INVALID_ARGUMENT',
+        message: expect.stringContaining('middle of a merge'),
+      });
+    });
+  });
+
+  test('runs no hook, filter or monitor of the source', async () => {
+    const trap = join(opened.scratch, 'trap');
+    fs.writeFileSync(trap, `#!/bin/sh\necho "$0 $*" >> ${opened.scratch}/sprung\ncat\n`, { mode: 0o755 });
+    for (const name of fs.readdirSync(join(source, '.git')).includes('hooks')
+      ? ['post-checkout', 'pre-commit', 'post-index-change', 'reference-transaction']
+      : []) {
+      fs.copyFileSync(trap, join(source, '.git/hooks', name));
+    }
+    inSource('echo "* filter=evil diff=evil" > .gitattributes && git add -A && git commit -qm attributes');
+    for (const key of [
+      'filter.evil.clean',
+      'filter.evil.smudge',
+      'filter.evil.process',
+      'core.fsmonitor',
+      'diff.evil.command',
+      'diff.evil.textconv',
+      'core.sshCommand',
+      'uploadpack.packObjectsHook',
+      'core.alternateRefsCommand',
+      'core.pager',
+    ]) {
+      inSource(`git config ${key} ${trap}`);
+    }
+    fs.rmSync(join(opened.scratch, 'sprung'), { force: true });
+    fs.appendFileSync(join(source, 'file'), 'dirty\n');
+    await git.inspect(source);
+    await checkout(await seed({ dirty: 'carry' }));
+    expect(fs.existsSync(join(opened.scratch, 'sprung'))).toBe(false);
+    inSource('git status; git diff');
+    expect(fs.existsSync(join(opened.scratch, 'sprung'))).toBe(true);
+  });
+
+  test('keeps the address of the remote without its credentials, and no path of this host', async () => {
+    inSource('git remote add origin https://user:secret@example.com/a.git?token=secret');
+    const seeded = await checkout(await seed());
+    expect(run(seeded, 'git remote get-url origin')).toBe('https://example.com/a.git\n');
+    inSource(`git remote set-url origin ${source}`);
+    expect(run(await checkout(await seed()), 'git remote')).toBe('');
+  });
+
+  test('refuses submodules, naming them', async () => {
+    inSource('git -c protocol.file.allow=always submodule --quiet add "$PWD/.git" module && git commit -qm module');
+    await expect(seed()).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT', details: { submodules: ['module'] } });
+  });
+
+  test.each<readonly [string, string, string]>([
+    ['a shallow clone', 'git clone -q --depth 1 "file://$PWD" ../place', 'second\n'],
+    ['a linked worktree', 'git worktree add -q ../place -b linked', 'second\nfirst\n'],
+    ['a bare repository', 'git clone -q --bare . ../place', 'second\nfirst\n'],
+    ['a clone that borrows objects', 'git clone -q --shared . ../place', 'second\nfirst\n'],
+    ['a detached HEAD', 'git clone -q . ../place && git -C ../place checkout -q --detach', 'second\nfirst\n'],
+    [
+      'a subdirectory',
+      'mkdir ../holder && git clone -q . ../holder/top && ln -s holder/top/inner ../place',
+      'second\nfirst\n',
+    ],
+    [
+      'a path with odd names',
+      'git clone -q . "../a \'b\' \\"c\\" é" && ln -s "a \'b\' \\"c\\" é" ../place',
+      'second\nfirst\n',
+    ],
+  ])('seeds from %s', async (_, make, log) => {
+    inSource(make);
+    const place = join(opened.scratch, 'place');
+    const seeded = await checkout(await seed({ from: place }));
+    expect(run(seeded, 'git log --format=%s')).toBe(log);
+    expect(run(seeded, 'git status --porcelain')).toBe('');
+    expect(run(seeded, 'git fsck 2>&1')).toBe('');
+  });
+
+  async function seed(
+    options: {
+      readonly from?: string;
+      readonly ref?: string;
+      readonly dirty?: DirtyPolicy;
+      readonly prepare?: (directory: string) => Promise<void>;
+    } = {},
+  ): Promise<SnapshotRef> {
+    const repository = options.from ?? source;
+    const { commit } = await git.inspect(repository, options.ref);
+    return opened.store.seed({
+      source: { kind: 'git', repository, ref: options.ref ?? null, commit, dirty: options.dirty ?? 'refuse' },
+      owner,
+      ...(options.prepare === undefined ? {} : { prepare: options.prepare }),
+    });
+  }
+
+  async function checkout({ id }: SnapshotRef): Promise<string> {
+    const directory = fs.mkdtempSync(join(opened.scratch, 'seeded-'));
+    await opened.store.restoreDirectory(directory, id);
+    return directory;
+  }
+
+  function inSource(script: string): string {
+    return run(source, script);
+  }
+});
+
+function run(cwd: string, script: string): string {
+  return execFileSync('sh', ['-ec', script], {
+    cwd,
+    env: environment,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
