@@ -57,7 +57,14 @@ export function createStore(parts: StoreParts): Store {
   };
   const memory = new FileTaskMemory(ctx, parts.homeDirectory, parts.logger);
   let closing: Promise<void> | null = null;
-  const close = () => (closing ??= memory.close().finally(() => engine.close()));
+  const letGo = async () => {
+    try {
+      await memory.close();
+    } finally {
+      await engine.close();
+    }
+  };
+  const close = () => (closing ??= letGo());
   return {
     homeId,
     tasks: new StoredTasks(ctx, close),

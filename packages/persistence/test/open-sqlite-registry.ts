@@ -19,13 +19,13 @@ export function temporaryDirectory(): { readonly path: string; remove(): void } 
 export async function openSqliteRegistry(): Promise<OpenRegistry> {
   const clock = movableClock();
   const directory = temporaryDirectory();
-  const { close, ...store } = await openSqliteStore({ directory: join(directory.path, 'home'), clock });
+  const store = await openSqliteStore({ directory: join(directory.path, 'home'), clock });
   return {
     ...store,
     directory: join(directory.path, 'home'),
     passTime: async (ms) => clock.move(ms),
     close: async () => {
-      await close();
+      await store.close();
       directory.remove();
     },
   };

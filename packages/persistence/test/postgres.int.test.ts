@@ -4,6 +4,7 @@ import {
   type OpenRegistry,
   type PostgresServer,
   checkpointCatalogContract,
+  commitGuardContract,
   leaseStoreContract,
   ledgerContract,
   startPostgres,
@@ -11,16 +12,16 @@ import {
   taskMemoryContract,
   taskStoreContract,
 } from '@opencode-tools/testkit';
-import pg from 'pg';
+import { Client } from 'pg';
 import { afterAll, beforeAll } from 'vitest';
 import { openPostgresStore } from '../src/postgres.ts';
 import { temporaryDirectory } from './open-sqlite-registry.ts';
 
 let server: PostgresServer;
-let admin: pg.Client;
+let admin: Client;
 beforeAll(async () => {
   server = await startPostgres();
-  admin = new pg.Client({ connectionString: server.url });
+  admin = new Client({ connectionString: server.url });
   await admin.connect();
 });
 afterAll(async () => {
@@ -29,18 +30,18 @@ afterAll(async () => {
 });
 
 async function openPostgresRegistry(): Promise<OpenRegistry> {
-  const database = `oct_${randomBytes(6).toString('hex')}`;
-  await admin.query(`create database ${database}`);
-  const url = server.url.replace(/\/postgres$/, `/${database}`);
+  const schema = `oct_${randomBytes(6).toString('hex')}`;
+  await admin.query(`create schema ${schema}`);
+  const url = `${server.url}?options=${encodeURIComponent(`-c search_path=${schema}`)}`;
   const home = temporaryDirectory();
   const directory = join(home.path, 'home');
-  const { close, ...store } = await openPostgresStore({ url, homeDirectory: directory });
+  const store = await openPostgresStore({ url, homeDirectory: directory });
   return {
     ...store,
     directory,
     passTime: async (ms) => shiftTimes(url, ms),
     close: async () => {
-      await close();
+      await store.close();
       home.remove();
     },
   };
@@ -48,7 +49,7 @@ async function openPostgresRegistry(): Promise<OpenRegistry> {
 
 /** The server's clock cannot be moved; what is stored is made that much older instead. */
 async function shiftTimes(url: string, ms: number): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
+  const client = new Client({ connectionString: url });
   await client.connect();
   await client.query(`update leases set expires_at_ms = expires_at_ms - ${ms}, renewed_at_ms = renewed_at_ms - ${ms}`);
   await client.query(`update idempotency set expires_at_ms = expires_at_ms - ${ms}`);
@@ -56,6 +57,7 @@ async function shiftTimes(url: string, ms: number): Promise<void> {
 }
 
 taskStoreContract('PostgreSQL', openPostgresRegistry);
+commitGuardContract('PostgreSQL', openPostgresRegistry);
 taskListingContract('PostgreSQL', openPostgresRegistry);
 leaseStoreContract('PostgreSQL', openPostgresRegistry);
 ledgerContract('PostgreSQL', openPostgresRegistry);

@@ -1,5 +1,6 @@
 import {
   checkpointCatalogContract,
+  commitGuardContract,
   leaseStoreContract,
   ledgerContract,
   taskListingContract,
@@ -9,6 +10,7 @@ import {
 import { openSqliteRegistry } from './open-sqlite-registry.ts';
 
 taskStoreContract('SQLite', openSqliteRegistry);
+commitGuardContract('SQLite', openSqliteRegistry);
 taskListingContract('SQLite', openSqliteRegistry);
 leaseStoreContract('SQLite', openSqliteRegistry);
 ledgerContract('SQLite', openSqliteRegistry);

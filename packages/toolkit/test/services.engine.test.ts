@@ -16,7 +16,7 @@ describe('services on a real engine', () => {
   let open: OpenHome;
 
   beforeAll(async () => {
-    home = await createTestHome('oct-lab/busybox');
+    home = await createTestHome();
     open = await home.open();
   });
   afterAll(async () => {

@@ -51,7 +51,7 @@ export function decodeManifest(text: Buffer): Manifest {
   return { entries, bytes, digest: digestOf(text) };
 }
 
-export function digestOf(bytes: Uint8Array): string {
+function digestOf(bytes: Uint8Array): string {
   return hash('sha256', bytes, 'hex');
 }
 

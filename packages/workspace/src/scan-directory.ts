@@ -3,7 +3,7 @@ import { type BytePath, toFs } from './byte-path.ts';
 import { errnoOf, treeFailure } from './failures.ts';
 import type { Pacer } from './pacer.ts';
 
-export type NodeType = 'file' | 'directory' | 'symlink' | 'other';
+type NodeType = 'file' | 'directory' | 'symlink' | 'other';
 
 /** One name found on disk, as `lstat` describes it. */
 export interface DiskNode {

@@ -12,7 +12,7 @@ const smallBytes = 512 * 1024;
 export type MemberName = (entry: TreeEntry) => string;
 
 /** Names members relative to the volume's root, as `tar -c .` does. */
-export const relativeName: MemberName = ({ path }) => (path === '' ? '.' : `./${path}`);
+const relativeName: MemberName = ({ path }) => (path === '' ? '.' : `./${path}`);
 
 /**
  * Makes a tar stream of entries, their content checked against its digests on the way.
@@ -34,7 +34,7 @@ export async function* writeTar(
     const size = entry.type === 'file' ? entry.size : 0;
     const whole = size <= smallBytes ? size + paddingOf(size) : 0;
     if (used + header.length + whole > chunkBytes) {
-      yield chunk.subarray(0, used);
+      if (used > 0) yield chunk.subarray(0, used);
       [chunk, used] = [Buffer.allocUnsafe(Math.max(chunkBytes, header.length + whole)), 0];
     }
     used += header.copy(chunk, used);
@@ -48,7 +48,8 @@ export async function* writeTar(
     yield chunk.subarray(0, used);
     [chunk, used] = [Buffer.allocUnsafe(chunkBytes), 0];
     yield* blobs.chunks(entry);
-    yield Buffer.alloc(paddingOf(size));
+    used = paddingOf(size);
+    chunk.fill(0, 0, used);
   }
   yield Buffer.concat([chunk.subarray(0, used), endOfArchive()]);
 }

@@ -9,7 +9,7 @@ const owner = { uid: 0, gid: 0 };
 
 test('any tree comes back equal from a directory, a volume and a roll back', { timeout: 240_000 }, async () => {
   await fc.assert(
-    fc.asyncProperty(treeActions(30), treeActions(15), async (making, editing) => {
+    fc.asyncProperty(treeActions(60), treeActions(25), async (making, editing) => {
       const { store, scratch, volumes, volumeName, close } = await openStore();
       try {
         const tree = join(scratch, 'tree');

@@ -61,9 +61,12 @@ export function isOpencodeToolsError(value: unknown, code?: ErrorCode): value is
   return code === undefined || value.code === code;
 }
 
-/** Wraps anything thrown into an error of ours; ours pass unchanged, the rest become `OCT_INTERNAL`. */
+/** Wraps anything thrown into an error of ours: ours pass unchanged, an abort becomes `OCT_CANCELLED`, the rest `OCT_INTERNAL`. */
 export function asOpencodeToolsError(value: unknown): OpencodeToolsError {
   if (isOpencodeToolsError(value)) return value;
+  if (value instanceof Error && value.name === 'AbortError') {
+    return new OpencodeToolsError('OCT_CANCELLED', 'The call was cancelled', { cause: value });
+  }
   const message = value instanceof Error ? value.message : String(value);
   return new OpencodeToolsError('OCT_INTERNAL', `Unexpected failure: ${message}`, { cause: value });
 }

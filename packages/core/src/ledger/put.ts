@@ -11,8 +11,8 @@ import type { Receipt, Task } from '../domain/task.ts';
  * rebuilds the rows.
  *
  * Nouns with a `version` (task, todo, note) are inserted at version 1 and otherwise replace exactly version - 1; a row
- * at another version is a `OCT_VERSION_CONFLICT`. The other nouns are inserted or replaced by id. `receipt` replaces
- * the task row by a tombstone.
+ * at another version is a `OCT_VERSION_CONFLICT`. A `sandbox` replaces only an older generation or itself, else it is the
+ * same conflict. The other nouns are inserted or replaced by id. `receipt` replaces the task row by a tombstone.
  */
 export type Put =
   | { readonly noun: 'task'; readonly value: Task }

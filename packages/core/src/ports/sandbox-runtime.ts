@@ -4,7 +4,17 @@ import type { NetworkMode, ResourceLimits } from '../domain/sandbox-spec.ts';
 import type { VolumePort } from './volume-port.ts';
 
 export type SandboxMount =
-  | { readonly kind: 'volume'; readonly volume: string; readonly target: string; readonly readOnly: boolean }
+  | {
+      readonly kind: 'volume';
+      readonly volume: string;
+      readonly target: string;
+      readonly readOnly: boolean;
+      /**
+       * Labels of a volume that does not exist yet. The runtime makes it with the container: filled with what the image has at the
+       * target, its top owned by the plan's user.
+       */
+      readonly create?: Readonly<Record<string, string>>;
+    }
   | { readonly kind: 'bind'; readonly source: string; readonly target: string; readonly readOnly: boolean };
 
 /**

@@ -1,7 +1,9 @@
 import type { Lease, LeaseProof } from '../domain/session.ts';
 import type { TaskId } from '../domain/ids.ts';
+import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { Fence, SandboxHandle } from '../ports/sandbox-runtime.ts';
 import type { Kernel } from './kernel.ts';
+import { awaitQuiet } from './quiet.ts';
 import type { Call } from './services.ts';
 
 /**
@@ -15,7 +17,7 @@ export async function passBarrier(kernel: Kernel, lease: Lease, call: Call): Pro
   const { deps } = kernel;
   const sandbox = await deps.tasks.findSandbox(lease.taskId);
   const handle = sandbox?.ref == null ? undefined : await deps.runtime.find(sandbox.ref);
-  const ended = handle === undefined ? 0 : await fenceSandbox(handle, await currentFence(kernel, lease.taskId));
+  const ended = handle === undefined ? 0 : await fenceSandbox(kernel, handle, lease, call);
   await deps.leases.confirm(proofOf(lease), call.actor);
   return ended;
 }
@@ -38,9 +40,18 @@ export function proofOf(lease: Lease): LeaseProof {
   return { taskId: lease.taskId, sessionId: lease.sessionId, leaseId: lease.id, token: lease.token };
 }
 
-async function fenceSandbox(handle: SandboxHandle, fence: Fence): Promise<number> {
-  const { state } = await handle.inspect();
-  if (state === 'stopped' || state === 'failed' || state === 'creating') return 0;
-  if (state === 'paused') await handle.unpause();
-  return (await handle.fence(fence)).ended;
+/** A container that goes away meanwhile takes everything that ran in it along. */
+async function fenceSandbox(kernel: Kernel, handle: SandboxHandle, lease: Lease, call: Call): Promise<number> {
+  try {
+    const { state } = await handle.inspect();
+    if (state === 'stopped' || state === 'failed' || state === 'creating') return 0;
+    if (state === 'paused') {
+      await awaitQuiet(kernel, lease.taskId, ['checkpoint'], call.signal);
+      await handle.unpause();
+    }
+    return (await handle.fence(await currentFence(kernel, lease.taskId))).ended;
+  } catch (error) {
+    if (isOpencodeToolsError(error, 'OCT_SANDBOX_NOT_FOUND')) return 0;
+    throw error;
+  }
 }

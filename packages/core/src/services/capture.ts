@@ -1,13 +1,13 @@
-import type { RootRef, SnapshotRef } from '../domain/checkpoint.ts';
-import type { Checkpoint } from '../domain/checkpoint.ts';
-import { shortId } from '../domain/ids.ts';
-import type { OperationId } from '../domain/ids.ts';
+import type { Checkpoint, RootRef, SnapshotRef } from '../domain/checkpoint.ts';
+import { type OperationId, shortId } from '../domain/ids.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { Task } from '../domain/task.ts';
+import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import type { TreeRef } from '../ports/workspace-store.ts';
 import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
 import type { Kernel } from './kernel.ts';
-import { objectLabels, homeMount } from './sandbox-plan.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
+import { homeMount, objectLabels } from './sandbox-plan.ts';
 
 /** Everything of a task that a checkpoint holds besides its record. */
 export interface Captured {
@@ -17,8 +17,8 @@ export interface Captured {
 }
 
 /**
- * Freezes workspace, home directory and root file system as of one instant: the sandbox is paused meanwhile. A task whose
- * sandbox was never made is captured as what it would start from.
+ * Freezes workspace, home directory and root file system as of one instant: the sandbox is paused meanwhile. What does not
+ * exist yet, or no more, is captured as what it would be made from.
  */
 export async function captureTask(
   kernel: Kernel,
@@ -28,10 +28,13 @@ export async function captureTask(
   signal: AbortSignal,
 ): Promise<Captured> {
   const found = await keeper.find(task.id);
-  if (found === undefined) return captureAtRest(kernel, task, signal);
+  if (found === undefined) {
+    const sandbox = await kernel.deps.tasks.findSandbox(task.id);
+    return { ...(await captureTrees(kernel, task, sandbox, signal)), root: await rootAtRest(kernel, task, sandbox) };
+  }
   return whilePaused(found.handle, async () => ({
-    root: await captureRoot(kernel, task, found.sandbox, found.handle, operationId),
     ...(await captureTrees(kernel, task, found.sandbox, signal)),
+    root: await captureRoot(kernel, task, found.handle, operationId),
   }));
 }
 
@@ -45,64 +48,57 @@ export function isCapturedBy(captured: Captured, checkpoint: Checkpoint | undefi
   );
 }
 
-async function captureAtRest(kernel: Kernel, task: Task, signal: AbortSignal): Promise<Captured> {
-  const sandbox = await kernel.deps.tasks.findSandbox(task.id);
-  const imageId = sandbox?.imageId ?? task.sandboxSpec.imageId;
-  const root = imageId === null ? null : { baseImageId: imageId, imageId, changedPaths: 0 };
-  if (sandbox?.homeVolume != null && (await kernel.deps.runtime.volumes.find(sandbox.homeVolume)) !== undefined) {
-    return { root, ...(await captureTrees(kernel, task, sandbox, signal)) };
-  }
-  const head = task.headCheckpointId === null ? undefined : await kernel.deps.checkpoints.find(task.headCheckpointId);
-  if (head !== undefined) return { workspace: head.workspace, home: head.home, root: head.root ?? root };
-  if (task.workspace.mode === 'bind') {
-    return {
-      workspace: await kernel.deps.workspaces.freeze({ kind: 'directory', path: task.workspace.path }, { signal }),
-      home: null,
-      root,
-    };
-  }
-  return { workspace: task.workspace.base, home: null, root };
+/** The name under which a committed root file system is found by the operation that made it. */
+export function rootImageTag(task: Task, operationId: OperationId): string {
+  return `opencode-tools/root-${shortId(task.id)}:${shortId(operationId)}`;
 }
 
 async function captureTrees(
   kernel: Kernel,
   task: Task,
-  sandbox: Sandbox,
+  sandbox: Sandbox | undefined,
   signal: AbortSignal,
 ): Promise<Pick<Captured, 'workspace' | 'home'>> {
-  const { workspaces } = kernel.deps;
-  const workspace =
-    sandbox.workspaceVolume === null
-      ? await workspaces.freeze({ kind: 'directory', path: task.workspace.path }, { signal })
-      : await workspaces.freeze({ kind: 'volume', volume: sandbox.workspaceVolume }, { signal });
-  const home =
-    sandbox.homeVolume === null
-      ? null
-      : await workspaces.freeze({ kind: 'volume', volume: sandbox.homeVolume }, { signal });
-  return { workspace, home };
+  const head = task.headCheckpointId === null ? undefined : await kernel.deps.checkpoints.find(task.headCheckpointId);
+  const freeze = async (tree: TreeRef | null, instead: SnapshotRef | null): Promise<SnapshotRef | null> =>
+    tree === null ? instead : kernel.deps.workspaces.freeze(tree, { signal });
+  const base = task.workspace.mode === 'volume' ? task.workspace.base : null;
+  const home = await existingTree(kernel, sandbox?.homeVolume);
+  return {
+    workspace: await freeze(await workspaceTree(kernel, task, sandbox), head?.workspace ?? base),
+    home: await freeze(home, head?.home ?? null),
+  };
 }
 
-/** Commits the root file system only when something in it changed. */
+async function workspaceTree(kernel: Kernel, task: Task, sandbox: Sandbox | undefined): Promise<TreeRef | null> {
+  if (task.workspace.mode === 'bind') return { kind: 'directory', path: task.workspace.path };
+  return existingTree(kernel, sandbox?.workspaceVolume);
+}
+
+async function existingTree(kernel: Kernel, volume: string | null | undefined): Promise<TreeRef | null> {
+  const exists = volume != null && (await kernel.deps.runtime.volumes.find(volume)) !== undefined;
+  return exists ? { kind: 'volume', volume } : null;
+}
+
+async function rootAtRest(kernel: Kernel, task: Task, sandbox: Sandbox | undefined): Promise<RootRef | null> {
+  const head = task.headCheckpointId === null ? undefined : await kernel.deps.checkpoints.find(task.headCheckpointId);
+  const imageId = sandbox?.imageId ?? head?.root?.imageId ?? task.sandboxSpec.imageId;
+  return imageId === null ? null : { baseImageId: imageId, imageId, changedPaths: 0 };
+}
+
+/** Commits the root file system only when something in it changed since its container was made. */
 async function captureRoot(
   kernel: Kernel,
   task: Task,
-  sandbox: Sandbox,
   handle: SandboxHandle,
   operationId: OperationId,
 ): Promise<RootRef> {
-  const { imageId } = sandbox;
+  const { imageId } = await handle.inspect();
   const changes = (await handle.rootChanges()).filter(({ path }) => path !== homeMount && path !== task.workspace.path);
   if (changes.length === 0) return { baseImageId: imageId, imageId, changedPaths: 0 };
-  const committed = await handle.snapshotRoot({
-    tag: rootImageTag(task, operationId),
-    labels: objectLabels(kernel.deps.homeId, task, operationId, 'root'),
-  });
+  const labels = objectLabels(kernel.deps.homeId, task, operationId, 'root');
+  const committed = await handle.snapshotRoot({ tag: rootImageTag(task, operationId), labels });
   return { baseImageId: imageId, imageId: committed.imageId, changedPaths: changes.length };
-}
-
-/** The name under which a committed root file system is found by the operation that made it. */
-export function rootImageTag(task: Task, operationId: OperationId): string {
-  return `opencode-tools/root-${shortId(task.id)}:${shortId(operationId)}`;
 }
 
 async function whilePaused<T>(handle: SandboxHandle, work: () => Promise<T>): Promise<T> {
@@ -110,8 +106,16 @@ async function whilePaused<T>(handle: SandboxHandle, work: () => Promise<T>): Pr
   if (state !== 'running') return work();
   await handle.pause();
   try {
-    return await work();
+    const result = await work();
+    if ((await handle.inspect()).state !== 'paused') throw woken();
+    return result;
   } finally {
     await handle.unpause();
   }
+}
+
+function woken(): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_VERSION_CONFLICT', 'The sandbox was resumed while it was being frozen', {
+    remedy: 'Take the checkpoint again.',
+  });
 }

@@ -21,7 +21,7 @@ export function createCheckpointService(kernel: Kernel, keeper: SandboxKeeper): 
           const { checkpoint } = await takeCheckpoint(
             kernel,
             keeper,
-            { task, name, reason, onlyIfChanged: false, key },
+            { taskId, name, reason, onlyIfChanged: false, key },
             leased,
             call,
           );

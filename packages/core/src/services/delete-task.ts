@@ -1,30 +1,34 @@
 import type { TaskId } from '../domain/ids.ts';
+import type { JsonObject } from '../domain/json.ts';
 import { asJson } from '../domain/json.ts';
-import type { Operation } from '../domain/operation.ts';
 import type { Receipt, Task } from '../domain/task.ts';
+import type { Put } from '../ledger/put.ts';
+import { assertAlone } from './assert-alone.ts';
 import { idempotent } from './idempotent.ts';
-import { type Kernel, draft, finished, leaseGuard } from './kernel.ts';
+import type { IdempotencyKey } from './idempotent.ts';
+import { type Kernel, draft } from './kernel.ts';
 import { runHooks } from './run-hooks.ts';
+import { runOperation } from './run-operation.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, Deletion, UnderSession } from './services.ts';
 import { takeCheckpoint } from './take-checkpoint.ts';
 import { type LeasedWork, withLease } from './with-lease.ts';
 
-interface Removed {
-  readonly containers: number;
-  readonly volumes: number;
-  readonly networks: number;
+export interface DeleteOptions extends UnderSession {
+  readonly dryRun?: boolean;
+  readonly force?: boolean;
 }
 
 /**
- * Deletes a task's sandbox and leaves its record: what only exists in the sandbox is saved first, then containers and volumes
- * go, then the row becomes a tombstone with a receipt. A deletion that was interrupted is finished by asking again.
+ * Deletes a task's sandbox and leaves its record: executions are ended, what only exists in the sandbox is saved, then
+ * containers and volumes go, then the row becomes a tombstone with a receipt. A deletion that was interrupted is finished by
+ * asking again.
  */
 export async function deleteTask(
   kernel: Kernel,
   keeper: SandboxKeeper,
   id: TaskId,
-  options: UnderSession & { readonly dryRun?: boolean; readonly force?: boolean },
+  options: DeleteOptions,
   call: Call,
 ): Promise<Deletion> {
   const dryRun = options.dryRun === true;
@@ -32,45 +36,49 @@ export async function deleteTask(
   if (existing !== undefined) return { dryRun, receipt: existing };
   const task = await kernel.deps.tasks.getTask(id);
   if (dryRun) return { dryRun, receipt: await preview(kernel, task) };
+  const lease = { sessionId: options.sessionId, sandbox: true, takeover: options.force === true };
   return idempotent(kernel, call, 'delete', { taskId: id }, (key) =>
-    withLease(
-      kernel,
-      task,
-      { sessionId: options.sessionId, sandbox: true, takeover: options.force === true },
-      call,
-      async (leased) => {
-        const { proof, session } = leased;
-        const hooks = await runHooks(
-          kernel,
-          { point: 'task:deleting', task, agent: session.agent, model: session.model, sessionId: session.id },
-          { stream: id, call, proof },
-        );
-        const finalCheckpointId = await saveLast(kernel, keeper, task, leased, call);
-        const open = kernel.newOperation('deletion', id, proof, { finalCheckpointId });
-        await kernel.commit({
-          guard: {
-            ...leaseGuard(proof),
-            noOpenOperation: { taskId: id, kinds: ['sandbox', 'execution', 'checkpoint', 'restore', 'deletion'] },
-          },
-          records: [
-            draft({
-              stream: id,
-              type: 'deletion.requested',
-              call,
-              proof,
-              operationId: open.id,
-              puts: [{ noun: 'operation', value: open }],
-              detail: hooks,
-            }),
-          ],
-          ...key.started(open.id),
-        });
-        const removed = await removeObjects(kernel, keeper, id);
-        const receipt = await composeReceipt(kernel, task, finalCheckpointId, removed);
-        await bury(kernel, open, receipt, leased, call);
-        return { dryRun, receipt };
-      },
-    ),
+    withLease(kernel, task, lease, call, async (leased) => {
+      await assertAlone(kernel, id, leased, 'Deleting');
+      const receipt = await bury(kernel, keeper, task, leased, key, call);
+      return { dryRun, receipt };
+    }),
+  );
+}
+
+async function bury(
+  kernel: Kernel,
+  keeper: SandboxKeeper,
+  task: Task,
+  leased: LeasedWork,
+  key: IdempotencyKey,
+  call: Call,
+): Promise<Receipt> {
+  const { proof, session } = leased;
+  const context = { point: 'task:deleting', task, agent: session.agent, model: session.model } as const;
+  const hooks = await runHooks(kernel, { ...context, sessionId: session.id }, { stream: task.id, call, proof });
+  const finalCheckpointId = await saveLast(kernel, keeper, task, leased, call);
+  const operation = kernel.newOperation('deletion', task.id, proof, { finalCheckpointId });
+  return runOperation(
+    kernel,
+    { operation, excludes: ['sandbox', 'execution', 'checkpoint', 'restore', 'deletion'], detail: hooks, key },
+    leased,
+    call,
+    async () => {
+      const removed = await removeObjects(kernel, keeper, task.id);
+      const receipt = await composeReceipt(kernel, task, finalCheckpointId, removed);
+      const head = await kernel.deps.ledger.head(task.id);
+      const final: JsonObject = { taskId: task.id, title: task.title, headSeq: head.seq, headHash: head.hash };
+      return {
+        result: receipt,
+        outcome: asJson(receipt),
+        stored: { dryRun: false, receipt: asJson(receipt) },
+        puts: () => tombstonePuts(kernel, receipt),
+        records: [
+          draft({ stream: 'home', type: 'task.deleted', call, proof, operationId: operation.id, detail: final }),
+        ],
+      };
+    },
   );
 }
 
@@ -83,14 +91,18 @@ async function saveLast(
   call: Call,
 ): Promise<Receipt['finalCheckpointId']> {
   const sandbox = await kernel.deps.tasks.findSandbox(task.id);
-  if (sandbox === undefined || (sandbox.ref === null && sandbox.homeVolume === null)) return task.headCheckpointId;
+  if (sandbox === undefined) return task.headCheckpointId;
+  if (sandbox.ref === null && sandbox.homeVolume === null && sandbox.workspaceVolume === null)
+    return task.headCheckpointId;
+  await keeper.endExecutions(task.id);
   call.onProgress?.('taking a final checkpoint');
-  const input = { task, name: 'final', reason: 'Taken before the task was deleted', onlyIfChanged: true };
+  const reason = 'Taken before the task was deleted';
+  const input = { taskId: task.id, name: 'final', reason, onlyIfChanged: true };
   return (await takeCheckpoint(kernel, keeper, input, leased, call)).checkpoint.id;
 }
 
 /** Removes every container and volume that carries the task's label, whatever operation made it. */
-async function removeObjects(kernel: Kernel, keeper: SandboxKeeper, taskId: TaskId): Promise<Removed> {
+async function removeObjects(kernel: Kernel, keeper: SandboxKeeper, taskId: TaskId): Promise<Receipt['removed']> {
   const { runtime, homeId } = kernel.deps;
   keeper.forget(taskId);
   const containers = await runtime.list({ homeId, taskId });
@@ -108,12 +120,10 @@ async function composeReceipt(
   kernel: Kernel,
   task: Task,
   finalCheckpointId: Receipt['finalCheckpointId'],
-  removed: Removed,
+  removed: Receipt['removed'],
 ): Promise<Receipt> {
-  const checkpoints = await kernel.deps.checkpoints.list(task.id);
-  const committed = checkpoints
-    .map((checkpoint) => checkpoint.root)
-    .filter((root) => root !== null && root.imageId !== root.baseImageId);
+  const roots = (await kernel.deps.checkpoints.list(task.id)).flatMap(({ root }) => (root === null ? [] : [root]));
+  const kept = roots.filter((root) => root.imageId !== root.baseImageId).map((root) => root.imageId);
   return {
     taskId: task.id,
     title: task.title,
@@ -121,64 +131,31 @@ async function composeReceipt(
     finalCheckpointId,
     memory: kernel.deps.memory.directory(task.id),
     removed,
-    keptImages: [...new Set(committed.map((root) => root?.imageId ?? ''))],
+    keptImages: [...new Set(kept)],
   };
 }
 
-/** The last transaction: tombstone, ended sessions, and the home's own record of the final head. */
-async function bury(kernel: Kernel, open: Operation, receipt: Receipt, leased: LeasedWork, call: Call): Promise<void> {
-  const { proof, session } = leased;
+/** The rows after a deletion: a tombstone, and sessions and leases that have ended. */
+async function tombstonePuts(kernel: Kernel, receipt: Receipt): Promise<readonly Put[]> {
   const { deps } = kernel;
-  const head = await deps.ledger.head(receipt.taskId);
-  const at = kernel.now();
-  const leases = await deps.leases.listActive(receipt.taskId);
-  const sessions = (await deps.tasks.listSessions(receipt.taskId)).filter(
-    (candidate) => candidate.state === 'attached',
-  );
-  await kernel.commit({
-    guard: { ...leaseGuard(proof), openOperation: open.id },
-    records: [
-      draft({
-        stream: receipt.taskId,
-        type: 'deletion.completed',
-        call,
-        proof,
-        operationId: open.id,
-        puts: [
-          { noun: 'operation', value: finished(open, 'completed', asJson(receipt), at) },
-          ...sessions.map(
-            (value) =>
-              ({
-                noun: 'session',
-                value: { ...value, state: 'detached', endedAt: at, endReason: 'task deleted' },
-              }) as const,
-          ),
-          ...leases.map((value) => ({ noun: 'lease', value: { ...value, state: 'released', endedAt: at } }) as const),
-          { noun: 'receipt', value: receipt },
-        ],
-        detail: { by: session.id },
-      }),
-      draft({
-        stream: 'home',
-        type: 'task.deleted',
-        call,
-        proof,
-        operationId: open.id,
-        detail: { taskId: receipt.taskId, title: receipt.title, headSeq: head.seq, headHash: head.hash },
-      }),
-    ],
-  });
+  const endedAt = kernel.now();
+  const puts: Put[] = [];
+  for (const session of await deps.tasks.listSessions(receipt.taskId)) {
+    if (session.state !== 'attached') continue;
+    puts.push({ noun: 'session', value: { ...session, state: 'detached', endedAt, endReason: 'task deleted' } });
+  }
+  for (const lease of await deps.leases.listActive(receipt.taskId)) {
+    puts.push({ noun: 'lease', value: { ...lease, state: 'released', endedAt } });
+  }
+  puts.push({ noun: 'receipt', value: receipt });
+  return puts;
 }
 
 async function preview(kernel: Kernel, task: Task): Promise<Receipt> {
   const { runtime, homeId } = kernel.deps;
   const sandbox = await kernel.deps.tasks.findSandbox(task.id);
-  const engine = sandbox !== undefined;
-  const containers = engine ? await runtime.list({ homeId, taskId: task.id }) : [];
-  const volumes = engine ? await runtime.volumes.list(taskLabels(kernel, task.id)) : [];
-  return composeReceipt(kernel, task, task.headCheckpointId, {
-    containers: containers.length,
-    volumes: volumes.length,
-    networks: 0,
-  });
+  const used = sandbox !== undefined;
+  const containers = used ? (await runtime.list({ homeId, taskId: task.id })).length : 0;
+  const volumes = used ? (await runtime.volumes.list(taskLabels(kernel, task.id))).length : 0;
+  return composeReceipt(kernel, task, task.headCheckpointId, { containers, volumes, networks: 0 });
 }

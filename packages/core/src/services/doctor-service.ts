@@ -3,7 +3,6 @@ import type { StoreStatus } from '../ports/store-admin.ts';
 import { asOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { ErrorJson } from '../errors/opencode-tools-error.ts';
 import type { Kernel } from './kernel.ts';
-import { recoverTask } from './recovery.ts';
 import type {
   Call,
   DoctorFinding,
@@ -18,40 +17,32 @@ export function createDoctorService(kernel: Kernel, ledger: LedgerService): Doct
   return { run: (call) => examine(kernel, ledger, call) };
 }
 
+const noEngine: DoctorReport['engine'] = { answers: [], capabilities: null, error: null };
+
 async function examine(kernel: Kernel, ledger: LedgerService, call: Call): Promise<DoctorReport> {
   const findings: DoctorFinding[] = [];
-  const store = await examineStore(kernel, findings);
-  await examineLedger(ledger, findings);
-  const engine = await examineEngine(kernel, findings);
+  const part = <T>(subject: string, instead: T, look: () => Promise<T>): Promise<T> =>
+    look().catch((error: unknown) => {
+      findings.push(problem(subject, error));
+      return instead;
+    });
+  const store = await part('store', null, () => examineStore(kernel, findings));
+  await part('ledger', undefined, () => examineLedger(ledger, findings));
+  const engine = await part('engine', noEngine, () => examineEngine(kernel, findings));
   const usable = engine.capabilities !== null;
-  if (usable) await examineImage(kernel, findings);
-  const recovered = await recoverAbandoned(kernel, usable, findings, call);
-  const orphans = usable ? await findOrphans(kernel, findings) : [];
-  await healMemory(kernel, findings);
-  return {
-    healthy: findings.every(({ severity }) => severity !== 'problem'),
-    findings,
-    store,
-    engine,
-    recovered,
-    orphans,
-  };
+  if (usable) await part('image', undefined, () => examineImage(kernel, findings));
+  const recovered = !usable ? [] : await part('operations', [], () => recoverAbandoned(kernel, findings, call));
+  const orphans = usable ? await part('containers', [], () => findOrphans(kernel, findings)) : [];
+  await part('task memory', undefined, () => healMemory(kernel, findings));
+  const healthy = findings.every(({ severity }) => severity !== 'problem');
+  return { healthy, findings, store, engine, recovered, orphans };
 }
 
-async function examineStore(kernel: Kernel, findings: DoctorFinding[]): Promise<StoreStatus | null> {
-  try {
-    const status = await kernel.deps.admin.status();
-    findings.push(
-      ok(
-        'store',
-        `${status.engine} at ${status.location}: ${status.tasks} tasks, ${status.records} records, schema ${status.schemaVersion}`,
-      ),
-    );
-    return status;
-  } catch (error) {
-    findings.push(problem('store', error));
-    return null;
-  }
+async function examineStore(kernel: Kernel, findings: DoctorFinding[]): Promise<StoreStatus> {
+  const status = await kernel.deps.admin.status();
+  const { engine, location, tasks, records, schemaVersion } = status;
+  findings.push(ok('store', `${engine} at ${location}: ${tasks} tasks, ${records} records, schema ${schemaVersion}`));
+  return status;
 }
 
 async function examineLedger(ledger: LedgerService, findings: DoctorFinding[]): Promise<void> {
@@ -115,7 +106,6 @@ async function examineImage(kernel: Kernel, findings: DoctorFinding[]): Promise<
 /** Settles what dead processes left open, task by task; a task that an agent holds is left to it and named. */
 async function recoverAbandoned(
   kernel: Kernel,
-  engine: boolean,
   findings: DoctorFinding[],
   call: Call,
 ): Promise<readonly RecoveredOperation[]> {
@@ -125,9 +115,10 @@ async function recoverAbandoned(
   for (const taskId of new Set(abandoned.map((operation) => operation.taskId))) {
     try {
       const task = await tasks.getTask(taskId);
-      recovered.push(
-        ...(await withLease(kernel, task, { sandbox: engine }, call, () => recoverTask(kernel, taskId, call))),
+      const settled = await withLease(kernel, task, { sandbox: true }, call, (leased) =>
+        Promise.resolve(leased.recovered),
       );
+      recovered.push(...settled);
     } catch (error) {
       const { message } = asOpencodeToolsError(error);
       findings.push({

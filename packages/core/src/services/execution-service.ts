@@ -4,9 +4,11 @@ import type { ExecutionId, TaskId } from '../domain/ids.ts';
 import type { JsonValue } from '../domain/json.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import type { OutputRange, OutputSlice, OutputStream } from '../ports/task-memory.ts';
 import { idempotent } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
 import { type RunPlan, runExecution } from './run-execution.ts';
+import { PreviewCollector } from './output-preview.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { ExecutionResult, ExecutionService, OutputPreview, RunCommand } from './services.ts';
 import { ensureRunningStatus } from './task-moves.ts';
@@ -80,6 +82,8 @@ function checkCommand(command: Command): Command {
   const first = parts[0];
   if (first === undefined || first.length === 0)
     throw invalid('command', 'is empty', 'Name a program or give a script.');
+  if (parts.some((part) => !part.isWellFormed()))
+    throw invalid('command', 'holds a lone surrogate', 'Give valid Unicode text.');
   if (parts.some((part) => part.includes('\0'))) throw invalid('command', 'holds a NUL character', 'Remove it.');
   const bytes = parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0);
   if (bytes > maxScriptBytes)
@@ -89,7 +93,7 @@ function checkCommand(command: Command): Command {
 
 function resolveCwd(task: Task, cwd: string | undefined): string {
   if (cwd === undefined) return task.workspace.path;
-  if (cwd.includes('\0') || cwd.length > 4_096)
+  if (cwd.includes('\0') || !cwd.isWellFormed() || cwd.length > 4_096)
     throw invalid('cwd', 'is not a path', 'Give a path of up to 4096 characters.');
   return path.resolve(task.workspace.path, cwd);
 }
@@ -100,15 +104,18 @@ function runArguments(taskId: TaskId, options: RunCommand, plan: RunPlan): JsonV
   return { taskId, command, cwd: plan.cwd, envNames: Object.keys(plan.env).sort(), stdin, timeoutMs: plan.timeoutMs };
 }
 
-/** The result of an execution that an earlier call with the same key ran. */
+/** The result of an execution that an earlier call with the same key ran, shown as that call showed it. */
 async function replay(kernel: Kernel, execution: Execution, limit: number): Promise<ExecutionResult> {
-  const preview = async (stream: 'stdout' | 'stderr'): Promise<OutputPreview> => {
-    const slice = await kernel.deps.memory.readOutput(execution.taskId, execution.id, stream, { limit });
-    return {
-      text: Buffer.from(slice.bytes).toString('utf8'),
-      totalBytes: slice.totalBytes,
-      truncated: slice.totalBytes > limit,
-    };
+  const preview = async (stream: OutputStream): Promise<OutputPreview> => {
+    const read = (range: OutputRange): Promise<OutputSlice> =>
+      kernel.deps.memory.readOutput(execution.taskId, execution.id, stream, range);
+    const head = await read({ limit });
+    const collector = new PreviewCollector(limit);
+    collector.add(head.bytes);
+    const rest = head.totalBytes - head.bytes.length;
+    if (rest > limit) collector.skip(rest - limit);
+    if (rest > 0) collector.add((await read({ offset: -Math.min(rest, limit), limit })).bytes);
+    return collector.preview();
   };
   return { execution, stdout: await preview('stdout'), stderr: await preview('stderr') };
 }

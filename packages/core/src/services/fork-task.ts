@@ -2,6 +2,7 @@ import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { TaskId } from '../domain/ids.ts';
 import { asJson } from '../domain/json.ts';
 import type { Task } from '../domain/task.ts';
+import { clip } from './clip.ts';
 import { idempotent } from './idempotent.ts';
 import { type Kernel, draft } from './kernel.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
@@ -22,7 +23,7 @@ export async function forkTask(
   call: Call,
 ): Promise<Task> {
   const source = await kernel.deps.tasks.getTask(id);
-  const title = oneLine('title', options.title ?? `${source.title.slice(0, 190)} (fork)`, 200);
+  const title = oneLine('title', options.title ?? `${clip(source.title, 190)} (fork)`, 200);
   return idempotent(
     kernel,
     call,
@@ -73,7 +74,7 @@ async function pickCheckpoint(
   const head = source.headCheckpointId === null ? undefined : await checkpoints.find(source.headCheckpointId);
   if (head !== undefined) return head;
   return withLease(kernel, source, { sessionId: options.sessionId, sandbox: true }, call, async (leased) => {
-    const input = { task: source, name: 'fork point', reason: 'Taken to fork the task', onlyIfChanged: false };
+    const input = { taskId: source.id, name: 'fork point', reason: 'Taken to fork the task', onlyIfChanged: false };
     return (await takeCheckpoint(kernel, keeper, input, leased, call)).checkpoint;
   });
 }

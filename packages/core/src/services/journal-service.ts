@@ -97,7 +97,7 @@ async function write<P extends JournalPut>(
   compose: (leased: LeasedWork) => P | Promise<P>,
 ): Promise<P['value']> {
   const task = await kernel.deps.tasks.getTask(taskId);
-  return idempotent(kernel, call, type, { taskId, input: asJson(input) }, (key) =>
+  return idempotent(kernel, call, type, { taskId, input: { ...asJson(input), sessionId: null } }, (key) =>
     withLease(kernel, task, { sessionId: input.sessionId, sandbox: false }, call, async (leased) => {
       const put = await compose(leased);
       await kernel.commit({

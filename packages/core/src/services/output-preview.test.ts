@@ -40,7 +40,7 @@ function model(text: string, limitBytes: number) {
   if (totalBytes <= limitBytes) return { text, totalBytes, truncated: false };
   const half = Math.floor(limitBytes / 2);
   const head = fitting(Array.from(text), half).join('');
-  const tail = fitting(Array.from(text).reverse(), half).reverse().join('');
+  const tail = fitting(Array.from(text).toReversed(), half).toReversed().join('');
   const left = totalBytes - Buffer.byteLength(head) - Buffer.byteLength(tail);
   return { text: `${head}\n… ${left} of ${totalBytes} bytes left out …\n${tail}`, totalBytes, truncated: true };
 }

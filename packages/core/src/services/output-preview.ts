@@ -26,6 +26,12 @@ export class PreviewCollector {
     if (part.length < chunk.length) this.#addTail(chunk.subarray(part.length));
   }
 
+  /** Counts bytes that are not shown; at least half the limit must be added after them. */
+  skip(bytes: number): void {
+    if (this.#tailBytes === 0) this.#tail = Buffer.alloc(this.#half);
+    this.#tailBytes += bytes;
+  }
+
   preview(): OutputPreview {
     const totalBytes = this.#headBytes + this.#tailBytes;
     if (this.#tailBytes === 0) {

@@ -1,19 +1,26 @@
-import type { Execution } from '../domain/execution.ts';
-import type { ExecutionId, TaskId } from '../domain/ids.ts';
+import type { Execution, OutputSummary } from '../domain/execution.ts';
 import { isId } from '../domain/ids.ts';
+import type { TaskId } from '../domain/ids.ts';
 import type { Operation, OperationKind } from '../domain/operation.ts';
-import type { Sandbox } from '../domain/sandbox.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { Put } from '../ledger/put.ts';
-import type { RecordType } from '../ledger/ledger-record.ts';
+import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
+import type { OutputStream } from '../ports/task-memory.ts';
+import { currentFence } from './barrier.ts';
+import { clip } from './clip.ts';
 import { type Kernel, draft, finished } from './kernel.ts';
 import { removeTraces } from './make-sandbox.ts';
+import { awaitQuiet, isAbandoned } from './quiet.ts';
+import { directoryPuts, restoreDirectory } from './restore-directory.ts';
 import type { Call, RecoveredOperation } from './services.ts';
 
+/** How an abandoned operation is settled. */
 interface Resolution {
   readonly state: 'completed' | 'failed' | 'interrupted';
   readonly summary: string;
   readonly puts: readonly Put[];
+  /** Removes what the operation left, once this process has recorded the resolution. */
+  readonly clear?: () => Promise<void>;
 }
 
 /**
@@ -26,24 +33,11 @@ export async function recoverTask(kernel: Kernel, taskId: TaskId, call: Call): P
   for (const operation of await kernel.deps.tasks.listOpenOperations(taskId)) {
     if (!(await isAbandoned(kernel, operation))) continue;
     const resolution = await resolvers[operation.kind](kernel, operation);
-    if (await settle(kernel, operation, resolution, call)) {
-      recovered.push({
-        operationId: operation.id,
-        kind: operation.kind,
-        resolution: resolution.state,
-        summary: resolution.summary,
-      });
-    }
+    if (!(await settle(kernel, operation, resolution, call))) continue;
+    const { state, summary } = resolution;
+    recovered.push({ operationId: operation.id, kind: operation.kind, resolution: state, summary });
   }
   return recovered;
-}
-
-async function isAbandoned(kernel: Kernel, operation: Operation): Promise<boolean> {
-  if (!kernel.deps.processes.isAlive(operation.owner)) return true;
-  const { proof } = operation;
-  if (proof === null) return false;
-  const active = await kernel.deps.leases.listActive(operation.taskId);
-  return !active.some((lease) => lease.id === proof.leaseId && lease.token === proof.token);
 }
 
 const resolvers: Record<OperationKind, (kernel: Kernel, operation: Operation) => Promise<Resolution> | Resolution> = {
@@ -65,122 +59,114 @@ async function resolveExecution(kernel: Kernel, operation: Operation): Promise<R
   const execution =
     typeof id === 'string' && isId('execution', id) ? await kernel.deps.tasks.findExecution(id) : undefined;
   if (execution === undefined) return { state: 'interrupted', summary: 'an execution without a row', puts: [] };
-  await endLeftovers(kernel, execution);
-  const ended = await endedExecution(kernel, execution);
-  const what = execution.command.kind === 'script' ? execution.command.script : execution.command.argv.join(' ');
-  return {
-    state: 'interrupted',
-    summary: `${what.split('\n')[0]?.slice(0, 80) ?? ''}: interrupted, its process ${ended.reason === 'owner-died' ? 'died' : 'lost the lease'}`,
-    puts: [{ noun: 'execution', value: ended }],
-  };
-}
-
-/** A command may outlive the process of ours that ran it; its record ends only when it has ended. */
-async function endLeftovers(kernel: Kernel, execution: Execution): Promise<void> {
-  const sandbox = await kernel.deps.tasks.findSandbox(execution.taskId);
-  const handle = sandbox?.ref == null ? undefined : await kernel.deps.runtime.find(sandbox.ref);
-  if (handle === undefined) return;
-  const { state } = await handle.inspect();
-  if (state === 'paused') await handle.unpause();
-  if (state === 'running' || state === 'paused') await handle.endExecution(execution.id);
-}
-
-async function endedExecution(kernel: Kernel, execution: Execution): Promise<Execution> {
-  const { memory } = kernel.deps;
-  const summary = (id: ExecutionId, stream: 'stdout' | 'stderr') =>
-    memory.summariseOutput(execution.taskId, id, stream);
-  const alive = kernel.deps.processes.isAlive(
-    (await kernel.deps.tasks.findOperation(execution.operationId))?.owner ?? kernel.deps.processes.self(),
-  );
-  return {
+  const handle = await awakeSandbox(kernel, operation);
+  await handle?.endExecution(execution.id);
+  const dead = !kernel.deps.processes.isAlive(operation.owner);
+  const ended: Execution = {
     ...execution,
     state: 'interrupted',
-    reason: alive ? 'fenced' : 'owner-died',
-    stdout: await summary(execution.id, 'stdout'),
-    stderr: await summary(execution.id, 'stderr'),
+    reason: dead ? 'owner-died' : 'fenced',
+    stdout: await summarise(kernel, execution, 'stdout'),
+    stderr: await summarise(kernel, execution, 'stderr'),
     endedAt: kernel.now(),
   };
+  const { command } = execution;
+  const what = clip(command.kind === 'script' ? command.script : command.argv.join(' '), 80);
+  const summary = `${what}: interrupted, its process ${dead ? 'died' : 'lost the lease'}`;
+  return { state: 'interrupted', summary, puts: [{ noun: 'execution', value: ended }] };
+}
+
+/** The task's sandbox with its processes able to run, so that they can be ended; undefined when none runs. */
+async function awakeSandbox(kernel: Kernel, operation: Operation): Promise<SandboxHandle | undefined> {
+  const sandbox = await kernel.deps.tasks.findSandbox(operation.taskId);
+  const handle = sandbox?.ref == null ? undefined : await kernel.deps.runtime.find(sandbox.ref);
+  if (handle === undefined) return undefined;
+  const { state } = await handle.inspect();
+  if (state === 'paused') {
+    await awaitQuiet(kernel, operation.taskId, ['checkpoint'], undefined);
+    await handle.unpause();
+  }
+  return state === 'running' || state === 'paused' ? handle : undefined;
+}
+
+async function summarise(kernel: Kernel, execution: Execution, stream: OutputStream): Promise<OutputSummary | null> {
+  try {
+    return await kernel.deps.memory.summariseOutput(execution.taskId, execution.id, stream);
+  } catch (error) {
+    if (isOpencodeToolsError(error, 'OCT_EXECUTION_NOT_FOUND')) return null;
+    throw error;
+  }
 }
 
 /** A container that stands is adopted; otherwise its parts are removed and the task makes another one when it needs it. */
 async function resolveSandbox(kernel: Kernel, operation: Operation): Promise<Resolution> {
   const { runtime, homeId, tasks } = kernel.deps;
   const row = await tasks.findSandbox(operation.taskId);
+  const own = row?.operationId === operation.id ? row : undefined;
   const [standing] = await runtime.list({ homeId, taskId: operation.taskId, operationId: operation.id });
-  if (row?.operationId === operation.id && standing?.state === 'running') {
-    const sandbox: Sandbox = { ...row, state: 'running', ref: standing.ref, updatedAt: kernel.now() };
-    return {
-      state: 'completed',
-      summary: 'the sandbox stood already and was adopted',
-      puts: [{ noun: 'sandbox', value: sandbox }],
-    };
+  if (own !== undefined && standing?.state === 'running') {
+    await (await runtime.find(standing.ref))?.fence(await currentFence(kernel, operation.taskId));
+    const value = { ...own, state: 'running', ref: standing.ref, updatedAt: kernel.now() } as const;
+    const puts = [{ noun: 'sandbox', value }] as const;
+    return { state: 'completed', summary: 'the sandbox stood already and was adopted', puts };
   }
-  await removeTraces(kernel, operation);
-  const failed: Put[] =
-    row?.operationId === operation.id
-      ? [
-          {
-            noun: 'sandbox',
-            value: { ...row, state: 'failed', ref: null, ...keptVolumes(row, operation), updatedAt: kernel.now() },
-          },
-        ]
-      : [];
-  return { state: 'failed', summary: 'the sandbox was not finished; its parts were removed', puts: failed };
+  const summary = 'the sandbox was not finished; its parts were removed';
+  const clear = (): Promise<void> => removeTraces(kernel, operation);
+  if (own === undefined) return { state: 'failed', summary, puts: [], clear };
+  const made = operation.intent['madeVolumes'];
+  const kept = (volume: string | null): string | null => (Array.isArray(made) && made.includes(volume) ? null : volume);
+  const volumes = { workspaceVolume: kept(own.workspaceVolume), homeVolume: kept(own.homeVolume) };
+  const value = { ...own, ...volumes, state: 'failed', ref: null, updatedAt: kernel.now() } as const;
+  return { state: 'failed', summary, puts: [{ noun: 'sandbox', value }], clear };
 }
 
-/** Volumes that the operation made itself are gone with it; those it reused still hold the work. */
-function keptVolumes(row: Sandbox, operation: Operation): Pick<Sandbox, 'workspaceVolume' | 'homeVolume'> {
-  if (operation.intent['reuseVolumes'] === true)
-    return { workspaceVolume: row.workspaceVolume, homeVolume: row.homeVolume };
-  return { workspaceVolume: null, homeVolume: null };
-}
-
+/** A restore into new volumes is dropped, one of a bound directory, which may be half written, is finished. */
 async function resolveRestore(kernel: Kernel, operation: Operation): Promise<Resolution> {
-  await removeTraces(kernel, operation);
-  return { state: 'interrupted', summary: 'the restore did not finish; the task is as it was before', puts: [] };
+  const { directory, checkpointId } = operation.intent;
+  const target =
+    typeof checkpointId === 'string' && isId('checkpoint', checkpointId)
+      ? await kernel.deps.checkpoints.find(checkpointId)
+      : undefined;
+  if (typeof directory === 'string' && target !== undefined) {
+    await restoreDirectory(kernel, directory, target);
+    const puts = await directoryPuts(kernel, target, await kernel.deps.tasks.findSandbox(operation.taskId));
+    return { state: 'completed', summary: `the restore of ${target.name} was finished`, puts };
+  }
+  const clear = (): Promise<void> => removeTraces(kernel, operation);
+  return { state: 'interrupted', summary: 'the restore did not finish; the task is as it was before', puts: [], clear };
 }
 
 async function resolveCheckpoint(kernel: Kernel, operation: Operation): Promise<Resolution> {
-  const { tasks, runtime, images } = kernel.deps;
-  const sandbox = await tasks.findSandbox(operation.taskId);
-  const handle = sandbox?.ref == null ? undefined : await runtime.find(sandbox.ref);
-  if (handle !== undefined && (await handle.inspect()).state === 'paused') await handle.unpause();
+  await awakeSandbox(kernel, operation);
   const tag = operation.intent['imageTag'];
-  if (typeof tag === 'string' && (await images.find(tag)) !== undefined) await images.remove(tag);
-  return { state: 'interrupted', summary: 'the checkpoint was not taken', puts: [] };
+  const clear = async (): Promise<void> => {
+    if (typeof tag === 'string') await kernel.deps.images.remove(tag);
+  };
+  return { state: 'interrupted', summary: 'the checkpoint was not taken', puts: [], clear };
 }
 
 /** False when another process settled it first. */
 async function settle(kernel: Kernel, operation: Operation, resolution: Resolution, call: Call): Promise<boolean> {
-  const type: RecordType = `${operation.kind}.${resolution.state}`;
+  const { state, summary, puts, clear } = resolution;
+  const outcome = { recovered: true, summary };
   try {
     await kernel.commit({
       guard: { openOperation: operation.id },
       records: [
         draft({
           stream: operation.taskId,
-          type,
+          type: `${operation.kind}.${state}`,
           call,
           operationId: operation.id,
-          puts: [
-            {
-              noun: 'operation',
-              value: finished(
-                operation,
-                resolution.state,
-                { recovered: true, summary: resolution.summary },
-                kernel.now(),
-              ),
-            },
-            ...resolution.puts,
-          ],
-          detail: { recovered: true, summary: resolution.summary },
+          puts: [{ noun: 'operation', value: finished(operation, state, outcome, kernel.now()) }, ...puts],
+          detail: outcome,
         }),
       ],
     });
-    return true;
   } catch (error) {
     if (isOpencodeToolsError(error, 'OCT_VERSION_CONFLICT')) return false;
     throw error;
   }
+  await clear?.();
+  return true;
 }

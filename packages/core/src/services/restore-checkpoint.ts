@@ -4,19 +4,22 @@ import { asJson } from '../domain/json.ts';
 import type { Operation } from '../domain/operation.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { Task } from '../domain/task.ts';
-import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { Put } from '../ledger/put.ts';
+import { assertAlone } from './assert-alone.ts';
+import { clip } from './clip.ts';
 import { idempotent } from './idempotent.ts';
-import { type Kernel, draft, finished, leaseGuard } from './kernel.ts';
+import { type Kernel, draft, leaseGuard } from './kernel.ts';
 import { makeSandbox } from './make-sandbox.ts';
+import { directoryPuts, headPut, restoreDirectory } from './restore-directory.ts';
 import { runHooks } from './run-hooks.ts';
+import { runOperation } from './run-operation.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, Restoration, UnderSession } from './services.ts';
 import { takeCheckpoint } from './take-checkpoint.ts';
 import { type LeasedWork, withLease } from './with-lease.ts';
 
 /**
- * Brings a task back to a checkpoint: saves the present, ends executions, and replaces container and volumes by new ones made
+ * Brings a task back to a checkpoint: ends executions, saves the present, and replaces container and volumes by new ones made
  * from the checkpoint. Until the new ones stand, the row points to the old volumes; after a crash at any point the task has
  * either the old state or the new one.
  */
@@ -32,43 +35,21 @@ export async function restoreCheckpoint(
   const task = await kernel.deps.tasks.getTask(taskId);
   return idempotent(kernel, call, 'restore', { taskId, checkpointId: target.id }, (key) =>
     withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, call, async (leased) => {
-      await assertAlone(kernel, taskId, leased);
       const { proof, session } = leased;
-      await runHooks(
-        kernel,
-        { point: 'checkpoint:restoring', task, agent: session.agent, model: session.model, sessionId: session.id },
-        { stream: taskId, call, proof },
-      );
+      await assertAlone(kernel, taskId, leased, 'Restoring');
+      const context = { point: 'checkpoint:restoring', task, agent: session.agent, model: session.model } as const;
+      await runHooks(kernel, { ...context, sessionId: session.id }, { stream: taskId, call, proof });
+      const endedProcesses = await keeper.endExecutions(taskId);
       call.onProgress?.('saving the present');
-      const saved = await takeCheckpoint(
-        kernel,
-        keeper,
-        {
-          task,
-          name: `before restoring ${target.name}`.slice(0, 100),
-          reason: `Taken before ${target.id} was restored`,
-          onlyIfChanged: true,
-        },
-        leased,
-        call,
-      );
-      const endedProcesses = await bringBack(kernel, keeper, target, leased, call);
-      const restoration: Restoration = {
-        checkpoint: target,
-        saved: saved.taken ? saved.checkpoint : null,
-        endedProcesses,
-      };
+      const name = clip(`before restoring ${target.name}`, 100);
+      const reason = `Taken before ${target.id} was restored`;
+      const saved = await takeCheckpoint(kernel, keeper, { taskId, name, reason, onlyIfChanged: true }, leased, call);
+      await bringBack(kernel, keeper, target, leased, call);
+      const restoration = { checkpoint: target, saved: saved.taken ? saved.checkpoint : null, endedProcesses };
+      const detail = { checkpointId: target.id, savedCheckpointId: restoration.saved?.id ?? null };
       await kernel.commit({
         guard: leaseGuard(proof),
-        records: [
-          draft({
-            stream: taskId,
-            type: 'task.restored',
-            call,
-            proof,
-            detail: { checkpointId: target.id, savedCheckpointId: restoration.saved?.id ?? null },
-          }),
-        ],
+        records: [draft({ stream: taskId, type: 'task.restored', call, proof, detail })],
         ...key.finished(asJson(restoration)),
       });
       return restoration;
@@ -82,154 +63,69 @@ async function bringBack(
   target: Checkpoint,
   leased: LeasedWork,
   call: Call,
-): Promise<number> {
-  const { deps } = kernel;
-  const task = await deps.tasks.getTask(target.taskId);
-  const previous = (await deps.tasks.findSandbox(task.id)) ?? null;
-  if (previous === null) {
-    await moveHead(kernel, task.id, target, leased, call);
-    return 0;
+): Promise<void> {
+  const task = await kernel.deps.tasks.getTask(target.taskId);
+  const previous = await kernel.deps.tasks.findSandbox(task.id);
+  if (task.workspace.mode === 'bind' || previous === undefined) {
+    return restoreWithoutVolume(kernel, keeper, task, previous, target, leased, call);
   }
   const found = await keeper.find(task.id);
-  const endedProcesses = found === undefined ? 0 : await endExecutions(found.handle);
-  if (task.workspace.mode === 'bind') return restoreBind(kernel, keeper, task, target, endedProcesses, leased, call);
-  const imageId = target.root?.imageId ?? previous.imageId;
   await makeSandbox(
     kernel,
     {
       kind: 'restore',
       task,
-      start: { imageId, workspace: target.workspace, home: target.home },
+      start: {
+        imageId: target.root?.imageId ?? previous.imageId,
+        workspace: target.workspace,
+        home: target.home,
+      },
       previous,
-      reuseVolumes: false,
+      keep: { workspace: null, home: null },
       detail: { checkpointId: target.id },
       prepare: async () => {
         keeper.forget(task.id);
         await found?.handle.destroy();
       },
-      finish: async () => ({ puts: [await headPut(kernel, task.id, target)] }),
+      finish: async () => [await headPut(kernel, target)],
     },
     leased,
     call,
   );
   await removeVolumes(kernel, previous);
-  return endedProcesses;
 }
 
-async function endExecutions(handle: {
-  inspect(): Promise<{ readonly state: string }>;
-  unpause(): Promise<void>;
-  endAll(): Promise<{ readonly ended: number }>;
-}): Promise<number> {
-  const { state } = await handle.inspect();
-  if (state === 'paused') await handle.unpause();
-  return state === 'running' || state === 'paused' ? (await handle.endAll()).ended : 0;
-}
-
-/** A bound directory is changed in place; its container is replaced only when the root file system differs. */
-async function restoreBind(
+/**
+ * A bound directory is changed in place and its container is made again when it is next used. A task that never had a
+ * sandbox only gets another starting point.
+ */
+async function restoreWithoutVolume(
   kernel: Kernel,
   keeper: SandboxKeeper,
   task: Task,
-  target: Checkpoint,
-  endedProcesses: number,
-  leased: LeasedWork,
-  call: Call,
-): Promise<number> {
-  const { proof } = leased;
-  const planned = kernel.newOperation('restore', task.id, proof, {
-    checkpointId: target.id,
-    directory: task.workspace.path,
-  });
-  await kernel.commit({
-    guard: { ...leaseGuard(proof), noOpenOperation: { taskId: task.id, kinds: ['sandbox', 'restore', 'deletion'] } },
-    records: [
-      draft({
-        stream: task.id,
-        type: 'restore.requested',
-        call,
-        proof,
-        operationId: planned.id,
-        puts: [{ noun: 'operation', value: planned }],
-        detail: planned.intent,
-      }),
-    ],
-  });
-  const found = await keeper.find(task.id);
-  keeper.forget(task.id);
-  await found?.handle.destroy();
-  if (target.workspace !== null)
-    await kernel.deps.workspaces.restoreDirectory(task.workspace.path, target.workspace.id, { signal: leased.signal });
-  await finishBind(kernel, task, target, planned, leased, call);
-  if (found !== undefined) await removeVolumes(kernel, found.sandbox);
-  return endedProcesses;
-}
-
-async function finishBind(
-  kernel: Kernel,
-  task: Task,
-  target: Checkpoint,
-  open: Operation,
-  leased: LeasedWork,
-  call: Call,
-): Promise<void> {
-  const sandbox = await kernel.deps.tasks.findSandbox(task.id);
-  const cleared: Sandbox | undefined = sandbox && {
-    ...sandbox,
-    state: 'absent',
-    ref: null,
-    homeVolume: null,
-    imageId: target.root?.imageId ?? sandbox.imageId,
-    updatedAt: kernel.now(),
-  };
-  await kernel.commit({
-    guard: { ...leaseGuard(leased.proof), openOperation: open.id },
-    records: [
-      draft({
-        stream: task.id,
-        type: 'restore.completed',
-        call,
-        proof: leased.proof,
-        operationId: open.id,
-        puts: [
-          { noun: 'operation', value: finished(open, 'completed', { checkpointId: target.id }, kernel.now()) },
-          await headPut(kernel, task.id, target),
-          ...(cleared === undefined ? [] : [{ noun: 'sandbox', value: cleared } as const]),
-        ],
-        detail: { checkpointId: target.id },
-      }),
-    ],
-  });
-}
-
-async function moveHead(
-  kernel: Kernel,
-  taskId: TaskId,
+  previous: Sandbox | undefined,
   target: Checkpoint,
   leased: LeasedWork,
   call: Call,
 ): Promise<void> {
-  await kernel.commit({
-    guard: leaseGuard(leased.proof),
-    records: [
-      draft({
-        stream: taskId,
-        type: 'restore.completed',
-        call,
-        proof: leased.proof,
-        puts: [await headPut(kernel, taskId, target)],
-        detail: { checkpointId: target.id },
-      }),
-    ],
-  });
-}
-
-async function headPut(kernel: Kernel, taskId: TaskId, target: Checkpoint): Promise<Put> {
-  const task = await kernel.deps.tasks.getTask(taskId);
-  return {
-    noun: 'task',
-    value: { ...task, headCheckpointId: target.id, version: task.version + 1, updatedAt: kernel.now() },
-  };
+  const directory = task.workspace.mode === 'bind' ? task.workspace.path : null;
+  const intent = { checkpointId: target.id, directory };
+  const operation: Operation = kernel.newOperation('restore', task.id, leased.proof, intent);
+  await runOperation(
+    kernel,
+    { operation, excludes: ['sandbox', 'restore', 'checkpoint', 'deletion'], detail: intent },
+    leased,
+    call,
+    async () => {
+      const found = await keeper.find(task.id);
+      keeper.forget(task.id);
+      await found?.handle.destroy();
+      await restoreDirectory(kernel, directory, target, leased.signal);
+      const puts = (): Promise<readonly Put[]> => directoryPuts(kernel, target, previous);
+      return { result: undefined, outcome: { checkpointId: target.id }, detail: intent, puts };
+    },
+  );
+  if (previous !== undefined) await removeVolumes(kernel, previous);
 }
 
 /** The replaced volumes hold only what the saved checkpoint holds; a failure here leaves them for `delete` and the reaper. */
@@ -242,13 +138,4 @@ async function removeVolumes(kernel: Kernel, sandbox: Sandbox): Promise<void> {
       kernel.deps.logger.warn('A replaced volume was not removed', { volume, error: String(error) });
     }
   }
-}
-
-async function assertAlone(kernel: Kernel, taskId: TaskId, leased: LeasedWork): Promise<void> {
-  const others = (await kernel.deps.leases.listActive(taskId)).filter((lease) => lease.id !== leased.proof.leaseId);
-  if (others.length === 0) return;
-  throw new OpencodeToolsError('OCT_LEASE_HELD', `${others.length} other agents are attached to ${taskId}`, {
-    remedy: 'Restoring ends everything that runs in the task; wait until the others have detached.',
-    details: { taskId, sessions: others.map((lease) => lease.sessionId) },
-  });
 }

@@ -1,14 +1,15 @@
 import type { Command, Execution } from '../domain/execution.ts';
-import { asJson } from '../domain/json.ts';
+import type { JsonObject } from '../domain/json.ts';
 import type { Operation } from '../domain/operation.ts';
 import type { Task } from '../domain/task.ts';
-import { asOpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { ExecOutcome, SandboxHandle } from '../ports/sandbox-runtime.ts';
 import type { OutputSink, OutputStream } from '../ports/task-memory.ts';
 import type { IdempotencyKey } from './idempotent.ts';
-import { type Kernel, draft, finished, leaseGuard } from './kernel.ts';
+import type { Kernel } from './kernel.ts';
 import { PreviewCollector } from './output-preview.ts';
 import { runHooks } from './run-hooks.ts';
+import { type OperationEnd, runOperation } from './run-operation.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, ExecutionResult } from './services.ts';
 import type { LeasedWork } from './with-lease.ts';
@@ -28,6 +29,17 @@ interface Outputs {
   readonly previews: Readonly<Record<OutputStream, PreviewCollector>>;
 }
 
+/** One command about to run: everything that its steps share. */
+interface Run {
+  readonly task: Task;
+  readonly plan: RunPlan;
+  readonly env: Readonly<Record<string, string>>;
+  readonly execution: Execution;
+  readonly outputs: Outputs;
+  readonly leased: LeasedWork;
+  readonly call: Call;
+}
+
 /** Runs one command as an operation: recorded, run, recorded with its end, digests and sizes. */
 export async function runExecution(
   kernel: Kernel,
@@ -40,36 +52,36 @@ export async function runExecution(
 ): Promise<ExecutionResult> {
   const { deps } = kernel;
   const { proof, session } = leased;
+  const context = { point: 'execution:starting', task, agent: session.agent, model: session.model } as const;
+  const command = describeCommand(plan.command);
   const hooks = await runHooks(
     kernel,
-    {
-      point: 'execution:starting',
-      task,
-      agent: session.agent,
-      model: session.model,
-      sessionId: session.id,
-      command: describeCommand(plan.command),
-    },
+    { ...context, sessionId: session.id, command },
     { stream: task.id, call, proof },
   );
   const handle = await keeper.ensureRunning(task, leased, call);
-  const secrets = await deps.secrets.resolve(task.sandboxSpec.env);
-  const env = { ...secrets, ...plan.env };
-  const { open, execution } = await request(kernel, task, plan, Object.keys(env), leased, key, hooks, call);
-  const sinks = await deps.memory.openOutput(task.id, execution.id);
-  const outputs: Outputs = {
-    sinks,
-    previews: {
-      stdout: new PreviewCollector(plan.outputLimitBytes),
-      stderr: new PreviewCollector(plan.outputLimitBytes),
-    },
-  };
+  const env = { ...(await deps.secrets.resolve(task.sandboxSpec.env)), ...plan.env };
+  const executionId = deps.ids.next('execution');
+  const operation = kernel.newOperation('execution', task.id, proof, { executionId });
+  const execution = composeExecution(kernel, { id: executionId, task, plan, env, operation, leased });
+  const run: Run = { task, plan, env, execution, outputs: await openOutputs(kernel, execution, plan), leased, call };
   try {
-    const outcome = await execute(keeper, task, handle, plan, env, execution, outputs, leased, call);
-    return await finish(kernel, open, execution, outcome, outputs, leased, key, call);
-  } catch (error) {
-    await fail(kernel, open, execution, outputs, error, leased, call);
-    throw error;
+    return await runOperation(
+      kernel,
+      {
+        operation,
+        excludes: ['restore', 'deletion'],
+        puts: [{ noun: 'execution', value: execution }],
+        detail: hooks,
+        key,
+      },
+      leased,
+      call,
+      async () => endOf(kernel, run, await execute(keeper, handle, run)),
+      { puts: async () => [{ noun: 'execution', value: await failedExecution(kernel, run) }] },
+    );
+  } finally {
+    await Promise.allSettled([run.outputs.sinks.stdout.close(), run.outputs.sinks.stderr.close()]);
   }
 }
 
@@ -77,28 +89,33 @@ function describeCommand(command: Command): string {
   return command.kind === 'script' ? command.script : command.argv.join(' ');
 }
 
-async function request(
-  kernel: Kernel,
-  task: Task,
-  plan: RunPlan,
-  envNames: readonly string[],
-  leased: LeasedWork,
-  key: IdempotencyKey,
-  hooks: object,
-  call: Call,
-): Promise<{ open: Operation; execution: Execution }> {
-  const { proof, session } = leased;
-  const executionId = kernel.deps.ids.next('execution');
-  const open = kernel.newOperation('execution', task.id, proof, { executionId });
-  const execution: Execution = {
-    id: executionId,
+async function openOutputs(kernel: Kernel, execution: Execution, plan: RunPlan): Promise<Outputs> {
+  const limit = plan.outputLimitBytes;
+  return {
+    sinks: await kernel.deps.memory.openOutput(execution.taskId, execution.id),
+    previews: { stdout: new PreviewCollector(limit), stderr: new PreviewCollector(limit) },
+  };
+}
+
+interface ExecutionParts {
+  readonly id: Execution['id'];
+  readonly task: Task;
+  readonly plan: RunPlan;
+  readonly env: Readonly<Record<string, string>>;
+  readonly operation: Operation;
+  readonly leased: LeasedWork;
+}
+
+function composeExecution(kernel: Kernel, { id, task, plan, env, operation, leased }: ExecutionParts): Execution {
+  return {
+    id,
     taskId: task.id,
-    sessionId: session.id,
-    operationId: open.id,
+    sessionId: leased.session.id,
+    operationId: operation.id,
     command: plan.command,
     cwd: plan.cwd,
-    envNames: [...envNames].sort(),
-    agent: session.agent,
+    envNames: Object.keys(env).sort(),
+    agent: leased.session.agent,
     state: 'running',
     reason: null,
     exitCode: null,
@@ -109,150 +126,67 @@ async function request(
     endedAt: null,
     durationMs: null,
   };
-  await kernel.commit({
-    guard: { ...leaseGuard(proof), noOpenOperation: { taskId: task.id, kinds: ['restore', 'deletion'] } },
-    records: [
-      draft({
-        stream: task.id,
-        type: 'execution.requested',
-        call,
-        proof,
-        operationId: open.id,
-        puts: [
-          { noun: 'operation', value: open },
-          { noun: 'execution', value: execution },
-        ],
-        detail: asJson(hooks),
-      }),
-    ],
-    ...key.started(open.id),
-  });
-  return { open, execution };
 }
 
 /** A container that vanished before the command began is made anew, once. */
-async function execute(
-  keeper: SandboxKeeper,
-  task: Task,
-  handle: SandboxHandle,
-  plan: RunPlan,
-  env: Readonly<Record<string, string>>,
-  execution: Execution,
-  outputs: Outputs,
-  leased: LeasedWork,
-  call: Call,
-): Promise<ExecOutcome> {
+async function execute(keeper: SandboxKeeper, handle: SandboxHandle, run: Run): Promise<ExecOutcome> {
+  const { task, leased, call } = run;
+  try {
+    return await executeOn(handle, run);
+  } catch (error) {
+    if (!isOpencodeToolsError(error, 'OCT_SANDBOX_NOT_FOUND')) throw error;
+    keeper.forget(task.id);
+    return executeOn(await keeper.ensureRunning(task, leased, call), run);
+  }
+}
+
+function executeOn(handle: SandboxHandle, { plan, env, execution, outputs, leased }: Run): Promise<ExecOutcome> {
   const take = (stream: OutputStream) => (chunk: Uint8Array) => {
     outputs.sinks[stream].write(chunk);
     outputs.previews[stream].add(chunk);
     plan.onOutput?.(stream, chunk);
   };
-  const run = (on: SandboxHandle): Promise<ExecOutcome> =>
-    on.exec({
-      executionId: execution.id,
-      token: leased.proof.token,
-      command: plan.command,
-      cwd: plan.cwd,
-      env,
-      ...(plan.stdin === undefined ? {} : { stdin: plan.stdin }),
-      timeoutMs: plan.timeoutMs,
-      onStdout: take('stdout'),
-      onStderr: take('stderr'),
-      signal: leased.signal,
-    });
-  try {
-    return await run(handle);
-  } catch (error) {
-    if (!isOpencodeToolsError(error, 'OCT_SANDBOX_NOT_FOUND')) throw error;
-    keeper.forget(task.id);
-    return run(await keeper.ensureRunning(task, leased, call));
-  }
-}
-
-async function finish(
-  kernel: Kernel,
-  open: Operation,
-  execution: Execution,
-  outcome: ExecOutcome,
-  outputs: Outputs,
-  leased: LeasedWork,
-  key: IdempotencyKey,
-  call: Call,
-): Promise<ExecutionResult> {
-  const [stdout, stderr] = await Promise.all([outputs.sinks.stdout.close(), outputs.sinks.stderr.close()]);
-  const { reason, exitCode, signal } = outcome;
-  const durationMs = Math.round(outcome.durationMs);
-  const state = reason === 'exited' || reason === 'signalled' || reason === 'out-of-memory' ? 'exited' : 'interrupted';
-  const ended: Execution = {
-    ...execution,
-    state,
-    reason,
-    exitCode,
-    signal,
-    stdout,
-    stderr,
-    endedAt: kernel.now(),
-    durationMs,
-  };
-  await kernel.commit({
-    guard: { ...leaseGuard(leased.proof), openOperation: open.id },
-    records: [
-      draft({
-        stream: execution.taskId,
-        type: state === 'exited' ? 'execution.completed' : 'execution.interrupted',
-        call,
-        proof: leased.proof,
-        operationId: open.id,
-        puts: [
-          {
-            noun: 'operation',
-            value: finished(open, state === 'exited' ? 'completed' : 'interrupted', { reason, exitCode }, kernel.now()),
-          },
-          { noun: 'execution', value: ended },
-        ],
-      }),
-    ],
-    ...key.finished({ executionId: execution.id }, open.id),
+  return handle.exec({
+    executionId: execution.id,
+    token: leased.proof.token,
+    command: plan.command,
+    cwd: plan.cwd,
+    env,
+    ...(plan.stdin === undefined ? {} : { stdin: plan.stdin }),
+    timeoutMs: plan.timeoutMs,
+    onStdout: take('stdout'),
+    onStderr: take('stderr'),
+    signal: leased.signal,
   });
-  return { execution: ended, stdout: outputs.previews.stdout.preview(), stderr: outputs.previews.stderr.preview() };
 }
 
-/** Records why nothing came of the command; when the lease was lost its taker records the end instead. */
-async function fail(
-  kernel: Kernel,
-  open: Operation,
-  execution: Execution,
-  outputs: Outputs,
-  error: unknown,
-  leased: LeasedWork,
-  call: Call,
-): Promise<void> {
-  const failure = asOpencodeToolsError(error);
-  const { code, message } = failure;
-  try {
-    const [stdout, stderr] = await Promise.all([outputs.sinks.stdout.close(), outputs.sinks.stderr.close()]);
-    const ended: Execution = { ...execution, state: 'failed', stdout, stderr, endedAt: kernel.now() };
-    await kernel.commit({
-      guard: { ...leaseGuard(leased.proof), openOperation: open.id },
-      records: [
-        draft({
-          stream: execution.taskId,
-          type: 'execution.failed',
-          call,
-          operationId: open.id,
-          puts: [
-            { noun: 'operation', value: finished(open, 'failed', { code, message }, kernel.now()) },
-            { noun: 'execution', value: ended },
-          ],
-          detail: { code, message },
-        }),
-      ],
-    });
-  } catch (second) {
-    if (isOpencodeToolsError(second, 'OCT_VERSION_CONFLICT') || isOpencodeToolsError(second, 'OCT_LEASE_LOST')) return;
-    kernel.deps.logger.warn('A failed execution stays open for recovery', {
-      operationId: open.id,
-      error: String(second),
-    });
-  }
+async function endOf(kernel: Kernel, run: Run, outcome: ExecOutcome): Promise<OperationEnd<ExecutionResult>> {
+  const { sinks, previews } = run.outputs;
+  const [stdout, stderr] = await Promise.all([sinks.stdout.close(), sinks.stderr.close()]);
+  const { reason, exitCode, signal } = outcome;
+  const byItself = reason === 'exited' || reason === 'signalled' || reason === 'out-of-memory';
+  const state = byItself ? 'exited' : 'interrupted';
+  const durationMs = Math.round(outcome.durationMs);
+  const ended = { ...run.execution, state, reason, exitCode, signal, stdout, stderr, durationMs } as const;
+  const execution: Execution = { ...ended, endedAt: kernel.now() };
+  const stored: JsonObject = { executionId: execution.id };
+  return {
+    result: { execution, stdout: previews.stdout.preview(), stderr: previews.stderr.preview() },
+    state: byItself ? 'completed' : 'interrupted',
+    outcome: { reason, exitCode },
+    stored,
+    puts: () => [{ noun: 'execution', value: execution }],
+  };
+}
+
+/** The row of a command of which nothing came; what it had put out until then is kept. */
+async function failedExecution(kernel: Kernel, { execution, outputs }: Run): Promise<Execution> {
+  const [stdout, stderr] = await Promise.allSettled([outputs.sinks.stdout.close(), outputs.sinks.stderr.close()]);
+  return {
+    ...execution,
+    state: 'failed',
+    stdout: stdout.status === 'fulfilled' ? stdout.value : null,
+    stderr: stderr.status === 'fulfilled' ? stderr.value : null,
+    endedAt: kernel.now(),
+  };
 }

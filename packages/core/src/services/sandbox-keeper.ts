@@ -5,13 +5,13 @@ import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-too
 import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
 import { currentFence } from './barrier.ts';
 import { type Kernel, draft, leaseGuard } from './kernel.ts';
-import { makeSandbox } from './make-sandbox.ts';
+import { type KeptVolumes, makeSandbox } from './make-sandbox.ts';
+import { awaitQuiet } from './quiet.ts';
 import type { StartingPoint } from './sandbox-plan.ts';
 import type { Call } from './services.ts';
 import type { LeasedWork } from './with-lease.ts';
 
-const creationLimitMs = 120_000;
-const pollMs = 50;
+const maxAttempts = 3;
 
 /** Finds, starts and makes the sandboxes of tasks, and remembers handles for as long as the process lives. */
 export interface SandboxKeeper {
@@ -21,6 +21,8 @@ export interface SandboxKeeper {
   find(taskId: TaskId): Promise<{ readonly handle: SandboxHandle; readonly sandbox: Sandbox } | undefined>;
   /** Stops the container and records it; fine when there is none. */
   stop(task: Task, leased: LeasedWork, graceMs: number, call: Call): Promise<void>;
+  /** Ends whatever runs in the sandbox. @returns how many processes were ended */
+  endExecutions(taskId: TaskId): Promise<number>;
   /** Forgets a handle that proved dead. */
   forget(taskId: TaskId): void;
 }
@@ -39,38 +41,51 @@ export function createSandboxKeeper(kernel: Kernel): SandboxKeeper {
   };
 
   const make = async (task: Task, previous: Sandbox | null, leased: LeasedWork, call: Call): Promise<SandboxHandle> => {
-    const reuseVolumes = previous !== null && (await volumesExist(kernel, previous));
+    const keep = await existingVolumes(kernel, previous);
     const start = await startingPoint(kernel, task, previous);
-    const detail = { reason: reasonToMake(previous, reuseVolumes) };
-    try {
-      const { handle } = await makeSandbox(
-        kernel,
-        { kind: 'sandbox', task, start, previous, reuseVolumes, detail },
-        leased,
-        call,
-      );
-      known.set(task.id, handle);
-      return handle;
-    } catch (error) {
-      if (!isOpencodeToolsError(error, 'OCT_VERSION_CONFLICT')) throw error;
-      return waitForOther(task.id, leased);
+    const detail = { reason: reasonToMake(previous, keep) };
+    const handle = await makeSandbox(kernel, { kind: 'sandbox', task, start, previous, keep, detail }, leased, call);
+    known.set(task.id, handle);
+    return handle;
+  };
+
+  /** One attempt per turn: another agent of the task, or another call, may be making the sandbox just now. */
+  const ensure = async (task: Task, leased: LeasedWork, call: Call): Promise<SandboxHandle> => {
+    for (let attempt = 1; ; attempt += 1) {
+      await awaitQuiet(kernel, task.id, ['sandbox', 'restore'], leased.signal);
+      try {
+        return await bringUp(task, leased, call);
+      } catch (error) {
+        if (attempt >= maxAttempts || !isOpencodeToolsError(error, 'OCT_VERSION_CONFLICT')) throw error;
+      }
     }
   };
 
-  /** Another agent of the same task is making the sandbox: wait for it instead of making a second one. */
-  const waitForOther = async (taskId: TaskId, leased: LeasedWork): Promise<SandboxHandle> => {
-    const deadline = deps.clock.nowMs() + creationLimitMs;
-    while (deps.clock.nowMs() < deadline) {
-      leased.signal.throwIfAborted();
-      const sandbox = await deps.tasks.findSandbox(taskId);
-      const handle = sandbox?.state === 'running' ? await attach(sandbox) : undefined;
-      if (handle !== undefined) return handle;
-      await new Promise((resolve) => setTimeout(resolve, pollMs));
+  const bringUp = async (task: Task, leased: LeasedWork, call: Call): Promise<SandboxHandle> => {
+    const sandbox = await deps.tasks.findSandbox(task.id);
+    if (sandbox === undefined) return make(task, null, leased, call);
+    const handle = await attach(sandbox);
+    if (handle === undefined) return make(task, sandbox, leased, call);
+    const { state } = await handle.inspect();
+    if (state === 'failed') {
+      await handle.destroy();
+      return make(task, sandbox, leased, call);
     }
-    throw new OpencodeToolsError('OCT_TIMEOUT', `The sandbox of ${taskId} was not ready after ${creationLimitMs} ms`, {
-      remedy: 'Run `opencode-tools doctor` to resolve operations whose process died, then try again.',
-      details: { limit: 'sandbox creation', valueMs: creationLimitMs },
-    });
+    if (state !== 'running') {
+      await awaitQuiet(kernel, task.id, ['checkpoint'], leased.signal);
+      await wake(handle, task.id);
+    }
+    if (sandbox.state !== 'running') await recordState(kernel, sandbox, 'running', leased, call);
+    return handle;
+  };
+
+  const wake = async (handle: SandboxHandle, taskId: TaskId): Promise<void> => {
+    const { state } = await handle.inspect();
+    if (state === 'paused') await handle.unpause();
+    if (state === 'stopped' || state === 'creating') {
+      await handle.start();
+      await handle.fence(await currentFence(kernel, taskId));
+    }
   };
 
   return {
@@ -80,29 +95,28 @@ export function createSandboxKeeper(kernel: Kernel): SandboxKeeper {
       const handle = sandbox === undefined ? undefined : await attach(sandbox);
       return sandbox === undefined || handle === undefined ? undefined : { handle, sandbox };
     },
+    endExecutions: async (taskId) => {
+      const sandbox = await deps.tasks.findSandbox(taskId);
+      const handle = sandbox === undefined ? undefined : await attach(sandbox);
+      if (handle === undefined) return 0;
+      const { state } = await handle.inspect();
+      if (state === 'paused') await handle.unpause();
+      return state === 'running' || state === 'paused' ? (await handle.endAll()).ended : 0;
+    },
     ensureRunning: async (task, leased, call) => {
       const sandbox = await deps.tasks.findSandbox(task.id);
-      if (sandbox === undefined) return make(task, null, leased, call);
       const cached = known.get(task.id);
-      if (sandbox.state === 'running' && cached !== undefined && cached.ref === sandbox.ref) return cached;
-      const handle = await attach(sandbox);
-      if (handle === undefined) return make(task, sandbox, leased, call);
-      const { state } = await handle.inspect();
-      if (state === 'failed') return make(task, sandbox, leased, call);
-      if (state === 'paused') await handle.unpause();
-      if (state === 'stopped' || state === 'creating') {
-        await handle.start();
-        await handle.fence(await currentFence(kernel, task.id));
-      }
-      if (sandbox.state !== 'running') await recordState(kernel, sandbox, 'running', leased, call);
-      return handle;
+      if (sandbox?.state === 'running' && cached !== undefined && cached.ref === sandbox.ref) return cached;
+      return ensure(task, leased, call);
     },
     stop: async (task, leased, graceMs, call) => {
       const sandbox = await deps.tasks.findSandbox(task.id);
       const handle = sandbox === undefined ? undefined : await attach(sandbox);
-      if (sandbox === undefined || handle === undefined) return;
-      await handle.stop(graceMs);
+      if (sandbox === undefined || sandbox.ref === null) return;
       known.delete(task.id);
+      if (handle === undefined) return recordState(kernel, { ...sandbox, ref: null }, 'absent', leased, call);
+      await awaitQuiet(kernel, task.id, ['checkpoint'], leased.signal);
+      await handle.stop(graceMs);
       await recordState(kernel, sandbox, 'stopped', leased, call);
     },
   };
@@ -145,18 +159,17 @@ export async function recordState(
   });
 }
 
-async function volumesExist(kernel: Kernel, sandbox: Sandbox): Promise<boolean> {
-  const { volumes } = kernel.deps.runtime;
-  for (const name of [sandbox.workspaceVolume, sandbox.homeVolume]) {
-    if (name !== null && (await volumes.find(name)) === undefined) return false;
-  }
-  return sandbox.homeVolume !== null;
+/** The volumes of a row that the engine still has. */
+async function existingVolumes(kernel: Kernel, sandbox: Sandbox | null): Promise<KeptVolumes> {
+  const existing = async (name: string | null | undefined): Promise<string | null> =>
+    name != null && (await kernel.deps.runtime.volumes.find(name)) !== undefined ? name : null;
+  return { workspace: await existing(sandbox?.workspaceVolume), home: await existing(sandbox?.homeVolume) };
 }
 
-function reasonToMake(previous: Sandbox | null, reuseVolumes: boolean): string {
+function reasonToMake(previous: Sandbox | null, keep: KeptVolumes): string {
   if (previous === null) return 'first use';
-  if (previous.ref === null) return 'the one before was not made';
-  return reuseVolumes
-    ? 'the container was gone; changes of the root file system since the last checkpoint are lost'
-    : 'container and volumes were gone; restored from the newest checkpoint';
+  if (previous.ref === null) return 'there was no container';
+  return keep.home === null
+    ? 'container and volumes were gone; restored from the newest checkpoint'
+    : 'the container was gone; changes of the root file system since the last checkpoint are lost';
 }

@@ -21,6 +21,8 @@ export interface PlanFacts {
   readonly imageId: string;
   readonly workspaceVolume: string | null;
   readonly homeVolume: string;
+  /** Volumes among these that the runtime makes, empty, with the container. */
+  readonly emptyVolumes: readonly string[];
   readonly fence: Fence;
 }
 
@@ -38,10 +40,7 @@ export function planSandbox(facts: PlanFacts): SandboxPlan {
     user: spec.user,
     limits: spec.limits,
     networkMode: spec.network.mode,
-    mounts: [
-      workspaceMount(task, facts.workspaceVolume),
-      { kind: 'volume', volume: facts.homeVolume, target: homeMount, readOnly: false },
-    ],
+    mounts: [workspaceMount(facts), volumeMount(facts, 'home', facts.homeVolume, homeMount)],
     workingDirectory: task.workspace.path,
     readOnlyRoot: spec.readOnlyRoot,
     runtime: spec.runtime,
@@ -95,9 +94,15 @@ export function sandboxRow(facts: PlanFacts, runtime: string, at: string): Sandb
   };
 }
 
-function workspaceMount(task: Task, volume: string | null): SandboxMount {
-  const { workspace } = task;
-  return workspace.mode === 'bind' || volume === null
+function workspaceMount(facts: PlanFacts): SandboxMount {
+  const { workspace } = facts.task;
+  return workspace.mode === 'bind' || facts.workspaceVolume === null
     ? { kind: 'bind', source: workspace.path, target: workspace.path, readOnly: false }
-    : { kind: 'volume', volume, target: workspace.path, readOnly: false };
+    : volumeMount(facts, 'workspace', facts.workspaceVolume, workspace.path);
+}
+
+function volumeMount(facts: PlanFacts, kind: string, volume: string, target: string): SandboxMount {
+  const mount = { kind: 'volume', volume, target, readOnly: false } as const;
+  if (!facts.emptyVolumes.includes(volume)) return mount;
+  return { ...mount, create: objectLabels(facts.homeId, facts.task, facts.operationId, kind) };
 }

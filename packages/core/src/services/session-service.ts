@@ -3,7 +3,9 @@ import type { Lease, Session } from '../domain/session.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { AcquiredLease } from '../ports/lease-store.ts';
+import { asJson } from '../domain/json.ts';
 import { passBarrier, proofOf } from './barrier.ts';
+import { idempotent } from './idempotent.ts';
 import { type Kernel, leaseGuard } from './kernel.ts';
 import { recoverTask } from './recovery.ts';
 import { runHooks } from './run-hooks.ts';
@@ -11,7 +13,7 @@ import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Attachment, AttachOptions, Call, SessionService } from './services.ts';
 import { ensureRunningStatus, moveTask } from './task-moves.ts';
 import { integerBetween, leaseTtl, oneLine } from './validate.ts';
-import { newSession, withLease } from './with-lease.ts';
+import { type LeasedWork, assertHere, newSession, releaseQuietly, withLease } from './with-lease.ts';
 
 const maxWaitMs = 86_400_000;
 const waitStepMs = 100;
@@ -28,9 +30,14 @@ export function createSessionService(kernel: Kernel, keeper: SandboxKeeper): Ses
     get,
     list: (taskId) => deps.tasks.listSessions(taskId),
     renew: async (sessionId) => deps.leases.renew((await deps.leases.proofOf(sessionId)).proof),
-    attach: (taskId, options, call) => attach(kernel, taskId, options, call),
+    attach: (taskId, options, call) =>
+      idempotent(kernel, call, 'attach', { taskId, ...asJson(options) }, async (key) => {
+        const attachment = await attach(kernel, taskId, options, call);
+        await kernel.commit({ records: [], ...key.finished(asJson(attachment)) });
+        return attachment;
+      }),
     detach: async (sessionId, options, call) =>
-      detach(kernel, keeper, await get(sessionId), options.reason ?? 'detached', call),
+      detach(kernel, keeper, await get(sessionId), oneLine('reason', options.reason ?? 'detached', 500), call),
   };
 }
 
@@ -38,6 +45,7 @@ async function attach(kernel: Kernel, taskId: TaskId, options: AttachOptions, ca
   const agent = oneLine('agent', options.agent, 100);
   const model = options.model === undefined ? null : oneLine('model', options.model, 100);
   const task = await kernel.deps.tasks.getTask(taskId);
+  assertHere(kernel, task);
   await runHooks(kernel, { point: 'agent:attaching', task, agent, model, sessionId: null }, { stream: taskId, call });
   const session = newSession(kernel, taskId, { agent, model, ephemeral: false });
   const acting: Call = { ...call, actor: { ...call.actor, agent, model, session: session.id } };
@@ -50,12 +58,7 @@ async function attach(kernel: Kernel, taskId: TaskId, options: AttachOptions, ca
     const [held] = (await kernel.deps.leases.listActive(taskId)).filter((candidate) => candidate.id === lease.id);
     return { session, lease: held ?? lease, task: running, displaced, recovered, endedProcesses };
   } catch (error) {
-    await kernel.deps.leases.release(proofOf(lease), {
-      reason: 'attaching failed',
-      actor: acting.actor,
-      correlationId: call.correlationId ?? null,
-    });
-    kernel.deps.memory.touch(taskId);
+    await releaseQuietly(kernel, proofOf(lease), 'attaching failed', acting);
     throw error;
   }
 }
@@ -136,7 +139,7 @@ async function suspend(
   kernel: Kernel,
   keeper: SandboxKeeper,
   task: Task,
-  leased: Parameters<SandboxKeeper['stop']>[1],
+  leased: LeasedWork,
   reason: string,
   call: Call,
 ): Promise<Task> {

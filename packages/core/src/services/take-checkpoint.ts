@@ -1,20 +1,22 @@
-import { type Checkpoint } from '../domain/checkpoint.ts';
+import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { TaskId } from '../domain/ids.ts';
 import { asJson } from '../domain/json.ts';
 import type { Operation } from '../domain/operation.ts';
 import type { Task } from '../domain/task.ts';
-import { asOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { canonicalJson } from '../ledger/canonical-json.ts';
-import { sha256 } from '../ledger/chain.ts';
+import { type ChainHead, sha256 } from '../ledger/chain.ts';
+import type { Put } from '../ledger/put.ts';
 import { type Captured, captureTask, isCapturedBy, rootImageTag } from './capture.ts';
 import type { IdempotencyKey } from './idempotent.ts';
-import { type Kernel, draft, finished, leaseGuard } from './kernel.ts';
+import type { Kernel } from './kernel.ts';
 import { runHooks } from './run-hooks.ts';
+import { type OperationEnd, runOperation } from './run-operation.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call } from './services.ts';
 import type { LeasedWork } from './with-lease.ts';
 
 export interface TakeCheckpoint {
-  readonly task: Task;
+  readonly taskId: TaskId;
   readonly name: string;
   readonly reason: string;
   /** True takes none when the newest checkpoint already holds the present. */
@@ -22,11 +24,15 @@ export interface TakeCheckpoint {
   readonly key?: IdempotencyKey;
 }
 
+/** A checkpoint, and whether it is a new one. */
+export interface TakenCheckpoint {
+  readonly checkpoint: Checkpoint;
+  readonly taken: boolean;
+}
+
 /**
  * Takes a checkpoint as one operation. It is recorded in the same transaction that finishes the operation, so it is whole or
  * does not exist.
- *
- * @returns the new checkpoint; with `onlyIfChanged` the newest one when nothing had changed
  */
 export async function takeCheckpoint(
   kernel: Kernel,
@@ -34,71 +40,88 @@ export async function takeCheckpoint(
   input: TakeCheckpoint,
   leased: LeasedWork,
   call: Call,
-): Promise<{ readonly checkpoint: Checkpoint; readonly taken: boolean }> {
+): Promise<TakenCheckpoint> {
   const { deps } = kernel;
-  const { task } = input;
   const { proof, session } = leased;
-  const hooks = await runHooks(
-    kernel,
-    { point: 'checkpoint:creating', task, agent: session.agent, model: session.model, sessionId: session.id },
-    { stream: task.id, call, proof },
-  );
+  const task = await deps.tasks.getTask(input.taskId);
+  const context = { point: 'checkpoint:creating', task, agent: session.agent, model: session.model } as const;
+  const hooks = await runHooks(kernel, { ...context, sessionId: session.id }, { stream: task.id, call, proof });
   const head = await deps.ledger.head(task.id);
   const planned = kernel.newOperation('checkpoint', task.id, proof, {});
-  const open: Operation = {
-    ...planned,
-    intent: { name: input.name, reason: input.reason, imageTag: rootImageTag(task, planned.id) },
-  };
-  await kernel.commit({
-    guard: { ...leaseGuard(proof), noOpenOperation: { taskId: task.id, kinds: ['checkpoint', 'restore', 'deletion'] } },
-    records: [
-      draft({
-        stream: task.id,
-        type: 'checkpoint.requested',
-        call,
-        proof,
-        operationId: open.id,
-        puts: [{ noun: 'operation', value: open }],
-        detail: { ...open.intent, ...hooks },
-      }),
-    ],
-    ...input.key?.started(open.id),
-  });
-  try {
-    call.onProgress?.('freezing the workspace');
-    const captured = await captureTask(kernel, keeper, task, open.id, leased.signal);
-    const current = task.headCheckpointId === null ? undefined : await deps.checkpoints.find(task.headCheckpointId);
-    if (input.onlyIfChanged && current !== undefined && isCapturedBy(captured, current)) {
-      await finishUnchanged(kernel, open, current, leased, call);
-      return { checkpoint: current, taken: false };
-    }
-    const checkpoint = composeCheckpoint(kernel, input, captured, open, head, session.agent);
-    await record(kernel, input, checkpoint, open, leased, call);
-    return { checkpoint, taken: true };
-  } catch (error) {
-    await abandonCheckpoint(kernel, open, error, leased, call);
-    throw error;
-  }
+  const imageTag = rootImageTag(task, planned.id);
+  const operation: Operation = { ...planned, intent: { name: input.name, reason: input.reason, imageTag } };
+  const excludes = ['sandbox', 'checkpoint', 'restore', 'deletion'] as const;
+  return runOperation(
+    kernel,
+    { operation, excludes, detail: { ...operation.intent, ...hooks }, key: input.key },
+    leased,
+    call,
+    async () => {
+      call.onProgress?.('freezing the workspace');
+      const captured = await captureTask(kernel, keeper, task, operation.id, leased.signal);
+      const current = task.headCheckpointId === null ? undefined : await deps.checkpoints.find(task.headCheckpointId);
+      if (input.onlyIfChanged && current !== undefined && isCapturedBy(captured, current)) return unchanged(current);
+      return taken(kernel, composeCheckpoint(kernel, { input, task, captured, operation, head, agent: session.agent }));
+    },
+    { clear: () => deps.images.remove(imageTag) },
+  );
 }
 
-function composeCheckpoint(
-  kernel: Kernel,
-  input: TakeCheckpoint,
-  captured: Captured,
-  open: Operation,
-  head: { readonly seq: number; readonly hash: string },
-  agent: string,
-): Checkpoint {
+function unchanged(current: Checkpoint): OperationEnd<TakenCheckpoint> {
+  return {
+    result: { checkpoint: current, taken: false },
+    verb: 'unchanged',
+    outcome: { checkpointId: current.id, unchanged: true },
+    detail: { checkpointId: current.id },
+    puts: () => [],
+  };
+}
+
+function taken(kernel: Kernel, checkpoint: Checkpoint): OperationEnd<TakenCheckpoint> {
+  return {
+    result: { checkpoint, taken: true },
+    outcome: { checkpointId: checkpoint.id },
+    stored: asJson(checkpoint),
+    puts: async () => {
+      const task = await kernel.deps.tasks.getTask(checkpoint.taskId);
+      const at = kernel.now();
+      const head: Task = { ...task, headCheckpointId: checkpoint.id, version: task.version + 1, updatedAt: at };
+      const puts: Put[] = [
+        { noun: 'checkpoint', value: checkpoint },
+        { noun: 'task', value: head },
+      ];
+      const sandbox = await kernel.deps.tasks.findSandbox(task.id);
+      // A sandbox that has to be made again starts from what was saved last.
+      const imageId = checkpoint.root?.imageId;
+      if (sandbox !== undefined && imageId !== undefined && imageId !== sandbox.imageId) {
+        puts.push({ noun: 'sandbox', value: { ...sandbox, imageId, updatedAt: at } });
+      }
+      return puts;
+    },
+  };
+}
+
+interface CheckpointParts {
+  readonly input: TakeCheckpoint;
+  readonly task: Task;
+  readonly captured: Captured;
+  readonly operation: Operation;
+  readonly head: ChainHead;
+  readonly agent: string;
+}
+
+function composeCheckpoint(kernel: Kernel, parts: CheckpointParts): Checkpoint {
+  const { input, task, captured, operation, head, agent } = parts;
   const unsealed = {
     id: kernel.deps.ids.next('checkpoint'),
-    taskId: input.task.id,
-    parentId: input.task.headCheckpointId,
+    taskId: task.id,
+    parentId: task.headCheckpointId,
     name: input.name,
     reason: input.reason,
     agent,
-    operationId: open.id,
+    operationId: operation.id,
     ...captured,
-    sandboxSpec: input.task.sandboxSpec,
+    sandboxSpec: task.sandboxSpec,
     ledger: { seq: head.seq, hash: head.hash },
     pinned: false,
     createdAt: kernel.now(),
@@ -108,7 +131,9 @@ function composeCheckpoint(
 
 /** SHA-256 over the canonical JSON of a checkpoint without its digest and its pin, which may change later. */
 export function manifestDigest(checkpoint: Omit<Checkpoint, 'manifestDigest'>): string {
-  const {
+  const { id, taskId, parentId, name, reason, agent, operationId } = checkpoint;
+  const { workspace, home, root, sandboxSpec, ledger, createdAt } = checkpoint;
+  const covered = {
     id,
     taskId,
     parentId,
@@ -122,116 +147,6 @@ export function manifestDigest(checkpoint: Omit<Checkpoint, 'manifestDigest'>): 
     sandboxSpec,
     ledger,
     createdAt,
-  } = checkpoint;
-  return sha256(
-    canonicalJson(
-      asJson({
-        id,
-        taskId,
-        parentId,
-        name,
-        reason,
-        agent,
-        operationId,
-        workspace,
-        home,
-        root,
-        sandboxSpec,
-        ledger,
-        createdAt,
-      }),
-    ),
-  );
-}
-
-async function record(
-  kernel: Kernel,
-  input: TakeCheckpoint,
-  checkpoint: Checkpoint,
-  open: Operation,
-  leased: LeasedWork,
-  call: Call,
-): Promise<void> {
-  const { proof } = leased;
-  await kernel.changeTask(input.task.id, async (task) => {
-    const sandbox = await kernel.deps.tasks.findSandbox(task.id);
-    const next: Task = { ...task, headCheckpointId: checkpoint.id, version: task.version + 1, updatedAt: kernel.now() };
-    const rootImage = checkpoint.root?.imageId;
-    const change = {
-      guard: { ...leaseGuard(proof), openOperation: open.id },
-      records: [
-        draft({
-          stream: task.id,
-          type: 'checkpoint.completed',
-          call,
-          proof,
-          operationId: open.id,
-          puts: [
-            { noun: 'checkpoint', value: checkpoint },
-            { noun: 'task', value: next },
-            { noun: 'operation', value: finished(open, 'completed', { checkpointId: checkpoint.id }, kernel.now()) },
-            // A sandbox that has to be made again starts from what was saved last.
-            ...(sandbox === undefined || rootImage === undefined
-              ? []
-              : [{ noun: 'sandbox', value: { ...sandbox, imageId: rootImage, updatedAt: kernel.now() } } as const]),
-          ],
-        }),
-      ],
-      ...input.key?.finished(asJson(checkpoint), open.id),
-    };
-    return { change, result: undefined };
-  });
-}
-
-async function finishUnchanged(
-  kernel: Kernel,
-  open: Operation,
-  current: Checkpoint,
-  leased: LeasedWork,
-  call: Call,
-): Promise<void> {
-  await kernel.commit({
-    guard: { ...leaseGuard(leased.proof), openOperation: open.id },
-    records: [
-      draft({
-        stream: open.taskId,
-        type: 'checkpoint.unchanged',
-        call,
-        proof: leased.proof,
-        operationId: open.id,
-        puts: [
-          {
-            noun: 'operation',
-            value: finished(open, 'completed', { checkpointId: current.id, unchanged: true }, kernel.now()),
-          },
-        ],
-        detail: { checkpointId: current.id },
-      }),
-    ],
-  });
-}
-
-async function abandonCheckpoint(kernel: Kernel, open: Operation, error: unknown, leased: LeasedWork, call: Call): Promise<void> {
-  const { code, message } = asOpencodeToolsError(error);
-  try {
-    if (typeof open.intent['imageTag'] === 'string') await kernel.deps.images.remove(open.intent['imageTag']);
-    await kernel.commit({
-      guard: { ...leaseGuard(leased.proof), openOperation: open.id },
-      records: [
-        draft({
-          stream: open.taskId,
-          type: 'checkpoint.failed',
-          call,
-          operationId: open.id,
-          puts: [{ noun: 'operation', value: finished(open, 'failed', { code, message }, kernel.now()) }],
-          detail: { code, message },
-        }),
-      ],
-    });
-  } catch (second) {
-    kernel.deps.logger.warn('A failed checkpoint stays open for recovery', {
-      operationId: open.id,
-      error: String(second),
-    });
-  }
+  };
+  return sha256(canonicalJson(asJson(covered)));
 }

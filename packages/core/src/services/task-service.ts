@@ -3,6 +3,7 @@ import type { Task, TaskStatus } from '../domain/task.ts';
 import { assertMove } from '../domain/task-machine.ts';
 import type { HookPoint } from '../ports/hook-port.ts';
 import type { SandboxFacts } from '../ports/sandbox-runtime.ts';
+import { assertAlone } from './assert-alone.ts';
 import { createTask } from './create-task.ts';
 import { deleteTask } from './delete-task.ts';
 import { forkTask } from './fork-task.ts';
@@ -80,6 +81,7 @@ async function putAway(kernel: Kernel, keeper: SandboxKeeper, id: TaskId, option
       options.point === undefined
         ? {}
         : await runHooks(kernel, { point: options.point, ...context }, { stream: id, call, proof });
+    if (options.to === 'completed') await assertAlone(kernel, id, leased, 'Completing');
     await keeper.stop(task, leased, options.graceMs, call);
     await recoverOwn(kernel, id, leased, call);
     const moved = await kernel.changeTask(id, (current) => {

@@ -5,7 +5,7 @@ import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-too
 import { passBarrier, proofOf } from './barrier.ts';
 import type { Kernel } from './kernel.ts';
 import { recoverTask } from './recovery.ts';
-import type { Call } from './services.ts';
+import type { Call, RecoveredOperation } from './services.ts';
 
 export interface WithLeaseOptions {
   readonly sessionId?: SessionId | undefined;
@@ -23,8 +23,8 @@ export interface LeasedWork {
   readonly session: Session;
   /** Aborted when the caller gives up or the lease is lost. */
   readonly signal: AbortSignal;
-  /** Processes that the takeover barrier ended. */
-  readonly endedProcesses: number;
+  /** Operations of dead processes that were settled on the way in. */
+  readonly recovered: readonly RecoveredOperation[];
 }
 
 /**
@@ -40,6 +40,7 @@ export async function withLease<T>(
   call: Call,
   work: (leased: LeasedWork) => Promise<T>,
 ): Promise<T> {
+  if (options.sandbox) assertHere(kernel, task);
   if (options.sessionId !== undefined) {
     const { lease, session } = await sessionLease(kernel, task.id, options.sessionId);
     return underLease(kernel, lease, session, options, call, work);
@@ -48,7 +49,7 @@ export async function withLease<T>(
   try {
     return await underLease(kernel, lease, session, options, call, work);
   } finally {
-    await releaseQuietly(kernel, proofOf(lease), call);
+    await releaseQuietly(kernel, proofOf(lease), 'done', call);
   }
 }
 
@@ -60,20 +61,26 @@ async function underLease<T>(
   call: Call,
   work: (leased: LeasedWork) => Promise<T>,
 ): Promise<T> {
-  const endedProcesses = options.sandbox ? await passBarrier(kernel, lease, call) : 0;
-  if (options.sandbox) await recoverTask(kernel, lease.taskId, call);
+  const proof = proofOf(lease);
   const lost = new AbortController();
   const signal = call.signal === undefined ? lost.signal : AbortSignal.any([call.signal, lost.signal]);
-  const timer = setInterval(() => void renewOrAbort(kernel, proofOf(lease), lost), Math.max(250, lease.ttlMs / 3));
+  const timer = setInterval(() => void renewOrAbort(kernel, proof, lost), Math.max(250, lease.ttlMs / 3));
   try {
     await renewIfAged(kernel, lease);
-    return await work({ proof: proofOf(lease), session, signal, endedProcesses });
+    const recovered = options.sandbox ? await enterSandbox(kernel, lease, { ...call, signal }) : [];
+    return await work({ proof, session, signal, recovered });
   } catch (error) {
     if (lost.signal.aborted && isOpencodeToolsError(lost.signal.reason, 'OCT_LEASE_LOST')) throw lost.signal.reason;
     throw error;
   } finally {
     clearInterval(timer);
   }
+}
+
+/** Passes the takeover barrier and settles what dead processes left open. */
+async function enterSandbox(kernel: Kernel, lease: Lease, call: Call): Promise<readonly RecoveredOperation[]> {
+  await passBarrier(kernel, lease, call);
+  return recoverTask(kernel, lease.taskId, call);
 }
 
 /** Any call renews; writing the row is spared while most of the ttl is left. */
@@ -89,6 +96,18 @@ async function renewOrAbort(kernel: Kernel, proof: LeaseProof, lost: AbortContro
     if (isOpencodeToolsError(error, 'OCT_LEASE_LOST')) lost.abort(error);
     else kernel.deps.logger.warn('Lease could not be renewed; trying again', { leaseId: proof.leaseId });
   }
+}
+
+/**
+ * Sandbox, outputs and checkpoints of a task are with its home.
+ *
+ * @throws OpencodeToolsError `OCT_TASK_ON_OTHER_HOST`
+ */
+export function assertHere(kernel: Kernel, task: Task): void {
+  if (task.homeId === kernel.deps.homeId) return;
+  throw new OpencodeToolsError('OCT_TASK_ON_OTHER_HOST', `The sandbox of ${task.id} is with home ${task.homeId}`, {
+    details: { taskId: task.id, homeId: task.homeId },
+  });
 }
 
 async function sessionLease(
@@ -153,10 +172,10 @@ export function newSession(
 }
 
 /** Releases without hiding the outcome of the work: a lease that cannot be released expires by itself. */
-async function releaseQuietly(kernel: Kernel, proof: LeaseProof, call: Call): Promise<void> {
+export async function releaseQuietly(kernel: Kernel, proof: LeaseProof, reason: string, call: Call): Promise<void> {
   try {
     await kernel.deps.leases.release(proof, {
-      reason: 'done',
+      reason,
       actor: call.actor,
       correlationId: call.correlationId ?? null,
     });

@@ -49,7 +49,7 @@ async function findRepository(git: GitPort, directory: string): Promise<Reposito
     if (state.topDirectory === (await realpath(directory))) return state;
     return 'the directory is not the top of its git repository';
   } catch (error) {
-    if (isOpencodeToolsError(error, 'OCT_INVALID_ARGUMENT')) return 'no git repository with a commit';
+    if (isOpencodeToolsError(error, 'OCT_INVALID_ARGUMENT')) return `no git repository to branch in (${error.message})`;
     throw error;
   }
 }

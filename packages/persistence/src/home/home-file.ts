@@ -4,7 +4,7 @@ import { type HomeId, OpencodeToolsError, isId } from '@opencode-tools/core';
 
 const homeFileVersion = 1;
 
-export function homeFilePath(directory: string): string {
+function homeFilePath(directory: string): string {
   return path.join(directory, 'home.json');
 }
 
@@ -54,7 +54,11 @@ export function homeError(directory: string, error: unknown): unknown {
     return new OpencodeToolsError('OCT_STORE_READ_ONLY', `The home directory ${directory} cannot be written`, options);
   }
   if (errno === '') return error;
-  return new OpencodeToolsError('OCT_STORE_UNAVAILABLE', `The home directory ${directory} cannot be used (${errno})`, options);
+  return new OpencodeToolsError(
+    'OCT_STORE_UNAVAILABLE',
+    `The home directory ${directory} cannot be used (${errno})`,
+    options,
+  );
 }
 
 export function errnoOf(error: unknown): string {

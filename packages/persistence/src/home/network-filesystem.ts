@@ -14,7 +14,8 @@ const networkTypes: Readonly<Record<number, string>> = {
   0x0bd00bd0: 'lustre',
 };
 const fuseType = 0x65735546;
-const networkFuse = /^fuse\.(?:sshfs|s3fs|rclone|glusterfs|gcsfuse|goofys|davfs2?|smbnetfs|curlftpfs|blobfuse2?|cephfs)$/;
+const networkFuse =
+  /^fuse\.(?:sshfs|s3fs|rclone|glusterfs|gcsfuse|goofys|davfs2?|smbnetfs|curlftpfs|blobfuse2?|cephfs)$/;
 
 /**
  * Names the network file system that a directory lies on, or null.
@@ -35,10 +36,14 @@ export function refuseNetworkFilesystem(directory: string): void {
   const type = statfsSync(directory).type;
   const name = networkFilesystem(type, type >>> 0 === fuseType ? mountTypeOf(directory) : null);
   if (name === null) return;
-  throw new OpencodeToolsError('OCT_INVALID_CONFIG', `The home directory ${directory} lies on a network file system (${name})`, {
-    remedy: 'Choose a home on a local disk, or share a registry between hosts on PostgreSQL.',
-    details: { directory, filesystem: name },
-  });
+  throw new OpencodeToolsError(
+    'OCT_INVALID_CONFIG',
+    `The home directory ${directory} lies on a network file system (${name})`,
+    {
+      remedy: 'Choose a home on a local disk, or share a registry between hosts on PostgreSQL.',
+      details: { directory, filesystem: name },
+    },
+  );
 }
 
 function mountTypeOf(directory: string): string | null {

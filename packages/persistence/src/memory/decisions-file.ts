@@ -9,7 +9,8 @@ function renderDecision(decision: Decision): string {
   const { id, agent, createdAt, what, why, alternatives, executionIds, checkpointIds } = decision;
   const parts = [`\n## ${oneLine(what)}\n`, `${createdAt} · ${oneLine(agent)} · \`${id}\`\n`];
   if (why !== '') parts.push(`${why.trim()}\n`);
-  if (alternatives.length > 0) parts.push(`Alternatives:\n\n${alternatives.map((text) => `- ${oneLine(text)}\n`).join('')}`);
+  if (alternatives.length > 0)
+    parts.push(`Alternatives:\n\n${alternatives.map((text) => `- ${oneLine(text)}\n`).join('')}`);
   const evidence = [
     ...executionIds.map((execution) => `[execution ${execution}](executions/${execution}/)`),
     ...checkpointIds.map((checkpoint) => `[checkpoint ${checkpoint}](checkpoints/${checkpoint}/manifest.json)`),

@@ -18,7 +18,14 @@ import { commitChange } from '../write/commit.ts';
 import type { StoreContext } from '../write/context.ts';
 import { healFiles, setAsideState } from './heal.ts';
 import { openOutputs, readOutputSlice, summariseOutputFile } from './output-files.ts';
-import { type Extent, type TaskFacts, listLagging, lockProjection, readExtent, unlockProjection } from './projection-plans.ts';
+import {
+  type Extent,
+  type TaskFacts,
+  listLagging,
+  lockProjection,
+  readExtent,
+  unlockProjection,
+} from './projection-plans.ts';
 import { Projector, type Repair } from './projector.ts';
 import { readStateFile } from './state-file.ts';
 import { TaskPaths } from './task-paths.ts';
@@ -30,7 +37,14 @@ const marginMs = 2_000;
 const patienceMs = 15_000;
 const laggingBatch = 100;
 
-const memoryActor = { kind: 'system', id: 'task-memory', agent: null, model: null, session: null, onBehalfOf: null } as const;
+const memoryActor = {
+  kind: 'system',
+  id: 'task-memory',
+  agent: null,
+  model: null,
+  session: null,
+  onBehalfOf: null,
+} as const;
 
 type Work = (projector: Projector, facts: TaskFacts) => Promise<readonly Repair[]>;
 
@@ -61,7 +75,12 @@ export class FileTaskMemory implements TaskMemory {
     return openOutputs(this.#paths(taskId), executionId);
   }
 
-  async readOutput(taskId: TaskId, executionId: ExecutionId, stream: OutputStream, range?: OutputRange): Promise<OutputSlice> {
+  async readOutput(
+    taskId: TaskId,
+    executionId: ExecutionId,
+    stream: OutputStream,
+    range?: OutputRange,
+  ): Promise<OutputSlice> {
     return readOutputSlice(this.#paths(taskId), executionId, stream, range);
   }
 
@@ -206,9 +225,13 @@ export class FileTaskMemory implements TaskMemory {
   }
 
   #rightHeld(taskId: TaskId, extent: Extent): OpencodeToolsError {
-    return new OpencodeToolsError('OCT_STORE_UNAVAILABLE', `Another process keeps writing the files of task ${taskId}`, {
-      details: { taskId, projectedSeq: extent.projectedSeq, headSeq: extent.headSeq },
-    });
+    return new OpencodeToolsError(
+      'OCT_STORE_UNAVAILABLE',
+      `Another process keeps writing the files of task ${taskId}`,
+      {
+        details: { taskId, projectedSeq: extent.projectedSeq, headSeq: extent.headSeq },
+      },
+    );
   }
 
   #rightLost(taskId: TaskId): OpencodeToolsError {

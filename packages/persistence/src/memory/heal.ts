@@ -48,10 +48,10 @@ async function healView(
     let is = await printOf(file);
     const found = is;
     if (is !== null && should !== null && is.size > should.size) {
-      const { foundSeq } = await rewindLineFile(file, facts.extent.projectedSeq);
-      if (foundSeq <= facts.extent.headSeq) is = await printOf(file);
+      const { fault } = await rewindLineFile(file, facts.extent.projectedSeq, facts.extent.headSeq);
+      if (fault === null) is = await printOf(file);
     }
-    if (is?.digest === should?.digest || (is === null && should?.size === 0)) return [];
+    if (is?.digest === should?.digest) return [];
     const fault = faultBetween(found, should);
     const keptAs = await projector.keepAside(file);
     await rename(expected, file);

@@ -3,9 +3,7 @@ import { errnoOf } from '../home/home-file.ts';
 
 /** Where a file of lines ends once everything past a record is cut off. */
 export interface LineFileEnd {
-  readonly fault: 'missing' | 'unparsable' | null;
-  /** Highest record number in the file as found, before cutting. */
-  readonly foundSeq: number;
+  readonly fault: 'missing' | 'unparsable' | 'ahead-of-ledger' | null;
   /** The last line that stays; null when none does. */
   readonly lastLine: { readonly seq: number; readonly hash: string | null } | null;
 }
@@ -19,39 +17,38 @@ const blockBytes = 65_536;
 
 /**
  * Cuts off what a crash left: a torn last line, and lines of records past `seq`, which are written again. Reads from the
- * end only as far as needed.
+ * end only as far as needed, and touches nothing when it finds a fault.
+ *
+ * @param headSeq the newest record that there is; a line past it comes from somewhere else
  */
-export async function rewindLineFile(file: string, seq: number): Promise<LineFileEnd> {
+export async function rewindLineFile(file: string, seq: number, headSeq: number): Promise<LineFileEnd> {
   let handle: FileHandle;
   try {
     handle = await open(file, 'r+');
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
-    return { fault: 'missing', foundSeq: 0, lastLine: null };
+    return { fault: 'missing', lastLine: null };
   }
   try {
-    return await rewind(handle, seq);
+    return await rewind(handle, seq, headSeq);
   } finally {
     await handle.close();
   }
 }
 
-async function rewind(handle: FileHandle, seq: number): Promise<LineFileEnd> {
+async function rewind(handle: FileHandle, seq: number, headSeq: number): Promise<LineFileEnd> {
   const { size } = await handle.stat();
-  let keep = 0;
-  let foundSeq = 0;
   for await (const { text, end, terminated } of linesFromEnd(handle, size)) {
     if (!terminated) continue;
     const line = parseLine(text);
-    if (line === null) return { fault: 'unparsable', foundSeq, lastLine: null };
-    foundSeq = Math.max(foundSeq, line.seq);
+    if (line === null) return { fault: 'unparsable', lastLine: null };
+    if (line.seq > headSeq) return { fault: 'ahead-of-ledger', lastLine: null };
     if (line.seq > seq) continue;
-    keep = end;
-    if (keep < size) await handle.truncate(keep);
-    return { fault: null, foundSeq, lastLine: line };
+    if (end < size) await handle.truncate(end);
+    return { fault: null, lastLine: line };
   }
   if (size > 0) await handle.truncate(0);
-  return { fault: null, foundSeq, lastLine: null };
+  return { fault: null, lastLine: null };
 }
 
 interface FoundLine {

@@ -26,7 +26,10 @@ export async function openOutputs(
   await mkdir(paths.executionDirectory(executionId), { recursive: true, mode: 0o700 });
   const stdout = await create(paths.output(executionId, 'stdout'));
   try {
-    return { stdout: new FileOutputSink(stdout), stderr: new FileOutputSink(await create(paths.output(executionId, 'stderr'))) };
+    return {
+      stdout: new FileOutputSink(stdout),
+      stderr: new FileOutputSink(await create(paths.output(executionId, 'stderr'))),
+    };
   } catch (error) {
     await stdout.close();
     throw error;

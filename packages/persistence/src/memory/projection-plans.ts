@@ -1,4 +1,16 @@
-import type { Checkpoint, Decision, Lease, Note, Receipt, Sandbox, Session, StoredRecord, Task, TaskId, Todo } from '@opencode-tools/core';
+import type {
+  Checkpoint,
+  Decision,
+  Lease,
+  Note,
+  Receipt,
+  Sandbox,
+  Session,
+  StoredRecord,
+  Task,
+  TaskId,
+  Todo,
+} from '@opencode-tools/core';
 import { sql } from 'kysely';
 import { type Plan, allRows, changedRows, firstRow } from '../query/plan.ts';
 import { template } from '../query/template.ts';
@@ -25,7 +37,9 @@ export interface TaskFacts {
   readonly task: Task | null;
   readonly receipt: Receipt | null;
   readonly sandbox: Sandbox | null;
+  /** Those that are attached, after the newest of those that are not. */
   readonly sessions: readonly Session[];
+  readonly sessionCount: number;
   readonly leases: readonly Lease[];
   readonly decisions: readonly Decision[];
   readonly todos: readonly Todo[];
@@ -60,18 +74,30 @@ export function* readFacts(taskId: TaskId): Plan<TaskFacts | undefined> {
     task: task === undefined ? null : fromRow<Task>(task),
     receipt: receipt === undefined ? null : fromRow<Receipt>(receipt),
     sandbox: sandbox === undefined ? null : fromRow<Sandbox>(sandbox),
-    sessions: (yield* allRows(rows.selectSessions(id))).map((row) => fromRow<Session>(row)),
+    sessions: yield* readSessions(taskId),
+    sessionCount: (yield* firstRow(countSessions(id)))?.total ?? 0,
     leases: (yield* allRows(selectActiveLeases(id))).map(fromLeaseRow),
     decisions: (yield* allRows(rows.selectDecisions(id))).map((row) => fromRow<Decision>(row)),
     todos: (yield* allRows(rows.selectTodos(id))).map((row) => fromRow<Todo>(row)),
     notes: (yield* allRows(rows.selectNotes(id))).map((row) => fromRow<Note>(row)),
     checkpoints: (yield* allRows(rows.selectCheckpoints(id))).map((row) => fromRow<Checkpoint>(row)),
-    executions: Number(executions?.total ?? 0),
+    executions: executions?.total ?? 0,
   };
 }
 
+function* readSessions(taskId: TaskId): Plan<readonly Session[]> {
+  const ended = yield* allRows(selectEndedSessions({ taskId, limit: endedSessionsKept }));
+  const attached = yield* allRows(selectAttachedSessions({ taskId }));
+  return [...ended.toReversed(), ...attached].map((row) => fromRow<Session>(row));
+}
+
 /** Records of a stream in order, from after one number to another. */
-export function* readRange(stream: string, afterSeq: number, lastSeq: number, limit: number): Plan<readonly StoredRecord[]> {
+export function* readRange(
+  stream: string,
+  afterSeq: number,
+  lastSeq: number,
+  limit: number,
+): Plan<readonly StoredRecord[]> {
   const found = yield* allRows(selectRange({ stream, afterSeq, lastSeq, limit }));
   return found.map((row) => fromRecordRow(row));
 }
@@ -106,6 +132,36 @@ function* readNow(ctx: StoreContext): Plan<number> {
 
 const selectNow = template<{ nowMs: number }>()(({ db, nowMs }, slot) =>
   db.selectNoFrom(nowMs(slot('nowMs')).as('now_ms')),
+);
+
+const endedSessionsKept = 20;
+
+const selectEndedSessions = template<{ taskId: string; limit: number }>()(({ db }, slot) =>
+  db
+    .selectFrom('sessions')
+    .select('entity')
+    .where('task_id', '=', slot('taskId'))
+    .where('state', '<>', sql.lit('attached'))
+    .orderBy('attached_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(slot('limit')),
+);
+
+const selectAttachedSessions = template<{ taskId: string }>()(({ db }, slot) =>
+  db
+    .selectFrom('sessions')
+    .select('entity')
+    .where('task_id', '=', slot('taskId'))
+    .where('state', '=', sql.lit('attached'))
+    .orderBy('attached_at')
+    .orderBy('id'),
+);
+
+const countSessions = template<{ taskId: string }>()(({ db }, slot) =>
+  db
+    .selectFrom('sessions')
+    .select(({ fn }) => fn.countAll<number>().as('total'))
+    .where('task_id', '=', slot('taskId')),
 );
 
 const selectExtent = template<{ stream: string }>()(({ db }, slot) =>
@@ -143,7 +199,10 @@ const takeLock = template<{ stream: string; holder: string; nowMs: number; expir
     .onConflict((conflict) =>
       conflict
         .column('stream')
-        .doUpdateSet((row) => ({ holder: row.ref('excluded.holder'), expires_at_ms: row.ref('excluded.expires_at_ms') }))
+        .doUpdateSet((row) => ({
+          holder: row.ref('excluded.holder'),
+          expires_at_ms: row.ref('excluded.expires_at_ms'),
+        }))
         .where((row) =>
           row.or([
             row('projection_locks.expires_at_ms', '<=', slot('nowMs')),
@@ -164,4 +223,3 @@ const moveProjected = template<{ stream: string; from: number; to: number }>()((
     .where('stream', '=', slot('stream'))
     .where('projected_seq', '=', slot('from')),
 );
-

@@ -77,7 +77,7 @@ export class Projector {
   }
 
   async *batches(afterSeq: number, lastSeq: number): AsyncGenerator<readonly StoredRecord[]> {
-    for (let from = afterSeq; from < lastSeq; ) {
+    for (let from = afterSeq; from < lastSeq;) {
       const records = await this.#ctx.engine.read(() => readRange(this.#taskId, from, lastSeq, batchRecords));
       const last = records.at(-1);
       if (last === undefined) return;
@@ -126,12 +126,12 @@ export class Projector {
     const { projectedSeq, headSeq } = facts.extent;
     const file = this.#paths.file(view.file);
     const tail = view.file === logFile ? await this.#logTail(projectedSeq) : null;
-    const end = await rewindLineFile(file, projectedSeq);
-    if (end.fault === 'missing' && (projectedSeq === 0 || view.file !== logFile)) {
-      if (projectedSeq > 0) await rename(await this.renderView(view, facts, projectedSeq), file);
+    const end = await rewindLineFile(file, projectedSeq, headSeq);
+    if (end.fault === 'missing' && projectedSeq === 0) {
+      await appendFile(file, '', { mode: 0o600 });
       return [];
     }
-    const fault = end.fault ?? (end.foundSeq > headSeq ? 'ahead-of-ledger' : tailFault(end.lastLine, tail, view));
+    const fault = end.fault ?? tailFault(end.lastLine, tail, view);
     if (fault === null) return [];
     const keptAs = fault === 'missing' ? null : await this.keepAside(file);
     await rename(await this.renderView(view, facts, projectedSeq), file);

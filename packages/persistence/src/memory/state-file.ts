@@ -1,22 +1,20 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
-import { type JsonObject, type JsonValue, OpencodeToolsError, canonicalJson, sha256 } from '@opencode-tools/core';
+import { type JsonObject, OpencodeToolsError, canonicalJson, sha256 } from '@opencode-tools/core';
 import { errnoOf } from '../home/home-file.ts';
 import type { TaskFacts } from './projection-plans.ts';
 
-export const stateVersion = 1;
-const endedSessionsKept = 20;
+const stateVersion = 1;
 
 /** Builds what `state.json` says, with its own digest. */
 export function buildState(facts: TaskFacts, files: Readonly<Record<string, string>>): JsonObject {
   const { extent, task, receipt, sandbox, leases, todos, notes } = facts;
-  const ended = facts.sessions.filter(({ state }) => state !== 'attached').slice(-endedSessionsKept);
   const state = {
     v: stateVersion,
     taskId: task?.id ?? receipt?.taskId ?? null,
     task,
     receipt,
     sandbox,
-    sessions: [...ended, ...facts.sessions.filter(({ state: now }) => now === 'attached')],
+    sessions: facts.sessions,
     leases,
     todos,
     notes,
@@ -24,7 +22,7 @@ export function buildState(facts: TaskFacts, files: Readonly<Record<string, stri
       decisions: facts.decisions.length,
       checkpoints: facts.checkpoints.length,
       executions: facts.executions,
-      sessions: facts.sessions.length,
+      sessions: facts.sessionCount,
       lastToken: extent.lastToken,
     },
     ledger: { seq: extent.headSeq, hash: extent.headHash },
@@ -75,7 +73,7 @@ export async function replaceFile(file: string, text: string): Promise<void> {
 
 function digestOf(state: JsonObject): string {
   const { digest: _, ...rest } = state;
-  return sha256(canonicalJson(rest as JsonValue));
+  return sha256(canonicalJson(rest));
 }
 
 function parse(file: string, text: string): JsonObject {

@@ -4,7 +4,15 @@ import type { Migration } from './migration.ts';
 export const initial: Migration = {
   version: 1,
   name: 'initial',
-  statements: (traits) => [...store, ...tasks, ...agents, ...journal, ...work, ...ledger(traits), ...search[traits.engine]],
+  statements: (traits) => [
+    ...store,
+    ...tasks,
+    ...agents,
+    ...journal,
+    ...work,
+    ...ledger(traits),
+    ...search[traits.engine],
+  ],
 };
 
 const store = [

@@ -8,7 +8,7 @@ import {
   silentLogger,
   systemClock,
 } from '@opencode-tools/core';
-import pg from 'pg';
+import { Pool, types } from 'pg';
 import { claimHomeFile, createHomeDirectory, readHomeId } from '../home/home-file.ts';
 import { migrate, readIdentity, registerHome } from '../migrations/migrate.ts';
 import { latestSchemaVersion } from '../migrations/migrations.ts';
@@ -26,6 +26,8 @@ export interface OpenPostgresStore {
   readonly pool?: { readonly max?: number };
   readonly clock?: Clock;
   readonly logger?: Logger;
+  /** How long a statement waits for what another connection has locked, in milliseconds; default 5,000. */
+  readonly waitMs?: number;
 }
 
 const lockWaitMs = 5_000;
@@ -48,11 +50,22 @@ export async function openPostgresStore(options: OpenPostgresStore): Promise<Sto
     const homeInFile = readHomeId(directory);
     const ctx = contextFor(engine, clock, homeInFile ?? createIds(clock).next('home'));
     const found = await engine.read(() => readIdentity(engine.traits));
-    const identity = found?.schemaVersion === latestSchemaVersion ? found : await migrate(ctx, () => refuseLost(directory, homeInFile));
+    const identity =
+      found?.schemaVersion === latestSchemaVersion
+        ? found
+        : await migrate(ctx, () => refuseLost(directory, homeInFile));
     const homeId = homeInFile ?? (await joinRegistry(ctx, directory));
     const known = (await engine.read(() => readIdentity(engine.traits)))?.homes ?? [];
     const writeRefusal = known.includes(homeId) ? null : homeUnknown(directory, homeId, engine.location);
-    return createStore({ engine, homeId, homeDirectory: directory, epoch: identity.epoch, clock, logger, writeRefusal });
+    return createStore({
+      engine,
+      homeId,
+      homeDirectory: directory,
+      epoch: identity.epoch,
+      clock,
+      logger,
+      writeRefusal,
+    });
   } catch (error) {
     await engine.close();
     throw asStoreError(error, engine.location);
@@ -69,13 +82,13 @@ function contextFor(engine: PostgresEngine, clock: Clock, homeId: HomeId): Store
   return { engine, homeId, clock, writeRefusal: null, epoch: 1, onAppended: () => undefined };
 }
 
-function createPool(options: OpenPostgresStore, logger: Logger): pg.Pool {
-  const pool = new pg.Pool({
+function createPool(options: OpenPostgresStore, logger: Logger): Pool {
+  const pool = new Pool({
     connectionString: options.url,
     max: options.pool?.max ?? 10,
     application_name: 'opencode-tools',
     connectionTimeoutMillis: connectWaitMs,
-    lock_timeout: lockWaitMs,
+    lock_timeout: options.waitMs ?? lockWaitMs,
     types: { getTypeParser: typeParser },
   });
   pool.on('error', (error) => logger.warn('A connection to the registry was lost', { message: error.message }));
@@ -83,25 +96,33 @@ function createPool(options: OpenPostgresStore, logger: Logger): pg.Pool {
 }
 
 /** Counters and sums as numbers: none of ours passes 2^53. */
-const typeParser = ((oid: number, format?: 'text' | 'binary') =>
-  oid === int8Oid || oid === numericOid ? Number : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser;
+const typeParser: typeof types.getTypeParser = (oid: number, format?: 'text' | 'binary') =>
+  oid === int8Oid || oid === numericOid ? Number : (types.getTypeParser as LooseParser)(oid, format);
+
+type LooseParser = (oid: number, format?: 'text' | 'binary') => (value: string) => unknown;
 
 function withoutCredentials(url: string): string {
   try {
     const parsed = new URL(url);
     return `${parsed.protocol}//${parsed.host}${parsed.pathname}`;
   } catch (error) {
-    throw new OpencodeToolsError('OCT_INVALID_CONFIG', 'The address of the registry is no postgres:// URL', { cause: error });
+    throw new OpencodeToolsError('OCT_INVALID_CONFIG', 'The address of the registry is no postgres:// URL', {
+      cause: error,
+    });
   }
 }
 
 /** An empty database behind a home that had one would hand out tokens again that it gave before. */
 function refuseLost(directory: string, homeInFile: HomeId | undefined): void {
   if (homeInFile === undefined) return;
-  throw new OpencodeToolsError('OCT_STATE_CORRUPT', `The database is empty, but ${directory} belongs to home ${homeInFile}`, {
-    remedy: 'Restore the database from a backup, or choose a new home directory.',
-    details: { directory, homeId: homeInFile },
-  });
+  throw new OpencodeToolsError(
+    'OCT_STATE_CORRUPT',
+    `The database is empty, but ${directory} belongs to home ${homeInFile}`,
+    {
+      remedy: 'Restore the database from a backup, or choose a new home directory.',
+      details: { directory, homeId: homeInFile },
+    },
+  );
 }
 
 function homeUnknown(directory: string, homeId: HomeId, location: string): OpencodeToolsError {

@@ -17,10 +17,14 @@ export function asStoreError(error: unknown, location: string): unknown {
   const message = error instanceof Error ? error.message : String(error);
   const options = { details: { location, driverCode: code }, cause: error };
   if (code === lockNotAvailable || retryable.has(code)) {
-    return new OpencodeToolsError('OCT_STORE_UNAVAILABLE', `The registry ${location} was busy for too long: ${message}`, {
-      ...options,
-      remedy: 'Try again when the other connections have finished.',
-    });
+    return new OpencodeToolsError(
+      'OCT_STORE_UNAVAILABLE',
+      `The registry ${location} was busy for too long: ${message}`,
+      {
+        ...options,
+        remedy: 'Try again when the other connections have finished.',
+      },
+    );
   }
   if (readOnly.has(code)) {
     return new OpencodeToolsError('OCT_STORE_READ_ONLY', `The registry ${location} cannot be written: ${message}`, {
@@ -34,7 +38,9 @@ export function asStoreError(error: unknown, location: string): unknown {
       remedy: 'Check address, credentials and that the server runs, then try again.',
     });
   }
-  return code === '' ? error : new OpencodeToolsError('OCT_INTERNAL', `The registry ${location} refused a statement: ${message}`, options);
+  return code === ''
+    ? error
+    : new OpencodeToolsError('OCT_INTERNAL', `The registry ${location} refused a statement: ${message}`, options);
 }
 
 function codeOf(error: unknown): string {

@@ -1,7 +1,7 @@
 import type { Compilable } from 'kysely';
 import type { Traits } from './traits.ts';
 
-export type Row = Readonly<Record<string, unknown>>;
+type Row = Readonly<Record<string, unknown>>;
 
 /** What a statement gave: rows of a reading one, the number of rows changed by a writing one. */
 export interface Outcome {
@@ -9,7 +9,7 @@ export interface Outcome {
   readonly changes: number;
 }
 
-export interface CompiledStatement {
+interface CompiledStatement {
   readonly sql: string;
   readonly parameters: readonly unknown[];
   /** Stable name of a statement worth preparing; null for one made for a single call. */

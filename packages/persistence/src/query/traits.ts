@@ -24,9 +24,9 @@ export interface Traits {
   /** Counter rows per status: several where transactions would otherwise wait for one row. */
   readonly counterShards: number;
   /** The store's clock in ms, given what the process's clock says. */
-  nowMs(processNowMs: number): RawBuilder<number>;
+  readonly nowMs: (processNowMs: number) => RawBuilder<number>;
   /** Ids of tasks with a search document that has a word starting with `word` (letters and digits only). */
-  tasksWithWord(word: string): RawBuilder<string>;
+  readonly tasksWithWord: (word: string) => RawBuilder<string>;
   /** Column definition of a key that the database counts up. */
   readonly countingKey: string;
   /** Names of the tables that are there. */

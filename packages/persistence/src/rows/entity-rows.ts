@@ -108,6 +108,7 @@ export const toRow = {
 };
 
 /** Reads an entity back; every column beside it is derived. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller knows what its query reads
 export function fromRow<T>(row: { readonly entity: string }): T {
   return JSON.parse(row.entity) as T;
 }

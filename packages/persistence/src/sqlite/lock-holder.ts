@@ -19,7 +19,10 @@ export async function findLockHolder(databasePath: string): Promise<number | nul
 /** Reads lines such as `1: POSIX  ADVISORY  WRITE 4242 fe:00:1234 120 120`. */
 export function holderIn(locks: string, inode: number): number | null {
   for (const line of locks.split('\n')) {
-    const fields = line.trim().split(/\s+/).filter((field) => field !== '->');
+    const fields = line
+      .trim()
+      .split(/\s+/)
+      .filter((field) => field !== '->');
     const [, , , access, pid, file, first, last] = fields;
     if (access !== 'WRITE' || file?.split(':')[2] !== String(inode)) continue;
     const covers = Number(first) <= writeLockByte && (last === 'EOF' || Number(last) >= writeLockByte);

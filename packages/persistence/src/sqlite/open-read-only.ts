@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type DatabaseConstructor from 'better-sqlite3';
@@ -11,7 +11,10 @@ type Connect = (file: string, settings: DatabaseConstructor.Options) => Connecti
  * Opens a database that cannot be written. SQLite needs to write beside a database in WAL mode even to read it; where it
  * cannot, a copy of this moment is read instead.
  */
-export function openReadOnly(file: string, connect: Connect): { readonly connection: Connection; another(): Connection } {
+export function openReadOnly(
+  file: string,
+  connect: Connect,
+): { readonly connection: Connection; readonly another: () => Connection } {
   const direct = () => connect(file, { readonly: true });
   const connection = direct();
   try {
@@ -28,7 +31,11 @@ function openCopy(file: string, connect: Connect): Connection {
   const directory = mkdtempSync(path.join(tmpdir(), 'oct-read-'));
   try {
     const copy = path.join(directory, 'registry.db');
-    for (const suffix of ['', '-wal']) if (existsSync(file + suffix)) copyFileSync(file + suffix, copy + suffix);
+    for (const suffix of ['', '-wal']) {
+      if (!existsSync(file + suffix)) continue;
+      copyFileSync(file + suffix, copy + suffix);
+      chmodSync(copy + suffix, 0o600);
+    }
     const connection = connect(copy, {});
     connection.pragma('journal_mode = MEMORY');
     connection.pragma('query_only = 1');

@@ -49,7 +49,7 @@ export async function openSqliteStore(options: OpenSqliteStore): Promise<Store> 
   if (homeInFile !== undefined && !existsSync(file)) throw registryLost(directory, homeInFile);
   const refusal = options.readOnly === true ? openedReadOnly(directory) : writeRefusalOf(directory, file);
   if (refusal !== null && !existsSync(file)) throw refusal;
-  const gate = new WriteGate(options.waitMs ?? defaultWaitMs);
+  const gate = new WriteGate(file, options.waitMs ?? defaultWaitMs);
   if (refusal !== null) return openForReading(options, directory, file, gate, refusal);
   return openForWriting(options, directory, file, gate);
 }
@@ -65,8 +65,7 @@ async function openForWriting(
   try {
     const found = await engine.inspect(() => readIdentity(engine.traits));
     await engine.useWriteAheadLog();
-    const identity =
-      found?.schemaVersion === latestSchemaVersion ? found : await fill(engine, clock, directory);
+    const identity = found?.schemaVersion === latestSchemaVersion ? found : await fill(engine, clock, directory);
     const homeId = onlyHome(identity, file);
     const homeInFile = readHomeId(directory) ?? claimHomeFile(directory, homeId);
     const writeRefusal = homeInFile === homeId ? null : homesDiffer(directory, homeInFile, homeId);
@@ -92,7 +91,7 @@ async function openForReading(
   gate: WriteGate,
   writeRefusal: OpencodeToolsError,
 ): Promise<Store> {
-  const opened = openReadOnly(file, (at, settings) => connect(at, settings));
+  const opened = openOrRefuse(file);
   const engine = new SqliteEngine(file, opened.connection, opened.another, gate);
   try {
     const identity = await engine.inspect(() => readIdentity(engine.traits));
@@ -128,6 +127,14 @@ async function fill(engine: SqliteEngine, clock: Clock, directory: string): Prom
   });
 }
 
+function openOrRefuse(file: string): ReturnType<typeof openReadOnly> {
+  try {
+    return openReadOnly(file, connect);
+  } catch (error) {
+    throw asStoreError(error, file);
+  }
+}
+
 function connect(file: string, settings: Database.Options = {}): Database.Database {
   try {
     return new Database(file, { ...settings, timeout: 0 });
@@ -153,7 +160,10 @@ function writeRefusalOf(directory: string, file: string): OpencodeToolsError | n
 function onlyHome(identity: StoreIdentity, file: string): HomeId {
   const [homeId, ...others] = identity.homes;
   if (homeId !== undefined && others.length === 0) return homeId;
-  throw new OpencodeToolsError('OCT_STATE_CORRUPT', `The registry ${file} names ${identity.homes.length} homes instead of one`);
+  throw new OpencodeToolsError(
+    'OCT_STATE_CORRUPT',
+    `The registry ${file} names ${identity.homes.length} homes instead of one`,
+  );
 }
 
 function openedReadOnly(directory: string): OpencodeToolsError {

@@ -57,7 +57,10 @@ export class SqliteEngine implements Engine {
   }
 
   async sizeBytes(): Promise<number> {
-    return ['', '-wal'].reduce((sum, suffix) => sum + (statSync(this.location + suffix, { throwIfNoEntry: false })?.size ?? 0), 0);
+    return ['', '-wal'].reduce(
+      (sum, suffix) => sum + (statSync(this.location + suffix, { throwIfNoEntry: false })?.size ?? 0),
+      0,
+    );
   }
 
   async close(): Promise<void> {

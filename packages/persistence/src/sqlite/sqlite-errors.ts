@@ -28,9 +28,17 @@ export function asStoreError(error: unknown, location: string): unknown {
     });
   }
   if (code.startsWith('SQLITE_CANTOPEN') || code.startsWith('SQLITE_IOERR') || code.startsWith('SQLITE_PROTOCOL')) {
-    return new OpencodeToolsError('OCT_STORE_UNAVAILABLE', `The registry ${location} cannot be opened or read`, options);
+    return new OpencodeToolsError(
+      'OCT_STORE_UNAVAILABLE',
+      `The registry ${location} cannot be opened or read`,
+      options,
+    );
   }
-  return new OpencodeToolsError('OCT_INTERNAL', `The registry ${location} refused a statement: ${messageOf(error)}`, options);
+  return new OpencodeToolsError(
+    'OCT_INTERNAL',
+    `The registry ${location} refused a statement: ${messageOf(error)}`,
+    options,
+  );
 }
 
 export function codeOf(error: unknown): string {

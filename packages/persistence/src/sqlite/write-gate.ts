@@ -2,6 +2,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { OpencodeToolsError } from '@opencode-tools/core';
 import { findLockHolder } from './lock-holder.ts';
 import { isBusy } from './sqlite-errors.ts';
+import { WaitingMark } from './waiting-mark.ts';
 
 interface Attempt {
   readonly location: string;
@@ -12,7 +13,10 @@ interface Attempt {
 
 export const defaultWaitMs = 5_000;
 const shortestPauseMs = 1;
-const longestPauseMs = 12;
+const longestPauseMs = 5;
+const makingRoomMs = 2;
+/** A wait that ends within this many tries needs nobody's help. */
+const triesBeforeMark = 2;
 const mostWithoutYieldMs = 10;
 
 /**
@@ -21,12 +25,14 @@ const mostWithoutYieldMs = 10;
  */
 export class WriteGate {
   readonly #waitMs: number;
+  readonly #mark: WaitingMark;
   #last: Promise<void> = Promise.resolve();
   #waiting = 0;
   #progressAt = performance.now();
   #yieldedAt = performance.now();
 
-  constructor(waitMs: number = defaultWaitMs) {
+  constructor(databasePath: string, waitMs: number = defaultWaitMs) {
+    this.#mark = new WaitingMark(databasePath);
     this.#waitMs = waitMs;
   }
 
@@ -40,6 +46,7 @@ export class WriteGate {
     try {
       if (this.#waiting > 1) await previous;
       await this.#yieldToOthers();
+      if (this.#mark.isRaised()) await sleep(makingRoomMs * (0.5 + Math.random()));
       return await this.#untilFree(work, attempt, () => Math.max(cameAt, this.#progressAt));
     } finally {
       this.#waiting -= 1;
@@ -68,6 +75,7 @@ export class WriteGate {
         const waitedMs = performance.now() - since();
         if (waitedMs >= this.#waitMs) throw await storeBusy(attempt, waitedMs, error);
       }
+      if (attempt.what === 'write' && tries >= triesBeforeMark) this.#mark.raise();
       await sleep(pauseMs(tries));
     }
   }
@@ -92,7 +100,10 @@ async function storeBusy(attempt: Attempt, waitedMs: number, cause: unknown): Pr
     'OCT_STORE_UNAVAILABLE',
     `The registry ${attempt.location} was held by ${holder} for ${Math.round(waitedMs)} ms`,
     {
-      remedy: pid === null ? 'Try again when the other process has finished.' : `Try again, or look at what process ${pid} does.`,
+      remedy:
+        pid === null
+          ? 'Try again when the other process has finished.'
+          : `Try again, or look at what process ${pid} does.`,
       details: { location: attempt.location, pid, waitedMs: Math.round(waitedMs) },
       cause,
     },

@@ -36,8 +36,12 @@ export function decodeCursor(kind: string, cursor: string | undefined): CursorPo
   } catch {
     // Answered below like every other text that is no cursor.
   }
-  throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Not a cursor of this list: ${JSON.stringify(cursor.slice(0, 80))}`, {
-    remedy: 'Pass `next` of the page before, with the same order.',
-    details: { argument: 'cursor' },
-  });
+  throw new OpencodeToolsError(
+    'OCT_INVALID_ARGUMENT',
+    `Not a cursor of this list: ${JSON.stringify(cursor.slice(0, 80))}`,
+    {
+      remedy: 'Pass `next` of the page before, with the same order.',
+      details: { argument: 'cursor' },
+    },
+  );
 }

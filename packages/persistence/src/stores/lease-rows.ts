@@ -1,4 +1,4 @@
-import { type Lease, OpencodeToolsError, type Session, type TaskId } from '@opencode-tools/core';
+import { type Lease, OpencodeToolsError, type Session } from '@opencode-tools/core';
 import { sql } from 'kysely';
 import { template } from '../query/template.ts';
 
@@ -52,6 +52,6 @@ export function leaseLost(leaseId: string, session: Session | undefined, lease: 
   const how = lease === undefined ? 'is unknown' : `is ${lease.state}`;
   const why = session?.endReason === null || session === undefined ? '' : `: ${session.endReason}`;
   return new OpencodeToolsError('OCT_LEASE_LOST', `Lease ${leaseId} ${how}${why}`, {
-    details: { leaseId, state: lease?.state ?? null, taskId: (lease?.taskId ?? null) as TaskId | null },
+    details: { leaseId, state: lease?.state ?? null, taskId: lease?.taskId ?? null },
   });
 }

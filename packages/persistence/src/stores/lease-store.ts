@@ -62,7 +62,9 @@ export class StoredLeases implements LeaseStore {
       return { session, lease: leaseRow === undefined ? undefined : fromLeaseRow(leaseRow) };
     });
     if (found === undefined) {
-      throw new OpencodeToolsError('OCT_SESSION_NOT_FOUND', `There is no session ${sessionId}`, { details: { sessionId } });
+      throw new OpencodeToolsError('OCT_SESSION_NOT_FOUND', `There is no session ${sessionId}`, {
+        details: { sessionId },
+      });
     }
     const { session, lease } = found;
     if (lease === undefined || (lease.state !== 'held' && lease.state !== 'pending')) {

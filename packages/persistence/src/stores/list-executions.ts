@@ -15,7 +15,11 @@ export function* executionsPage(taskId: TaskId, page: PageRequest | undefined): 
         .where('task_id', '=', taskId)
         .$if(after !== null, (query) =>
           query.where((expression) =>
-            expression(expression.refTuple('started_at', 'id'), '<', expression.tuple(after?.value ?? '', after?.id ?? '')),
+            expression(
+              expression.refTuple('started_at', 'id'),
+              '<',
+              expression.tuple(after?.value ?? '', after?.id ?? ''),
+            ),
           ),
         )
         .orderBy('started_at', 'desc')

@@ -17,7 +17,10 @@ export const taskSorting = {
   newest: { column: 'created_at', direction: 'desc' },
   oldest: { column: 'created_at', direction: 'asc' },
   updated: { column: 'updated_at', direction: 'desc' },
-} as const satisfies Record<TaskOrder, { readonly column: 'created_at' | 'updated_at'; readonly direction: 'asc' | 'desc' }>;
+} as const satisfies Record<
+  TaskOrder,
+  { readonly column: 'created_at' | 'updated_at'; readonly direction: 'asc' | 'desc' }
+>;
 
 /** Builds the query of one page, with one row more than asked to tell whether another page follows. */
 export function listTasksStatement(

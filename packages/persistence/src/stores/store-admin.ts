@@ -65,17 +65,16 @@ function* countRows(): Plan<Pick<StoreStatus, 'schemaVersion' | 'epoch' | 'tasks
   );
   const records = yield* firstRow(
     adHoc(({ db }) =>
-      db.selectFrom('streams').select(({ fn }) => [
-        fn.sum<number>('head_seq').as('heads'),
-        fn.sum<number>('base_seq').as('bases'),
-      ]),
+      db
+        .selectFrom('streams')
+        .select(({ fn }) => [fn.sum<number>('head_seq').as('heads'), fn.sum<number>('base_seq').as('bases')]),
     ),
   );
   return {
     schemaVersion: meta?.schema_version ?? 0,
     epoch: meta?.epoch ?? 0,
-    tasks: Number(tasks?.total ?? 0),
-    records: Number(records?.heads ?? 0) - Number(records?.bases ?? 0),
+    tasks: tasks?.total ?? 0,
+    records: (records?.heads ?? 0) - (records?.bases ?? 0),
   };
 }
 
@@ -84,13 +83,19 @@ function* startEpochPlan(
   reason: string,
 ): Plan<{ readonly epoch: number; readonly tasks: readonly TaskId[] }> {
   const rows = yield* allRows(adHoc(({ db }) => db.selectFrom('streams').select('stream').orderBy('stream')));
-  const streams = new Map([...rows.map(({ stream }) => stream as StreamId), 'home' as const].map((id) => [id, ctx.homeId]));
+  const streams = new Map(
+    [...rows.map(({ stream }) => stream as StreamId), 'home' as const].map((id) => [id, ctx.homeId]),
+  );
   const opened = yield* openTransaction(ctx, streams);
   for (const state of opened.streams.values()) state.lastToken += tokenLeap;
   yield raiseTokens({ by: tokenLeap });
   const tasks = yield* tasksWithLeases();
   for (const taskId of tasks) {
-    yield* revokeOn(ctx, opened, taskId, { reason: `Epoch ended: ${reason}`, actor: registryActor, correlationId: null });
+    yield* revokeOn(ctx, opened, taskId, {
+      reason: `Epoch ended: ${reason}`,
+      actor: registryActor,
+      correlationId: null,
+    });
   }
   yield adHoc(({ db }) => db.deleteFrom('idempotency'));
   const epoch = opened.epoch + 1;
@@ -104,14 +109,7 @@ function* startEpochPlan(
 
 function* tasksWithLeases(): Plan<readonly TaskId[]> {
   const rows = yield* allRows(
-    adHoc(({ db }) =>
-      db
-        .selectFrom('leases')
-        .select('task_id')
-        .distinct()
-        .where(activeLease)
-        .orderBy('task_id'),
-    ),
+    adHoc(({ db }) => db.selectFrom('leases').select('task_id').distinct().where(activeLease).orderBy('task_id')),
   );
   return rows.map((row) => row.task_id as TaskId);
 }
@@ -119,4 +117,3 @@ function* tasksWithLeases(): Plan<readonly TaskId[]> {
 const raiseTokens = template<{ by: number }>()(({ db }, slot) =>
   db.updateTable('streams').set((row) => ({ last_token: row('last_token', '+', slot('by')) })),
 );
-

@@ -12,7 +12,7 @@ export const selectSandbox = template<{ taskId: string }>()(({ db }, slot) =>
   db.selectFrom('sandboxes').select('entity').where('task_id', '=', slot('taskId')),
 );
 
-export const selectSandboxes = template<Record<never, never>>()(({ db }) =>
+export const selectSandboxes = template<null>()(({ db }) =>
   db.selectFrom('sandboxes').select('entity').orderBy('task_id'),
 );
 
@@ -21,12 +21,7 @@ export const selectSession = template<{ id: string }>()(({ db }, slot) =>
 );
 
 export const selectSessions = template<{ taskId: string }>()(({ db }, slot) =>
-  db
-    .selectFrom('sessions')
-    .select('entity')
-    .where('task_id', '=', slot('taskId'))
-    .orderBy('attached_at')
-    .orderBy('id'),
+  db.selectFrom('sessions').select('entity').where('task_id', '=', slot('taskId')).orderBy('attached_at').orderBy('id'),
 );
 
 export const selectExecution = template<{ id: string }>()(({ db }, slot) =>
@@ -41,12 +36,7 @@ export const countTaskExecutions = template<{ taskId: string }>()(({ db }, slot)
 );
 
 export const selectDecisions = template<{ taskId: string }>()(({ db }, slot) =>
-  db
-    .selectFrom('decisions')
-    .select('entity')
-    .where('task_id', '=', slot('taskId'))
-    .orderBy('created_at')
-    .orderBy('id'),
+  db.selectFrom('decisions').select('entity').where('task_id', '=', slot('taskId')).orderBy('created_at').orderBy('id'),
 );
 
 export const selectTodos = template<{ taskId: string }>()(({ db }, slot) =>

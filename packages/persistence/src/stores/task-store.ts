@@ -86,13 +86,15 @@ export class StoredTasks implements TaskStore {
     const limit = page?.limit ?? 50;
     const last = found.length > limit ? found[limit - 1] : undefined;
     const next =
-      last === undefined ? null : encodeCursor(`tasks:${order}`, { value: last[taskSorting[order].column], id: last.id });
+      last === undefined
+        ? null
+        : encodeCursor(`tasks:${order}`, { value: last[taskSorting[order].column], id: last.id });
     return { items: found.slice(0, limit).map((row) => fromRow<Task>(row)), next };
   }
 
   async countTasks(): Promise<Readonly<Record<TaskStatus, number>>> {
     const counts = await this.#ctx.engine.read(() => allRows(countByStatus));
-    const found = new Map(counts.map((row) => [row.status, Number(row.total)]));
+    const found = new Map(counts.map((row) => [row.status, row.total]));
     const entries = taskStatuses.map((status) => [status, found.get(status) ?? 0] as const);
     return Object.fromEntries(entries) as Record<TaskStatus, number>;
   }
@@ -102,7 +104,7 @@ export class StoredTasks implements TaskStore {
   }
 
   async listSandboxes(): Promise<readonly Sandbox[]> {
-    return this.#list<Sandbox>(rows.selectSandboxes({}));
+    return this.#list<Sandbox>(rows.selectSandboxes(null));
   }
 
   async findSession(id: SessionId): Promise<Session | undefined> {
@@ -123,7 +125,7 @@ export class StoredTasks implements TaskStore {
 
   async countExecutions(taskId: TaskId): Promise<number> {
     const row = await this.#ctx.engine.read(() => firstRow(rows.countTaskExecutions({ taskId })));
-    return Number(row?.total ?? 0);
+    return row?.total ?? 0;
   }
 
   async listDecisions(taskId: TaskId): Promise<readonly Decision[]> {

@@ -42,9 +42,11 @@ function* moveHead(opened: Opened, stream: StreamId): Plan<void> {
 }
 
 const insertRecord = template<RecordRow>()(({ db }, slot) =>
-  db
-    .insertInto('ledger')
-    .values(Object.fromEntries(recordColumns.map((column) => [column, slot(column)])) as unknown as RecordRow & { position: number }),
+  db.insertInto('ledger').values(
+    Object.fromEntries(recordColumns.map((column) => [column, slot(column)])) as unknown as RecordRow & {
+      position: number;
+    },
+  ),
 );
 
 const updateHead = template<{ stream: string; seq: number; hash: string; lastToken: number }>()(({ db }, slot) =>

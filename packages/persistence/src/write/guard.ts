@@ -14,9 +14,13 @@ function* checkLease(lease: NonNullable<Guard['lease']>): Plan<void> {
   const usable = row?.state === 'held' || (row?.state === 'pending' && lease.allowPending === true);
   if (usable && row.token === lease.token) return;
   const found = row === undefined ? 'unknown' : row.state;
-  throw new OpencodeToolsError('OCT_LEASE_LOST', `Lease ${lease.leaseId} with token ${lease.token} is not held (${found})`, {
-    details: { leaseId: lease.leaseId, token: lease.token, state: found },
-  });
+  throw new OpencodeToolsError(
+    'OCT_LEASE_LOST',
+    `Lease ${lease.leaseId} with token ${lease.token} is not held (${found})`,
+    {
+      details: { leaseId: lease.leaseId, token: lease.token, state: found },
+    },
+  );
 }
 
 function* checkOpen(id: string): Plan<void> {

@@ -17,7 +17,10 @@ export function* storeIdempotency(entry: IdempotencyEntry, nowMs: number): Plan<
   if (found !== undefined) {
     if (found.verb !== entry.verb || found.arguments_digest !== entry.argumentsDigest) throw mismatch(entry);
     const operationState = found.operation_id === null ? null : yield* stateOf(found.operation_id);
-    const owned = entry.result !== null && found.operation_id === entry.operationId && (found.result === null || operationState !== null);
+    const owned =
+      entry.result !== null &&
+      found.operation_id === entry.operationId &&
+      (found.result === null || operationState !== null);
     const abandoned = found.result === null && operationState !== null && operationState !== 'open';
     if (!owned && !abandoned) throw inUse(entry, found.operation_id);
   }
@@ -55,7 +58,10 @@ function inUse(entry: IdempotencyEntry, operationId: string | null): OpencodeToo
   return new OpencodeToolsError(
     'OCT_VERSION_CONFLICT',
     `A call with idempotency key ${JSON.stringify(entry.key)} is recorded already`,
-    { remedy: 'Look the key up again: its result, or its operation, is there.', details: { key: entry.key, operationId } },
+    {
+      remedy: 'Look the key up again: its result, or its operation, is there.',
+      details: { key: entry.key, operationId },
+    },
   );
 }
 

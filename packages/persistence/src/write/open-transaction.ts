@@ -1,10 +1,10 @@
 import { type HomeId, OpencodeToolsError, type StreamId, genesisHash } from '@opencode-tools/core';
 import { latestSchemaVersion } from '../migrations/migrations.ts';
-import { type Plan, firstRow } from '../query/plan.ts';
+import { type Plan, changedRows, firstRow } from '../query/plan.ts';
 import { template } from '../query/template.ts';
 import type { StoreContext } from './context.ts';
 
-export interface StreamState {
+interface StreamState {
   readonly stream: StreamId;
   readonly homeId: HomeId;
   seq: number;
@@ -56,7 +56,8 @@ function* lockStream(stream: StreamId, homeId: HomeId): Plan<StreamState> {
 }
 
 function* addStream(stream: StreamId, homeId: HomeId) {
-  yield insertStream({ stream, homeId, hash: genesisHash });
+  const fresh = { home_id: homeId as string, head_seq: 0, head_hash: genesisHash, last_token: 0 };
+  if ((yield* changedRows(insertStream({ stream, homeId, hash: genesisHash }))) > 0) return fresh;
   const row = yield* firstRow(selectStream({ stream }));
   if (row === undefined) throw new OpencodeToolsError('OCT_INTERNAL', `Stream ${stream} vanished while it was added`);
   return row;

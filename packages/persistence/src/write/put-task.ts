@@ -30,16 +30,21 @@ function* addTask(task: Task): Plan<void> {
   const deleted = yield* firstRow(selectReceipt({ id: task.id }));
   const added = deleted === undefined ? yield* changedRows(insertTask(toRow.tasks(task))) : 0;
   if (added === 0) {
-    throw new OpencodeToolsError('OCT_TASK_EXISTS', `Task ${task.id} exists${deleted === undefined ? '' : ' and was deleted'}`, {
-      details: { taskId: task.id },
-    });
+    throw new OpencodeToolsError(
+      'OCT_TASK_EXISTS',
+      `Task ${task.id} exists${deleted === undefined ? '' : ' and was deleted'}`,
+      {
+        details: { taskId: task.id },
+      },
+    );
   }
   yield* writeLabels(task);
 }
 
 function* replaceTask(task: Task, counts: CountChanges): Plan<void> {
   const found = yield* firstRow(selectTask({ id: task.id }));
-  if (found === undefined || found.version !== task.version - 1) throw versionConflict('task', task.id, task.version, found?.version);
+  if (found === undefined || found.version !== task.version - 1)
+    throw versionConflict('task', task.id, task.version, found?.version);
   const before = fromRow<Task>(found);
   if (before.status !== task.status) {
     assertMove(before.status, task.status);
@@ -56,11 +61,20 @@ function* writeLabels(task: Task): Plan<void> {
   for (const [name, value] of Object.entries(task.labels)) yield insertLabel({ task_id: task.id, name, value });
 }
 
-export function versionConflict(noun: string, id: string, version: number, found: number | undefined): OpencodeToolsError {
+export function versionConflict(
+  noun: string,
+  id: string,
+  version: number,
+  found: number | undefined,
+): OpencodeToolsError {
   const state = found === undefined ? 'it does not exist' : `it is at version ${found}`;
-  return new OpencodeToolsError('OCT_VERSION_CONFLICT', `The ${noun} ${id} cannot become version ${version}: ${state}`, {
-    details: { noun, id, version, found: found ?? null },
-  });
+  return new OpencodeToolsError(
+    'OCT_VERSION_CONFLICT',
+    `The ${noun} ${id} cannot become version ${version}: ${state}`,
+    {
+      details: { noun, id, version, found: found ?? null },
+    },
+  );
 }
 
 const taskColumns = [

@@ -34,7 +34,9 @@ export function upsertStatement<T extends TableName>(
       .onConflict((conflict) =>
         conflict
           .column(key as 'id')
-          .doUpdateSet((row) => Object.fromEntries(others.map((column) => [column, row.ref(`excluded.${column}` as never)]))),
+          .doUpdateSet((row) =>
+            Object.fromEntries(others.map((column) => [column, row.ref(`excluded.${column}` as never)])),
+          ),
       );
   }) as (row: Values<T>) => Statement<unknown>;
 }
@@ -45,7 +47,9 @@ export function replaceVersionStatement<T extends TableName>(
   columns: readonly (keyof Values<T> & string)[],
 ): (row: Values<T> & { readonly previous: number }) => Statement<unknown> {
   return template<Loose>()(({ db }, slot) => {
-    const values = Object.fromEntries(columns.filter((column) => column !== 'id').map((column) => [column, slot(column)]));
+    const values = Object.fromEntries(
+      columns.filter((column) => column !== 'id').map((column) => [column, slot(column)]),
+    );
     return db
       .updateTable(table as 'notes')
       .set(values as never)

@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { OpenHome } from '@opencode-tools/core';
+import { openTestEngine } from '@opencode-tools/testkit';
 import { openHome } from '../../src/index.ts';
 
 const run = promisify(execFile);
@@ -19,7 +20,8 @@ export interface TestHome {
   remove(): Promise<void>;
 }
 
-export async function createTestHome(image: string): Promise<TestHome> {
+export async function createTestHome(): Promise<TestHome> {
+  const engine = await openTestEngine();
   const directory = await mkdtemp(path.join(os.tmpdir(), 'oct-services-'));
   const docker = async (...argv: readonly string[]): Promise<string> => (await run('docker', [...argv])).stdout;
   const lines = (text: string): readonly string[] => text.split('\n').filter((line) => line !== '');
@@ -30,7 +32,7 @@ export async function createTestHome(image: string): Promise<TestHome> {
   let homeId: string | undefined;
   return {
     directory,
-    image,
+    image: engine.imageId,
     docker,
     objectsOf: (taskId) => objects(`io.opencode-tools.task=${taskId}`),
     open: async () => {
@@ -43,6 +45,7 @@ export async function createTestHome(image: string): Promise<TestHome> {
       for (const id of lines(await docker('ps', '-aq', '--filter', `label=${label}`))) await docker('rm', '-f', '-v', id);
       for (const name of lines(await docker('volume', 'ls', '-q', '--filter', `label=${label}`))) await docker('volume', 'rm', '-f', name);
       for (const id of new Set(lines(await docker('images', '-q', '--filter', `label=${label}`)))) await docker('rmi', '-f', id);
+      await engine.close();
       await rm(directory, { recursive: true, force: true });
     },
   };

@@ -1,0 +1,34 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openHome } from '@opencode-tools/toolkit';
+
+const actor = { kind: 'user', id: 'bench', agent: null, model: null, session: null, onBehalfOf: null };
+
+/** Who the benchmarks act as. */
+export const call = { actor };
+
+/** The environment of a benchmark: without the settings of whoever runs it. */
+export function cleanEnvironment(more = {}) {
+  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('OPENCODE_TOOLS_') || keeps.has(name));
+  return { ...Object.fromEntries(kept), ...more };
+}
+
+const keeps = new Set(['OPENCODE_TOOLS_DEFAULT_IMAGE']);
+
+/** Opens a home in a new directory for the time of the work; then deletes its tasks and removes the directory. */
+export async function withTemporaryHome(work) {
+  const directory = await mkdtemp(join(tmpdir(), 'opencode-tools-bench-'));
+  let ports;
+  const decorate = (given) => (ports = given);
+  const home = await openHome({ home: directory, cwd: directory, environment: cleanEnvironment(), decorate });
+  const { services } = home;
+  try {
+    return await work({ directory, services, ports });
+  } finally {
+    const { items } = await services.tasks.list({}, { limit: 500 });
+    for (const { id } of items) await services.tasks.delete(id, { force: true }, call);
+    await home.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+}

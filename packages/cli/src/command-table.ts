@@ -1,0 +1,61 @@
+import type { Command } from './command.ts';
+import { cancel, completeTask, stop } from './commands/end-task.ts';
+import { checkpoint, restoreCheckpoint } from './commands/checkpoints.ts';
+import { cleanupTask } from './commands/cleanup-task.ts';
+import { createTask } from './commands/create-task.ts';
+import { dbStatus } from './commands/db.ts';
+import { decide, taskDecisions } from './commands/decisions.ts';
+import { doctor } from './commands/doctor.ts';
+import { exec } from './commands/exec.ts';
+import { fork } from './commands/fork.ts';
+import { imagesBuild, imagesList } from './commands/images.ts';
+import { findTask, listTasks } from './commands/list-tasks.ts';
+import { noteAdd, noteList } from './commands/note.ts';
+import { detach, resumeTask } from './commands/sessions.ts';
+import { taskExecutions } from './commands/task-executions.ts';
+import { taskHistory } from './commands/task-history.ts';
+import { taskStats } from './commands/task-stats.ts';
+import { todoAdd, todoDone, todoDrop, todoList, todoStart } from './commands/todo.ts';
+import { verify } from './commands/verify.ts';
+
+/** Every verb, in the order of the help page. */
+export const commandTable: readonly Command[] = [
+  createTask,
+  resumeTask,
+  listTasks,
+  findTask,
+  exec,
+  detach,
+  stop,
+  completeTask,
+  cancel,
+  cleanupTask,
+  checkpoint,
+  restoreCheckpoint,
+  fork,
+  decide,
+  todoAdd,
+  todoList,
+  todoStart,
+  todoDone,
+  todoDrop,
+  noteAdd,
+  noteList,
+  taskHistory,
+  taskExecutions,
+  taskDecisions,
+  taskStats,
+  verify,
+  doctor,
+  imagesList,
+  imagesBuild,
+  dbStatus,
+];
+
+/** Verbs of two words share their first. */
+export const commandGroups: Readonly<Record<string, string>> = {
+  todo: 'todos of a task',
+  note: 'notes of a task',
+  images: 'sandbox images on the engine',
+  db: 'the registry of a home',
+};

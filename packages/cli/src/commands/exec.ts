@@ -1,0 +1,112 @@
+import { constants } from 'node:os';
+import type { Command as SandboxCommand, Execution, ExecutionResult, RunCommand } from '@opencode-tools/core';
+import { given } from '../arguments/input.ts';
+import { quoted, usageError } from '../arguments/usage-error.ts';
+import { type NameValue, duration, nameValue, text } from '../arguments/values.ts';
+import { type Command, type CommandContext, taskParameter } from '../command.ts';
+import { readAll } from '../read-all.ts';
+
+/** Exit codes that the command did not give itself. */
+const execExitCodes = { timeout: 124, ours: 125, outOfMemory: 137 } as const;
+
+export const exec: Command<ExecutionResult> = {
+  name: 'exec',
+  summary: 'run a command in the sandbox of a task, which is made or started when needed',
+  notes: [
+    'Output is passed through as it comes; the whole of it is kept in the task. The exit code is the one of the command: 128 + n when signal n ended it, 124 after --timeout, 137 when memory ran out, 130 after Ctrl-C, and 125 when opencode-tools itself failed.',
+    'Variables given by --env are for this command only. NAME takes the value from the environment of opencode-tools, and is to be preferred: NAME=VALUE shows it to whoever lists processes. Names are recorded, values never.',
+  ],
+  changes: 'task',
+  failureExitCode: execExitCodes.ours,
+  parameters: [
+    taskParameter,
+    { name: 'command', summary: 'the command and its arguments, after --', optional: true, variadic: true },
+  ],
+  options: [
+    { name: 'script', value: text('text'), summary: 'run this by `sh -c` instead' },
+    {
+      name: 'cwd',
+      value: text('directory'),
+      summary: 'absolute, or relative to the workspace (default: the workspace)',
+    },
+    { name: 'env', value: nameValue('name'), repeatable: true, summary: 'variable for this command' },
+    { name: 'stdin', summary: 'pass standard input on, read to its end first (64 MiB at most)' },
+    { name: 'timeout', value: duration(1, 86_400_000), summary: 'end the command after this time (default: 10m)' },
+  ],
+  async run(context) {
+    const { call, services, terminal } = context;
+    const signals = [terminal.readerGone, ...(call.signal === undefined ? [] : [call.signal])];
+    const request = await requestOf(context);
+    const taskId = await context.task();
+    const result = await services.executions.run(taskId, request, { ...call, signal: AbortSignal.any(signals) });
+    const fact = context.json ? undefined : explain(result.execution);
+    if (fact !== undefined) terminal.writeError(`opencode-tools: ${fact}\n`);
+    return result;
+  },
+  render: () => '',
+  exitCode: ({ execution }) => exitCodeOf(execution),
+};
+
+async function requestOf(context: CommandContext): Promise<RunCommand> {
+  const { input, session, terminal, environment, json } = context;
+  const command = commandOf(input.list('command'), input.get('script'));
+  const env = Object.fromEntries(input.list<NameValue>('env').map((variable) => valueOf(variable, environment)));
+  return {
+    ...session,
+    command,
+    env,
+    ...given({ cwd: input.get<string>('cwd'), timeoutMs: input.get<number>('timeout') }),
+    ...(input.flag('stdin') ? { stdin: await readAll(context.stdin) } : {}),
+    ...(json
+      ? {}
+      : {
+          onOutput: (stream, chunk) => {
+            if (stream === 'stdout') terminal.write(chunk);
+            else terminal.writeError(chunk);
+          },
+        }),
+  };
+}
+
+function commandOf(argv: readonly string[], script: string | undefined): SandboxCommand {
+  if (script !== undefined && argv.length > 0) {
+    throw usageError('--script and a command cannot be combined', 'Leave one of them out.', { argument: '--script' });
+  }
+  if (script !== undefined) return { kind: 'script', script };
+  if (argv.length > 0) return { kind: 'argv', argv };
+  throw usageError('No command was given', "Write it after --, as in `exec TASK -- ls -l`, or use --script 'text'.", {
+    argument: 'command',
+  });
+}
+
+function valueOf(
+  { name, value }: NameValue,
+  environment: CommandContext['environment'],
+): readonly [name: string, value: string] {
+  const found = value ?? environment[name];
+  if (found !== undefined) return [name, found];
+  throw usageError(
+    `--env ${quoted(name)} is not set in the environment`,
+    'Set the variable, or leave the option out.',
+    { argument: '--env', name },
+  );
+}
+
+/** The code by which the process says how the command ended, as shells and `docker run` do. */
+export function exitCodeOf({ exitCode, reason, signal }: Pick<Execution, 'exitCode' | 'reason' | 'signal'>): number {
+  if (reason === 'timeout') return execExitCodes.timeout;
+  if (reason === 'cancelled') return 130;
+  if (reason === 'out-of-memory') return execExitCodes.outOfMemory;
+  if (exitCode !== null) return exitCode;
+  const number = signal === null ? undefined : constants.signals[signal as NodeJS.Signals];
+  return reason === 'signalled' && number !== undefined ? 128 + number : execExitCodes.ours;
+}
+
+function explain({ reason, durationMs }: Execution): string | undefined {
+  if (reason === 'timeout') return `the command was ended after ${durationMs ?? 0} ms by its time limit (--timeout)`;
+  if (reason === 'out-of-memory')
+    return 'the command was ended because the memory of the sandbox ran out (--memory of create-task)';
+  if (reason === 'fenced') return 'the command was ended because another session took the task over';
+  if (reason === 'sandbox-gone') return 'the command was ended because its sandbox was removed';
+  return undefined;
+}

@@ -1,0 +1,47 @@
+/**
+ * The two outputs of a process. A reader that goes away (`… | head`) is no failure: what follows is dropped and
+ * `readerGone` is aborted, so that work whose only purpose is output can end.
+ */
+export class Terminal {
+  readonly #stdout: NodeJS.WritableStream;
+  readonly #stderr: NodeJS.WritableStream;
+  readonly #readerGone = new AbortController();
+  #failure: Error | undefined;
+
+  constructor(stdout: NodeJS.WritableStream, stderr: NodeJS.WritableStream) {
+    this.#stdout = stdout;
+    this.#stderr = stderr;
+    stdout.on('error', (error: NodeJS.ErrnoException) => this.#lost(error));
+    stderr.on('error', () => undefined);
+  }
+
+  get readerGone(): AbortSignal {
+    return this.#readerGone.signal;
+  }
+
+  write(chunk: string | Uint8Array): void {
+    if (!this.#readerGone.signal.aborted) this.#stdout.write(chunk);
+  }
+
+  writeError(chunk: string | Uint8Array): void {
+    this.#stderr.write(chunk);
+  }
+
+  /** Waits until all is with the operating system. @throws what an output failed with, a gone reader excepted */
+  async flush(): Promise<void> {
+    await Promise.all([settle(this.#stdout), settle(this.#stderr)]);
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #lost(error: NodeJS.ErrnoException): void {
+    if (error.code !== 'EPIPE') this.#failure ??= error;
+    this.#readerGone.abort(error);
+  }
+}
+
+function settle(stream: NodeJS.WritableStream): Promise<void> {
+  return new Promise((resolve) => {
+    if (!stream.writable) resolve();
+    else stream.write('', () => resolve());
+  });
+}

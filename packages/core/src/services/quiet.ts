@@ -1,0 +1,54 @@
+import type { TaskId } from '../domain/ids.ts';
+import type { Operation, OperationKind } from '../domain/operation.ts';
+import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import type { Kernel } from './kernel.ts';
+
+const limitMs = 600_000;
+const pollMs = 25;
+
+/** True when its process is gone or its lease has ended: nobody will finish the operation. */
+export async function isAbandoned(kernel: Kernel, operation: Operation): Promise<boolean> {
+  if (!kernel.deps.processes.isAlive(operation.owner)) return true;
+  const { proof } = operation;
+  if (proof === null) return false;
+  const active = await kernel.deps.leases.listActive(operation.taskId);
+  return !active.some((lease) => lease.id === proof.leaseId && lease.token === proof.token);
+}
+
+/**
+ * Waits until no operation of the kinds is under way on a task in another call. A sandbox that a checkpoint has paused must
+ * not be woken before the checkpoint is taken: it would be torn.
+ *
+ * @throws OpencodeToolsError `OCT_TIMEOUT` after ten minutes
+ */
+export async function awaitQuiet(
+  kernel: Kernel,
+  taskId: TaskId,
+  kinds: readonly OperationKind[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const deadline = kernel.deps.clock.nowMs() + limitMs;
+  while (await anyUnderWay(kernel, taskId, kinds)) {
+    signal?.throwIfAborted();
+    if (kernel.deps.clock.nowMs() > deadline) throw stillBusy(taskId, kinds);
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+}
+
+async function anyUnderWay(kernel: Kernel, taskId: TaskId, kinds: readonly OperationKind[]): Promise<boolean> {
+  for (const operation of await kernel.deps.tasks.listOpenOperations(taskId)) {
+    if (kinds.includes(operation.kind) && !(await isAbandoned(kernel, operation))) return true;
+  }
+  return false;
+}
+
+function stillBusy(taskId: TaskId, kinds: readonly OperationKind[]): OpencodeToolsError {
+  return new OpencodeToolsError(
+    'OCT_TIMEOUT',
+    `Operations of ${taskId} (${kinds.join(', ')}) did not end in ${limitMs} ms`,
+    {
+      remedy: 'Ask for the task status to see what is under way; stop the task to end it.',
+      details: { limit: 'other operations', valueMs: limitMs },
+    },
+  );
+}

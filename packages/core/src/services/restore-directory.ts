@@ -1,0 +1,42 @@
+import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { Sandbox } from '../domain/sandbox.ts';
+import type { Put } from '../ledger/put.ts';
+import type { Kernel } from './kernel.ts';
+
+/** Makes a bound directory equal to a checkpoint. Repeating it after an interruption finishes it. */
+export async function restoreDirectory(
+  kernel: Kernel,
+  directory: string | null,
+  target: Checkpoint,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (directory === null || target.workspace === null) return;
+  await kernel.deps.workspaces.restoreDirectory(directory, target.workspace.id, signal === undefined ? {} : { signal });
+}
+
+/** The rows after a restore in place: the next container starts from the checkpoint. */
+export async function directoryPuts(
+  kernel: Kernel,
+  target: Checkpoint,
+  previous: Sandbox | undefined,
+): Promise<readonly Put[]> {
+  const head = await headPut(kernel, target);
+  if (previous === undefined) return [head];
+  const imageId = target.root?.imageId ?? previous.imageId;
+  const cleared = {
+    ...previous,
+    state: 'absent',
+    ref: null,
+    homeVolume: null,
+    imageId,
+    updatedAt: kernel.now(),
+  } as const;
+  return [head, { noun: 'sandbox', value: cleared }];
+}
+
+/** The task's row with the restored checkpoint as the newest of its line. */
+export async function headPut(kernel: Kernel, target: Checkpoint): Promise<Put> {
+  const task = await kernel.deps.tasks.getTask(target.taskId);
+  const value = { ...task, headCheckpointId: target.id, version: task.version + 1, updatedAt: kernel.now() };
+  return { noun: 'task', value };
+}

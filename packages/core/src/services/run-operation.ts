@@ -1,0 +1,156 @@
+import type { JsonObject } from '../domain/json.ts';
+import type { Operation, OperationKind } from '../domain/operation.ts';
+import { asOpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import type { RecordDraft } from '../ledger/ledger-record.ts';
+import type { Put } from '../ledger/put.ts';
+import type { IdempotencyKey } from './idempotent.ts';
+import { type Kernel, draft, finished, leaseGuard } from './kernel.ts';
+import type { Call } from './services.ts';
+import type { LeasedWork } from './with-lease.ts';
+
+const maxAttempts = 3;
+
+/** What the first transaction of an operation says. */
+export interface OperationRequest {
+  readonly operation: Operation;
+  /** Kinds that must not be open on the task at the same time. */
+  readonly excludes: readonly OperationKind[];
+  readonly puts?: readonly Put[];
+  readonly detail?: JsonObject;
+  readonly key?: IdempotencyKey | undefined;
+}
+
+/** What the last transaction of an operation says. */
+export interface OperationEnd<T> {
+  readonly result: T;
+  /** Verb of the record; the state by default. */
+  readonly verb?: string;
+  /** Default `completed`. */
+  readonly state?: 'completed' | 'interrupted';
+  readonly outcome: JsonObject;
+  readonly detail?: JsonObject;
+  /** Rows as they are afterwards; asked again when somebody changed the task meanwhile. */
+  readonly puts: () => Promise<readonly Put[]> | readonly Put[];
+  readonly records?: readonly RecordDraft[];
+  /** What the idempotency key gives again. */
+  readonly stored?: JsonObject;
+}
+
+/** How a failed operation is left. */
+export interface OperationUndo {
+  readonly puts?: () => Promise<readonly Put[]> | readonly Put[];
+  /** Removes what the effect made; only called when this process recorded the failure. */
+  readonly clear?: () => Promise<void>;
+}
+
+/**
+ * Carries an operation out: requested in one transaction, the effect, ended in another, both under the same token. A failure
+ * is recorded before anything is undone, so that two processes never undo what one of them finished; when the lease was lost
+ * meanwhile, nothing more is written here and whoever took it settles the operation.
+ */
+export async function runOperation<T>(
+  kernel: Kernel,
+  request: OperationRequest,
+  leased: LeasedWork,
+  call: Call,
+  effect: () => Promise<OperationEnd<T>>,
+  undo: OperationUndo = {},
+): Promise<T> {
+  await begin(kernel, request, leased, call);
+  try {
+    const end = await effect();
+    await conclude(kernel, request, end, leased, call);
+    return end.result;
+  } catch (error) {
+    await abandon(kernel, request.operation, undo, error, leased, call);
+    throw error;
+  }
+}
+
+async function begin(kernel: Kernel, request: OperationRequest, leased: LeasedWork, call: Call): Promise<void> {
+  const { operation, excludes } = request;
+  await kernel.commit({
+    guard: { ...leaseGuard(leased.proof), noOpenOperation: { taskId: operation.taskId, kinds: excludes } },
+    records: [
+      draft({
+        stream: operation.taskId,
+        type: `${operation.kind}.requested`,
+        call,
+        proof: leased.proof,
+        operationId: operation.id,
+        puts: [{ noun: 'operation', value: operation }, ...(request.puts ?? [])],
+        ...(request.detail === undefined ? {} : { detail: request.detail }),
+      }),
+    ],
+    ...request.key?.started(operation.id),
+  });
+}
+
+async function conclude<T>(
+  kernel: Kernel,
+  { operation, key }: OperationRequest,
+  end: OperationEnd<T>,
+  leased: LeasedWork,
+  call: Call,
+): Promise<void> {
+  const state = end.state ?? 'completed';
+  for (let attempt = 1; ; attempt += 1) {
+    const puts = await end.puts();
+    const record = draft({
+      stream: operation.taskId,
+      type: `${operation.kind}.${end.verb ?? state}`,
+      call,
+      proof: leased.proof,
+      operationId: operation.id,
+      puts: [{ noun: 'operation', value: finished(operation, state, end.outcome, kernel.now()) }, ...puts],
+      ...(end.detail === undefined ? {} : { detail: end.detail }),
+    });
+    try {
+      await kernel.commit({
+        guard: { ...leaseGuard(leased.proof), openOperation: operation.id },
+        records: [record, ...(end.records ?? [])],
+        ...(end.stored === undefined ? {} : key?.finished(end.stored, operation.id)),
+      });
+      return;
+    } catch (error) {
+      if (attempt >= maxAttempts || !isOpencodeToolsError(error, 'OCT_VERSION_CONFLICT')) throw error;
+    }
+  }
+}
+
+/** Records the failure, then undoes. What cannot be recorded now is left to recovery. */
+async function abandon(
+  kernel: Kernel,
+  operation: Operation,
+  undo: OperationUndo,
+  error: unknown,
+  leased: LeasedWork,
+  call: Call,
+): Promise<void> {
+  const { code, message } = asOpencodeToolsError(error);
+  try {
+    await kernel.commit({
+      guard: { ...leaseGuard(leased.proof), openOperation: operation.id },
+      records: [
+        draft({
+          stream: operation.taskId,
+          type: `${operation.kind}.failed`,
+          call,
+          proof: leased.proof,
+          operationId: operation.id,
+          puts: [
+            { noun: 'operation', value: finished(operation, 'failed', { code, message }, kernel.now()) },
+            ...((await undo.puts?.()) ?? []),
+          ],
+          detail: { code, message },
+        }),
+      ],
+    });
+    await undo.clear?.();
+  } catch (second) {
+    kernel.deps.logger.warn('A failed operation was not tidied up and is left to recovery', {
+      operationId: operation.id,
+      error: String(second),
+    });
+  }
+}

@@ -1,0 +1,45 @@
+import type { Clock, EngineProbe, HomeId, Ids, ImageStore, Logger, SandboxRuntime } from '@opencode-tools/core';
+import { Engine } from './engine/engine.ts';
+import type { Environment } from './engine/find-endpoints.ts';
+import { DockerImages } from './images/docker-images.ts';
+import { DockerRuntime } from './sandbox/docker-runtime.ts';
+import { DockerVolumes } from './volumes/docker-volumes.ts';
+
+export interface DockerRuntimeOptions {
+  /** Address of the engine; when absent it is looked for in the environment and at the usual places. */
+  readonly endpoint?: string;
+  /** Variables that name engines and directories (`DOCKER_HOST`, `DOCKER_CONTEXT`, `HOME`, …). */
+  readonly environment: Environment;
+  /** Only sandboxes of this home are found. */
+  readonly homeId: HomeId;
+  /** False lets sandboxes run where the engine cannot limit memory, processor time or processes; default true. */
+  readonly requireLimits?: boolean;
+  readonly ids: Ids;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Images with GNU tar, best first, for reading volumes; default: the standard images. */
+  readonly baseImages?: readonly string[];
+}
+
+export interface DockerRuntimeParts {
+  readonly runtime: SandboxRuntime;
+  readonly images: ImageStore;
+  readonly probe: EngineProbe;
+}
+
+/** Gives the ports that a Docker Engine serves. No engine is looked for before the first call. */
+export function createDockerRuntime(options: DockerRuntimeOptions): DockerRuntimeParts {
+  const { environment, homeId, logger, requireLimits = true } = options;
+  const engine = new Engine(environment, options.endpoint);
+  const toolImages = options.baseImages ?? ['opencode-sandbox-base:latest', 'opencode-sandbox-developer:latest'];
+  const volumes = new DockerVolumes(engine, homeId, toolImages, logger);
+  const runtime = new DockerRuntime(engine, volumes, { homeId, userHome: environment.HOME, requireLimits, logger });
+  const probe: EngineProbe = {
+    probe: async () => {
+      const answers = await engine.ask();
+      const answered = answers.some((answer) => answer.answered);
+      return { answers, capabilities: answered ? await runtime.capabilities() : null };
+    },
+  };
+  return { runtime, images: new DockerImages(engine, logger), probe };
+}

@@ -1,0 +1,143 @@
+import type { Duplex } from 'node:stream';
+import type { EngineClient, EngineRequest } from './engine-client.ts';
+import { hasStatus } from './engine-error.ts';
+
+/** The parts that we read of the engine's description of a container. */
+export interface ContainerDescription {
+  readonly Id: string;
+  readonly Name: string;
+  readonly Image: string;
+  readonly Created: string;
+  readonly State: {
+    readonly Status: 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';
+    readonly Running: boolean;
+    readonly Paused: boolean;
+    readonly OOMKilled: boolean;
+    readonly ExitCode: number;
+  };
+  readonly Config: { readonly Labels: Readonly<Record<string, string>> | null; readonly Cmd: readonly string[] | null };
+  readonly Mounts: readonly { readonly Destination: string }[];
+  readonly HostConfig: { readonly Tmpfs?: Readonly<Record<string, string>> | null };
+}
+
+interface ContainerRow {
+  readonly Id: string;
+}
+
+const lifecycleLimitMs = 120_000;
+
+/** Calls about containers. */
+export class Containers {
+  readonly #client: EngineClient;
+
+  constructor(client: EngineClient) {
+    this.#client = client;
+  }
+
+  async create(name: string | undefined, options: object, signal?: AbortSignal): Promise<string> {
+    const query = name === undefined ? {} : { name };
+    const request = {
+      method: 'POST',
+      path: '/containers/create',
+      query,
+      body: options,
+      limitMs: lifecycleLimitMs,
+      signal,
+    } as const;
+    return (await this.#client.call<{ Id: string }>(request)).Id;
+  }
+
+  async find(ref: string): Promise<ContainerDescription | undefined> {
+    return absentAsUndefined(
+      this.#client.call<ContainerDescription>({ method: 'GET', path: `/containers/${encodeURIComponent(ref)}/json` }),
+    );
+  }
+
+  async list(labels: readonly string[]): Promise<readonly string[]> {
+    const query = { all: true, filters: JSON.stringify({ label: labels }) };
+    const rows = await this.#client.call<readonly ContainerRow[]>({ method: 'GET', path: '/containers/json', query });
+    return rows.map((row) => row.Id);
+  }
+
+  async act(id: string, verb: 'start' | 'pause' | 'unpause' | 'stop' | 'restart', query: object = {}): Promise<void> {
+    await this.#client.call({
+      method: 'POST',
+      path: `/containers/${id}/${verb}`,
+      query: { ...query },
+      limitMs: lifecycleLimitMs,
+    });
+  }
+
+  /** Absent is fine, and so is a removal that somebody else began. */
+  async remove(id: string): Promise<void> {
+    const query = { force: true, v: true };
+    try {
+      await this.#client.call({ method: 'DELETE', path: `/containers/${id}`, query, limitMs: lifecycleLimitMs });
+    } catch (error) {
+      if (hasStatus(error, 404)) return;
+      if (!hasStatus(error, 409)) throw error;
+      await this.#waitUntilRemoved(id);
+    }
+  }
+
+  /** Connects to the main process's own streams. */
+  async attach(id: string, options: { readonly stdin: boolean }): Promise<Duplex> {
+    const query = { stream: true, stdin: options.stdin, stdout: true, stderr: true };
+    return this.#client.hijack({ method: 'POST', path: `/containers/${id}/attach`, query });
+  }
+
+  /** Starts another process in a running container and connects to its streams. */
+  async exec(
+    id: string,
+    options: { readonly user: string; readonly env: readonly string[]; readonly argv: readonly string[] },
+  ): Promise<Duplex> {
+    const body = {
+      User: options.user,
+      Env: options.env,
+      Cmd: options.argv,
+      WorkingDir: '/',
+      AttachStdin: true,
+      AttachStdout: true,
+      AttachStderr: true,
+      Tty: false,
+    };
+    const { Id } = await this.#client.call<{ Id: string }>({ method: 'POST', path: `/containers/${id}/exec`, body });
+    return this.#client.hijack({ method: 'POST', path: `/exec/${Id}/start`, body: { Detach: false, Tty: false } });
+  }
+
+  /** Unpacks a tar stream below a directory of a container, which need not run. */
+  async unpack(id: string, directory: string, tar: NonNullable<EngineRequest['file']>): Promise<void> {
+    const query = { path: directory };
+    await this.#client.call({
+      method: 'PUT',
+      path: `/containers/${id}/archive`,
+      query,
+      file: tar,
+      limitMs: lifecycleLimitMs,
+    });
+  }
+
+  async wait(id: string, limitMs: number): Promise<number> {
+    const request = { method: 'POST', path: `/containers/${id}/wait`, limitMs } as const;
+    return (await this.#client.call<{ StatusCode: number }>(request)).StatusCode;
+  }
+
+  async #waitUntilRemoved(id: string): Promise<void> {
+    const request = {
+      method: 'POST',
+      path: `/containers/${id}/wait`,
+      query: { condition: 'removed' },
+      limitMs: lifecycleLimitMs,
+    } as const;
+    await absentAsUndefined(this.#client.call(request));
+  }
+}
+
+export async function absentAsUndefined<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call;
+  } catch (error) {
+    if (hasStatus(error, 404)) return undefined;
+    throw error;
+  }
+}

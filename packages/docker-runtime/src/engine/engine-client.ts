@@ -1,0 +1,146 @@
+import { readFileSync } from 'node:fs';
+import { Agent } from 'node:http';
+import { join } from 'node:path';
+import type { Duplex, Readable } from 'node:stream';
+import { OpencodeToolsError } from '@opencode-tools/core';
+import type { Endpoint } from './find-endpoints.ts';
+import { EngineError } from './engine-error.ts';
+
+export interface EngineRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD';
+  /** Without query; every variable part already encoded. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, unknown>>;
+  readonly body?: unknown;
+  /** A body that is not JSON, such as a tar stream. */
+  readonly file?: Readable | Buffer;
+  /** Default 30,000. For a stream it ends with the response's head. */
+  readonly limitMs?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The few ways in which this package speaks to an engine. */
+export interface EngineClient {
+  /** @throws EngineError, or OpencodeToolsError `OCT_ENGINE_UNAVAILABLE` when there is no answer in time */
+  call<T>(request: EngineRequest): Promise<T>;
+  /** A response whose body is read as it comes. */
+  stream(request: EngineRequest): Promise<Readable>;
+  /** A connection that both sides write to. */
+  hijack(request: EngineRequest): Promise<Duplex>;
+}
+
+const defaultLimitMs = 30_000;
+const successes = { 200: true, 201: true, 202: true, 204: true, 304: true };
+
+interface Modem {
+  dial(options: object, callback: (error: unknown, data: unknown) => void): void;
+}
+
+/** Makes a client for one endpoint. dockerode is loaded here and nowhere else. */
+export async function createEngineClient(endpoint: Endpoint): Promise<EngineClient> {
+  const { default: Docker } = await import('dockerode');
+  const modem = new Docker(connection(endpoint)).modem as Modem;
+  const dial = async (request: EngineRequest, mode: object): Promise<unknown> =>
+    dialOnce(modem, endpoint, request, mode);
+  return {
+    call: async <T>(request: EngineRequest) => (await dial(request, {})) as T,
+    stream: async (request) => (await dial(request, { isStream: true })) as Readable,
+    hijack: async (request) =>
+      (await dial(request, { isStream: true, hijack: true, openStdin: true, allowEmpty: true })) as Duplex,
+  };
+}
+
+async function dialOnce(modem: Modem, endpoint: Endpoint, request: EngineRequest, mode: object): Promise<unknown> {
+  const limitMs = request.limitMs ?? defaultLimitMs;
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(), limitMs);
+  const streams = 'isStream' in mode;
+  const passOn = (): void => limit.abort();
+  request.signal?.throwIfAborted();
+  request.signal?.addEventListener('abort', passOn, { once: true });
+  try {
+    return await new Promise((resolve, reject) => {
+      const options = dialOptions(request, mode, limit.signal);
+      modem.dial(options, (error, data) => (error ? reject(error) : resolve(data)));
+    });
+  } catch (error) {
+    if (request.signal?.aborted) throw cancelled(error);
+    throw translate(error, endpoint, limit.signal.aborted ? limitMs : undefined);
+  } finally {
+    clearTimeout(timer);
+    if (!streams) request.signal?.removeEventListener('abort', passOn);
+  }
+}
+
+function dialOptions(request: EngineRequest, mode: object, signal: AbortSignal): object {
+  const { body, file } = request;
+  return {
+    path: request.path + queryString(request.query ?? {}),
+    method: request.method,
+    options: body === undefined ? {} : { _query: {}, _body: body },
+    abortSignal: signal,
+    statusCodes: successes,
+    ...(file === undefined ? {} : { file }),
+    ...mode,
+  };
+}
+
+/** An array becomes one parameter per element. The library drops the last character of a path with a query. */
+function queryString(query: Readonly<Record<string, unknown>>): string {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of Array.isArray(value) ? value : [value]) parameters.append(name, String(one));
+  }
+  return parameters.size === 0 ? '' : `?${parameters.toString()}&`;
+}
+
+function translate(error: unknown, endpoint: Endpoint, limitMs: number | undefined): Error {
+  const { statusCode, json, message } = error as { statusCode?: number; json?: { message?: string }; message: string };
+  if (statusCode !== undefined)
+    return new EngineError(statusCode, json?.message ?? message.replace(/^\(HTTP code \d+\) .*? - /, ''));
+  const said = limitMs === undefined ? message : `no answer within ${limitMs} ms`;
+  return new OpencodeToolsError('OCT_ENGINE_UNAVAILABLE', `The engine at ${endpoint.url} is not available: ${said}`, {
+    details: { endpoint: endpoint.url, origin: endpoint.origin },
+    cause: error,
+  });
+}
+
+function cancelled(cause: unknown): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_CANCELLED', 'The call to the engine was cancelled', { cause });
+}
+
+/** Every key is set, so that nothing of this process's environment decides where the library connects. */
+function connection(endpoint: Endpoint): object {
+  const blank = {
+    host: undefined,
+    port: undefined,
+    socketPath: undefined,
+    ca: undefined,
+    cert: undefined,
+    key: undefined,
+  };
+  const unpooled = { agent: new Agent({ keepAlive: false }) };
+  const socket = /^(?:unix|npipe):\/\/(.+)$/.exec(endpoint.url);
+  if (socket) return { ...blank, ...unpooled, protocol: 'http', socketPath: socket[1] };
+  const url = parseUrl(endpoint);
+  if (url.protocol === 'ssh:') {
+    return { ...blank, protocol: 'ssh', host: url.hostname, port: url.port || 22, username: url.username };
+  }
+  const secure = url.protocol === 'https:' || endpoint.certificates !== undefined;
+  const base = {
+    ...blank,
+    protocol: secure ? 'https' : 'http',
+    host: url.hostname,
+    port: url.port || (secure ? 2376 : 2375),
+  };
+  if (!endpoint.certificates) return base;
+  const read = (name: string): string => readFileSync(join(endpoint.certificates ?? '', name), 'utf8');
+  return { ...base, ca: read('ca.pem'), cert: read('cert.pem'), key: read('key.pem') };
+}
+
+function parseUrl(endpoint: Endpoint): URL {
+  if (URL.canParse(endpoint.url)) return new URL(endpoint.url);
+  throw new OpencodeToolsError('OCT_INVALID_CONFIG', `Not an engine address (${endpoint.origin}): ${endpoint.url}`, {
+    remedy: 'Use unix:///path, tcp://host:port or ssh://user@host.',
+  });
+}

@@ -1,0 +1,31 @@
+import { OpencodeToolsError, isOpencodeToolsError, printable } from '@opencode-tools/core';
+
+/** An answer of the engine that is not a success; never leaves this package. */
+export class EngineError extends Error {
+  override readonly name = 'EngineError';
+  /** HTTP status. */
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(printable(message).trim());
+    this.status = status;
+  }
+}
+
+export function hasStatus(error: unknown, ...statuses: readonly number[]): boolean {
+  return error instanceof EngineError && statuses.includes(error.status);
+}
+
+/** Turns whatever a call to the engine threw into an error for callers of the ports. */
+export function asPortError(error: unknown, doing: string): OpencodeToolsError {
+  if (isOpencodeToolsError(error)) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  if (/no space left on device/i.test(message)) {
+    return new OpencodeToolsError('OCT_RESOURCE_LIMIT', `${doing}: the engine's disk is full`, {
+      remedy: 'Free space on the disk that holds the images and volumes of the engine.',
+      details: { limit: 'engine-disk' },
+      cause: error,
+    });
+  }
+  return new OpencodeToolsError('OCT_INTERNAL', `${doing}: the engine answered ${message}`, { cause: error });
+}

@@ -1,0 +1,123 @@
+import type { ContainerDescription } from '../engine/containers.ts';
+import { absentAsUndefined } from '../engine/containers.ts';
+import type { EngineClient } from '../engine/engine-client.ts';
+import { fullLabels } from '../plan/labels.ts';
+import { supervisorVariable } from '../lane/supervisor.ts';
+import type { ImageDescription } from './docker-images.ts';
+import { readLines } from './progress-lines.ts';
+
+/** Engines refuse more than about 125 layers; a deep image is also slow to start. */
+const mostLayers = 60;
+const longLimitMs = 15 * 60_000;
+
+/** Saves root file systems of containers as images. */
+export class Snapshots {
+  readonly #client: EngineClient;
+
+  constructor(client: EngineClient) {
+    this.#client = client;
+  }
+
+  async save(
+    container: ContainerDescription,
+    image: { readonly tag: string; readonly labels: Readonly<Record<string, string>> },
+  ): Promise<{ readonly imageId: string }> {
+    const existing = await this.#find(image.tag);
+    if (existing) return { imageId: existing.Id };
+    const source = await this.#find(container.Image);
+    const labels = { ...fullLabels({ kind: 'snapshot' }), ...image.labels };
+    const flat = (source?.RootFS?.Layers?.length ?? 0) >= mostLayers;
+    const config = imageConfig(source);
+    if (flat) await this.#flatten(container, image.tag, config, labels);
+    else await this.#commit(container, image.tag, config, labels);
+    return { imageId: (await this.#find(image.tag))?.Id ?? '' };
+  }
+
+  async #find(reference: string): Promise<ImageDescription | undefined> {
+    const path = `/images/${encodeURIComponent(reference)}/json`;
+    return absentAsUndefined(this.#client.call<ImageDescription>({ method: 'GET', path }));
+  }
+
+  async #commit(
+    container: ContainerDescription,
+    tag: string,
+    config: ImageConfig,
+    labels: Record<string, string>,
+  ): Promise<void> {
+    const query = { container: container.Id, ...splitTag(tag), pause: !container.State.Paused };
+    const body = {
+      Env: [...config.env, `${supervisorVariable}=`],
+      Cmd: config.command,
+      Entrypoint: [],
+      User: config.user,
+      WorkingDir: config.workingDirectory,
+      Labels: labels,
+    };
+    await this.#client.call({ method: 'POST', path: '/commit', query, body, limitMs: longLimitMs });
+  }
+
+  async #flatten(
+    container: ContainerDescription,
+    tag: string,
+    config: ImageConfig,
+    labels: Record<string, string>,
+  ): Promise<void> {
+    const pause = container.State.Running && !container.State.Paused;
+    const act = async (verb: 'pause' | 'unpause'): Promise<void> => {
+      if (pause) await this.#client.call({ method: 'POST', path: `/containers/${container.Id}/${verb}` });
+    };
+    const { repo, tag: version } = splitTag(tag);
+    await act('pause');
+    try {
+      const file = await this.#client.stream({ method: 'GET', path: `/containers/${container.Id}/export` });
+      const query = { fromSrc: '-', repo, tag: version, changes: importChanges(config, labels) };
+      const answer = await this.#client.stream({
+        method: 'POST',
+        path: '/images/create',
+        query,
+        file,
+        limitMs: longLimitMs,
+      });
+      await readLines(answer, () => undefined);
+    } finally {
+      await act('unpause');
+    }
+  }
+}
+
+interface ImageConfig {
+  readonly env: readonly string[];
+  readonly user: string;
+  readonly workingDirectory: string;
+  readonly command: readonly string[];
+}
+
+/** What the image says about itself stays; nothing of the container's own configuration gets in. */
+function imageConfig(source: ImageDescription | undefined): ImageConfig {
+  const config = source?.Config;
+  return {
+    env: (config?.Env ?? []).filter((entry) => !entry.startsWith(`${supervisorVariable}=`)),
+    user: config?.User ?? '',
+    workingDirectory: config?.WorkingDir || '/',
+    command: config?.Cmd ?? ['/bin/sh'],
+  };
+}
+
+function importChanges(config: ImageConfig, labels: Record<string, string>): readonly string[] {
+  return [
+    ...config.env.map(
+      (entry) => `ENV ${entry.slice(0, entry.indexOf('='))}=${JSON.stringify(entry.slice(entry.indexOf('=') + 1))}`,
+    ),
+    ...Object.entries(labels).map(([key, value]) => `LABEL ${JSON.stringify(key)}=${JSON.stringify(value)}`),
+    ...(config.user ? [`USER ${config.user}`] : []),
+    `WORKDIR ${config.workingDirectory}`,
+    `CMD ${JSON.stringify(config.command)}`,
+  ];
+}
+
+function splitTag(tag: string): { readonly repo: string; readonly tag: string } {
+  const colon = tag.lastIndexOf(':');
+  return colon > tag.lastIndexOf('/')
+    ? { repo: tag.slice(0, colon), tag: tag.slice(colon + 1) }
+    : { repo: tag, tag: 'latest' };
+}

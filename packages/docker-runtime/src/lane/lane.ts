@@ -1,0 +1,151 @@
+import type { Duplex } from 'node:stream';
+import { randomBytes } from 'node:crypto';
+import { Demultiplexer } from './demultiplex.ts';
+import { ResultSplitter } from './result-splitter.ts';
+import { encodeRun, type RunFrame } from './run-frame.ts';
+import { parseRunResult, type RunResult } from './run-result.ts';
+
+export interface LaneOutput {
+  readonly onStdout: (chunk: Uint8Array) => void;
+  readonly onStderr: (chunk: Uint8Array) => void;
+}
+
+export class LaneLostError extends Error {
+  override readonly name = 'LaneLostError';
+}
+
+/** Ending many processes takes a supervisor some seconds at worst; past this the lane counts as broken. */
+const answerLimitMs = 15_000;
+
+const ignore = (): void => undefined;
+
+/**
+ * A standing stream to a supervisor in the sandbox. It belongs to one process, runs one command at a time, and is never
+ * used again once broken, or once a command left processes behind that still hold its streams.
+ */
+export class Lane {
+  readonly #stream: Duplex;
+  readonly #stdout = new ResultSplitter();
+  readonly #stderr = new ResultSplitter();
+  #usable = true;
+  #how = '';
+
+  constructor(stream: Duplex) {
+    this.#stream = stream;
+    const demultiplexer = new Demultiplexer(
+      (chunk) => this.#stdout.push(chunk),
+      (chunk) => this.#stderr.push(chunk),
+    );
+    stream.on('data', (chunk: Buffer) => demultiplexer.push(chunk));
+    for (const event of ['end', 'close', 'error']) stream.on(event, () => this.#lose());
+  }
+
+  /** Calls back when the stream has ended. */
+  onLost(callback: () => void): void {
+    this.#stream.once('close', callback);
+  }
+
+  get usable(): boolean {
+    return this.#usable;
+  }
+
+  /** How the supervisor changes user; `none` when it cannot, `plain` when it is that user itself. */
+  get how(): string {
+    return this.#how;
+  }
+
+  /** Finds out that a supervisor listens, and how it changes user. */
+  async hello(): Promise<void> {
+    const answer = await this.#ask((nonce) => `hello ${nonce}\n`);
+    this.#how = answer.split(' ')[1] ?? '';
+  }
+
+  /** Sends a control request such as `all <nonce> 9`. */
+  async control(verb: 'init' | 'fence' | 'cut' | 'all', ...words: readonly number[]): Promise<ControlAnswer> {
+    const answer = await this.#ask((nonce) => `${[verb, nonce, ...words].join(' ')}\n`);
+    const [outcome, count] = answer.split(' ');
+    if (outcome !== 'ok' && outcome !== 'left' && outcome !== 'lower') throw this.#broken(answer);
+    return { outcome, count: Number(count ?? 0) };
+  }
+
+  /** Runs one command to its end. Standard input uses the lane up. */
+  async run(frame: Omit<RunFrame, 'nonce'>, output: LaneOutput, stdin?: Uint8Array): Promise<RunResult> {
+    const nonce = randomBytes(16).toString('hex');
+    const request = encodeRun({ ...frame, nonce });
+    this.#hold(true);
+    try {
+      const answer = this.#answer(nonce, output);
+      this.#stream.write(request);
+      if (frame.withStdin) this.#stream.end(stdin ?? new Uint8Array());
+      const result = parseRunResult(await answer);
+      if (frame.withStdin || (result.kind === 'ended' && result.leftovers)) this.#retire();
+      return result;
+    } finally {
+      this.#hold(false);
+    }
+  }
+
+  /** Asks the supervisor, out of turn, to end the command that runs; the command's own result follows. */
+  end(execution: number): void {
+    if (this.#usable) this.#stream.write(`end ${execution}\n`);
+  }
+
+  close(): void {
+    this.#usable = false;
+    this.#stream.destroy();
+  }
+
+  async #ask(request: (nonce: string) => string): Promise<string> {
+    const nonce = randomBytes(16).toString('hex');
+    const limit = setTimeout(() => this.close(), answerLimitMs);
+    this.#hold(true);
+    try {
+      const answer = this.#answer(nonce, { onStdout: ignore, onStderr: ignore });
+      this.#stream.write(request(nonce));
+      return await answer;
+    } finally {
+      clearTimeout(limit);
+      this.#hold(false);
+    }
+  }
+
+  async #answer(nonce: string, output: LaneOutput): Promise<string> {
+    const [stdout, stderr] = await Promise.all([
+      this.#stdout.expect(nonce, output.onStdout),
+      this.#stderr.expect(nonce, output.onStderr),
+    ]);
+    if (stdout !== stderr) throw this.#broken(`${stdout} | ${stderr}`);
+    return stdout;
+  }
+
+  #broken(answer: string): LaneLostError {
+    this.close();
+    return new LaneLostError(`Unexpected answer: ${JSON.stringify(answer.slice(0, 80))}`);
+  }
+
+  /** The supervisor goes; what a command left behind may write on, and is read, so that it never waits for a reader. */
+  #retire(): void {
+    this.#usable = false;
+    this.#stream.end();
+  }
+
+  /** An idle lane does not keep the process alive. */
+  #hold(busy: boolean): void {
+    const socket = this.#stream as Duplex & { ref?: () => void; unref?: () => void };
+    if (busy) socket.ref?.();
+    else socket.unref?.();
+  }
+
+  #lose(): void {
+    this.#usable = false;
+    const error = new LaneLostError('The stream to the sandbox ended');
+    this.#stdout.fail(error);
+    this.#stderr.fail(error);
+  }
+}
+
+export interface ControlAnswer {
+  readonly outcome: 'ok' | 'left' | 'lower';
+  /** How many processes were ended or found. */
+  readonly count: number;
+}

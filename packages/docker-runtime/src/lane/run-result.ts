@@ -1,0 +1,41 @@
+import { constants } from 'node:os';
+
+/** What the supervisor said about one command. */
+export type RunResult =
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'no-user' }
+  /** The supervisor could not make a process, or lost the one it made. */
+  | { readonly kind: 'lost' }
+  | {
+      readonly kind: 'ended';
+      readonly exitCode: number | null;
+      readonly signal: string | null;
+      /** Processes of the command outlive it: the lane must not be used again. */
+      readonly leftovers: boolean;
+      /** Not every process could be ended. */
+      readonly stuck: boolean;
+      readonly note: 'none' | 'cut' | 'fenced' | 'out-of-memory';
+    };
+
+const notes = { '-': 'none', cut: 'cut', fenced: 'fenced', oom: 'out-of-memory' } as const;
+const form = /^(s?)(\d{1,3}) ([0-3]) (-|cut|fenced|oom)$/;
+
+/** Reads a result line; anything that is not one is a broken lane. */
+export function parseRunResult(text: string): RunResult {
+  if (text === 'refused' || text === 'no-user' || text === 'lost') return { kind: text };
+  const [, signalled, status, left, note] = form.exec(text) ?? [];
+  if (status === undefined) throw new Error(`Not a result: ${JSON.stringify(text.slice(0, 80))}`);
+  return {
+    kind: 'ended',
+    exitCode: signalled ? null : Number(status),
+    signal: signalled ? signalName(Number(status)) : null,
+    leftovers: left !== '0',
+    stuck: left === '3',
+    note: notes[note as keyof typeof notes],
+  };
+}
+
+function signalName(number: number): string {
+  const found = Object.entries(constants.signals).find(([, value]) => value === number);
+  return found?.[0] ?? `SIG${number}`;
+}

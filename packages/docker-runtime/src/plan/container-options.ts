@@ -1,0 +1,112 @@
+import { OpencodeToolsError, type SandboxMount, type SandboxPlan } from '@opencode-tools/core';
+import { supervisor, supervisorCommand, supervisorVariable } from '../lane/supervisor.ts';
+import { fullLabels } from './labels.ts';
+
+/** Where the fence and the supervisors' notes are: a tmpfs that only root can write. */
+const controlDirectory = '/run/oct';
+const controlBytes = 4 * 1024 ** 2;
+const cpuPeriodMicroseconds = 100_000;
+
+/** Environment that every command starts from, on top of the image's own. */
+export const baseEnvironment = ['HOME=/home/agent', 'USER=agent', 'LOGNAME=agent'] as const;
+
+/**
+ * Says what to ask the engine for. `NetworkDisabled` halves the time to start, but leaves the name `localhost` to us,
+ * which a read-only root file system does not let us write. Whatever an image could bring along (entry point, user,
+ * health check, labels) is set explicitly, so that nothing is inherited.
+ */
+export function containerOptions(plan: SandboxPlan): Readonly<Record<string, unknown>> {
+  assertPossible(plan);
+  return {
+    Image: plan.imageId,
+    User: '0:0',
+    Entrypoint: [],
+    Cmd: supervisorCommand(plan.user, 'first'),
+    Env: [...baseEnvironment, `${supervisorVariable}=${supervisor}`],
+    WorkingDir: '/',
+    Hostname: 'sandbox',
+    Domainname: '',
+    Labels: labelsOf(plan),
+    Healthcheck: { Test: ['NONE'] },
+    StopSignal: 'SIGTERM',
+    Tty: false,
+    OpenStdin: true,
+    StdinOnce: true,
+    AttachStdin: true,
+    AttachStdout: true,
+    AttachStderr: true,
+    NetworkDisabled: plan.networkMode === 'fixed-none' && !plan.readOnlyRoot,
+    HostConfig: hostOptions(plan),
+  };
+}
+
+function hostOptions(plan: SandboxPlan): Readonly<Record<string, unknown>> {
+  const { limits } = plan;
+  return {
+    ...hardening,
+    Init: true,
+    ReadonlyRootfs: plan.readOnlyRoot,
+    Memory: limits.memoryBytes,
+    MemorySwap: limits.memoryBytes,
+    CpuPeriod: cpuPeriodMicroseconds,
+    CpuQuota: Math.round(limits.cpus * cpuPeriodMicroseconds),
+    PidsLimit: limits.pids,
+    Tmpfs: {
+      '/tmp': `rw,exec,nosuid,nodev,size=${limits.tmpBytes},mode=1777`,
+      [controlDirectory]: `rw,noexec,nosuid,nodev,size=${controlBytes},mode=0755`,
+    },
+    Mounts: plan.mounts.map(mountOptions),
+    ...(plan.runtime === null ? {} : { Runtime: plan.runtime }),
+  };
+}
+
+/**
+ * What every container of ours has. The three capabilities are the supervisor's, to start commands as another user and
+ * to end them; commands have none, and no way to get any.
+ */
+const hardening = {
+  Privileged: false,
+  CapDrop: ['ALL'],
+  CapAdd: ['SETUID', 'SETGID', 'KILL'],
+  SecurityOpt: ['no-new-privileges'],
+  NetworkMode: 'none',
+  IpcMode: 'private',
+  PublishAllPorts: false,
+  LogConfig: { Type: 'none', Config: {} },
+  RestartPolicy: { Name: 'no' },
+  AutoRemove: false,
+} as const;
+
+/** The labels of a sandbox. */
+function labelsOf(plan: SandboxPlan): Record<string, string> {
+  return fullLabels({
+    home: plan.homeId,
+    task: plan.taskId,
+    operation: plan.operationId,
+    generation: String(plan.generation),
+    kind: 'sandbox',
+  });
+}
+
+function mountOptions(mount: SandboxMount): Readonly<Record<string, unknown>> {
+  const common = { Target: mount.target, ReadOnly: mount.readOnly };
+  if (mount.kind === 'volume') {
+    const options = mount.create === undefined ? { NoCopy: true } : { NoCopy: false, Labels: mount.create };
+    return { ...common, Type: 'volume', Source: mount.volume, VolumeOptions: options };
+  }
+  return { ...common, Type: 'bind', Source: mount.source, BindOptions: { Propagation: 'rprivate' } };
+}
+
+function assertPossible(plan: SandboxPlan): void {
+  if (plan.networkMode === 'policy') {
+    throw new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', 'This runtime cannot give a sandbox a network yet', {
+      remedy: 'Use a sandbox without a network: mode fixed-none or upgradable.',
+      details: { networkMode: plan.networkMode },
+    });
+  }
+  if (plan.user.uid > 0 && plan.user.gid > 0) return;
+  throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Commands cannot run as ${plan.user.uid}:${plan.user.gid}`, {
+    remedy: 'Give a user and a group other than 0.',
+    details: { argument: 'user' },
+  });
+}

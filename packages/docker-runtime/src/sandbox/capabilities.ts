@@ -1,0 +1,66 @@
+import { OpencodeToolsError, type RuntimeCapabilities, type SandboxPlan } from '@opencode-tools/core';
+
+export interface EngineInfo {
+  readonly SecurityOptions?: readonly string[] | null;
+  readonly MemoryLimit?: boolean;
+  readonly CpuCfsQuota?: boolean;
+  readonly PidsLimit?: boolean;
+  readonly Runtimes?: Readonly<Record<string, unknown>> | null;
+  readonly Driver?: string;
+  readonly CgroupVersion?: string;
+}
+
+export interface EngineVersion {
+  readonly Version?: string;
+  readonly ApiVersion?: string;
+  readonly Platform?: { readonly Name?: string };
+}
+
+/** Reads what an engine can do off its own answers. */
+export function capabilitiesOf(info: EngineInfo, version: EngineVersion, endpoint: string): RuntimeCapabilities {
+  const secured = (name: string): boolean =>
+    (info.SecurityOptions ?? []).some((option) => option.split(',').includes(`name=${name}`));
+  return {
+    engine: {
+      name: version.Platform?.Name || 'Docker Engine',
+      version: version.Version ?? '',
+      apiVersion: version.ApiVersion ?? '',
+      rootless: secured('rootless'),
+      endpoint,
+    },
+    limits: {
+      memory: info.MemoryLimit === true,
+      cpu: info.CpuCfsQuota === true,
+      pids: info.PidsLimit === true,
+      disk: false,
+    },
+    seccomp: secured('seccomp'),
+    userNamespaces: secured('userns') || secured('rootless'),
+    runtimes: Object.keys(info.Runtimes ?? {}),
+    storageDriver: info.Driver ?? '',
+    cgroupVersion: info.CgroupVersion === '2' ? '2' : '1',
+    forgeableResults: false,
+  };
+}
+
+/**
+ * Refuses a plan that the engine could only carry out with less protection than it asks for.
+ *
+ * @throws OpencodeToolsError `OCT_CAPABILITY_UNSUPPORTED`
+ */
+export function assertCapable(can: RuntimeCapabilities, plan: SandboxPlan, requireLimits: boolean): void {
+  if (!can.seccomp) throw unsupported('filters no system calls (seccomp)', 'seccomp');
+  if (requireLimits && !can.limits.memory) throw unsupported('cannot limit memory', 'memory');
+  if (requireLimits && !can.limits.cpu) throw unsupported('cannot limit processor time', 'cpu');
+  if (requireLimits && !can.limits.pids) throw unsupported('cannot limit processes', 'pids');
+  if (plan.runtime !== null && !can.runtimes.includes(plan.runtime)) {
+    throw unsupported(`has no runtime ${plan.runtime} (it has ${can.runtimes.join(', ')})`, 'runtime');
+  }
+}
+
+function unsupported(what: string, capability: string): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', `The engine ${what}`, {
+    remedy: 'Use an engine that can; `opencode-tools doctor` lists what this one does.',
+    details: { capability },
+  });
+}

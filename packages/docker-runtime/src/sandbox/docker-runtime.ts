@@ -1,0 +1,256 @@
+import {
+  type HomeId,
+  type Logger,
+  type OperationId,
+  OpencodeToolsError,
+  type RuntimeCapabilities,
+  type SandboxFacts,
+  type SandboxHandle,
+  type SandboxPlan,
+  type SandboxRuntime,
+  type TaskId,
+  type VolumePort,
+} from '@opencode-tools/core';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ownVolumes } from '../volumes/own-volumes.ts';
+import { type ContainerDescription, Containers } from '../engine/containers.ts';
+import type { Engine } from '../engine/engine.ts';
+import { asPortError, hasStatus } from '../engine/engine-error.ts';
+import { imageNotFound } from '../images/docker-images.ts';
+import { Snapshots } from '../images/snapshot-root.ts';
+import { type MountPolicy, checkMounts } from '../plan/check-mounts.ts';
+import { containerOptions } from '../plan/container-options.ts';
+import { labelKeys } from '../plan/labels.ts';
+import { assertCapable, capabilitiesOf, type EngineInfo, type EngineVersion } from './capabilities.ts';
+import { DockerSandbox } from './docker-sandbox.ts';
+import { commandUser, sandboxFacts } from './sandbox-facts.ts';
+import { SandboxLink } from './sandbox-link.ts';
+
+/** How long a container may take from being made to being started before its maker counts as gone. */
+const makerLimitMs = 3_000;
+const makerPollMs = 20;
+
+interface Entry {
+  readonly link: SandboxLink;
+  readonly handle: DockerSandbox;
+}
+
+interface Options {
+  readonly homeId: HomeId;
+  readonly userHome: string | undefined;
+  readonly requireLimits: boolean;
+  readonly logger: Logger;
+}
+
+/** Sandboxes as containers of a Docker Engine. */
+export class DockerRuntime implements SandboxRuntime {
+  readonly name = 'docker';
+  readonly volumes: VolumePort;
+  readonly #engine: Engine;
+  readonly #homeId: HomeId;
+  readonly #userHome: string | undefined;
+  readonly #requireLimits: boolean;
+  readonly #logger: Logger;
+  readonly #entries = new Map<string, Entry>();
+  #capabilities: Promise<RuntimeCapabilities> | undefined;
+
+  constructor(engine: Engine, volumes: VolumePort, options: Options) {
+    this.#engine = engine;
+    this.volumes = volumes;
+    this.#homeId = options.homeId;
+    this.#userHome = options.userHome;
+    this.#requireLimits = options.requireLimits;
+    this.#logger = options.logger;
+  }
+
+  async capabilities(): Promise<RuntimeCapabilities> {
+    this.#capabilities ??= this.#askCapabilities();
+    try {
+      return await this.#capabilities;
+    } catch (error) {
+      this.#capabilities = undefined;
+      throw asPortError(error, 'Asking the engine what it can do');
+    }
+  }
+
+  async create(plan: SandboxPlan, options: { readonly signal?: AbortSignal } = {}): Promise<SandboxHandle> {
+    try {
+      containerOptions(plan);
+      const containers = await this.#containers();
+      const [existing] = await this.#find(containers, { homeId: plan.homeId, operationId: plan.operationId });
+      return await (existing ? this.#adopt(existing, plan) : this.#make(containers, plan, options.signal));
+    } catch (error) {
+      throw asPortError(error, 'Making a sandbox');
+    }
+  }
+
+  async find(ref: string): Promise<SandboxHandle | undefined> {
+    try {
+      const container = await (await this.#containers()).find(ref);
+      if (!container || container.Config.Labels?.[labelKeys.home] !== this.#homeId) return undefined;
+      return (await this.#entry(container))?.handle;
+    } catch (error) {
+      throw asPortError(error, 'Looking for a sandbox');
+    }
+  }
+
+  async list(filter: {
+    readonly homeId: HomeId;
+    readonly taskId?: TaskId;
+    readonly operationId?: OperationId;
+  }): Promise<readonly SandboxFacts[]> {
+    try {
+      return (await this.#find(await this.#containers(), filter)).map(sandboxFacts);
+    } catch (error) {
+      throw asPortError(error, 'Listing sandboxes');
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const { link } of this.#entries.values()) link.close();
+    this.#entries.clear();
+  }
+
+  async #make(containers: Containers, plan: SandboxPlan, signal?: AbortSignal): Promise<SandboxHandle> {
+    const [mounts] = await Promise.all([
+      checkMounts(plan.mounts, await this.#mountPolicy()),
+      this.#assertVolumes(plan),
+    ]);
+    const [id] = await Promise.all([
+      this.#createContainer(containers, { ...plan, mounts }, signal),
+      this.capabilities(),
+    ]);
+    if (typeof id !== 'string') return this.#adopt(id, plan);
+    const entry = await this.#entryFor(id, plan.user);
+    try {
+      assertCapable(await this.capabilities(), plan, this.#requireLimits);
+      signal?.throwIfAborted();
+      entry.link.remember(plan.fence);
+      await ownVolumes(containers, id, plan);
+      await entry.link.start();
+      signal?.throwIfAborted();
+      return entry.handle;
+    } catch (error) {
+      await entry.handle.destroy();
+      throw signal?.aborted
+        ? new OpencodeToolsError('OCT_CANCELLED', 'Making a sandbox was cancelled')
+        : startError(error);
+    }
+  }
+
+  /** Takes over what an interrupted call left; its fence is written if that call did not come so far. */
+  async #adopt(found: ContainerDescription, plan: SandboxPlan): Promise<SandboxHandle> {
+    const container = await this.#afterItsMaker(found);
+    const { link, handle } = await this.#entryFor(container.Id, plan.user);
+    link.remember(plan.fence);
+    if (container.State.Status === 'created') await ownVolumes(await this.#containers(), container.Id, plan);
+    if (!container.State.Running) await link.start();
+    else if (!container.State.Paused) await link.initialise();
+    return handle;
+  }
+
+  /** A container that is not started yet may have a maker who is about to: two at its first stream would both be stuck. */
+  async #afterItsMaker(container: ContainerDescription): Promise<ContainerDescription> {
+    const deadline = performance.now() + makerLimitMs;
+    let now: ContainerDescription | undefined = container;
+    while (now?.State.Status === 'created' && performance.now() < deadline) {
+      await delay(makerPollMs);
+      now = await (await this.#containers()).find(container.Id);
+    }
+    if (now) return now;
+    throw new OpencodeToolsError('OCT_SANDBOX_NOT_FOUND', 'The sandbox was removed while it was made', {
+      details: { sandbox: container.Id },
+    });
+  }
+
+  /** The id of a new container, or what another call for the same operation made in the meantime. */
+  async #createContainer(
+    containers: Containers,
+    plan: SandboxPlan,
+    signal?: AbortSignal,
+  ): Promise<string | ContainerDescription> {
+    try {
+      return await containers.create(plan.name, containerOptions(plan), signal);
+    } catch (error) {
+      if (hasStatus(error, 404)) throw imageNotFound(plan.imageId);
+      if (!hasStatus(error, 409)) throw error;
+      const [made] = await this.#find(containers, { homeId: plan.homeId, operationId: plan.operationId });
+      if (made) return made;
+      throw error;
+    }
+  }
+
+  /** An engine would make a missing volume itself, without our labels and owned by root. */
+  async #assertVolumes(plan: SandboxPlan): Promise<void> {
+    await Promise.all(
+      plan.mounts.map(async (mount) => {
+        if (mount.kind !== 'volume' || mount.create || (await this.volumes.find(mount.volume))) return;
+        throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `The engine has no volume ${mount.volume}`, {
+          details: { volume: mount.volume },
+        });
+      }),
+    );
+  }
+
+  async #find(
+    containers: Containers,
+    filter: Parameters<SandboxRuntime['list']>[0],
+  ): Promise<readonly ContainerDescription[]> {
+    const labels = [`${labelKeys.home}=${filter.homeId}`, `${labelKeys.kind}=sandbox`];
+    if (filter.taskId) labels.push(`${labelKeys.task}=${filter.taskId}`);
+    if (filter.operationId) labels.push(`${labelKeys.operation}=${filter.operationId}`);
+    const ids = await containers.list(labels);
+    const found = await Promise.all(ids.map(async (id) => containers.find(id)));
+    return found.filter((one) => one !== undefined);
+  }
+
+  async #entry(container: ContainerDescription): Promise<Entry | undefined> {
+    const user = commandUser(container);
+    return user && this.#entryFor(container.Id, user);
+  }
+
+  async #entryFor(id: string, user: SandboxPlan['user']): Promise<Entry> {
+    const known = this.#entries.get(id);
+    if (known) return known;
+    const client = await this.#engine.client();
+    const link = new SandboxLink(new Containers(client), id, user, this.#logger);
+    const entry = {
+      link,
+      handle: new DockerSandbox(link, client, new Snapshots(client), () => this.#entries.delete(id)),
+    };
+    this.#entries.set(id, entry);
+    return entry;
+  }
+
+  async #containers(): Promise<Containers> {
+    return new Containers(await this.#engine.client());
+  }
+
+  async #mountPolicy(): Promise<MountPolicy> {
+    const { endpoint } = await this.#engine.find();
+    const engineSocket = /^unix:\/\/(.+)$/.exec(endpoint.url)?.[1];
+    return { home: this.#userHome, engineSocket };
+  }
+
+  async #askCapabilities(): Promise<RuntimeCapabilities> {
+    const { client, endpoint } = await this.#engine.find();
+    const [info, version] = await Promise.all([
+      client.call<EngineInfo>({ method: 'GET', path: '/info' }),
+      client.call<EngineVersion>({ method: 'GET', path: '/version' }),
+    ]);
+    return capabilitiesOf(info, version, endpoint.url);
+  }
+}
+
+function startError(error: unknown): unknown {
+  const message = error instanceof Error ? error.message : '';
+  if (!hasStatus(error, 400) || !/no such file|not found|permission denied/i.test(message)) return error;
+  return new OpencodeToolsError(
+    'OCT_CAPABILITY_UNSUPPORTED',
+    `The image cannot be a sandbox: it has no /bin/sh (${message})`,
+    {
+      remedy: 'Use an image with a shell, such as opencode-sandbox-base.',
+      cause: error,
+    },
+  );
+}

@@ -1,0 +1,191 @@
+import {
+  type ExecOutcome,
+  type ExecRequest,
+  type ExecutionId,
+  type Fence,
+  OpencodeToolsError,
+  type RootChange,
+  type SandboxFacts,
+  type SandboxHandle,
+  type SandboxStats,
+} from '@opencode-tools/core';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { EngineClient } from '../engine/engine-client.ts';
+import { asPortError, hasStatus } from '../engine/engine-error.ts';
+import type { Snapshots } from '../images/snapshot-root.ts';
+import { executionNumber } from '../lane/run-frame.ts';
+import { type EngineChange, rootChanges } from './root-changes.ts';
+import { runCommand } from './run-command.ts';
+import { sandboxFacts } from './sandbox-facts.ts';
+import { type SandboxLink, fenceWords, sandboxNotFound } from './sandbox-link.ts';
+import { type EngineStats, sandboxStats } from './sandbox-stats.ts';
+
+const pollMs = 20;
+const mostGraceMs = 60_000;
+
+/** One container, driven through the engine and through lanes to the supervisor inside. */
+export class DockerSandbox implements SandboxHandle {
+  readonly ref: string;
+  readonly #link: SandboxLink;
+  readonly #client: EngineClient;
+  readonly #snapshots: Snapshots;
+  readonly #onDestroyed: () => void;
+
+  constructor(link: SandboxLink, client: EngineClient, snapshots: Snapshots, onDestroyed: () => void) {
+    this.ref = link.id;
+    this.#link = link;
+    this.#client = client;
+    this.#snapshots = snapshots;
+    this.#onDestroyed = onDestroyed;
+  }
+
+  async inspect(): Promise<SandboxFacts> {
+    return sandboxFacts(await this.#link.describe());
+  }
+
+  async exec(request: ExecRequest): Promise<ExecOutcome> {
+    return runCommand(this.#link, request);
+  }
+
+  async fence(fence: Fence): Promise<{ readonly ended: number }> {
+    return this.#doing('Fencing the sandbox', async () => {
+      assertFence(fence);
+      const { State } = await this.#link.describe();
+      if (!State.Running) {
+        this.#link.remember(fence);
+        return { ended: 0 };
+      }
+      const { outcome, count } = await this.#link.control('fence', ...fenceWords(fence));
+      if (outcome === 'lower') throw lowered(fence);
+      this.#link.remember(fence);
+      if (outcome === 'left') await this.#link.restart();
+      return { ended: count };
+    });
+  }
+
+  async endExecution(executionId: ExecutionId): Promise<{ readonly ended: number }> {
+    return this.#doing('Ending an execution', async () => {
+      if (!(await this.#link.describe()).State.Running) return { ended: 0 };
+      return { ended: await this.#link.cut(executionNumber(executionId)) };
+    });
+  }
+
+  async endAll(): Promise<{ readonly ended: number }> {
+    return this.#doing('Ending the processes of the sandbox', async () => {
+      if (!(await this.#link.describe()).State.Running) return { ended: 0 };
+      const { outcome, count } = await this.#link.control('all', 9);
+      if (outcome === 'left') await this.#link.restart();
+      return { ended: count };
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.#doing('Starting the sandbox', async () => {
+      const { State } = await this.#link.describe();
+      if (State.Paused) await this.unpause();
+      else if (!State.Running) await this.#link.start();
+    });
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    await this.#doing('Stopping the sandbox', async () => {
+      const { State } = await this.#link.describe();
+      if (!State.Running) return;
+      if (State.Paused) await this.unpause();
+      if (graceMs > 0) await this.#askToEnd(Math.min(graceMs, mostGraceMs));
+      await this.#link.containers.act(this.ref, 'stop', { t: 1 });
+      this.#link.close();
+    });
+  }
+
+  async pause(): Promise<void> {
+    await this.#unless('paused', async () => this.#link.containers.act(this.ref, 'pause'));
+  }
+
+  async unpause(): Promise<void> {
+    await this.#unless('unpaused', async () => this.#link.containers.act(this.ref, 'unpause'));
+  }
+
+  async destroy(): Promise<void> {
+    await this.#doing('Removing the sandbox', async () => {
+      await this.#link.containers.remove(this.ref);
+      this.#link.close();
+      this.#onDestroyed();
+    });
+  }
+
+  async rootChanges(): Promise<readonly RootChange[]> {
+    return this.#doing('Listing changes of the root file system', async () => {
+      const container = await this.#link.describe();
+      const path = `/containers/${this.ref}/changes`;
+      const changes =
+        (await this.#client.call<readonly EngineChange[] | null>({ method: 'GET', path, limitMs: 120_000 })) ?? [];
+      const tmpfs = Object.keys(container.HostConfig.Tmpfs ?? {});
+      return rootChanges(changes, [...container.Mounts.map((mount) => mount.Destination), ...tmpfs]);
+    });
+  }
+
+  async snapshotRoot(image: {
+    readonly tag: string;
+    readonly labels: Readonly<Record<string, string>>;
+  }): Promise<{ readonly imageId: string }> {
+    return this.#doing('Saving the root file system', async () =>
+      this.#snapshots.save(await this.#link.describe(), image),
+    );
+  }
+
+  async stats(): Promise<SandboxStats> {
+    return this.#doing('Reading the use of resources', async () => {
+      const query = { stream: false, 'one-shot': true };
+      return sandboxStats(
+        await this.#client.call<EngineStats>({ method: 'GET', path: `/containers/${this.ref}/stats`, query }),
+      );
+    });
+  }
+
+  /** Ends what this process holds open; the sandbox lives on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#link.close();
+  }
+
+  async #askToEnd(graceMs: number): Promise<void> {
+    const deadline = performance.now() + graceMs;
+    let { count } = await this.#link.control('all', 15);
+    while (count > 0 && performance.now() < deadline) {
+      await delay(pollMs);
+      ({ count } = await this.#link.control('all', 0));
+    }
+  }
+
+  async #unless(state: 'paused' | 'unpaused', act: () => Promise<void>): Promise<void> {
+    await this.#doing(`Bringing the sandbox to be ${state}`, async () => {
+      try {
+        await act();
+      } catch (error) {
+        const { State } = await this.#link.describe();
+        if (!State.Running || State.Paused !== (state === 'paused')) throw error;
+      }
+    });
+  }
+
+  async #doing<T>(doing: string, act: () => Promise<T>): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      throw hasStatus(error, 404) ? sandboxNotFound(this.ref) : asPortError(error, doing);
+    }
+  }
+}
+
+function assertFence(fence: Fence): void {
+  if ([fence.minToken, ...fence.revoked].every((token) => Number.isInteger(token) && token >= 0)) return;
+  throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', 'A fence is made of whole numbers from 0', {
+    details: { argument: 'fence' },
+  });
+}
+
+function lowered(fence: Fence): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_STALE_FENCING_TOKEN', 'The fence of the sandbox is higher already', {
+    details: { minToken: fence.minToken },
+  });
+}

@@ -1,0 +1,163 @@
+import { type EndReason, type ExecOutcome, type ExecRequest, OpencodeToolsError } from '@opencode-tools/core';
+import { isAbsolute } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { asPortError } from '../engine/engine-error.ts';
+import { type Lane, LaneLostError } from '../lane/lane.ts';
+import { executionNumber, largestToken, markFor } from '../lane/run-frame.ts';
+import type { RunResult } from '../lane/run-result.ts';
+import type { SandboxLink } from './sandbox-link.ts';
+
+/** How long a lane may take to end its own command before others are asked. */
+const endLimitMs = 4_000;
+
+type Ended = Pick<ExecOutcome, 'reason' | 'exitCode' | 'signal'>;
+type Cause = Extract<EndReason, 'timeout' | 'cancelled'>;
+
+/** Runs one command over a lane, to its end or to its time limit. */
+export async function runCommand(link: SandboxLink, request: ExecRequest): Promise<ExecOutcome> {
+  assertRequest(request);
+  const startedAt = performance.now();
+  const run = new Run(link, request);
+  try {
+    const ended = await run.toTheEnd();
+    return { ...ended, durationMs: Math.round(performance.now() - startedAt) };
+  } catch (error) {
+    throw asPortError(error, 'Running a command');
+  } finally {
+    run.release();
+  }
+}
+
+class Run {
+  readonly #link: SandboxLink;
+  readonly #request: ExecRequest;
+  readonly #execution: number;
+  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #onAbort = (): void => this.#cancel('cancelled');
+  #cause: Cause | undefined;
+  #end: (() => void) | undefined;
+  #ending: Promise<void> | undefined;
+
+  constructor(link: SandboxLink, request: ExecRequest) {
+    this.#link = link;
+    this.#request = request;
+    this.#execution = executionNumber(request.executionId);
+    if (request.timeoutMs !== undefined) this.#timer = setTimeout(() => this.#cancel('timeout'), request.timeoutMs);
+    request.signal?.addEventListener('abort', this.#onAbort, { once: true });
+    if (request.signal?.aborted) this.#cancel('cancelled');
+  }
+
+  async toTheEnd(): Promise<Ended> {
+    const result = await this.#attempt();
+    if (result?.kind !== 'no-user') return this.#ended(result);
+    this.#link.shareUser();
+    return this.#ended(await this.#attempt());
+  }
+
+  release(): void {
+    clearTimeout(this.#timer);
+    this.#request.signal?.removeEventListener('abort', this.#onAbort);
+  }
+
+  async #attempt(): Promise<RunResult | undefined> {
+    const fresh = this.#request.stdin !== undefined;
+    const result = await this.#link.lanes.use(async (lane) => (this.#cause ? undefined : this.#on(lane)), { fresh });
+    await this.#ending;
+    return result;
+  }
+
+  async #on(lane: Lane): Promise<RunResult> {
+    const { token, command, cwd, env, stdin } = this.#request;
+    const frame = { token, mark: markFor(token, this.#execution), command, cwd, env, withStdin: stdin !== undefined };
+    const running = lane.run(frame, this.#request, stdin);
+    const settled = running.then(ignore, ignore);
+    this.#end = () => {
+      this.#ending ??= this.#endOn(lane, settled).catch((error: unknown) => this.#giveUp(lane, error));
+    };
+    try {
+      return await running;
+    } catch (error) {
+      if (error instanceof LaneLostError) return { kind: 'lost' };
+      throw error;
+    } finally {
+      this.#end = undefined;
+    }
+  }
+
+  #cancel(cause: Cause): void {
+    this.#cause ??= cause;
+    this.#end?.();
+  }
+
+  /** First the lane itself is asked, then the sandbox by other means; a lane that still says nothing is given up. */
+  async #endOn(lane: Lane, settled: Promise<void>): Promise<void> {
+    if (this.#request.stdin === undefined && !this.#link.forgeable) {
+      lane.end(this.#execution);
+      if (await within(endLimitMs, settled)) return;
+    }
+    await this.#link.cut(this.#execution);
+    if (!(await within(endLimitMs, settled))) lane.close();
+  }
+
+  #giveUp(lane: Lane, error: unknown): void {
+    this.#link.logger.warn('A command could not be ended', { sandbox: this.#link.id, error: String(error) });
+    lane.close();
+  }
+
+  async #ended(result: RunResult | undefined): Promise<Ended> {
+    if (result === undefined) return { reason: this.#cause ?? 'cancelled', exitCode: null, signal: null };
+    if (result.kind === 'refused') throw staleToken(this.#request.token);
+    if (result.kind === 'no-user') throw new Error('the supervisor cannot run commands');
+    if (result.kind === 'lost') return this.#lost();
+    if (result.stuck) await this.#link.cut(this.#execution);
+    if (this.#cause && result.note === 'none') await this.#link.cut(this.#execution);
+    return { reason: this.#reason(result), exitCode: result.exitCode, signal: result.signal };
+  }
+
+  #reason(result: Extract<RunResult, { kind: 'ended' }>): EndReason {
+    if (result.note === 'cut') return this.#cause ?? 'cancelled';
+    if (result.note !== 'none') return result.note;
+    return result.signal === null ? 'exited' : 'signalled';
+  }
+
+  /** The stream broke: the container says why. A command that lives on without its lane is ended. */
+  async #lost(): Promise<Ended> {
+    const killed = { exitCode: null, signal: 'SIGKILL' } as const;
+    const container = await this.#link.containers.find(this.#link.id);
+    if (!container) return { reason: 'sandbox-gone', exitCode: null, signal: null };
+    if (!container.State.Running) {
+      const reason = container.State.OOMKilled ? 'out-of-memory' : 'sandbox-gone';
+      return { ...killed, reason: this.#cause ?? reason };
+    }
+    await this.#link.cut(this.#execution);
+    return { ...killed, reason: this.#cause ?? 'signalled' };
+  }
+}
+
+const ignore = (): void => undefined;
+
+async function within(limitMs: number, settled: Promise<void>): Promise<boolean> {
+  const limit = new AbortController();
+  const late = delay(limitMs, true, { signal: limit.signal }).catch(ignore);
+  const first = await Promise.race([settled, late]);
+  limit.abort();
+  return first !== true;
+}
+
+function assertRequest({ token, cwd, timeoutMs }: ExecRequest): void {
+  const wrong = !Number.isInteger(token) || token < 0 || token > largestToken ? 'token' : undefined;
+  const argument =
+    wrong ??
+    (isAbsolute(cwd) ? undefined : 'cwd') ??
+    (timeoutMs !== undefined && !(timeoutMs > 0) ? 'timeoutMs' : undefined);
+  if (argument === undefined) return;
+  throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `A command cannot run with this ${argument}`, {
+    details: { argument },
+  });
+}
+
+function staleToken(token: number): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_STALE_FENCING_TOKEN', `The sandbox refuses commands under token ${token}`, {
+    details: { token },
+  });
+}

@@ -1,0 +1,38 @@
+import type { HomeId, OperationId, SandboxFacts, TaskId } from '@opencode-tools/core';
+import type { ContainerDescription } from '../engine/containers.ts';
+import { labelKeys } from '../plan/labels.ts';
+
+const states = {
+  created: 'creating',
+  running: 'running',
+  paused: 'paused',
+  restarting: 'running',
+  removing: 'failed',
+  exited: 'stopped',
+  dead: 'failed',
+} as const;
+
+/** Reads a sandbox off the engine's description of its container. */
+export function sandboxFacts(container: ContainerDescription): SandboxFacts {
+  const labels = container.Config.Labels ?? {};
+  return {
+    ref: container.Id,
+    name: container.Name.replace(/^\//, ''),
+    state: states[container.State.Status],
+    homeId: labels[labelKeys.home] as HomeId,
+    taskId: labels[labelKeys.task] as TaskId,
+    operationId: labels[labelKeys.operation] as OperationId,
+    generation: Number(labels[labelKeys.generation]),
+    imageId: container.Image,
+    outOfMemory: container.State.OOMKilled,
+    createdAt: new Date(container.Created).toISOString(),
+  };
+}
+
+/** The user that commands run as; part of the main process's arguments. */
+export function commandUser(
+  container: ContainerDescription,
+): { readonly uid: number; readonly gid: number } | undefined {
+  const [uid, gid] = container.Config.Cmd?.slice(4, 6).map(Number) ?? [];
+  return uid && gid ? { uid, gid } : undefined;
+}

@@ -1,0 +1,106 @@
+import type { Duplex } from 'node:stream';
+import { type ByteStream, OpencodeToolsError, printable } from '@opencode-tools/core';
+import type { Containers } from '../engine/containers.ts';
+import type { EngineClient } from '../engine/engine-client.ts';
+import { hasStatus } from '../engine/engine-error.ts';
+import { Demultiplexer } from '../lane/demultiplex.ts';
+import { helperOptions, volumeTarget } from './helper-container.ts';
+
+interface Reading {
+  readonly homeId: string;
+  readonly volume: string;
+  readonly images: readonly string[];
+  readonly signal?: AbortSignal | undefined;
+}
+
+const tarArguments = [
+  'tar',
+  '--create',
+  '--format=pax',
+  '--pax-option=delete=atime,delete=ctime',
+  '--numeric-owner',
+  '--sort=name',
+  '--one-file-system',
+  `--directory=${volumeTarget}`,
+  '.',
+];
+
+/** Exit code of GNU tar for files that changed while they were read; the stream is whole. */
+const changedWhileRead = 1;
+
+/**
+ * Streams a volume with GNU tar in a container of one of the images, for times in nanoseconds. The volume is mounted
+ * read-only, and the image is one of ours: never one that a task has changed.
+ *
+ * @returns undefined when the engine has none of the images
+ */
+export async function readWithTar(
+  engine: { readonly client: EngineClient; readonly containers: Containers },
+  reading: Reading,
+): Promise<ByteStream | undefined> {
+  for (const image of reading.images) {
+    const id = await createReader(engine.containers, image, reading);
+    if (id !== undefined) return stream(engine.containers, id, reading);
+  }
+  return undefined;
+}
+
+async function createReader(
+  containers: Containers,
+  image: string,
+  { homeId, volume }: Reading,
+): Promise<string | undefined> {
+  const base = helperOptions(homeId, volume, true) as { HostConfig: object };
+  const host = { ...base.HostConfig, AutoRemove: true, CapAdd: ['DAC_READ_SEARCH'], ReadonlyRootfs: true };
+  const options = {
+    ...base,
+    Image: image,
+    Entrypoint: [],
+    Cmd: tarArguments,
+    WorkingDir: '/',
+    Healthcheck: { Test: ['NONE'] },
+    HostConfig: host,
+  };
+  try {
+    return await containers.create(undefined, options);
+  } catch (error) {
+    if (hasStatus(error, 404)) return undefined;
+    throw error;
+  }
+}
+
+async function* stream(containers: Containers, id: string, { volume, signal }: Reading): AsyncGenerator<Uint8Array> {
+  const stderr: Buffer[] = [];
+  try {
+    const attached = await containers.attach(id, { stdin: false });
+    const exited = containers.wait(id, 24 * 60 * 60_000);
+    exited.catch(() => undefined);
+    await containers.act(id, 'start');
+    yield* stdoutOf(attached, stderr, signal);
+    const code = await exited;
+    if (code > changedWhileRead) throw unreadable(volume, code, Buffer.concat(stderr).toString('utf8'));
+  } finally {
+    await containers.remove(id);
+  }
+}
+
+async function* stdoutOf(attached: Duplex, stderr: Buffer[], signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  let ready: Buffer[] = [];
+  const demultiplexer = new Demultiplexer(
+    (chunk) => ready.push(chunk),
+    (chunk) => stderr.push(chunk),
+  );
+  for await (const chunk of attached) {
+    signal?.throwIfAborted();
+    demultiplexer.push(chunk as Buffer);
+    yield* ready;
+    ready = [];
+  }
+}
+
+function unreadable(volume: string, code: number, said: string): OpencodeToolsError {
+  return new OpencodeToolsError(
+    'OCT_INTERNAL',
+    `The volume ${volume} cannot be read (tar ended with ${code}): ${printable(said)}`,
+  );
+}

@@ -1,0 +1,29 @@
+import type { Tool } from './tool.ts';
+import { attachAgentToTask } from './tools/attach-agent-to-task.ts';
+import { createTaskSandbox } from './tools/create-task-sandbox.ts';
+import { deleteTask } from './tools/delete-task.ts';
+import { detachAgentFromTask } from './tools/detach-agent-from-task.ts';
+import { executeInTask } from './tools/execute-in-task.ts';
+import { getTaskStatus } from './tools/get-task-status.ts';
+import { listTasks } from './tools/list-tasks.ts';
+import { recordDecision } from './tools/record-decision.ts';
+import { stopTask } from './tools/stop-task.ts';
+
+/** Every tool, in the order in which clients see them. */
+export const toolTable: readonly Tool[] = [
+  createTaskSandbox,
+  attachAgentToTask,
+  detachAgentFromTask,
+  executeInTask,
+  listTasks,
+  getTaskStatus,
+  stopTask,
+  deleteTask,
+  recordDecision,
+];
+
+/** What a model is told once about all tools together. */
+export const serverInstructions =
+  'Each task has a durable Docker sandbox and a record that outlive you. Create a task or attach to one, pass session_id to ' +
+  'every call, record decisions, detach when done. task_id also takes the last 8 characters of an id or a unique title. ' +
+  'A call repeated with the same idempotency_key is done once.';

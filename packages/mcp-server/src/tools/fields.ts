@@ -1,0 +1,14 @@
+import { parseId } from '@opencode-tools/core';
+import * as z from 'zod/v4';
+
+/** Arguments that several tools share. Descriptions are read by a model on every turn: they hold what a name cannot say. */
+export const taskId = z.string().min(1).max(200);
+export const sessionId = z
+  .string()
+  .max(60)
+  .transform((text) => parseId('session', text))
+  .describe('From attach_agent_to_task');
+export const optionalSessionId = sessionId.optional();
+export const idempotencyKey = z.string().min(1).max(180).optional();
+export const agentName = z.string().min(1).max(100);
+export const count = z.int().nonnegative();

@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest';
+import { type ToolDescription, describeTools } from '../src/index.ts';
+import { connect } from './connect.ts';
+import { scriptedHome } from './scripted-home.ts';
+
+/** What all tools together may cost a model on every turn, and a client once; bytes of JSON. */
+const budget = { model: 5_500, list: 11_000 };
+
+async function listedTools(): Promise<readonly ToolDescription[]> {
+  const client = await connect({ open: () => Promise.resolve(scriptedHome({})) });
+  const { result } = await client.request('tools/list');
+  return result?.['tools'] as readonly ToolDescription[];
+}
+
+test('the tools are the pinned ones', async () => {
+  await expect(`${JSON.stringify(describeTools(), null, 2)}\n`).toMatchFileSnapshot('./pins/tools.txt');
+});
+
+test('clients see exactly what is described, in the same order every time', async () => {
+  const [first, second] = [await listedTools(), await listedTools()];
+  expect(first).toEqual(describeTools());
+  expect(JSON.stringify(second)).toBe(JSON.stringify(first));
+});
+
+test('the tools cost a model no more than their budget', () => {
+  const tools = describeTools();
+  const seen = tools.map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
+  expect(Buffer.byteLength(JSON.stringify(seen))).toBeLessThan(budget.model);
+  expect(Buffer.byteLength(JSON.stringify({ tools }))).toBeLessThan(budget.list);
+});
+
+test('names leave room for the prefixes that clients add', () => {
+  for (const { name } of describeTools()) expect(name).toMatch(/^[a-z_]{1,30}$/);
+});

@@ -1,0 +1,103 @@
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { type PostgresServer, addRows, addTask, sampleNote, startPostgres } from '@opencode-tools/testkit';
+import { Client } from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { type Store, openPostgresStore } from '../src/postgres.ts';
+import { temporaryDirectory } from './open-sqlite-registry.ts';
+
+let server: PostgresServer;
+let client: Client;
+let temporary: ReturnType<typeof temporaryDirectory>;
+let url: string;
+let schema: string;
+const opened: Store[] = [];
+beforeAll(async () => {
+  server = await startPostgres();
+});
+afterAll(async () => server.stop());
+beforeEach(async () => {
+  temporary = temporaryDirectory();
+  schema = `oct_${randomBytes(6).toString('hex')}`;
+  url = `${server.url}?options=${encodeURIComponent(`-c search_path=${schema}`)}`;
+  client = new Client({ connectionString: url });
+  await client.connect();
+  await client.query(`create schema ${schema}`);
+});
+afterEach(async () => {
+  for (const store of opened.splice(0)) await store.close();
+  await client.end();
+  temporary.remove();
+});
+
+const open = async (name: string, waitMs?: number): Promise<Store> => {
+  const homeDirectory = join(temporary.path, name);
+  const store = await openPostgresStore({ url, homeDirectory, ...(waitMs === undefined ? {} : { waitMs }) });
+  opened.push(store);
+  return store;
+};
+
+test('homes of several hosts share the rows, and each keeps the files of its own tasks', async () => {
+  const [one, two] = await Promise.all([open('one'), open('two')]);
+  expect(one.homeId).not.toBe(two.homeId);
+  const task = await addTask(one.tasks);
+  await addRows(two.tasks, task.id, { noun: 'note', value: sampleNote(task.id) });
+  await Promise.all([one.memory.project(task.id), two.memory.project(task.id)]);
+  expect(await two.tasks.getTask(task.id)).toEqual(task);
+  expect(fs.existsSync(join(temporary.path, 'one/tasks', task.id, 'log.jsonl'))).toBe(true);
+  expect(fs.existsSync(join(temporary.path, 'two/tasks', task.id))).toBe(false);
+  expect(await one.ledger.verify(task.id)).toMatchObject({ records: 2, broken: null });
+});
+
+test('a home is the same home again', async () => {
+  const first = await open('one');
+  expect((await open('one')).homeId).toBe(first.homeId);
+});
+
+test('a home that the registry does not know can only be read', async () => {
+  await open('one');
+  fs.mkdirSync(join(temporary.path, 'stray'));
+  fs.writeFileSync(join(temporary.path, 'stray/home.json'), JSON.stringify({ v: 1, homeId: `hom_${'0'.repeat(26)}` }));
+  const store = await open('stray');
+  expect((await store.tasks.listTasks({})).items).toEqual([]);
+  await expect(addTask(store.tasks)).rejects.toMatchObject({ code: 'OCT_STORE_READ_ONLY' });
+});
+
+test('an emptied database behind an existing home is not filled anew', async () => {
+  await open('one');
+  await client.query(`drop schema ${schema} cascade`);
+  await client.query(`create schema ${schema}`);
+  await expect(open('one')).rejects.toMatchObject({ code: 'OCT_STATE_CORRUPT' });
+  const { rows } = await client.query('select 1 from information_schema.tables where table_schema = $1', [schema]);
+  expect(rows).toEqual([]);
+});
+
+test('a database that a newer version wrote is refused', async () => {
+  const store = await open('one');
+  await client.query('update meta set schema_version = 99');
+  await expect(addTask(store.tasks)).rejects.toMatchObject({ code: 'OCT_SCHEMA_TOO_NEW' });
+  await expect(open('two')).rejects.toMatchObject({ code: 'OCT_SCHEMA_TOO_NEW' });
+});
+
+test('what another connection has locked is waited for, but not for ever', async () => {
+  const store = await open('one', 200);
+  const task = await addTask(store.tasks);
+  await client.query('begin');
+  await client.query('select 1 from streams for update');
+  const note = { noun: 'note', value: sampleNote(task.id) } as const;
+  await expect(addRows(store.tasks, task.id, note)).rejects.toMatchObject({ code: 'OCT_STORE_UNAVAILABLE' });
+  await client.query('rollback');
+  await addRows(store.tasks, task.id, note);
+  expect(await store.tasks.listNotes(task.id)).toHaveLength(1);
+});
+
+test.each([
+  ['no server', 'postgres://postgres@127.0.0.1:1/postgres', 'OCT_STORE_UNAVAILABLE'],
+  ['no address', 'not a url', 'OCT_INVALID_CONFIG'],
+])('%s is a typed error without credentials', async (_, address, code) => {
+  const homeDirectory = join(temporary.path, 'home');
+  await expect(openPostgresStore({ url: address, homeDirectory })).rejects.toMatchObject({ code });
+  const secret = openPostgresStore({ url: 'postgres://user:secret@127.0.0.1:1/x', homeDirectory });
+  await expect(secret).rejects.not.toMatchObject({ message: expect.stringContaining('secret') as string });
+});

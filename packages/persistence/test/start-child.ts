@@ -1,0 +1,48 @@
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+export interface Child {
+  readonly process: ChildProcess;
+  /** Lines said so far. */
+  readonly lines: readonly string[];
+  /** Resolves when that many lines have been said, or the process has ended. */
+  readonly said: (count: number) => Promise<void>;
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
+}
+
+const script = fileURLToPath(new URL('child.ts', import.meta.url));
+
+/** Starts a story of `child.ts` in a process of its own. */
+export function startChild(story: string, args: readonly string[], options: SpawnOptions = {}): Child {
+  const argv = ['--conditions=@opencode-tools/source', script, story, ...args];
+  const child = spawn(process.execPath, argv, { stdio: ['pipe', 'pipe', 'inherit'], ...options });
+  const lines: string[] = [];
+  let rest = '';
+  const waiters = new Set<() => void>();
+  const wake = () => waiters.forEach((waiter) => waiter());
+  child.stdout?.on('data', (chunk: Buffer) => {
+    const parts = (rest + chunk.toString()).split('\n');
+    rest = parts.pop() ?? '';
+    lines.push(...parts);
+    wake();
+  });
+  let over = false;
+  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
+    child.once('close', (code, signal) => {
+      over = true;
+      wake();
+      resolve({ code, signal });
+    });
+  });
+  const said = (count: number) =>
+    new Promise<void>((resolve) => {
+      const check = () => {
+        if (lines.length < count && !over) return;
+        waiters.delete(check);
+        resolve();
+      };
+      waiters.add(check);
+      check();
+    });
+  return { process: child, lines, said, ended };
+}

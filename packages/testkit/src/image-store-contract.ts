@@ -1,0 +1,56 @@
+import type { ImageStore } from '@opencode-tools/core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+export interface OpenImageStore {
+  readonly images: ImageStore;
+  /** An image that exists, and labels that it alone has. */
+  readonly imageId: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Gives the image another tag. */
+  readonly addTag: () => Promise<string>;
+  readonly close: () => Promise<void>;
+}
+
+/** Says what every `ImageStore` does. Called at the top level of a test file. */
+export function imageStoreContract(name: string, open: () => Promise<OpenImageStore>): void {
+  describe(`${name} as an image store`, () => {
+    let opened: OpenImageStore;
+    beforeAll(async () => {
+      opened = await open();
+    });
+    afterAll(async () => opened.close());
+
+    test('finds an image by id and by tag', async () => {
+      const { images, imageId, addTag } = opened;
+      const [kept, tag] = [await addTag(), await addTag()];
+      const facts = await images.find(imageId);
+      expect(facts).toMatchObject({ id: imageId, labels: opened.labels });
+      expect(facts?.references).toContain(tag);
+      expect(facts?.sizeBytes).toBeGreaterThan(0);
+      expect(await images.find(tag)).toEqual(facts);
+      expect(await images.ensure(tag)).toEqual(facts);
+      await images.remove(tag);
+      expect(await images.find(tag)).toBeUndefined();
+      expect((await images.find(imageId))?.references).toEqual([kept]);
+    });
+
+    test('lists images by label', async () => {
+      const listed = await opened.images.list({ labels: opened.labels });
+      expect(listed.map(({ id }) => id)).toEqual([opened.imageId]);
+    });
+
+    test('has no image that does not exist, and removing it is fine', async () => {
+      expect(await opened.images.find('oct-test-no-such-image')).toBeUndefined();
+      await opened.images.remove('oct-test-no-such-image');
+    });
+
+    test('says how to get an image that it cannot get', async () => {
+      const missing = `sha256:${'0'.repeat(64)}`;
+      await expect(opened.images.ensure(missing)).rejects.toMatchObject({ code: 'OCT_IMAGE_NOT_FOUND' });
+      await expect(opened.images.ensure('opencode-sandbox-base:no-such-version')).rejects.toMatchObject({
+        code: 'OCT_IMAGE_NOT_FOUND',
+        remedy: 'Build it with `opencode-tools images build`.',
+      });
+    });
+  });
+}

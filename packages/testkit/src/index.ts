@@ -1,0 +1,44 @@
+export { createDirectoryVolumes } from './directory-volumes.ts';
+export { applyTreeActions, describeTree, treeActions } from './random-tree.ts';
+export type { TreeAction } from './random-tree.ts';
+export { workspaceStoreContract } from './workspace-store-contract.ts';
+export type { OpenWorkspaceStore } from './workspace-store-contract.ts';
+export { checkpointCatalogContract } from './checkpoint-catalog-contract.ts';
+export { commitGuardContract } from './commit-guard-contract.ts';
+export { leaseStoreContract } from './lease-store-contract.ts';
+export { ledgerContract } from './ledger-contract.ts';
+export type { OpenRegistry } from './open-registry.ts';
+export {
+  addRows,
+  addTask,
+  sampleActor,
+  sampleCheckpoint,
+  sampleDecision,
+  sampleDraft,
+  sampleExecution,
+  sampleIds,
+  sampleMessage,
+  sampleNote,
+  sampleOperation,
+  sampleSandbox,
+  sampleSession,
+  sampleTask,
+  sampleTodo,
+} from './registry-samples.ts';
+export { startPostgres } from './start-postgres.ts';
+export type { PostgresServer } from './start-postgres.ts';
+export { taskListingContract } from './task-listing-contract.ts';
+export { taskMemoryContract } from './task-memory-contract.ts';
+export { taskStoreContract } from './task-store-contract.ts';
+export { busyboxTree } from './busybox-image.ts';
+export { imageStoreContract } from './image-store-contract.ts';
+export type { OpenImageStore } from './image-store-contract.ts';
+export { sandboxRuntimeContract } from './sandbox-runtime-contract.ts';
+export type { OpenSandboxRuntime } from './sandbox-runtime-contract.ts';
+export { agentProcesses, runIn, samplePlan } from './sandbox-samples.ts';
+export type { RanCommand } from './sandbox-samples.ts';
+export { openTestEngine } from './test-engine.ts';
+export type { TestEngine } from './test-engine.ts';
+export { until } from './until.ts';
+export { volumePortContract } from './volume-port-contract.ts';
+export type { OpenVolumePort } from './volume-port-contract.ts';

@@ -1,0 +1,118 @@
+import { type HomeId, createIds, systemClock } from '@opencode-tools/core';
+import { request } from 'node:http';
+import { busyboxTree } from './busybox-image.ts';
+
+const homeLabel = 'io.opencode-tools.home';
+
+/** A real engine, for the tests of one file. */
+export interface TestEngine {
+  /** Unique to this opening: everything that the tests make carries it in its labels. */
+  readonly homeId: HomeId;
+  /** Content id of a small image with a shell and a user 1000. */
+  readonly imageId: string;
+  /** The same without that user: nothing in it can change user. */
+  plainImage(): Promise<string>;
+  /** Speaks to the engine directly. */
+  call<T>(method: string, path: string, body?: unknown): Promise<T>;
+  /** What exists on the engine for `homeId`, as `container:<name>`, `volume:<name>`, `image:<id>`. */
+  leftovers(): Promise<readonly string[]>;
+  /** Removes the images and everything that is left, and throws when anything was: tests clean up after themselves. */
+  close(): Promise<void>;
+}
+
+/** Opens the engine at `DOCKER_HOST` or at the default socket. */
+export async function openTestEngine(): Promise<TestEngine> {
+  const homeId = createIds(systemClock).next('home');
+  const images = [await importImage(homeId, true)];
+  const engine: TestEngine = {
+    homeId,
+    imageId: images[0] ?? '',
+    plainImage: async () => {
+      const id = await importImage(homeId, false);
+      images.push(id);
+      return id;
+    },
+    call: async <T>(method: string, path: string, body?: unknown) => (await callEngine(method, path, json(body))) as T,
+    leftovers: async () => listLeftovers(homeId, images),
+    close: async () => {
+      const left = await listLeftovers(homeId, images);
+      await removeAll(left);
+      await removeAll(images.map((id) => `image:${id}`));
+      if (left.length > 0) throw new Error(`The tests left behind: ${left.join(', ')}`);
+    },
+  };
+  return engine;
+}
+
+async function importImage(homeId: string, user: boolean): Promise<string> {
+  const changes = encodeURIComponent(`LABEL ${homeLabel}=${homeId}`);
+  const path = `/images/create?fromSrc=-&changes=${changes}`;
+  const answer = JSON.stringify(
+    await callEngine('POST', path, { type: 'application/x-tar', bytes: busyboxTree({ user }) }),
+  );
+  const id = /sha256:[0-9a-f]{64}/.exec(answer)?.[0];
+  if (!id) throw new Error(`The engine did not take the test image: ${answer}`);
+  return id;
+}
+
+async function listLeftovers(homeId: string, images: readonly string[]): Promise<readonly string[]> {
+  const filters = encodeURIComponent(JSON.stringify({ label: [`${homeLabel}=${homeId}`] }));
+  const containers = (await callEngine('GET', `/containers/json?all=1&filters=${filters}`)) as { Id: string }[];
+  const volumes = (await callEngine('GET', `/volumes?filters=${filters}`)) as { Volumes: { Name: string }[] | null };
+  const made = (await callEngine('GET', `/images/json?filters=${filters}`)) as { Id: string }[];
+  return [
+    ...containers.map(({ Id }) => `container:${Id}`),
+    ...(volumes.Volumes ?? []).map(({ Name }) => `volume:${Name}`),
+    ...made.filter(({ Id }) => !images.includes(Id)).map(({ Id }) => `image:${Id}`),
+  ];
+}
+
+async function removeAll(things: readonly string[]): Promise<void> {
+  for (const thing of things) {
+    const [kind, ...rest] = thing.split(':');
+    const query = kind === 'container' ? '?force=1&v=1' : kind === 'image' ? '?force=1' : '';
+    await callEngine('DELETE', `/${kind}s/${encodeURIComponent(rest.join(':'))}${query}`);
+  }
+}
+
+interface Body {
+  readonly type: string;
+  readonly bytes: Buffer;
+}
+
+function json(body: unknown): Body | undefined {
+  return body === undefined ? undefined : { type: 'application/json', bytes: Buffer.from(JSON.stringify(body)) };
+}
+
+async function callEngine(method: string, path: string, body?: Body): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const headers = body ? { 'content-type': body.type, 'content-length': body.bytes.length } : {};
+    const outgoing = request({ ...address(), method, path, headers, timeout: 60_000 }, (answer) => {
+      const chunks: Buffer[] = [];
+      answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+      answer.on('end', () => {
+        const text = Buffer.concat(chunks).toString('utf8');
+        const failed = (answer.statusCode ?? 500) >= 400 && answer.statusCode !== 404;
+        if (failed) reject(new Error(`${method} ${path}: ${answer.statusCode} ${text}`));
+        else resolve(parse(text));
+      });
+    });
+    outgoing.on('error', reject);
+    outgoing.end(body?.bytes);
+  });
+}
+
+function address(): object {
+  const host = process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock';
+  if (host.startsWith('unix://')) return { socketPath: host.slice('unix://'.length) };
+  const url = new URL(host.replace(/^tcp:/, 'http:'));
+  return { host: url.hostname, port: url.port };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}

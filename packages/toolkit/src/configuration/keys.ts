@@ -1,0 +1,100 @@
+import { defaultLimits, leaseModes } from '@opencode-tools/core';
+import { type ValueKind, byteSize, choice, duration, flag, number, path, text } from './value-kind.ts';
+
+interface Key<T> {
+  readonly kind: ValueKind<T>;
+  readonly fallback: T | null;
+  readonly description: string;
+}
+
+const mebibyte = 1024 ** 2;
+const gibibyte = 1024 ** 3;
+
+/**
+ * Every key of the configuration: the one table behind validation, environment variables, the published JSON Schema
+ * and the defaults.
+ */
+export const configurationKeys = {
+  home: key(path(), null, 'Directory of the home; the data directory of the platform by default.'),
+  database: key(
+    { ...text('sqlite, or a postgres:// address', '^(sqlite|postgres(ql)?://.+)$'), secret: true },
+    'sqlite',
+    'Where the registry is kept: `sqlite`, in the home directory, or the address of a PostgreSQL database.',
+  ),
+  defaultImage: key(
+    text('an image reference such as opencode-sandbox-base or example.org/image:tag', '^[^\\s]{1,255}$'),
+    'opencode-sandbox-base',
+    'Image of tasks that name none.',
+  ),
+  'engine.endpoint': key(
+    text('unix:///path, npipe:////./pipe/name, tcp://host:port, http://host:port or https://host:port', endpointForm()),
+    null,
+    'Docker Engine to use; found like the docker command finds it by default.',
+  ),
+  'limits.memory': key(
+    byteSize({ min: 32 * mebibyte, max: 1024 * gibibyte }),
+    defaultLimits.memoryBytes,
+    'Memory and swap together of a sandbox.',
+  ),
+  'limits.cpus': key(number({ min: 0.1, max: 1024 }, { whole: false }), defaultLimits.cpus, 'Cores of a sandbox.'),
+  'limits.pids': key(
+    number({ min: 16, max: 4_194_304 }, { whole: true }),
+    defaultLimits.pids,
+    'Processes and threads at once in a sandbox.',
+  ),
+  'limits.tmp': key(
+    byteSize({ min: mebibyte, max: 1024 * gibibyte }),
+    defaultLimits.tmpBytes,
+    'Size of the tmpfs at /tmp, which counts as memory.',
+  ),
+  requireLimits: key(flag(), true, 'Refuse to run where the engine cannot enforce the limits.'),
+  'lease.mode': key(choice(...leaseModes), 'exclusive', 'Whether one agent or several work in a task at once.'),
+  'lease.ttl': key(
+    duration({ min: 1_000, max: 86_400_000 }),
+    900_000,
+    'How long a session that is not heard of keeps its lease.',
+  ),
+  'lease.maxAgents': key(
+    number({ min: 1, max: 100 }, { whole: true }),
+    8,
+    'Most agents attached to a task at once in collaborative mode.',
+  ),
+  'exec.timeout': key(duration({ min: 1, max: 86_400_000 }), 600_000, 'Time that a command may take.'),
+  'exec.outputLimit': key(
+    byteSize({ min: 1_024, max: mebibyte }),
+    32_768,
+    'Bytes of each output that are returned, head and tail; the whole output is always kept.',
+  ),
+  'hooks.branchCreator': key(
+    flag(),
+    false,
+    'Make a branch <agent>-<model>/<description> for each task from a git repository.',
+  ),
+  'hooks.planFile': key(flag(), false, 'Write a Plan.md into the workspace of each task that has none.'),
+  'hooks.safetyEnforcer': key(flag(), true, 'Refuse sandbox plans that would weaken the hardening.'),
+} as const satisfies Record<string, Key<unknown>>;
+
+export type ConfigurationKey = keyof typeof configurationKeys;
+
+type Parsed<K extends ConfigurationKey> = (typeof configurationKeys)[K]['kind'] extends ValueKind<infer T> ? T : never;
+type Fallback<K extends ConfigurationKey> = (typeof configurationKeys)[K]['fallback'];
+
+/** A value per key; null where nothing is set and there is no default. */
+export type ConfigurationValues = { readonly [K in ConfigurationKey]: Parsed<K> | Extract<Fallback<K>, null> };
+
+/** Names of all keys, in the order of the table. */
+export const configurationKeyNames = Object.keys(configurationKeys) as readonly ConfigurationKey[];
+
+/** The environment variable that overrides a key: `limits.memory` is `OPENCODE_TOOLS_LIMITS_MEMORY`. */
+export function environmentVariable(name: ConfigurationKey): string {
+  const words = name.replaceAll('.', '_').replaceAll(/([a-z])([A-Z])/g, '$1_$2');
+  return `OPENCODE_TOOLS_${words.toUpperCase()}`;
+}
+
+function key<T, const F extends T | null>(kind: ValueKind<T>, fallback: F, description: string) {
+  return { kind, fallback, description };
+}
+
+function endpointForm(): string {
+  return '^(unix:///|npipe://|tcp://|https?://).+$';
+}

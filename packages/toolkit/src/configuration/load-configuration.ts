@@ -1,0 +1,96 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { LeaseMode, ResourceLimits } from '@opencode-tools/core';
+import type { Environment } from './environment.ts';
+import { refusedForm } from './invalid-config.ts';
+import { type Place, findProjectFile, resolveHome, userFile } from './locations.ts';
+import { type PartialValues, defaultValues, readDocument, readEnvironment } from './read-values.ts';
+import type { ConfigurationValues } from './keys.ts';
+
+/** What a home is opened with: every key resolved, durations in milliseconds, sizes in bytes. */
+export interface Configuration {
+  /** Absolute path of the home directory. */
+  readonly home: string;
+  readonly database: string;
+  readonly defaultImage: string;
+  /** Null finds the engine as the docker command does. */
+  readonly engineEndpoint: string | null;
+  readonly limits: ResourceLimits;
+  readonly requireLimits: boolean;
+  readonly lease: { readonly mode: LeaseMode; readonly ttlMs: number; readonly maxAgents: number };
+  readonly exec: { readonly timeoutMs: number; readonly outputLimitBytes: number };
+  readonly hooks: { readonly branchCreator: boolean; readonly planFile: boolean; readonly safetyEnforcer: boolean };
+  /** Files that were read, the weakest first. */
+  readonly files: readonly string[];
+}
+
+export interface ConfigurationOptions {
+  /** Wins over everything. */
+  readonly home?: string;
+  /** Read in place of the project's file; must exist. Relative to `cwd`. */
+  readonly configFile?: string;
+  readonly cwd: string;
+  readonly environment: Environment;
+  readonly platform?: NodeJS.Platform;
+}
+
+/**
+ * Reads the configuration: the project's file over the user's over the defaults, and `OPENCODE_TOOLS_*` over them.
+ *
+ * @throws OpencodeToolsError `OCT_INVALID_CONFIG` naming file (or variable), key and accepted form
+ */
+export async function loadConfiguration(options: ConfigurationOptions): Promise<Configuration> {
+  const { cwd, environment, platform = process.platform } = options;
+  const place: Place = { cwd, environment, platform };
+  const files = findFiles(place, options.configFile);
+  const layers: PartialValues[] = [];
+  for (const file of files) layers.push(await readFileValues(file));
+  const values = Object.assign({}, defaultValues(), ...layers, readEnvironment(environment)) as ConfigurationValues;
+  return shape(values, resolveHome(place, options.home, values.home), files);
+}
+
+function findFiles(place: Place, configFile: string | undefined): readonly string[] {
+  const user = userFile(place);
+  const project = configFile === undefined ? findProjectFile(place) : resolve(place.cwd, configFile);
+  return [...(existsSync(user) ? [user] : []), ...(project === undefined ? [] : [project])];
+}
+
+async function readFileValues(file: string): Promise<PartialValues> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw refusedForm(file, '', 'a readable YAML file', `the file cannot be read (${error.code ?? error.message})`);
+  });
+  // The parser costs more than the rest of a read-only command, and most homes have no file.
+  const { default: yaml } = await import('yaml');
+  let document: unknown;
+  try {
+    document = yaml.parse(text, { maxAliasCount: 0 });
+  } catch (error) {
+    throw refusedForm(file, '', 'YAML 1.2 without anchors', error instanceof Error ? error.message : String(error));
+  }
+  return readDocument(file, document);
+}
+
+function shape(values: ConfigurationValues, home: string, files: readonly string[]): Configuration {
+  return {
+    home,
+    files,
+    database: values.database,
+    defaultImage: values.defaultImage,
+    engineEndpoint: values['engine.endpoint'],
+    limits: {
+      memoryBytes: values['limits.memory'],
+      cpus: values['limits.cpus'],
+      pids: values['limits.pids'],
+      tmpBytes: values['limits.tmp'],
+    },
+    requireLimits: values.requireLimits,
+    lease: { mode: values['lease.mode'], ttlMs: values['lease.ttl'], maxAgents: values['lease.maxAgents'] },
+    exec: { timeoutMs: values['exec.timeout'], outputLimitBytes: values['exec.outputLimit'] },
+    hooks: {
+      branchCreator: values['hooks.branchCreator'],
+      planFile: values['hooks.planFile'],
+      safetyEnforcer: values['hooks.safetyEnforcer'],
+    },
+  };
+}

@@ -1,0 +1,53 @@
+import { open } from 'node:fs/promises';
+import { isAbsolute } from 'node:path';
+import { type EnvReference, OpencodeToolsError, type SecretResolver } from '@opencode-tools/core';
+import type { Environment } from '../configuration/environment.ts';
+
+const maxFileBytes = 64 * 1024;
+
+/**
+ * Resolves references to environment variables of this process and to files of this host (at most 64 KiB; one line
+ * break at the end is left out).
+ */
+export function createSecretResolver(environment: Environment): SecretResolver {
+  return {
+    resolve: async (references) => {
+      const entries: (readonly [string, string])[] = [];
+      for (const reference of references) entries.push([reference.name, await valueOf(reference, environment)]);
+      return Object.fromEntries(entries);
+    },
+  };
+}
+
+async function valueOf(reference: EnvReference, environment: Environment): Promise<string> {
+  if (reference.from === 'file') return await readSecretFile(reference.name, reference.path);
+  const value = environment[reference.variable];
+  if (value !== undefined) return value;
+  throw unresolved(
+    reference.name,
+    `environment variable ${reference.variable} is not set`,
+    'Set it, or correct its name.',
+  );
+}
+
+async function readSecretFile(name: string, path: string): Promise<string> {
+  if (!isAbsolute(path))
+    throw unresolved(name, `${path} is not an absolute path`, 'Name the file by an absolute path.');
+  try {
+    await using file = await open(path, 'r');
+    const buffer = Buffer.alloc(maxFileBytes + 1);
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
+    if (bytesRead <= maxFileBytes) return buffer.toString('utf8', 0, bytesRead).replace(/\r?\n$/, '');
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw unresolved(name, `file ${path} cannot be read (${reason})`, 'Make it readable, or correct the path.');
+  }
+  throw unresolved(name, `file ${path} is larger than ${maxFileBytes} bytes`, 'Name a smaller file.');
+}
+
+function unresolved(name: string, fault: string, remedy: string): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Cannot resolve ${name} for the sandbox: ${fault}`, {
+    remedy,
+    details: { argument: 'env', name },
+  });
+}

@@ -1,0 +1,119 @@
+import {
+  type Clock,
+  type Logger,
+  type OpenHome,
+  OpencodeToolsError,
+  type ServiceDependencies,
+  createIds,
+  createServices,
+  silentLogger,
+  systemClock,
+} from '@opencode-tools/core';
+import type { Store } from '@opencode-tools/persistence/sqlite';
+import type { Environment } from './configuration/environment.ts';
+import { type Configuration, loadConfiguration } from './configuration/load-configuration.ts';
+import { createProcessTable } from './host/process-table.ts';
+import { createSecretResolver } from './host/secret-resolver.ts';
+import { wireEngine } from './wiring/wire-engine.ts';
+import { wireHooks } from './wiring/wire-hooks.ts';
+import { wireWorkspace } from './wiring/wire-workspace.ts';
+
+export interface OpenHomeOptions {
+  /** The home directory, over whatever the configuration says. */
+  readonly home?: string;
+  /** Configuration file to read in place of the project's. */
+  readonly configFile?: string;
+  /** Where the project's configuration is searched from, upward; relative paths are relative to it. */
+  readonly cwd: string;
+  /** Environment variables: `OPENCODE_TOOLS_*`, those that name the engine, and those that tasks refer to. */
+  readonly environment: Environment;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  /** Replaces or wraps ports before the services are made from them: another notifier, more hooks, measuring, fault injection. */
+  readonly decorate?: (ports: ServiceDependencies) => ServiceDependencies;
+}
+
+/** Numeric user and group of `agent` in the sandbox images. */
+const sandboxUser = { uid: 1000, gid: 1000 };
+
+/**
+ * Reads the configuration and opens the home that it names, making the directory when there is none. Any number of
+ * processes may have one home open. Engine, git and content store are loaded when first needed: a process that only
+ * reads never pays for them.
+ *
+ * @throws OpencodeToolsError `OCT_INVALID_CONFIG`, `OCT_STORE_UNAVAILABLE`, `OCT_STORE_READ_ONLY`, `OCT_SCHEMA_TOO_NEW`,
+ *   `OCT_CAPABILITY_UNSUPPORTED`
+ */
+export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
+  const configuration = await loadConfiguration(options);
+  const { logger = silentLogger, clock = systemClock } = options;
+  const ids = createIds(clock);
+  const store = await openStore(configuration, { clock, logger });
+  const { environment } = options;
+  const { home, engineEndpoint: endpoint, requireLimits } = configuration;
+  const engine = wireEngine({ endpoint, requireLimits, environment, homeId: store.homeId, ids, clock, logger });
+  const work = wireWorkspace({ home, volumes: engine.runtime.volumes, environment, logger });
+  const ports: ServiceDependencies = {
+    homeId: store.homeId,
+    tasks: store.tasks,
+    leases: store.leases,
+    ledger: store.ledger,
+    checkpoints: store.checkpoints,
+    memory: store.memory,
+    admin: store.admin,
+    runtime: engine.runtime,
+    images: engine.images,
+    probe: engine.probe,
+    workspaces: work.workspaces,
+    git: work.git,
+    hooks: wireHooks({ configuration, git: work.git, clock, logger }),
+    secrets: createSecretResolver(environment),
+    processes: createProcessTable(),
+    notifier: { publish: () => undefined },
+    clock,
+    ids,
+    logger,
+    defaults: serviceDefaults(configuration),
+  };
+  const services = createServices(options.decorate?.(ports) ?? ports);
+  return {
+    homeId: store.homeId,
+    directory: home,
+    services,
+    images: engine.images,
+    store: store.admin,
+    close: async () => {
+      await engine.runtime.close();
+      await store.close();
+    },
+  };
+}
+
+async function openStore(configuration: Configuration, tools: StoreTools): Promise<Store> {
+  if (configuration.database === 'sqlite') {
+    const { openSqliteStore } = await import('@opencode-tools/persistence/sqlite');
+    return await openSqliteStore({ directory: configuration.home, ...tools });
+  }
+  throw new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', 'This version keeps its registry in SQLite only', {
+    remedy: 'Set database to sqlite, or leave the key out.',
+    details: { key: 'database' },
+  });
+}
+
+interface StoreTools {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+function serviceDefaults(configuration: Configuration) {
+  return {
+    image: configuration.defaultImage,
+    limits: configuration.limits,
+    user: sandboxUser,
+    leaseMode: configuration.lease.mode,
+    maxAgents: configuration.lease.maxAgents,
+    leaseTtlMs: configuration.lease.ttlMs,
+    execTimeoutMs: configuration.exec.timeoutMs,
+    outputLimitBytes: configuration.exec.outputLimitBytes,
+  };
+}

@@ -1,0 +1,52 @@
+import type {
+  Clock,
+  EngineProbe,
+  HomeId,
+  Ids,
+  ImageStore,
+  Logger,
+  SandboxRuntime,
+  VolumePort,
+} from '@opencode-tools/core';
+import type { Environment } from '../configuration/environment.ts';
+import { lazy, lazyMethods } from './lazy.ts';
+
+export interface EnginePorts {
+  readonly runtime: SandboxRuntime;
+  readonly images: ImageStore;
+  readonly probe: EngineProbe;
+}
+
+/** The ports on the Docker Engine; its client is loaded at their first use. */
+export function wireEngine(options: {
+  readonly endpoint: string | null;
+  readonly requireLimits: boolean;
+  readonly environment: Environment;
+  readonly homeId: HomeId;
+  readonly ids: Ids;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}): EnginePorts {
+  const { endpoint, ...rest } = options;
+  const engine = lazy<EnginePorts>(async () => {
+    const { createDockerRuntime } = await import('@opencode-tools/docker-runtime');
+    return createDockerRuntime({ ...rest, ...(endpoint === null ? {} : { endpoint }) });
+  });
+  const runtime = lazy(async () => (await engine()).runtime);
+  const volumes: VolumePort = lazyMethods(
+    async () => (await runtime()).volumes,
+    ['create', 'find', 'list', 'readTree', 'writeTree', 'remove'],
+  );
+  return {
+    runtime: {
+      name: 'docker',
+      volumes,
+      ...lazyMethods(runtime, ['capabilities', 'create', 'find', 'list']),
+      close: async () => {
+        await (await runtime.peek())?.close();
+      },
+    },
+    images: lazyMethods(async () => (await engine()).images, ['find', 'ensure', 'build', 'list', 'remove']),
+    probe: lazyMethods(async () => (await engine()).probe, ['probe']),
+  };
+}

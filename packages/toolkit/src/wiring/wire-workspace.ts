@@ -1,0 +1,33 @@
+import { join } from 'node:path';
+import type { GitPort, Logger, VolumePort, WorkspaceStore } from '@opencode-tools/core';
+import type { Environment } from '../configuration/environment.ts';
+import { lazy, lazyMethods } from './lazy.ts';
+
+/** The content store and git, loaded at their first use. */
+export function wireWorkspace(options: {
+  readonly home: string;
+  readonly volumes: VolumePort;
+  readonly environment: Environment;
+  readonly logger: Logger;
+}): { readonly workspaces: WorkspaceStore; readonly git: GitPort } {
+  const { home, volumes, environment, logger } = options;
+  const module = lazy(() => import('@opencode-tools/workspace'));
+  const git = lazy(async () => (await module()).createGit({ environment, logger }));
+  const store = lazy<WorkspaceStore>(async () => {
+    const { createContentStore } = await module();
+    return createContentStore({ directory: join(home, 'content'), volumes, git: await git(), environment, logger });
+  });
+  return {
+    workspaces: lazyMethods(store, [
+      'seed',
+      'freeze',
+      'provision',
+      'checkDirectory',
+      'restoreDirectory',
+      'diff',
+      'verify',
+      'has',
+    ]),
+    git: lazyMethods(git, ['inspect', 'isBranchName', 'listBranches', 'guardedPaths', 'createBranch']),
+  };
+}

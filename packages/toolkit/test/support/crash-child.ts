@@ -1,0 +1,72 @@
+import { type Call, type ServiceDependencies, parseId } from '@opencode-tools/core';
+import { openHome } from '../../src/index.ts';
+
+/**
+ * Runs one verb and kills itself with SIGKILL at a given step. A step is the moment before or after any call that changes
+ * something: a commit, a lease, a container, a volume, an image, a snapshot.
+ *
+ * argv: home, task id, verb, step. Ends with 0 when the verb needed fewer steps.
+ */
+const [home = '', task = '', verb = '', step = ''] = process.argv.slice(2);
+const killAt = Number(step);
+let steps = 0;
+
+function pass(): void {
+  steps += 1;
+  if (steps === killAt) process.kill(process.pid, 'SIGKILL');
+}
+
+/** Wraps the named methods; everything else is passed on. */
+function stepping<T extends object>(target: T, methods: readonly (keyof T)[]): T {
+  return new Proxy(target, {
+    get: (object, member) => {
+      const value: unknown = Reflect.get(object, member, object);
+      if (typeof value !== 'function') return value;
+      if (!methods.includes(member as keyof T)) return value.bind(object) as unknown;
+      return async (...args: unknown[]): Promise<unknown> => {
+        pass();
+        const result: unknown = await Reflect.apply(value, object, args);
+        pass();
+        return result;
+      };
+    },
+  });
+}
+
+function decorate(ports: ServiceDependencies): ServiceDependencies {
+  const volumes = stepping(ports.runtime.volumes, ['create', 'writeTree', 'remove']);
+  const handles = async <T extends object | undefined>(found: Promise<T>): Promise<T> => {
+    const handle = await found;
+    return (handle === undefined ? handle : stepping(handle as object, ['exec', 'fence', 'destroy', 'pause', 'unpause', 'snapshotRoot', 'endAll', 'stop'] as never)) as T;
+  };
+  const create = stepping(ports.runtime, ['create']);
+  const runtime = new Proxy(ports.runtime, {
+    get: (object, member) => {
+      if (member === 'volumes') return volumes;
+      if (member === 'create') return (...args: Parameters<typeof object.create>) => handles(create.create(...args));
+      if (member === 'find') return (ref: string) => handles(object.find(ref));
+      const value: unknown = Reflect.get(object, member, object);
+      return typeof value === 'function' ? (value.bind(object) as unknown) : value;
+    },
+  });
+  return {
+    ...ports,
+    runtime,
+    tasks: stepping(ports.tasks, ['commit']),
+    leases: stepping(ports.leases, ['acquire', 'confirm', 'release', 'revokeAll']),
+    workspaces: stepping(ports.workspaces, ['freeze', 'provision']),
+  };
+}
+
+const call: Call = { actor: { kind: 'agent', id: 'crash', agent: 'crash', model: null, session: null, onBehalfOf: null } };
+const open = await openHome({ home, cwd: home, environment: process.env, decorate });
+const id = parseId('task', task);
+const verbs: Record<string, () => Promise<unknown>> = {
+  exec: () => open.services.executions.run(id, { command: { kind: 'script', script: 'echo new >state' } }, call),
+  checkpoint: () => open.services.checkpoints.create(id, { name: 'second' }, call),
+  restore: () => open.services.checkpoints.restore(id, 'first', {}, call),
+  stop: () => open.services.tasks.stop(id, {}, call),
+  delete: () => open.services.tasks.delete(id, {}, call),
+};
+await verbs[verb]?.();
+await open.close();
