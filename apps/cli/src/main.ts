@@ -21,7 +21,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       stdin: process.stdin,
       stdout: process.stdout,
       stderr: process.stderr,
-      isTty: Boolean(process.stdout.isTTY),
+      isTty: process.stdout.isTTY,
       signal: stopped.signal,
       cwd: process.cwd(),
       version: productVersion(),

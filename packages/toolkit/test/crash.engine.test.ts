@@ -5,7 +5,9 @@ import { type Call, type OpenHome, type Task, type TaskId, isOpencodeToolsError 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestHome, createTestHome } from './support/test-home.ts';
 
-const call: Call = { actor: { kind: 'agent', id: 'after', agent: 'after', model: null, session: null, onBehalfOf: null } };
+const call: Call = {
+  actor: { kind: 'agent', id: 'after', agent: 'after', model: null, session: null, onBehalfOf: null },
+};
 const child = fileURLToPath(new URL('./support/crash-child.ts', import.meta.url));
 /** More steps than any verb has: reaching it without a verb that ran to its end means that the count is wrong. */
 const mostSteps = 80;
@@ -27,7 +29,11 @@ describe('a process killed at any step of a verb', () => {
 
   const sh = async (task: TaskId, script: string): Promise<string> => {
     const takeover = await open.services.sessions.attach(task, { agent: 'after', takeover: true }, call);
-    const run = await open.services.executions.run(task, { command: { kind: 'script', script }, sessionId: takeover.session.id }, call);
+    const run = await open.services.executions.run(
+      task,
+      { command: { kind: 'script', script }, sessionId: takeover.session.id },
+      call,
+    );
     await open.services.sessions.detach(takeover.session.id, {}, call);
     return run.stdout.text;
   };
@@ -51,7 +57,11 @@ describe('a process killed at any step of a verb', () => {
   };
 
   /** Kills the verb at each step of its own; after every kill the task must be whole and usable. */
-  const everyStep = async (verb: string, fresh: () => Promise<Task>, check: (task: Task, step: number) => Promise<void>): Promise<number> => {
+  const everyStep = async (
+    verb: string,
+    fresh: () => Promise<Task>,
+    check: (task: Task, step: number) => Promise<void>,
+  ): Promise<number> => {
     const first = 1 + Math.floor(Math.random() * stride);
     for (let step = first; step < mostSteps; step += stride) {
       const task = await fresh();
@@ -85,25 +95,39 @@ describe('a process killed at any step of a verb', () => {
   });
 
   it('has the checkpoint whole or not at all', async () => {
-    const steps = await everyStep('checkpoint', () => prepare('checkpoint'), async (task) => {
-      for (const { id } of await open.services.checkpoints.list(task.id)) await open.services.checkpoints.verify(id);
-      await usable(task, ['now\n']);
-    });
+    const steps = await everyStep(
+      'checkpoint',
+      () => prepare('checkpoint'),
+      async (task) => {
+        for (const { id } of await open.services.checkpoints.list(task.id)) await open.services.checkpoints.verify(id);
+        await usable(task, ['now\n']);
+      },
+    );
     expect(steps).toBeGreaterThan(10);
   });
 
   it('has the restored files or those before', async () => {
-    const steps = await everyStep('restore', () => prepare('restore'), (task) => usable(task, ['now\n', 'old\n']));
+    const steps = await everyStep(
+      'restore',
+      () => prepare('restore'),
+      (task) => usable(task, ['now\n', 'old\n']),
+    );
     expect(steps).toBeGreaterThan(20);
   });
 
   it('can be deleted again after a deletion that was cut off', async () => {
-    const steps = await everyStep('delete', () => prepare('delete'), async (task) => {
-      const { receipt } = await open.services.tasks.delete(task.id, { force: true }, call);
-      expect(receipt.finalCheckpointId).not.toBeNull();
-      expect(await home.objectsOf(task.id)).toEqual([]);
-      await expect(open.services.tasks.get(task.id)).rejects.toSatisfy((error) => isOpencodeToolsError(error, 'OCT_TASK_NOT_FOUND'));
-    });
+    const steps = await everyStep(
+      'delete',
+      () => prepare('delete'),
+      async (task) => {
+        const { receipt } = await open.services.tasks.delete(task.id, { force: true }, call);
+        expect(receipt.finalCheckpointId).not.toBeNull();
+        expect(await home.objectsOf(task.id)).toEqual([]);
+        await expect(open.services.tasks.get(task.id)).rejects.toSatisfy((error) =>
+          isOpencodeToolsError(error, 'OCT_TASK_NOT_FOUND'),
+        );
+      },
+    );
     expect(steps).toBeGreaterThan(15);
   });
 });

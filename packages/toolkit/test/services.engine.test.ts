@@ -217,7 +217,10 @@ describe('services on a real engine', () => {
       const running = holder.services.executions.run(
         task.id,
         {
-          command: { kind: 'script', script: 'setsid sh -c "sleep 8888; echo late >/workspace/late" & echo on; sleep 8888; echo late >late' },
+          command: {
+            kind: 'script',
+            script: 'setsid sh -c "sleep 8888; echo late >/workspace/late" & echo on; sleep 8888; echo late >late',
+          },
           sessionId: a.session.id,
           onOutput: () => started.resolve(),
         },

@@ -123,13 +123,9 @@ export function idOf(kind: 'execution' | 'checkpoint' | 'todo'): ValueForm {
     placeholder: kind,
     parse: (value, where) => {
       if (isId(kind, value) || isShortId(value)) return value;
-      throw usageError(
-        `${where} is not the id of a ${kind}: ${quoted(value)}`,
-        `Use a full id or its last eight characters.`,
-        {
-          argument: where,
-        },
-      );
+      throw usageError(`${where} is no ${kind} id: ${quoted(value)}`, `Use a full id or its last eight characters.`, {
+        argument: where,
+      });
     },
   };
 }

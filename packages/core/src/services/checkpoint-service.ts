@@ -47,7 +47,7 @@ export function createCheckpointService(kernel: Kernel, keeper: SandboxKeeper): 
  *
  * @throws OpencodeToolsError `OCT_CHECKPOINT_CORRUPT`
  */
-export async function verifyCheckpoint(kernel: Kernel, checkpoint: Checkpoint): Promise<void> {
+async function verifyCheckpoint(kernel: Kernel, checkpoint: Checkpoint): Promise<void> {
   const corrupt = (fact: string): OpencodeToolsError =>
     new OpencodeToolsError('OCT_CHECKPOINT_CORRUPT', `Checkpoint ${checkpoint.id}: ${fact}`, {
       details: { checkpointId: checkpoint.id },

@@ -28,7 +28,7 @@ export interface Kernel {
   newOperation(kind: OperationKind, taskId: TaskId, proof: LeaseProof | null, intent: JsonObject): Operation;
 }
 
-export interface TaskChange<T> {
+interface TaskChange<T> {
   /** Null: nothing to do. */
   readonly change: Change | null;
   readonly result: T;

@@ -123,7 +123,7 @@ export function createSandboxKeeper(kernel: Kernel): SandboxKeeper {
 }
 
 /** What a new container of the task begins with: the newest checkpoint of its line, else what the task was created from. */
-export async function startingPoint(kernel: Kernel, task: Task, previous: Sandbox | null): Promise<StartingPoint> {
+async function startingPoint(kernel: Kernel, task: Task, previous: Sandbox | null): Promise<StartingPoint> {
   const head = task.headCheckpointId === null ? undefined : await kernel.deps.checkpoints.find(task.headCheckpointId);
   const base = task.workspace.mode === 'volume' ? task.workspace.base : null;
   const imageId = previous?.imageId ?? head?.root?.imageId ?? task.sandboxSpec.imageId;
@@ -136,7 +136,7 @@ export async function startingPoint(kernel: Kernel, task: Task, previous: Sandbo
 }
 
 /** Records a new state of the container when it changed. */
-export async function recordState(
+async function recordState(
   kernel: Kernel,
   sandbox: Sandbox,
   state: SandboxState,

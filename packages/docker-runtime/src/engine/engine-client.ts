@@ -56,7 +56,7 @@ async function dialOnce(modem: Modem, endpoint: Endpoint, request: EngineRequest
   const timer = setTimeout(() => limit.abort(), limitMs);
   const streams = 'isStream' in mode;
   const passOn = (): void => limit.abort();
-  request.signal?.throwIfAborted();
+  if (request.signal?.aborted) throw cancelled(request.signal.reason);
   request.signal?.addEventListener('abort', passOn, { once: true });
   try {
     return await new Promise((resolve, reject) => {

@@ -18,6 +18,8 @@ interface BuildOptions {
 
 const buildLimitMs = 30 * 60_000;
 const digestLength = 12;
+/** User and group of `agent`, who owns `/workspace` and `/home/agent` in both images. */
+const imageOwner = '1000:1000';
 
 /**
  * Builds one of our images and tags it with `latest` and the digest of its inputs. Does nothing when the image that
@@ -43,7 +45,7 @@ export async function buildStandardImage(
   const query = {
     t: [reference, `${name}:inputs-${inputs.slice(0, digestLength)}`],
     buildargs: JSON.stringify({ BASE: base }),
-    labels: JSON.stringify({ ...fullLabels({ kind: 'image' }), [labelKeys.inputs]: inputs }),
+    labels: JSON.stringify(fullLabels({ kind: 'image', owner: imageOwner, inputs })),
     rm: true,
     forcerm: true,
   };

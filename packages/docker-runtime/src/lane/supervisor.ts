@@ -11,6 +11,8 @@
  * - The fence file is only ever appended to; all its lines hold, so it cannot be lowered, not even by a race.
  * - A result is the nonce of the request on both streams. Commands cannot read it: they run under another user.
  * - A request that is cut off by the death of its sender is never carried out, and its running command is ended.
+ * - Death by a signal is told from an exit code above 128 by the shell's own message about it, which dash and busybox
+ *   write for all signals but SIGINT and SIGPIPE, and bash for none: there it reads as 128 and the signal's number.
  *
  * Arguments: uid, gid, and `first` (main process of the container: idles when its stream ends) or `lane`.
  */
@@ -240,7 +242,7 @@ reader() { # passes whole lines on and stays able to hear while a command runs
       'run '*) set -- $l; m=$4 i=; case $5 in *i*) i=".$2" ;; esac ;;
     esac
     printf '%s\n' "$l"
-    [ "$i" ] && [ "$l" = "$i" ] && return 0
+    [ "$i" ] && [ "$l" = "$i" ] && { : >"$R"; return 0; }
   done
   exec >&-
   a=done

@@ -8,6 +8,8 @@ export const labelKeys = {
   generation: `${prefix}generation`,
   kind: `${prefix}kind`,
   version: `${prefix}version`,
+  /** On an image: `uid:gid` that own `/workspace` and `/home/agent` in it. */
+  owner: `${prefix}owner`,
   /** Digest of what an image of ours was built from. */
   inputs: `${prefix}inputs`,
 } as const;
@@ -28,6 +30,7 @@ export function fullLabels(values: Partial<Record<LabelName, string>>): Record<s
     operation: '',
     generation: '',
     kind: '',
+    owner: '',
     inputs: '',
     version: labelVersion,
     ...values,

@@ -126,7 +126,7 @@ export class DockerRuntime implements SandboxRuntime {
       assertCapable(await this.capabilities(), plan, this.#requireLimits);
       signal?.throwIfAborted();
       entry.link.remember(plan.fence);
-      await ownVolumes(containers, id, plan);
+      await ownVolumes(await this.#engine.client(), id, plan);
       await entry.link.start();
       signal?.throwIfAborted();
       return entry.handle;
@@ -143,7 +143,7 @@ export class DockerRuntime implements SandboxRuntime {
     const container = await this.#afterItsMaker(found);
     const { link, handle } = await this.#entryFor(container.Id, plan.user);
     link.remember(plan.fence);
-    if (container.State.Status === 'created') await ownVolumes(await this.#containers(), container.Id, plan);
+    if (container.State.Status === 'created') await ownVolumes(await this.#engine.client(), container.Id, plan);
     if (!container.State.Running) await link.start();
     else if (!container.State.Paused) await link.initialise();
     return handle;

@@ -1,16 +1,35 @@
 import type { SandboxPlan } from '@opencode-tools/core';
 import { pack } from 'tar-stream';
-import type { Containers } from '../engine/containers.ts';
+import { Containers } from '../engine/containers.ts';
+import type { EngineClient } from '../engine/engine-client.ts';
+import { labelKeys } from '../plan/labels.ts';
+
+/** Where images of ours have a directory of the sandbox's user, for volumes to be made from. */
+const ownedTargets = ['/workspace', '/home/agent'];
 
 /**
  * Gives the volumes that were made with a container to the plan's user, before it starts: the engine itself sets owner and
- * mode of their top directories, so that nothing needs to run as root for it.
+ * mode of their top directories, so that nothing needs to run as root for it. A volume takes over what the image has at its
+ * target, so there is nothing to do where the image says that its directories belong to the user.
  */
-export async function ownVolumes(containers: Containers, id: string, plan: SandboxPlan): Promise<void> {
+export async function ownVolumes(client: EngineClient, id: string, plan: SandboxPlan): Promise<void> {
   const fresh = plan.mounts.filter((mount) => mount.kind === 'volume' && mount.create !== undefined);
   if (fresh.length === 0) return;
+  const owned = (await ownerOf(client, plan.imageId)) === `${plan.user.uid}:${plan.user.gid}`;
+  const foreign = fresh.filter(({ target }) => !owned || !ownedTargets.includes(target));
+  if (foreign.length === 0) return;
   const top = await topDirectory(plan.user);
-  await Promise.all(fresh.map(async ({ target }) => containers.unpack(id, target, top)));
+  const containers = new Containers(client);
+  await Promise.all(foreign.map(async ({ target }) => containers.unpack(id, target, top)));
+}
+
+async function ownerOf(client: EngineClient, imageId: string): Promise<string | undefined> {
+  const path = `/images/${encodeURIComponent(imageId)}/json`;
+  const { Config } = await client.call<{ Config: { Labels: Readonly<Record<string, string>> | null } | null }>({
+    method: 'GET',
+    path,
+  });
+  return Config?.Labels?.[labelKeys.owner];
 }
 
 async function topDirectory(owner: SandboxPlan['user']): Promise<Buffer> {

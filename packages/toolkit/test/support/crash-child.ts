@@ -37,7 +37,14 @@ function decorate(ports: ServiceDependencies): ServiceDependencies {
   const volumes = stepping(ports.runtime.volumes, ['create', 'writeTree', 'remove']);
   const handles = async <T extends object | undefined>(found: Promise<T>): Promise<T> => {
     const handle = await found;
-    return (handle === undefined ? handle : stepping(handle as object, ['exec', 'fence', 'destroy', 'pause', 'unpause', 'snapshotRoot', 'endAll', 'stop'] as never)) as T;
+    return (
+      handle === undefined
+        ? handle
+        : stepping(
+            handle as object,
+            ['exec', 'fence', 'destroy', 'pause', 'unpause', 'snapshotRoot', 'endAll', 'stop'] as never,
+          )
+    ) as T;
   };
   const create = stepping(ports.runtime, ['create']);
   const runtime = new Proxy(ports.runtime, {
@@ -58,7 +65,9 @@ function decorate(ports: ServiceDependencies): ServiceDependencies {
   };
 }
 
-const call: Call = { actor: { kind: 'agent', id: 'crash', agent: 'crash', model: null, session: null, onBehalfOf: null } };
+const call: Call = {
+  actor: { kind: 'agent', id: 'crash', agent: 'crash', model: null, session: null, onBehalfOf: null },
+};
 const open = await openHome({ home, cwd: home, environment: process.env, decorate });
 const id = parseId('task', task);
 const verbs: Record<string, () => Promise<unknown>> = {

@@ -42,9 +42,12 @@ export async function createTestHome(): Promise<TestHome> {
     },
     remove: async () => {
       const label = `io.opencode-tools.home=${homeId ?? 'none'}`;
-      for (const id of lines(await docker('ps', '-aq', '--filter', `label=${label}`))) await docker('rm', '-f', '-v', id);
-      for (const name of lines(await docker('volume', 'ls', '-q', '--filter', `label=${label}`))) await docker('volume', 'rm', '-f', name);
-      for (const id of new Set(lines(await docker('images', '-q', '--filter', `label=${label}`)))) await docker('rmi', '-f', id);
+      for (const id of lines(await docker('ps', '-aq', '--filter', `label=${label}`)))
+        await docker('rm', '-f', '-v', id);
+      for (const name of lines(await docker('volume', 'ls', '-q', '--filter', `label=${label}`)))
+        await docker('volume', 'rm', '-f', name);
+      for (const id of new Set(lines(await docker('images', '-q', '--filter', `label=${label}`))))
+        await docker('rmi', '-f', id);
       await engine.close();
       await rm(directory, { recursive: true, force: true });
     },

@@ -1,0 +1,68 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type RequestListener, type Server, createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Engine } from './engine.ts';
+import { EngineError } from './engine-error.ts';
+
+let directory: string;
+let servers: Server[];
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'oct-engine-'));
+  servers = [];
+});
+afterEach(async () => {
+  for (const server of servers) {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
+  rmSync(directory, { recursive: true });
+});
+
+async function listen(answer: RequestListener): Promise<string> {
+  const path = join(directory, `${servers.length}.sock`);
+  const server = createServer(answer);
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  return path;
+}
+
+describe('an engine', () => {
+  test('that says nothing is given up after its time limit', async () => {
+    const engine = new Engine({}, `unix://${await listen(() => undefined)}`);
+    await expect(engine.find()).rejects.toMatchObject({
+      code: 'OCT_ENGINE_UNAVAILABLE',
+      message: expect.stringContaining('no answer within 3000 ms'),
+    });
+  });
+
+  test('that refuses a call is told from one that is not there', async () => {
+    const path = await listen((request, response) => {
+      response.statusCode = request.url === '/_ping' ? 200 : 409;
+      response.end(request.url === '/_ping' ? 'OK' : '{"message":"in use"}');
+    });
+    const client = await new Engine({}, `unix://${path}`).client();
+    const failed = await client.call({ method: 'GET', path: '/x' }).catch((error: unknown) => error);
+    expect(failed).toBeInstanceOf(EngineError);
+    expect(failed).toMatchObject({ status: 409, message: 'in use' });
+    await expect(client.call({ method: 'GET', path: '/x', signal: AbortSignal.abort() })).rejects.toMatchObject({
+      code: 'OCT_CANCELLED',
+    });
+  });
+
+  test('is asked for what was meant, query and body included', async () => {
+    const seen: string[] = [];
+    const path = await listen((request, response) => {
+      request.on('data', (chunk: Buffer) => seen.push(chunk.toString()));
+      request.on('end', () => {
+        seen.push(request.url ?? '');
+        response.end('{"ok":true}');
+      });
+    });
+    const client = await new Engine({ DOCKER_HOST: 'tcp://127.0.0.1:1' }, `unix://${path}`).client();
+    const query = { t: ['a:1', 'b c'], all: true };
+    expect(await client.call({ method: 'POST', path: '/build', query, body: { A: 1 } })).toEqual({ ok: true });
+    expect(seen.map((line) => line.replace(/&$/, ''))).toEqual(['/_ping', '{"A":1}', '/build?t=a%3A1&t=b+c&all=true']);
+  });
+});
