@@ -110,6 +110,7 @@ describe('what a plan asks the engine for', () => {
       [labelKeys.generation]: '1',
       [labelKeys.kind]: 'sandbox',
       [labelKeys.version]: '1',
+      [labelKeys.owner]: '',
       [labelKeys.inputs]: '',
     });
   });

@@ -173,10 +173,19 @@ export class DockerRuntime implements SandboxRuntime {
       return await containers.create(plan.name, containerOptions(plan), signal);
     } catch (error) {
       if (hasStatus(error, 404)) throw imageNotFound(plan.imageId);
-      if (!hasStatus(error, 409)) throw error;
-      const [made] = await this.#find(containers, { homeId: plan.homeId, operationId: plan.operationId });
-      if (made) return made;
+      const other = hasStatus(error, 409) ? await this.#madeByOther(containers, plan) : undefined;
+      if (other) return other;
       throw error;
+    }
+  }
+
+  /** An engine takes a container's name before it shows the container. */
+  async #madeByOther(containers: Containers, plan: SandboxPlan): Promise<ContainerDescription | undefined> {
+    const deadline = performance.now() + makerLimitMs;
+    for (;;) {
+      const [made] = await this.#find(containers, { homeId: plan.homeId, operationId: plan.operationId });
+      if (made || performance.now() > deadline) return made;
+      await delay(makerPollMs);
     }
   }
 
