@@ -167,6 +167,18 @@ async function settle(kernel: Kernel, operation: Operation, resolution: Resoluti
     if (isOpencodeToolsError(error, 'OCT_VERSION_CONFLICT')) return false;
     throw error;
   }
-  await clear?.();
+  await clearQuietly(kernel, operation, clear);
   return true;
+}
+
+/** What cannot be removed now carries the task's label and goes with the task. */
+async function clearQuietly(kernel: Kernel, operation: Operation, clear: Resolution['clear']): Promise<void> {
+  try {
+    await clear?.();
+  } catch (error) {
+    kernel.deps.logger.warn('Parts of an abandoned operation were not removed', {
+      operationId: operation.id,
+      error: String(error),
+    });
+  }
 }

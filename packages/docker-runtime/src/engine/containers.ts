@@ -53,8 +53,8 @@ export class Containers {
     );
   }
 
-  async list(labels: readonly string[]): Promise<readonly string[]> {
-    const query = { all: true, filters: JSON.stringify({ label: labels }) };
+  async list(labels: readonly string[], filters: object = {}): Promise<readonly string[]> {
+    const query = { all: true, filters: JSON.stringify({ label: labels, ...filters }) };
     const rows = await this.#client.call<readonly ContainerRow[]>({ method: 'GET', path: '/containers/json', query });
     return rows.map((row) => row.Id);
   }

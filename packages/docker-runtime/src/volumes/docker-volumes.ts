@@ -11,6 +11,7 @@ import { Containers, absentAsUndefined } from '../engine/containers.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
 import type { Engine } from '../engine/engine.ts';
 import { asPortError, hasStatus } from '../engine/engine-error.ts';
+import { labelKeys } from '../plan/labels.ts';
 import { helperOptions, volumeTarget, withHelper } from './helper-container.ts';
 import { moveTar } from './move-tar.ts';
 import { readWithTar } from './read-with-tar.ts';
@@ -110,9 +111,23 @@ export class DockerVolumes implements VolumePort {
 
   async remove(name: string): Promise<void> {
     await doing(`Removing the volume ${name}`, async () => {
-      const { client } = await this.#open();
-      await absentAsUndefined(client.call({ method: 'DELETE', path: `/volumes/${encodeURIComponent(name)}` }));
+      const { client, containers } = await this.#open();
+      const request = { method: 'DELETE', path: `/volumes/${encodeURIComponent(name)}` } as const;
+      try {
+        await absentAsUndefined(client.call(request));
+      } catch (error) {
+        if (!hasStatus(error, 409) || !(await this.#removeHelpers(containers, name))) throw error;
+        await absentAsUndefined(client.call(request));
+      }
     });
+  }
+
+  /** A process that was killed while it filled a volume leaves its helper container; who removes the volume removes that. */
+  async #removeHelpers(containers: Containers, volume: string): Promise<boolean> {
+    const labels = [`${labelKeys.home}=${this.#homeId}`, `${labelKeys.kind}=helper`];
+    const helpers = await containers.list(labels, { volume: [volume] });
+    await Promise.all(helpers.map(async (id) => containers.remove(id)));
+    return helpers.length > 0;
   }
 
   async #open(): Promise<{ readonly client: EngineClient; readonly containers: Containers }> {
