@@ -23,6 +23,7 @@ test('a volume goes although a killed process left its helper container on it', 
     });
     await engine.call('POST', '/containers/create', {
       Image: engine.imageId,
+      Cmd: ['true'],
       Labels: { 'io.opencode-tools.home': homeId, 'io.opencode-tools.kind': 'helper' },
       HostConfig: { Mounts: [{ Type: 'volume', Source: name, Target: '/volume' }] },
     });
