@@ -18,10 +18,12 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  const left = await containersAndVolumes();
   await removeSavedImages();
   await cli[Symbol.asyncDispose]();
   await rm(repository, { recursive: true, force: true });
   await engine.close();
+  if (left.length > 0) throw new Error(`The tests left behind: ${left.join(', ')}`);
 });
 
 test('a task is worked in, left, resumed by another agent, rolled back, forked, completed and cleaned up', async () => {
@@ -216,7 +218,7 @@ function attach(argv: readonly string[]): Promise<Attached> {
 
 async function succeed(argv: readonly string[], session?: string): Promise<string> {
   const ran = await cli.run(argv, session === undefined ? {} : { env: { OPENCODE_TOOLS_SESSION: session } });
-  expect(ran, argv.join(' ')).toMatchObject({ code: 0 });
+  if (ran.code !== 0) throw new Error(`${argv.join(' ')} ended with ${ran.code}: ${ran.stderr}`);
   return ran.stdout;
 }
 

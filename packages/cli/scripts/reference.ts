@@ -6,7 +6,7 @@ import { PassThrough } from 'node:stream';
 const fence = '```';
 
 /** The help page of a command line, as printed without a terminal. */
-export async function helpPage(argv: readonly string[]): Promise<string> {
+async function helpPage(argv: readonly string[]): Promise<string> {
   const stdout = new PassThrough();
   const options: CliOptions = {
     argv: [...argv, '--help'],

@@ -48,13 +48,13 @@ export async function runCli(options: CliOptions): Promise<number> {
       return exitCodes.done;
     }
     command = invocation.command;
-    return await runCommand(command, await createContext(options, invocation, terminal));
+    return await runCommand(command, options, await createContext(options, invocation, terminal));
   } catch (error) {
     return report(asOpencodeToolsError(error), command, options, terminal);
   }
 }
 
-async function runCommand(command: Command, { context, style }: Opened): Promise<number> {
+async function runCommand(command: Command, options: CliOptions, { context, style }: Opened): Promise<number> {
   const { terminal, home } = context;
   let printed: string;
   let code: number;
@@ -70,7 +70,7 @@ async function runCommand(command: Command, { context, style }: Opened): Promise
   await home.close();
   terminal.write(printed);
   await terminal.flush();
-  return code;
+  return code === exitCodes.interrupted ? interruptionCode(options, terminal) : code;
 }
 
 function report(
@@ -89,8 +89,14 @@ function report(
     });
     terminal.writeError(renderError(error, style, options.environment));
   }
-  if (options.signal.aborted) return options.signal.reason === 'SIGTERM' ? exitCodes.terminated : exitCodes.interrupted;
+  if (options.signal.aborted) return interruptionCode(options, terminal);
   return failureCode(error, command, options.argv);
+}
+
+/** Who stopped the work: a signal to this process, or the reader of its output by going away. */
+function interruptionCode({ signal }: CliOptions, terminal: Terminal): number {
+  if (signal.aborted) return signal.reason === 'SIGTERM' ? exitCodes.terminated : exitCodes.interrupted;
+  return terminal.readerGone.aborted ? exitCodes.readerGone : exitCodes.interrupted;
 }
 
 function failureCode(error: OpencodeToolsError, command: Command | undefined, argv: readonly string[]): number {

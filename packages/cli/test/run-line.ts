@@ -1,6 +1,6 @@
 import { PassThrough, Readable } from 'node:stream';
 import type { OpenHome, Services, TaskId } from '@opencode-tools/core';
-import { type CliOptions, runCli } from '../src/run-cli.ts';
+import { type CliOptions, runCli } from '../src/index.ts';
 
 /** Answers of the services that a test cares about; any other call fails the test. */
 export type Answers = { readonly [Name in keyof Services]?: Partial<Services[Name]> };

@@ -1,7 +1,6 @@
-import { realpath } from 'node:fs/promises';
 import type { RepositoryState } from '@opencode-tools/core';
-import { toBytePath } from './byte-path.ts';
-import { invalid, treeFailure } from './failures.ts';
+import { realDirectory } from './check-directory.ts';
+import { invalid } from './failures.ts';
 import { type GitRunner, gitFailure } from './git-runner.ts';
 
 const mostPaths = 100;
@@ -16,9 +15,7 @@ export interface ChangedPath {
 
 /** Looks at a repository without running anything that it configures. See `GitPort.inspect`. */
 export async function inspectRepository(git: GitRunner, directory: string, ref?: string): Promise<RepositoryState> {
-  const cwd = await realpath(directory).catch((error: unknown) => {
-    throw treeFailure(toBytePath(directory), error);
-  });
+  const cwd = await realDirectory(directory);
   const { top, bare } = await topOf(git, cwd);
   const commit = await resolveCommit(git, top, ref);
   const changes = bare ? [] : await listChanges(git, top);

@@ -6,10 +6,18 @@ const pieceLength = 1_000;
 /** Text from outside, whole, without control characters; line breaks are kept. */
 export function safeText(text: string): string {
   let clean = '';
-  for (let start = 0; start < text.length; start += pieceLength) {
-    clean += printable(text.slice(start, start + pieceLength));
+  let start = 0;
+  while (start < text.length) {
+    const cut = start + pieceLength;
+    const end = isHighSurrogate(text.charCodeAt(cut - 1)) ? cut + 1 : cut;
+    clean += printable(text.slice(start, end));
+    start = end;
   }
   return clean;
+}
+
+function isHighSurrogate(unit: number): boolean {
+  return unit >= 0xd800 && unit <= 0xdbff;
 }
 
 /** Text from outside on one line, cut to a length. */

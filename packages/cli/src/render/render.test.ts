@@ -19,11 +19,12 @@ test('a table is aligned whatever is painted', () => {
 
 test('text from outside cannot move the cursor, ring, or break a row', () => {
   expect(oneLine('a\u001b[2J\u0007b\nc\td')).toBe('ab c d');
-  expect(safeText('a\u001b]0;title\u0007\nb')).toBe('a]0;title\nb');
+  expect(safeText('a\u001b]0;title\u0007\nb')).toBe('a\nb');
 });
 
 test('long text is kept whole, and cut only on one line', () => {
   expect(safeText('x'.repeat(5_000))).toHaveLength(5_000);
+  expect(safeText(`x${'😀'.repeat(2_000)}`)).toBe(`x${'😀'.repeat(2_000)}`);
   expect(oneLine('x'.repeat(5_000), 10)).toBe(`${'x'.repeat(9)}…`);
 });
 

@@ -13,6 +13,7 @@ import { runHooks } from './run-hooks.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, TaskService, TaskView, UnderSession } from './services.ts';
 import { moveTask } from './task-moves.ts';
+import { taskReference } from './task-reference.ts';
 import { taskStats } from './task-stats.ts';
 import { freeText, integerBetween } from './validate.ts';
 import { type LeasedWork, withLease } from './with-lease.ts';
@@ -23,7 +24,7 @@ export function createTaskService(kernel: Kernel, keeper: SandboxKeeper): TaskSe
   const { tasks } = kernel.deps;
   return {
     create: (input, call) => createTask(kernel, input, call),
-    resolve: (reference) => tasks.resolveTaskId(reference),
+    resolve: async (reference) => tasks.resolveTaskId(taskReference(reference)),
     get: (id) => tasks.getTask(id),
     view: (id) => viewTask(kernel, id),
     list: (filter, page) => tasks.listTasks(filter, page),

@@ -1,7 +1,8 @@
-import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
+import { DatabaseSync } from 'node:sqlite';
+import { type TestEngine, openTestEngine } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cli, type RunOptions, openCli } from './run-bin.ts';
 
@@ -13,54 +14,64 @@ let cli: Cli;
 let files: string;
 let taskId: string;
 
+let engine: TestEngine;
+
 beforeAll(async () => {
+  engine = await openTestEngine();
   cli = await openCli();
   files = await mkdtemp(join(tmpdir(), 'oct-cli-files-'));
   await writeFile(join(files, 'file'), 'x');
-  taskId = (
-    await cli.json<{ task: { id: string } }>(
-      ['create-task', 'present', '--image', `sha256:${'0'.repeat(64)}`],
-      noEngine,
-    )
-  ).task.id;
+  taskId = await createTask(cli, 'present');
 });
 
 afterAll(async () => {
   await cli[Symbol.asyncDispose]();
   await rm(files, { recursive: true, force: true });
+  await engine.close();
 });
 
 const noEngine: RunOptions = { env: { DOCKER_HOST: 'unix:///nowhere/docker.sock' } };
 
-/** Expects one JSON error on stderr, nothing on stdout, and nothing half-made. */
-async function expectFailure(argv: readonly string[], code: string, exitCode: number, options: RunOptions = noEngine) {
-  const ran = await cli.run([...argv, '--json'], options);
-  expect(ran).toMatchObject({ code: exitCode, stdout: '' });
-  const { error } = JSON.parse(ran.stderr) as Failure;
-  expect(error).toMatchObject({ code, message: expect.stringMatching(/\S/), remedy: expect.stringMatching(/\S/) });
-  return error;
+async function createTask(where: Cli, title: string): Promise<string> {
+  const { task } = await where.json<{ task: { id: string } }>(['create-task', title, '--image', engine.imageId]);
+  return task.id;
+}
+
+/** Runs with `--json` what must fail, and gives the error with what else was seen. */
+async function fail(argv: readonly string[], options: RunOptions = noEngine) {
+  const { code: exitCode, stdout, stderr } = await cli.run(['--json', ...argv], options);
+  const { error } = JSON.parse(stderr) as Failure;
+  return { exitCode, stdout, ...error };
+}
+
+/** A failure with words for people, and nothing on stdout. */
+function failure(code: string, exitCode: number) {
+  const words = expect.stringMatching(/\S/);
+  return { exitCode, stdout: '', code, message: words, remedy: words };
 }
 
 describe('a task that is not there', () => {
-  test.each(['nope', '00000000', 'tsk_00000000000000000000000000', 'tsk_bad', '../../etc', 'tsk_../../../etc/passwd'])(
-    '%j is not found',
-    async (reference) => {
-      await expectFailure(['stop', reference], 'OCT_TASK_NOT_FOUND', 3);
-    },
-  );
+  test.each(['nope', '00000000', 'tsk_00000000000000000000000000'])('%j is not found', async (reference) => {
+    expect(await fail(['stop', reference])).toMatchObject(failure('OCT_TASK_NOT_FOUND', 3));
+  });
 });
 
 test.each([
+  [['stop', 'tsk_bad']],
+  [['stop', '../../etc']],
+  [['task-history', 'tsk_../../../etc/passwd']],
   [['stop', 'present', '--session', '../../x']],
   [['detach', 'ses_../../../../etc']],
   [['task-executions', 'present', '--output', '../../registry.db']],
   [['todo', 'done', 'present', '../1']],
 ])('%j has a bad id and is refused', async (argv) => {
-  await expectFailure(argv, 'OCT_INVALID_ARGUMENT', 2);
+  expect(await fail(argv)).toMatchObject(failure('OCT_INVALID_ARGUMENT', 2));
 });
 
 test('a checkpoint that is named like a path is not found', async () => {
-  await expectFailure(['restore-checkpoint', 'present', '../../x'], 'OCT_CHECKPOINT_NOT_FOUND', 3);
+  expect(await fail(['restore-checkpoint', 'present', '../../x'])).toMatchObject(
+    failure('OCT_CHECKPOINT_NOT_FOUND', 3),
+  );
 });
 
 test.each([
@@ -68,28 +79,36 @@ test.each([
   ['that is empty', ''],
   ['of two lines', 'a\nb'],
 ])('a title %s is refused', async (_what, title) => {
-  const error = await expectFailure(['create-task', title], 'OCT_INVALID_ARGUMENT', 2);
+  const error = await fail(['create-task', title, '--image', engine.imageId], {});
+  expect(error).toMatchObject(failure('OCT_INVALID_ARGUMENT', 2));
   expect(error.message.length).toBeLessThan(300);
 });
 
 describe('a workspace path', () => {
   test.each(['--directory', '--bind', '--git'])('that does not exist is refused by %s', async (option) => {
-    await expectFailure(['create-task', 'x', option, join(files, 'nothing')], 'OCT_INVALID_ARGUMENT', 2);
+    expect(
+      await fail(['create-task', 'x', '--image', engine.imageId, option, join(files, 'nothing')], {}),
+    ).toMatchObject(failure('OCT_INVALID_ARGUMENT', 2));
   });
 
   test.each(['--directory', '--bind', '--git'])('that is a file is refused by %s', async (option) => {
-    await expectFailure(['create-task', 'x', option, join(files, 'file')], 'OCT_INVALID_ARGUMENT', 2);
+    expect(await fail(['create-task', 'x', '--image', engine.imageId, option, join(files, 'file')], {})).toMatchObject(
+      failure('OCT_INVALID_ARGUMENT', 2),
+    );
   });
 
   test('that is no repository is refused by --git', async () => {
-    await expectFailure(['create-task', 'x', '--git', files], 'OCT_INVALID_ARGUMENT', 2);
+    expect(await fail(['create-task', 'x', '--image', engine.imageId, '--git', files], {})).toMatchObject(
+      failure('OCT_INVALID_ARGUMENT', 2),
+    );
   });
 });
 
 test('an engine that is down fails what needs it, and nothing else', async () => {
-  const error = await expectFailure(['exec', 'present', '--', 'true'], 'OCT_ENGINE_UNAVAILABLE', 125);
+  const error = await fail(['exec', 'present', '--', 'true']);
+  expect(error).toMatchObject(failure('OCT_ENGINE_UNAVAILABLE', 125));
   expect(error.message).toContain('unix:///nowhere/docker.sock');
-  await expectFailure(['images', 'list'], 'OCT_ENGINE_UNAVAILABLE', 6);
+  expect(await fail(['images', 'list'])).toMatchObject(failure('OCT_ENGINE_UNAVAILABLE', 6));
   expect(await cli.run(['doctor'], noEngine)).toMatchObject({
     code: 6,
     stdout: expect.stringContaining('No Docker Engine answers'),
@@ -101,27 +120,32 @@ describe('a configuration file', () => {
   test('with a wrong key is refused, naming file and key', async () => {
     const file = join(files, 'wrong.yaml');
     await writeFile(file, 'limits:\n  memry: 1g\n');
-    const error = await expectFailure(['list-tasks', '--config', file], 'OCT_INVALID_CONFIG', 2);
+    const error = await fail(['list-tasks', '--config', file]);
+    expect(error).toMatchObject(failure('OCT_INVALID_CONFIG', 2));
     expect(error.message).toContain(file);
     expect(error.message).toContain('memry');
   });
 
   test('that does not exist is refused', async () => {
-    await expectFailure(['list-tasks', '--config', join(files, 'none.yaml')], 'OCT_INVALID_CONFIG', 2);
+    expect(await fail(['list-tasks', '--config', join(files, 'none.yaml')])).toMatchObject(
+      failure('OCT_INVALID_CONFIG', 2),
+    );
   });
 });
 
 describe('a home', () => {
   test('that is a file is refused', async () => {
-    await expectFailure(['list-tasks', '--home', join(files, 'file')], 'OCT_STORE_UNAVAILABLE', 6);
+    expect(await fail(['list-tasks', '--home', join(files, 'file')])).toMatchObject(
+      failure('OCT_STORE_UNAVAILABLE', 6),
+    );
   });
 
   test('that cannot be written reads, and refuses changes', async () => {
     await using readOnly = await openCli();
-    await readOnly.json(['create-task', 'kept', '--image', `sha256:${'0'.repeat(64)}`], noEngine);
+    await createTask(readOnly, 'kept');
     await setModes(readOnly.home, 0o555, 0o444);
     const under = withoutOverride();
-    const refused = await readOnly.run(['create-task', 'new', '--json'], { ...noEngine, under });
+    const refused = await readOnly.run(['create-task', 'new', '--image', engine.imageId, '--json'], { under });
     const listed = await readOnly.json<{ tasks: object[] }>(['list-tasks'], { ...noEngine, under });
     await setModes(readOnly.home, 0o755, 0o644);
     expect(refused).toMatchObject({ code: 6, stdout: '' });
@@ -141,17 +165,14 @@ describe('a home', () => {
   });
 });
 
-test('all this left one task, one record of it besides the todo, and a ledger that fits', async () => {
+test('all this left one task, no container, and a ledger that fits', async () => {
   const { tasks } = await cli.json<{ tasks: { id: string }[] }>(['list-tasks'], noEngine);
   expect(tasks.map(({ id }) => id)).toEqual([taskId]);
-  const { records } = await cli.json<{ records: { type: string }[] }>(
-    ['task-history', 'present', '--oldest-first'],
-    noEngine,
-  );
-  expect(
-    records.filter(({ type }) => /^(task|todo|sandbox|checkpoint|execution)\./.test(type)).map(({ type }) => type),
-  ).toEqual(expect.arrayContaining(['task.created', 'todo.added']));
   expect(await cli.json(['verify'], noEngine)).toMatchObject({ ok: true });
+  expect(await cli.json(['doctor'], {})).toMatchObject({ orphans: [], recovered: [] });
+  expect(await cli.json(['cleanup-task', 'present'], {})).toMatchObject({
+    receipt: { removed: { containers: 0, volumes: 0, networks: 0 } },
+  });
 });
 
 async function setModes(directory: string, directoryMode: number, fileMode: number): Promise<void> {
@@ -170,7 +191,7 @@ function withoutOverride(): readonly string[] {
 }
 
 function pretendNewer(file: string, version: number): void {
-  const database = new Database(file);
+  const database = new DatabaseSync(file);
   database.prepare('update meta set schema_version = ?').run(version);
   database.close();
 }
