@@ -13,6 +13,7 @@ import {
   defaultLimits,
   systemClock,
 } from '@opencode-tools/core';
+import { sampleTask } from '@opencode-tools/testkit';
 import { onTestFinished } from 'vitest';
 
 const run = promisify(execFile);
@@ -69,42 +70,11 @@ export const gitProgram: GitPort = {
 };
 
 export function task(overrides: Partial<Task> = {}): Task {
-  const at = '2026-11-20T08:00:00.000Z';
-  return {
-    id: ids.next('task'),
+  return sampleTask(ids.next('home'), {
     title: 'Add a login page',
     description: 'People cannot log in.',
-    status: 'pending',
-    statusReason: null,
-    leaseMode: 'exclusive',
-    maxAgents: 1,
-    conflictStrategy: 'reject',
-    workspace: { mode: 'volume', path: '/workspace', source: { kind: 'empty' }, base: null },
-    sandboxSpec: {
-      image: 'busybox',
-      imageId: null,
-      limits: defaultLimits,
-      network: { mode: 'fixed-none', rules: [] },
-      env: [],
-      user: { uid: 1000, gid: 1000 },
-      readOnlyRoot: false,
-      runtime: null,
-    },
-    labels: {},
-    owner: null,
-    project: null,
-    parentId: null,
-    dependsOn: [],
-    forkedFrom: null,
-    headCheckpointId: null,
-    homeId: ids.next('home'),
-    version: 1,
-    createdAt: at,
-    updatedAt: at,
-    startedAt: null,
-    endedAt: null,
     ...overrides,
-  };
+  });
 }
 
 export function context(overrides: Partial<HookContext> = {}): HookContext {

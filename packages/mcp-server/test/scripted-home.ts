@@ -11,9 +11,9 @@ import {
   type SessionId,
   type Task,
   createIds,
-  defaultLimits,
   systemClock,
 } from '@opencode-tools/core';
+import { sampleTask } from '@opencode-tools/testkit';
 
 const ids = createIds(systemClock);
 const at = '2026-11-20T08:00:00.000Z';
@@ -23,40 +23,7 @@ export const sessionId = ids.next('session');
 export const otherSessionId = ids.next('session');
 const leaseId = ids.next('lease');
 
-const task: Task = {
-  id: taskId,
-  title: 'Add a login page',
-  description: 'People cannot log in.',
-  status: 'running',
-  statusReason: null,
-  leaseMode: 'exclusive',
-  maxAgents: 1,
-  conflictStrategy: 'reject',
-  workspace: { mode: 'volume', path: '/workspace', source: { kind: 'empty' }, base: null },
-  sandboxSpec: {
-    image: 'busybox',
-    imageId: null,
-    limits: defaultLimits,
-    network: { mode: 'fixed-none', rules: [] },
-    env: [],
-    user: { uid: 1000, gid: 1000 },
-    readOnlyRoot: false,
-    runtime: null,
-  },
-  labels: {},
-  owner: null,
-  project: null,
-  parentId: null,
-  dependsOn: [],
-  forkedFrom: null,
-  headCheckpointId: null,
-  homeId,
-  version: 1,
-  createdAt: at,
-  updatedAt: at,
-  startedAt: null,
-  endedAt: null,
-};
+const task: Task = sampleTask(homeId, { id: taskId, title: 'Add a login page', status: 'running' });
 
 const session: Session = {
   id: sessionId,
