@@ -3,7 +3,7 @@ import { runCli } from '@opencode-tools/cli';
 
 /**
  * Runs the command line and returns the exit code of the process. The first Ctrl-C or SIGTERM ends the work in good order,
- * the second the process.
+ * the second the process. A terminal that goes away counts as SIGTERM.
  *
  * @param argv arguments after the script name
  */
@@ -13,7 +13,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (stopped.signal.aborted) process.exit(signal === 'SIGTERM' ? 143 : 130);
     stopped.abort(signal);
   };
-  process.on('SIGINT', stop).on('SIGTERM', stop);
+  const hangUp = () => stop('SIGTERM');
+  process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', hangUp);
   try {
     return await runCli({
       argv,
@@ -31,7 +32,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       },
     });
   } finally {
-    process.off('SIGINT', stop).off('SIGTERM', stop);
+    process.off('SIGINT', stop).off('SIGTERM', stop).off('SIGHUP', hangUp);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Command } from './command.ts';
 import { cancel, completeTask, stop } from './commands/end-task.ts';
 import { checkpoint, restoreCheckpoint } from './commands/checkpoints.ts';
+import { claimAdd, claimList, claimRelease } from './commands/claim.ts';
 import { cleanupTask } from './commands/cleanup-task.ts';
 import { createTask } from './commands/create-task.ts';
 import { dbStatus } from './commands/db.ts';
@@ -34,6 +35,9 @@ export const commandTable: readonly Command[] = [
   restoreCheckpoint,
   fork,
   decide,
+  claimAdd,
+  claimList,
+  claimRelease,
   todoAdd,
   todoList,
   todoStart,
@@ -54,6 +58,7 @@ export const commandTable: readonly Command[] = [
 
 /** Verbs of two words share their first. */
 export const commandGroups: Readonly<Record<string, string>> = {
+  claim: 'what sessions say they will read and write',
   todo: 'todos of a task',
   note: 'notes of a task',
   images: 'sandbox images on the engine',

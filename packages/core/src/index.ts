@@ -45,6 +45,28 @@ export type { Operation, OperationKind, OperationState, ProcessRef } from './dom
 export { assertMove, canMove, moveRecordType, taskMoves } from './domain/task-machine.ts';
 export type { TaskMoveType } from './domain/task-machine.ts';
 
+export { claimStates } from './claims/claim.ts';
+export type {
+  ActiveClaim,
+  Claim,
+  ClaimGrant,
+  ClaimOverlap,
+  ClaimRequest,
+  ClaimState,
+  OutsideClaims,
+  TaskClaims,
+} from './claims/claim.ts';
+export { createGlob } from './claims/glob.ts';
+export type { Glob } from './claims/glob.ts';
+
+export { announceLeases } from './events/announce-leases.ts';
+export { deadLetterRecord } from './events/dead-letters.ts';
+export { createEventBus } from './events/event-bus.ts';
+export type { EventBus, EventBusOptions } from './events/event-bus.ts';
+export { followEvents } from './events/follow-events.ts';
+export type { FollowOptions } from './events/follow-events.ts';
+export type { DeadLetter, Delivery, EventHandler, EventMiddleware, SubscribeOptions } from './events/event.ts';
+
 export { describeError, errorCatalogue, errorFamilies, exitCodeFor } from './errors/error-catalogue.ts';
 export type { ErrorCode, ErrorFamily } from './errors/error-catalogue.ts';
 export { OpencodeToolsError, asOpencodeToolsError, isOpencodeToolsError } from './errors/opencode-tools-error.ts';
@@ -82,8 +104,8 @@ export { createIds } from './ports/ids.ts';
 export type { Ids } from './ports/ids.ts';
 export { standardImages } from './ports/image-store.ts';
 export type { BuildProgress, ImageFacts, ImageStore, StandardImage } from './ports/image-store.ts';
-export type { AcquiredLease, AcquireLease, LeaseStore } from './ports/lease-store.ts';
-export type { Ledger, ReadRecords } from './ports/ledger.ts';
+export type { AcquiredLease, AcquireLease, LeaseStore, LeaseWait } from './ports/lease-store.ts';
+export type { FollowedRecords, FollowRecords, Ledger, ReadRecords, WaitForRecords } from './ports/ledger.ts';
 export { silentLogger } from './ports/logger.ts';
 export type { Logger } from './ports/logger.ts';
 export type { Notifier } from './ports/notifier.ts';
@@ -102,7 +124,22 @@ export type {
   SandboxStats,
 } from './ports/sandbox-runtime.ts';
 export type { SecretResolver } from './ports/secret-resolver.ts';
-export type { StoreAdmin, StoreStatus } from './ports/store-admin.ts';
+export type {
+  ImportedLedger,
+  MaintenanceStatus,
+  MoveReport,
+  PruneOptions,
+  PruneReport,
+  RebuildReport,
+  RegistryTarget,
+  RestoreReport,
+  SchemaChange,
+  StoreAdmin,
+  StoreBackup,
+  StoreMaintenance,
+  StoreStatus,
+  StoreVerification,
+} from './ports/store-admin.ts';
 export { outputStreams } from './ports/task-memory.ts';
 export type {
   MemoryHealth,
@@ -156,5 +193,6 @@ export type {
   TaskStats,
   TaskView,
   UnderSession,
+  UpdateTask,
   VerifyReport,
 } from './services/services.ts';

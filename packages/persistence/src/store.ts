@@ -10,12 +10,12 @@ import type {
   TaskMemory,
   TaskStore,
 } from '@opencode-tools/core';
+import { StoreAdministration } from './admin/store-administration.ts';
 import { FileTaskMemory } from './memory/file-task-memory.ts';
 import type { Engine } from './query/engine.ts';
 import { StoredCheckpoints } from './stores/checkpoint-catalog.ts';
 import { StoredLeases } from './stores/lease-store.ts';
 import { StoredLedger } from './stores/ledger.ts';
-import { StoreAdministration } from './stores/store-admin.ts';
 import { StoredTasks } from './stores/task-store.ts';
 import type { StoreContext } from './write/context.ts';
 
@@ -53,7 +53,7 @@ export function createStore(parts: StoreParts): Store {
     clock,
     epoch,
     writeRefusal,
-    onAppended: (streams) => streams.forEach((stream) => stream !== 'home' && memory.touch(stream)),
+    onAppended: (streams) => streams.forEach((stream) => memory.touch(stream)),
   };
   const memory = new FileTaskMemory(ctx, parts.homeDirectory, parts.logger);
   let closing: Promise<void> | null = null;
@@ -71,7 +71,7 @@ export function createStore(parts: StoreParts): Store {
     leases: new StoredLeases(ctx),
     ledger: new StoredLedger(ctx),
     checkpoints: new StoredCheckpoints(ctx),
-    admin: new StoreAdministration(ctx),
+    admin: new StoreAdministration(ctx, memory),
     memory,
     writeRefusal,
     close,

@@ -4,6 +4,7 @@ import {
   type OpenRegistry,
   type PostgresServer,
   checkpointCatalogContract,
+  claimContract,
   commitGuardContract,
   leaseStoreContract,
   ledgerContract,
@@ -58,6 +59,7 @@ async function shiftTimes(url: string, ms: number): Promise<void> {
 
 taskStoreContract('PostgreSQL', openPostgresRegistry);
 commitGuardContract('PostgreSQL', openPostgresRegistry);
+claimContract('PostgreSQL', openPostgresRegistry);
 taskListingContract('PostgreSQL', openPostgresRegistry);
 leaseStoreContract('PostgreSQL', openPostgresRegistry);
 ledgerContract('PostgreSQL', openPostgresRegistry);

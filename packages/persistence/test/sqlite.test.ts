@@ -1,5 +1,6 @@
 import {
   checkpointCatalogContract,
+  claimContract,
   commitGuardContract,
   leaseStoreContract,
   ledgerContract,
@@ -11,6 +12,7 @@ import { openSqliteRegistry } from './open-sqlite-registry.ts';
 
 taskStoreContract('SQLite', openSqliteRegistry);
 commitGuardContract('SQLite', openSqliteRegistry);
+claimContract('SQLite', openSqliteRegistry);
 taskListingContract('SQLite', openSqliteRegistry);
 leaseStoreContract('SQLite', openSqliteRegistry);
 ledgerContract('SQLite', openSqliteRegistry);

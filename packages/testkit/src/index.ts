@@ -4,6 +4,7 @@ export type { TreeAction } from './random-tree.ts';
 export { workspaceStoreContract } from './workspace-store-contract.ts';
 export type { OpenWorkspaceStore } from './workspace-store-contract.ts';
 export { checkpointCatalogContract } from './checkpoint-catalog-contract.ts';
+export { claimContract } from './claim-contract.ts';
 export { commitGuardContract } from './commit-guard-contract.ts';
 export { leaseStoreContract } from './lease-store-contract.ts';
 export { ledgerContract } from './ledger-contract.ts';

@@ -1,4 +1,4 @@
-import { type Ledger, type Task, genesisHash } from '@opencode-tools/core';
+import { type Ledger, type StoredRecord, type StreamId, type Task, type TaskId, genesisHash } from '@opencode-tools/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { OpenRegistry } from './open-registry.ts';
 import { addRows, addTask, sampleActor, sampleDraft, sampleNote } from './registry-samples.ts';
@@ -63,6 +63,102 @@ export function ledgerContract(name: string, open: () => Promise<OpenRegistry>):
       expect(await ledger.head('tsk_00000000000000000000000000')).toEqual({ seq: 0, hash: genesisHash });
       const [record] = await addRows(registry.tasks, task.id);
       expect(await ledger.head(task.id)).toEqual({ seq: 2, hash: record?.hash });
+    });
+
+    describe('followed over all streams', () => {
+      /** Reads on until there is nothing more. */
+      const readAll = async (after: string | null, limit: number, streams?: readonly StreamId[]) => {
+        const records: StoredRecord[] = [];
+        for (let cursor = after; ; ) {
+          const page = await ledger.follow({ after: cursor, limit, ...(streams === undefined ? {} : { streams }) });
+          records.push(...page.records);
+          ({ cursor } = page);
+          if (page.records.length < limit && !(await ledger.waitForMore(cursor, { timeoutMs: 0 }))) return { records, cursor };
+        }
+      };
+      const keyOf = ({ stream, seq }: StoredRecord) => `${stream}/${seq}`;
+
+      test('gives every record once, those of a stream in order, whatever the page size', async () => {
+        const other = await addTask(registry.tasks);
+        for (let index = 0; index < 7; index += 1) {
+          await registry.tasks.commit({
+            records: [sampleDraft(task.id, 'note.added'), sampleDraft(other.id, 'note.added'), sampleDraft(task.id, 'todo.added')],
+          });
+        }
+        const expected = (await Promise.all((await ledger.listStreams()).map((stream) => ledger.read(stream)))).flat();
+        for (const limit of [1, 4, 1_000]) {
+          const { records } = await readAll(null, limit);
+          expect(records.map(keyOf).toSorted()).toEqual(expected.map(keyOf).toSorted());
+          for (const stream of [task.id, other.id]) {
+            expect(records.filter((record) => record.stream === stream)).toEqual(await ledger.read(stream));
+          }
+        }
+        const { records: filtered } = await readAll(null, 3, [other.id]);
+        expect(filtered).toEqual(await ledger.read(other.id));
+      });
+
+      test('goes on from a cursor, from the end on only with what comes', async () => {
+        const { cursor } = await readAll(null, 10);
+        const end = await ledger.endCursor();
+        expect((await ledger.follow({ after: end })).records).toEqual([]);
+        const [record] = await addRows(registry.tasks, task.id);
+        for (const after of [cursor, end]) {
+          expect((await readAll(after, 10)).records.map(keyOf)).toEqual([`${task.id}/${record?.seq}`]);
+        }
+      });
+
+      test('misses nothing while many write at once', async () => {
+        const others = await Promise.all(Array.from({ length: 4 }, () => addTask(registry.tasks)));
+        const { cursor: start } = await readAll(null, 100);
+        let writing = true;
+        const write = async (id: TaskId, index: number) => {
+          for (let count = 0; count < 15; count += 1) {
+            const first = sampleDraft(index % 2 === 0 ? id : 'home', 'note.added');
+            await registry.tasks.commit({ records: [first, sampleDraft(id, 'todo.added')] });
+          }
+        };
+        const written = Promise.all([...others, ...others].map(({ id }, index) => write(id, index))).finally(() => (writing = false));
+        const seen: StoredRecord[] = [];
+        for (let cursor = start; ; ) {
+          const over = !writing;
+          const page = await ledger.follow({ after: cursor, limit: 7 });
+          seen.push(...page.records);
+          ({ cursor } = page);
+          if (over && !(await ledger.waitForMore(cursor, { timeoutMs: 0 }))) break;
+        }
+        await written;
+        expect(new Set(seen.map(keyOf)).size).toBe(8 * 15 * 2);
+        expect(seen).toHaveLength(8 * 15 * 2);
+        for (const stream of ['home', ...others.map(({ id }) => id)] as const) {
+          const seqs = seen.filter((record) => record.stream === stream).map(({ seq }) => seq);
+          expect(seqs).toEqual(seqs.toSorted((left, right) => left - right));
+        }
+      });
+
+      test('waits until there is more, until the time is over, or until it is called off', async () => {
+        const cursor = await ledger.endCursor();
+        expect(await ledger.waitForMore(cursor, { timeoutMs: 30 })).toBe(false);
+        expect(await ledger.waitForMore(null, { timeoutMs: 0 })).toBe(true);
+        const waiting = ledger.waitForMore(cursor, { timeoutMs: 30_000 });
+        await addRows(registry.tasks, task.id);
+        expect(await waiting).toBe(true);
+        const abort = new AbortController();
+        const called = ledger.waitForMore(await ledger.endCursor(), { timeoutMs: 30_000, signal: abort.signal });
+        abort.abort();
+        expect(await called).toBe(false);
+      });
+
+      test('refuses what is no cursor, and one of an epoch before', async () => {
+        const cursor = await ledger.endCursor();
+        for (const wrong of ['', 'x', Buffer.from('["follow",1]').toString('base64url')]) {
+          await expect(ledger.follow({ after: wrong })).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+        }
+        await registry.admin.startEpoch('restored');
+        await expect(ledger.follow({ after: cursor })).rejects.toMatchObject({
+          code: 'OCT_INVALID_ARGUMENT',
+          message: expect.stringContaining('epoch') as string,
+        });
+      });
     });
 
     test('verifies a chain longer than one batch, while it grows', async () => {

@@ -13,6 +13,7 @@ import {
   type RecordType,
   type Sandbox,
   type Session,
+  type StreamId,
   type Task,
   type TaskId,
   type TaskStore,
@@ -208,9 +209,9 @@ export function sampleCheckpoint(taskId: TaskId, change: Partial<Checkpoint> = {
   };
 }
 
-/** A record on a task's stream. */
-export function sampleDraft(taskId: TaskId, type: RecordType, ...puts: readonly Put[]): RecordDraft {
-  return { stream: taskId, type, actor: sampleActor, puts };
+/** A record on a stream. */
+export function sampleDraft(stream: StreamId, type: RecordType, ...puts: readonly Put[]): RecordDraft {
+  return { stream, type, actor: sampleActor, puts };
 }
 
 /** Creates a task in a store. */

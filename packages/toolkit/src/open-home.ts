@@ -1,11 +1,15 @@
 import {
   type Clock,
+  type EventBus,
   type Logger,
   type OpenHome,
   OpencodeToolsError,
   type ServiceDependencies,
+  announceLeases,
+  createEventBus,
   createIds,
   createServices,
+  deadLetterRecord,
   silentLogger,
   systemClock,
 } from '@opencode-tools/core';
@@ -53,10 +57,11 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
   const { home, engineEndpoint: endpoint, requireLimits } = configuration;
   const engine = wireEngine({ endpoint, requireLimits, environment, homeId: store.homeId, ids, clock, logger });
   const work = wireWorkspace({ home, volumes: engine.runtime.volumes, environment, logger });
+  const events = announceThrough(store, logger);
   const ports: ServiceDependencies = {
     homeId: store.homeId,
     tasks: store.tasks,
-    leases: store.leases,
+    leases: announceLeases(store.leases, store.ledger, events),
     ledger: store.ledger,
     checkpoints: store.checkpoints,
     memory: store.memory,
@@ -69,7 +74,7 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     hooks: wireHooks({ configuration, git: work.git, clock, logger }),
     secrets: createSecretResolver(environment),
     processes: createProcessTable(),
-    notifier: { publish: () => undefined },
+    notifier: events,
     clock,
     ids,
     logger,
@@ -82,11 +87,23 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     services,
     images: engine.images,
     store: store.admin,
+    events,
     close: async () => {
+      await events.close();
       await engine.runtime.close();
       await store.close();
     },
   };
+}
+
+/** A bus whose dead letters are records of the home, told to whoever listens as well. */
+function announceThrough(store: Store, logger: Logger): EventBus {
+  const bus = createEventBus({
+    ledger: store.ledger,
+    logger,
+    onDeadLetter: async (letter) => bus.publish(await store.tasks.commit({ records: [deadLetterRecord(letter)] })),
+  });
+  return bus;
 }
 
 async function openStore(configuration: Configuration, tools: StoreTools): Promise<Store> {

@@ -257,6 +257,25 @@ describe('services on a real engine', () => {
     expect((await open.services.ledger.verify(task.id)).ok).toBe(true);
   });
 
+  it('brings the work of a deleted task back by a fork of its last checkpoint', async () => {
+    const task = await create('brought back');
+    await sh(task.id, 'echo precious >file; echo tool >/opt/tool');
+    const { receipt } = await open.services.tasks.delete(task.id, {}, call);
+    const head = await open.services.ledger.head(task.id);
+    const back = await open.services.tasks.fork(await open.services.tasks.resolve(task.id), {}, call);
+    expect(back.forkedFrom).toEqual({ taskId: task.id, checkpointId: receipt.finalCheckpointId });
+    expect((await sh(back.id, 'cat file /opt/tool')).stdout.text).toBe('precious\ntool\n');
+    expect(await open.services.ledger.head(task.id)).toEqual(head);
+    await open.services.tasks.delete(back.id, {}, call);
+  });
+
+  it('keeps others out no longer than half a minute when a one-shot command is killed', async () => {
+    const task = await create('killed one-shot');
+    await open.services.journal.addNote(task.id, { text: 'short' }, call);
+    const [record] = await open.services.ledger.history(task.id, { types: ['lease.acquired'] });
+    expect(record?.payload).toContain('"ttlMs":30000');
+  });
+
   it('refuses bad input with a typed error and leaves nothing half made', async () => {
     const count = async (): Promise<number> => (await open.services.tasks.list({}, { limit: 500 })).items.length;
     const before = await count();

@@ -8,10 +8,10 @@ import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
  * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for numbers that JSON cannot hold and for lone surrogates.
  */
 export function canonicalJson(value: JsonValue): string {
-  if (value === null || typeof value === 'boolean') return String(value);
-  if (typeof value === 'number') return canonicalNumber(value);
   if (typeof value === 'string') return canonicalString(value);
-  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item as JsonValue)).join(',')}]`;
+  if (typeof value === 'number') return canonicalNumber(value);
+  if (value === null || typeof value === 'boolean') return String(value);
+  if (Array.isArray(value)) return canonicalArray(value as readonly JsonValue[]);
   return canonicalObject(value as { readonly [key: string]: JsonValue | undefined });
 }
 
@@ -25,11 +25,28 @@ function canonicalString(value: string): string {
   throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', 'Text holds a lone surrogate and is not valid Unicode');
 }
 
+function canonicalArray(value: readonly JsonValue[]): string {
+  let text = '[';
+  for (const [index, item] of value.entries()) text += index === 0 ? canonicalJson(item) : `,${canonicalJson(item)}`;
+  return `${text}]`;
+}
+
 function canonicalObject(value: { readonly [key: string]: JsonValue | undefined }): string {
-  const members: string[] = [];
-  for (const key of Object.keys(value).sort()) {
+  let text = '{';
+  for (const key of sortedKeys(value)) {
     const member = value[key];
-    if (member !== undefined) members.push(`${canonicalString(key)}:${canonicalJson(member)}`);
+    if (member === undefined) continue;
+    if (text.length > 1) text += ',';
+    text += `${canonicalString(key)}:${canonicalJson(member)}`;
   }
-  return `{${members.join(',')}}`;
+  return `${text}}`;
+}
+
+/** Sorting is only paid where the keys are not in order yet. */
+function sortedKeys(value: object): readonly string[] {
+  const keys = Object.keys(value);
+  for (let index = 1; index < keys.length; index += 1) {
+    if ((keys[index - 1] as string) > (keys[index] as string)) return keys.sort();
+  }
+  return keys;
 }

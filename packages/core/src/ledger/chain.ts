@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import type { JsonObject, JsonValue } from '../domain/json.ts';
+import { hash } from 'node:crypto';
+import type { JsonValue } from '../domain/json.ts';
 import type { HomeId } from '../domain/ids.ts';
 import type { Timestamp } from '../domain/task.ts';
 import { canonicalJson } from './canonical-json.ts';
@@ -50,28 +50,35 @@ export function linkRecord(
   return { ...unsigned, hash: hashRecord(unsigned) };
 }
 
+/** The members that the hash covers, in the order of canonical JSON, each with its key as canonical text. */
+const coveredMembers = (
+  [
+    'actor',
+    'at',
+    'causationId',
+    'correlationId',
+    'homeId',
+    'operationId',
+    'payloadDigest',
+    'prevHash',
+    'seq',
+    'stream',
+    'token',
+    'type',
+    'v',
+  ] as const
+).map((name) => ({ name, key: `"${name}":` }));
+
 /** SHA-256, in lower-case hexadecimal, over the canonical bytes of a record without its hash and payload. */
 export function hashRecord(record: Omit<LedgerRecord, 'hash'>): string {
-  const { v, stream, seq, type, at, actor, homeId, token } = record;
-  const { operationId, correlationId, causationId, payloadDigest, prevHash } = record;
-  const covered = {
-    v,
-    stream,
-    seq,
-    type,
-    at,
-    actor,
-    homeId,
-    token,
-    operationId,
-    correlationId,
-    causationId,
-    payloadDigest,
-    prevHash,
-  };
-  return sha256(canonicalJson(covered as unknown as JsonObject));
+  let text = '';
+  for (const { name, key } of coveredMembers) {
+    const member = record[name] as unknown as JsonValue | undefined;
+    if (member !== undefined) text += `${text === '' ? '{' : ','}${key}${canonicalJson(member)}`;
+  }
+  return sha256(text === '' ? '{}' : `${text}}`);
 }
 
 export function sha256(text: string | Uint8Array): string {
-  return createHash('sha256').update(text).digest('hex');
+  return hash('sha256', text);
 }

@@ -37,6 +37,7 @@ export const recordNouns = [
   'egress',
   'object',
   'memory',
+  'event',
 ] as const;
 export type RecordNoun = (typeof recordNouns)[number];
 

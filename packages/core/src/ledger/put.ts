@@ -1,3 +1,4 @@
+import type { Claim } from '../claims/claim.ts';
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { Execution } from '../domain/execution.ts';
 import type { Decision, Message, Note, Todo } from '../domain/journal.ts';
@@ -10,7 +11,7 @@ import type { Receipt, Task } from '../domain/task.ts';
  * One row as it is after a change. A record's puts are all that the store writes for it, so that replaying the ledger
  * rebuilds the rows.
  *
- * Nouns with a `version` (task, todo, note) are inserted at version 1 and otherwise replace exactly version - 1; a row
+ * Nouns with a `version` (task, todo, note, claim) are inserted at version 1 and otherwise replace exactly version - 1; a row
  * at another version is a `OCT_VERSION_CONFLICT`. A `sandbox` replaces only an older generation or itself, else it is the
  * same conflict. The other nouns are inserted or replaced by id. `receipt` replaces the task row by a tombstone.
  */
@@ -23,6 +24,7 @@ export type Put =
   | { readonly noun: 'decision'; readonly value: Decision }
   | { readonly noun: 'todo'; readonly value: Todo }
   | { readonly noun: 'note'; readonly value: Note }
+  | { readonly noun: 'claim'; readonly value: Claim }
   | { readonly noun: 'message'; readonly value: Message }
   | { readonly noun: 'checkpoint'; readonly value: Checkpoint }
   | { readonly noun: 'operation'; readonly value: Operation }

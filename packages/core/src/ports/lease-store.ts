@@ -17,6 +17,14 @@ export interface AcquireLease {
   readonly correlationId: string | null;
 }
 
+/** How long to stand in line for a task. */
+export interface LeaseWait {
+  /** 0 to 86,400,000 milliseconds. */
+  readonly waitMs: number;
+  /** Leaves the line. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 export interface AcquiredLease {
   readonly lease: Lease;
   /** Sessions that ended by this: their leases had expired or were taken over. */
@@ -33,9 +41,21 @@ export interface LeaseStore {
    * Grants a lease with a token larger than any granted on the task before. It starts `pending` when the task has a
    * sandbox that must be fenced first, else `held`.
    *
-   * @throws OpencodeToolsError `OCT_LEASE_HELD` naming holder and expiry when nothing may be displaced.
+   * Never overtakes those who wait in line, unless `takeover` is set.
+   *
+   * @throws OpencodeToolsError `OCT_LEASE_HELD` naming holder and expiry when nothing may be displaced, and in `waiting`
+   *   how many stand in line.
    */
   acquire(request: AcquireLease): Promise<AcquiredLease>;
+  /**
+   * Grants a lease as `acquire` does, or stands in line for it: in the order of arrival, over all processes. Waiting is no
+   * record and does not survive its process: one that died or was stopped is passed over about three seconds later, and
+   * stands at the end of the line when it comes back.
+   *
+   * @throws OpencodeToolsError `OCT_LEASE_HELD` when the time is over, with `waitedMs` in `details`. An aborted `signal`
+   *   throws its reason.
+   */
+  acquireInTurn(request: AcquireLease, wait: LeaseWait): Promise<AcquiredLease>;
   /** Makes a pending lease usable, after the barrier. Idempotent. @throws OpencodeToolsError `OCT_LEASE_LOST` */
   confirm(proof: LeaseProof, actor: Actor): Promise<Lease>;
   /**

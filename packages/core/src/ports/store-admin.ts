@@ -1,4 +1,8 @@
-import type { HomeId } from '../domain/ids.ts';
+import type { HomeId, TaskId } from '../domain/ids.ts';
+import type { Timestamp } from '../domain/task.ts';
+import type { ChainHead } from '../ledger/chain.ts';
+import type { Actor, StreamId } from '../ledger/ledger-record.ts';
+import type { BrokenRecord } from '../ledger/verify-chain.ts';
 
 export interface StoreStatus {
   readonly homeId: HomeId;
@@ -13,7 +17,40 @@ export interface StoreStatus {
   readonly sizeBytes: number;
 }
 
-/** Administration of the registry itself. */
+/** What a check of a whole registry found. */
+export interface StoreVerification {
+  readonly ok: boolean;
+  readonly chains: number;
+  readonly records: number;
+  /** The first fault of each broken chain. */
+  readonly broken: readonly BrokenRecord[];
+  /** What is wrong beside the chains, in one line each. */
+  readonly problems: readonly string[];
+}
+
+/** What an import of a chain did. */
+export interface ImportedLedger {
+  readonly stream: StreamId;
+  /** Records that the registry did not have. */
+  readonly added: number;
+  readonly head: ChainHead;
+}
+
+export interface PruneOptions {
+  /** Records older than this many days are taken out of their chains; null keeps all. */
+  readonly keepLedgerDays: number | null;
+  /** Deleted tasks are forgotten this many days after; null keeps all. */
+  readonly keepTombstoneDays: number | null;
+  readonly dryRun?: boolean;
+}
+
+export interface PruneReport {
+  readonly dryRun: boolean;
+  readonly chains: readonly { readonly stream: StreamId; readonly records: number; readonly base: ChainHead }[];
+  readonly tombstones: readonly TaskId[];
+}
+
+/** Administration of an opened registry. */
 export interface StoreAdmin {
   status(): Promise<StoreStatus>;
   /**
@@ -21,4 +58,146 @@ export interface StoreAdmin {
    * and records `store.epoch_started`.
    */
   startEpoch(reason: string): Promise<number>;
+  /** Checks the file's own structure, every chain, and what is counted against what is there. Never throws for a fault. */
+  verify(): Promise<StoreVerification>;
+  /** One chain as lines of JSON: a header with base and head, then a record per line. Deleted tasks included. */
+  exportLedger(stream: StreamId): AsyncIterable<string>;
+  /**
+   * Takes in what `exportLedger` gave, whole or not at all. Lines that are here already are compared, not written.
+   *
+   * @throws OpencodeToolsError `OCT_LEDGER_BROKEN` for a gap, a fork, a cut or a changed record, naming it;
+   *   `OCT_INVALID_ARGUMENT` for text that is no export.
+   */
+  importLedger(lines: AsyncIterable<string> | Iterable<string>): Promise<ImportedLedger>;
+  /** Removes the payloads of records, which stay in the chain, and records `payload.erased`. Rows made from them stay. */
+  erasePayloads(
+    stream: StreamId,
+    seqs: readonly number[],
+    why: { readonly reason: string; readonly actor: Actor },
+  ): Promise<void>;
+  /** Takes out what is older than its retention, leaving `ledger.pruned` with the base that the chain now starts from. */
+  prune(options: PruneOptions): Promise<PruneReport>;
+}
+
+/** A copy of a registry, checked by restoring it. */
+export interface StoreBackup {
+  /** Absolute path. */
+  readonly file: string;
+  readonly at: Timestamp;
+  readonly reason: string;
+  readonly engine: 'sqlite' | 'postgres';
+  readonly schemaVersion: number;
+  readonly epoch: number;
+  readonly tasks: number;
+  readonly records: number;
+  readonly sizeBytes: number;
+  /** SHA-256 of the file. */
+  readonly digest: string;
+}
+
+export interface MaintenanceStatus {
+  readonly homeId: HomeId | null;
+  readonly engine: 'sqlite' | 'postgres';
+  readonly location: string;
+  /** Null when there is no registry, or none that can be read. */
+  readonly schemaVersion: number | null;
+  readonly latestSchemaVersion: number;
+  readonly pendingMigrations: readonly string[];
+  readonly epoch: number | null;
+  readonly tasks: number | null;
+  readonly records: number | null;
+  readonly sizeBytes: number;
+  readonly backups: number;
+  /** A move that has not ended: where to. */
+  readonly movingTo: string | null;
+  /** Why the registry cannot be used; null when it can. */
+  readonly fault: string | null;
+}
+
+export interface SchemaChange {
+  readonly dryRun: boolean;
+  readonly from: number;
+  readonly to: number;
+  /** Names of the steps, in the order they are taken. */
+  readonly steps: readonly string[];
+  /** The copy made first; null when nothing was changed. */
+  readonly backup: StoreBackup | null;
+}
+
+export interface RestoreReport {
+  readonly dryRun: boolean;
+  readonly from: StoreBackup;
+  /** The registry as it was, saved first; null when it could not be read. */
+  readonly saved: StoreBackup | null;
+  /** Where an unreadable registry was put; null when there was none. */
+  readonly keptAside: string | null;
+  readonly epoch: number | null;
+  /** Records of task files that went on from the backup's chains and were taken in. */
+  readonly rolledForward: number;
+  /** Task files that say something else than the backup, and were kept aside. */
+  readonly filesKeptAside: readonly string[];
+}
+
+/** A registry to move to. */
+export type RegistryTarget =
+  | { readonly engine: 'sqlite' }
+  | {
+      readonly engine: 'postgres';
+      readonly url: string;
+      /** Name of the environment variable that has the address; the home remembers the name, never the credentials. */
+      readonly urlFrom: string;
+    };
+
+export interface MoveReport {
+  readonly dryRun: boolean;
+  readonly from: string;
+  readonly to: string;
+  readonly rows: number;
+  readonly chains: number;
+  readonly records: number;
+  readonly epoch: number | null;
+  /** Where the old registry is now. */
+  readonly keptAs: string | null;
+  /** True when an earlier move was gone on with. */
+  readonly resumed: boolean;
+}
+
+export interface RebuildReport {
+  readonly dryRun: boolean;
+  readonly tasks: number;
+  readonly records: number;
+  readonly epoch: number | null;
+  readonly keptAside: string | null;
+  /** What could not be read, task by task: nothing is left out silently. */
+  readonly lost: readonly { readonly subject: string; readonly fault: string }[];
+}
+
+/** Work on the registry of a home as a whole, whether it can be opened or not. One at a time per home. */
+export interface StoreMaintenance {
+  status(): Promise<MaintenanceStatus>;
+  verify(): Promise<StoreVerification>;
+  /** Brings the schema to the newest version, after a backup. */
+  migrate(options?: { readonly dryRun?: boolean }): Promise<SchemaChange>;
+  /** Takes the schema back to an older version, after a backup, for an older build to open. */
+  rollback(options: { readonly to: number; readonly dryRun?: boolean }): Promise<SchemaChange>;
+  /** Copies the registry to `<home>/backups/` and checks the copy by restoring it. Old automatic ones make room. */
+  backup(options?: { readonly reason?: string }): Promise<StoreBackup>;
+  /** Newest first. */
+  listBackups(): Promise<readonly StoreBackup[]>;
+  /**
+   * Puts a backup in the registry's place, in one transaction where it can be opened, and starts a new epoch.
+   *
+   * @param options.rollForward takes in what the task files have beyond the backup; by default only when the registry was lost
+   */
+  restore(options: {
+    readonly file: string;
+    readonly dryRun?: boolean;
+    readonly rollForward?: boolean;
+  }): Promise<RestoreReport>;
+  /** Copies the registry to another engine, verifies it row by row and chain by chain, and switches. Run again to resume. */
+  move(options: { readonly to: RegistryTarget; readonly dryRun?: boolean }): Promise<MoveReport>;
+  /** Gives up a move that has not ended; the registry is where it was. */
+  abandonMove(): Promise<void>;
+  /** Makes a registry that is gone or unreadable again from the task files, and starts a new epoch. */
+  rebuild(options?: { readonly dryRun?: boolean }): Promise<RebuildReport>;
 }

@@ -1,6 +1,7 @@
 import type { OutputSummary } from '../domain/execution.ts';
 import type { ExecutionId, TaskId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
+import type { StoredRecord } from '../ledger/ledger-record.ts';
 
 export const outputStreams = ['stdout', 'stderr'] as const;
 export type OutputStream = (typeof outputStreams)[number];
@@ -48,6 +49,8 @@ export interface TaskMemory {
   touch(taskId: TaskId): void;
   /** Projects what is due now, of one task or of all that lag. */
   project(taskId?: TaskId): Promise<void>;
+  /** The newest records of a task's log file, newest last, at the same cost however long it is. */
+  readLogTail(taskId: TaskId, limit: number): Promise<readonly StoredRecord[]>;
   /** Reads and checks `state.json`. */
   readState(taskId: TaskId): Promise<JsonObject>;
   /** Checks every file of a task, keeps bad ones aside and rebuilds them. */

@@ -1,3 +1,4 @@
+import type { TaskClaims } from '../claims/claim.ts';
 import type { Execution } from '../domain/execution.ts';
 import type { ExecutionId, HomeId, LeaseId, OperationId, SessionId, TaskId } from '../domain/ids.ts';
 import type { Decision, Note, Todo } from '../domain/journal.ts';
@@ -17,6 +18,8 @@ export interface Guard {
   readonly lease?: { readonly leaseId: LeaseId; readonly token: number; readonly allowPending?: boolean };
   /** The operation must still be open: `OCT_VERSION_CONFLICT` when another process has resolved it. */
   readonly openOperation?: OperationId;
+  /** The task's claims must still be at this revision: `OCT_VERSION_CONFLICT` when one was granted or ended meanwhile. */
+  readonly claims?: { readonly taskId: TaskId; readonly revision: number };
   /** No operation of these kinds may be open on the task besides `openOperation`. */
   readonly noOpenOperation?: { readonly taskId: TaskId; readonly kinds: readonly Operation['kind'][] };
 }
@@ -111,6 +114,8 @@ export interface TaskStore {
   listDecisions(taskId: TaskId): Promise<readonly Decision[]>;
   listTodos(taskId: TaskId): Promise<readonly Todo[]>;
   listNotes(taskId: TaskId): Promise<readonly Note[]>;
+  /** Claims of one task that have not ended, oldest first. */
+  listClaims(taskId: TaskId): Promise<TaskClaims>;
   /** Open operations, oldest first; of one task or of the whole home. */
   listOpenOperations(taskId?: TaskId): Promise<readonly Operation[]>;
   findOperation(id: OperationId): Promise<Operation | undefined>;

@@ -7,6 +7,7 @@ import { conflictStrategies, leaseModes } from '../domain/task.ts';
 import type { DirtyPolicy, WorkspaceSource, WorkspaceSpec } from '../domain/workspace-spec.ts';
 import { dirtyPolicies } from '../domain/workspace-spec.ts';
 import { networkModes } from '../domain/sandbox-spec.ts';
+import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { idempotent } from './idempotent.ts';
 import { type Kernel, draft } from './kernel.ts';
 import { runHooks } from './run-hooks.ts';
@@ -128,7 +129,19 @@ function absolute(path: string): string {
 }
 
 function checkNetwork(network: NetworkSpec): NetworkSpec {
-  oneOf('network.mode', network.mode, networkModes);
+  const mode = oneOf('network.mode', network.mode, networkModes);
+  if (mode === 'policy') {
+    throw new OpencodeToolsError(
+      'OCT_CAPABILITY_UNSUPPORTED',
+      'No egress gateway is wired, so no policy can be enforced',
+      {
+        remedy: 'Create the task without a network: mode fixed-none or upgradable.',
+        details: { argument: 'network.mode' },
+      },
+    );
+  }
+  if (network.rules.length > 0)
+    throw invalid('network.rules', `have no meaning in mode ${mode}`, 'Leave the rules out.');
   return network;
 }
 

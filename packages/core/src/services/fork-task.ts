@@ -2,18 +2,24 @@ import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { TaskId } from '../domain/ids.ts';
 import { asJson } from '../domain/json.ts';
 import type { Task } from '../domain/task.ts';
+import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import type { RecordPayload } from '../ledger/ledger-record.ts';
 import { clip } from './clip.ts';
 import { idempotent } from './idempotent.ts';
 import { type Kernel, draft } from './kernel.ts';
+import { runHooks } from './run-hooks.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, ForkTask } from './services.ts';
 import { takeCheckpoint } from './take-checkpoint.ts';
 import { oneLine } from './validate.ts';
 import { withLease } from './with-lease.ts';
 
+const pageSize = 200;
+
 /**
  * Makes a task that starts where a checkpoint of another one is. Snapshots never change, so nothing is copied and the first
- * task is not touched; the new task's sandbox is made when it is first used.
+ * task is not touched; the new task's sandbox is made when it is first used. The first task may have been deleted: its
+ * checkpoints outlive it, and forking one is how its work is brought back.
  */
 export async function forkTask(
   kernel: Kernel,
@@ -22,7 +28,8 @@ export async function forkTask(
   options: ForkTask,
   call: Call,
 ): Promise<Task> {
-  const source = await kernel.deps.tasks.getTask(id);
+  const living = await kernel.deps.tasks.findTask(id);
+  const source = living ?? (await lastRow(kernel, id));
   const title = oneLine('title', options.title ?? `${clip(source.title, 190)} (fork)`, 200);
   return idempotent(
     kernel,
@@ -30,29 +37,19 @@ export async function forkTask(
     'fork',
     { taskId: id, checkpoint: options.checkpoint ?? null, title },
     async (key) => {
-      const checkpoint = await pickCheckpoint(kernel, keeper, source, options, call);
+      const checkpoint = await pickCheckpoint(kernel, keeper, source, living !== undefined, options, call);
       const task = composeFork(kernel, source, checkpoint, title);
+      const agent = { agent: call.actor.agent ?? call.actor.id, model: call.actor.model, sessionId: null };
+      const hooks = await runHooks(kernel, { point: 'task:creating', task, ...agent }, { stream: 'home', call });
+      const origin = { forkedFrom: source.id, checkpointId: checkpoint.id };
+      const own = { stream: task.id, type: 'task.created', call, detail: { ...origin, ...hooks } } as const;
+      const forked = { taskId: task.id, checkpointId: checkpoint.id };
       await kernel.commit({
         records: [
-          draft({
-            stream: task.id,
-            type: 'task.created',
-            call,
-            puts: [{ noun: 'task', value: task }],
-            detail: { forkedFrom: source.id, checkpointId: checkpoint.id },
-          }),
-          draft({
-            stream: source.id,
-            type: 'fork.completed',
-            call,
-            detail: { taskId: task.id, checkpointId: checkpoint.id },
-          }),
-          draft({
-            stream: 'home',
-            type: 'task.created',
-            call,
-            detail: { taskId: task.id, title, forkedFrom: source.id },
-          }),
+          draft({ ...own, puts: [{ noun: 'task', value: task }] }),
+          // The chain of a deleted task ends with its deletion.
+          ...(living === undefined ? [] : [draft({ stream: source.id, type: 'fork.completed', call, detail: forked })]),
+          draft({ stream: 'home', type: 'task.created', call, detail: { taskId: task.id, title, ...origin } }),
         ],
         ...key.finished(asJson(task)),
       });
@@ -66,6 +63,7 @@ async function pickCheckpoint(
   kernel: Kernel,
   keeper: SandboxKeeper,
   source: Task,
+  living: boolean,
   options: ForkTask,
   call: Call,
 ): Promise<Checkpoint> {
@@ -73,10 +71,27 @@ async function pickCheckpoint(
   if (options.checkpoint !== undefined) return checkpoints.resolve(source.id, options.checkpoint);
   const head = source.headCheckpointId === null ? undefined : await checkpoints.find(source.headCheckpointId);
   if (head !== undefined) return head;
+  if (!living)
+    throw new OpencodeToolsError('OCT_CHECKPOINT_NOT_FOUND', `The deleted task ${source.id} has no checkpoint`);
   return withLease(kernel, source, { sessionId: options.sessionId, sandbox: true }, call, async (leased) => {
     const input = { taskId: source.id, name: 'fork point', reason: 'Taken to fork the task', onlyIfChanged: false };
     return (await takeCheckpoint(kernel, keeper, input, leased, call)).checkpoint;
   });
+}
+
+/** A deleted task as its newest record shows it. */
+async function lastRow(kernel: Kernel, id: TaskId): Promise<Task> {
+  const { ledger, tasks } = kernel.deps;
+  const { seq } = await ledger.head(id);
+  for (let end = seq; end > 0; end -= pageSize) {
+    const records = await ledger.read(id, { afterSeq: Math.max(0, end - pageSize), limit: Math.min(pageSize, end) });
+    for (const { payload } of records.toReversed()) {
+      const { puts } = JSON.parse(payload ?? '{"puts":[]}') as RecordPayload;
+      const put = puts.findLast(({ noun }) => noun === 'task');
+      if (put?.noun === 'task') return put.value;
+    }
+  }
+  return tasks.getTask(id);
 }
 
 function composeFork(kernel: Kernel, source: Task, checkpoint: Checkpoint, title: string): Task {

@@ -1,14 +1,13 @@
 import type { TaskId } from '../domain/ids.ts';
 import { asJson } from '../domain/json.ts';
-import type { Todo } from '../domain/journal.ts';
 import { todoStates } from '../domain/journal.ts';
-import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { RecordType } from '../ledger/ledger-record.ts';
 import type { Put } from '../ledger/put.ts';
 import { idempotent } from './idempotent.ts';
 import { type Kernel, draft, leaseGuard } from './kernel.ts';
 import type { Call, JournalService, UnderSession } from './services.ts';
-import { freeText, invalid, oneLine } from './validate.ts';
+import { type SharedChange, setShared } from './shared-state.ts';
+import { freeText, integerBetween, invalid, oneLine } from './validate.ts';
 import { type LeasedWork, withLease } from './with-lease.ts';
 
 export function createJournalService(kernel: Kernel): JournalService {
@@ -51,23 +50,14 @@ export function createJournalService(kernel: Kernel): JournalService {
     setTodo: async (taskId, todoId, change, call) => {
       if (change.state !== undefined && !todoStates.includes(change.state))
         throw invalid('state', `is ${JSON.stringify(change.state)}`, `Give one of: ${todoStates.join(', ')}.`);
+      const { state, major } = change;
       const text = change.text === undefined ? undefined : oneLine('text', change.text, 500);
-      return write(kernel, taskId, { ...change, todoId }, call, 'todo.changed', async () => {
-        const todo = (await tasks.listTodos(taskId)).find((candidate) => candidate.id === todoId);
-        if (todo === undefined)
-          throw invalid('todoId', `${todoId} is no todo of this task`, 'List the todos of the task.');
-        assertVersion(todo, change.expectedVersion);
-        return {
-          noun: 'todo',
-          value: {
-            ...todo,
-            state: change.state ?? todo.state,
-            text: text ?? todo.text,
-            version: todo.version + 1,
-            updatedAt: kernel.now(),
-          },
-        };
-      });
+      const fields = given({ state, text, major });
+      return set(kernel, taskId, { noun: 'todo', id: todoId, fields, expectedVersion: change.expectedVersion }, change, call);
+    },
+    setNote: async (taskId, noteId, change, call) => {
+      const fields = { text: nonEmpty(freeText('text', change.text, 20_000)) };
+      return set(kernel, taskId, { noun: 'note', id: noteId, fields, expectedVersion: change.expectedVersion }, change, call);
     },
     addNote: (taskId, input, call) =>
       write(kernel, taskId, input, call, 'note.added', (leased) => ({
@@ -91,7 +81,7 @@ type JournalPut = Extract<Put, { readonly noun: 'decision' | 'todo' | 'note' }>;
 async function write<P extends JournalPut>(
   kernel: Kernel,
   taskId: TaskId,
-  input: UnderSession & { readonly todoId?: string },
+  input: UnderSession,
   call: Call,
   type: RecordType,
   compose: (leased: LeasedWork) => P | Promise<P>,
@@ -110,15 +100,27 @@ async function write<P extends JournalPut>(
   );
 }
 
-function assertVersion(todo: Todo, expected: number | undefined): void {
-  if (expected === undefined || expected === todo.version) return;
-  throw new OpencodeToolsError(
-    'OCT_VERSION_CONFLICT',
-    `Todo ${todo.id} is at version ${todo.version}, not ${expected}`,
-    {
-      details: { todoId: todo.id, version: todo.version, expectedVersion: expected },
-    },
+async function set<N extends 'todo' | 'note'>(
+  kernel: Kernel,
+  taskId: TaskId,
+  change: SharedChange<N>,
+  { sessionId }: UnderSession,
+  call: Call,
+) {
+  if (change.expectedVersion !== undefined)
+    integerBetween('expectedVersion', change.expectedVersion, 1, Number.MAX_SAFE_INTEGER);
+  const task = await kernel.deps.tasks.getTask(taskId);
+  const args = { taskId, id: change.id, fields: asJson(change.fields), expectedVersion: change.expectedVersion };
+  return idempotent(kernel, call, `${change.noun}.changed`, args, (key) =>
+    withLease(kernel, task, { sessionId, sandbox: false }, call, (leased) =>
+      setShared({ kernel, task, leased, key, call, change }),
+    ),
   );
+}
+
+/** Leaves out what the caller does not set. */
+function given<T extends object>(fields: T): { readonly [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
 }
 
 function nonEmpty(text: string): string {

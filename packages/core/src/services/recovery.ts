@@ -45,7 +45,6 @@ const resolvers: Record<OperationKind, (kernel: Kernel, operation: Operation) =>
   sandbox: resolveSandbox,
   restore: resolveRestore,
   checkpoint: resolveCheckpoint,
-  fork: () => ({ state: 'interrupted', summary: 'the fork was not made', puts: [] }),
   // Deleting goes on from where it stopped when it is asked for again; the task stays usable until then.
   deletion: () => ({
     state: 'interrupted',

@@ -38,7 +38,7 @@ export async function restoreCheckpoint(
       const { proof, session } = leased;
       await assertAlone(kernel, taskId, leased, 'Restoring');
       const context = { point: 'checkpoint:restoring', task, agent: session.agent, model: session.model } as const;
-      await runHooks(kernel, { ...context, sessionId: session.id }, { stream: taskId, call, proof });
+      const hooks = await runHooks(kernel, { ...context, sessionId: session.id }, { stream: taskId, call, proof });
       const endedProcesses = await keeper.endExecutions(taskId);
       call.onProgress?.('saving the present');
       const name = clip(`before restoring ${target.name}`, 100);
@@ -46,7 +46,7 @@ export async function restoreCheckpoint(
       const saved = await takeCheckpoint(kernel, keeper, { taskId, name, reason, onlyIfChanged: true }, leased, call);
       await bringBack(kernel, keeper, target, leased, call);
       const restoration = { checkpoint: target, saved: saved.taken ? saved.checkpoint : null, endedProcesses };
-      const detail = { checkpointId: target.id, savedCheckpointId: restoration.saved?.id ?? null };
+      const detail = { checkpointId: target.id, savedCheckpointId: restoration.saved?.id ?? null, ...hooks };
       await kernel.commit({
         guard: leaseGuard(proof),
         records: [draft({ stream: taskId, type: 'task.restored', call, proof, detail })],

@@ -5,6 +5,7 @@ import type { Task } from '../domain/task.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { ExecOutcome, SandboxHandle } from '../ports/sandbox-runtime.ts';
 import type { OutputSink, OutputStream } from '../ports/task-memory.ts';
+import { type ClaimWatch, watchClaims } from './claim-watch.ts';
 import type { IdempotencyKey } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
 import { PreviewCollector } from './output-preview.ts';
@@ -38,6 +39,8 @@ interface Run {
   readonly outputs: Outputs;
   readonly leased: LeasedWork;
   readonly call: Call;
+  /** Null when nobody claims anything on the task. */
+  readonly watch: ClaimWatch | null;
 }
 
 /** Runs one command as an operation: recorded, run, recorded with its end, digests and sizes. */
@@ -64,7 +67,9 @@ export async function runExecution(
   const executionId = deps.ids.next('execution');
   const operation = kernel.newOperation('execution', task.id, proof, { executionId });
   const execution = composeExecution(kernel, { id: executionId, task, plan, env, operation, leased });
-  const run: Run = { task, plan, env, execution, outputs: await openOutputs(kernel, execution, plan), leased, call };
+  const watch = await watchClaims(kernel, handle, task, leased);
+  const outputs = await openOutputs(kernel, execution, plan);
+  const run: Run = { task, plan, env, execution, outputs, leased, call, watch };
   try {
     return await runOperation(
       kernel,
@@ -169,12 +174,19 @@ async function endOf(kernel: Kernel, run: Run, outcome: ExecOutcome): Promise<Op
   const durationMs = Math.round(outcome.durationMs);
   const ended = { ...run.execution, state, reason, exitCode, signal, stdout, stderr, durationMs } as const;
   const execution: Execution = { ...ended, endedAt: kernel.now() };
+  const seen = await run.watch?.finish(execution, run.call);
   const stored: JsonObject = { executionId: execution.id };
   return {
-    result: { execution, stdout: previews.stdout.preview(), stderr: previews.stderr.preview() },
+    result: {
+      execution,
+      stdout: previews.stdout.preview(),
+      stderr: previews.stderr.preview(),
+      ...(seen === undefined ? {} : { outsideClaims: seen.outside }),
+    },
     state: byItself ? 'completed' : 'interrupted',
     outcome: { reason, exitCode },
     stored,
+    records: seen?.records ?? [],
     puts: () => [{ noun: 'execution', value: execution }],
   };
 }

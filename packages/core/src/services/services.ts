@@ -1,12 +1,14 @@
+import type { Claim, ClaimGrant, ClaimRequest, OutsideClaims } from '../claims/claim.ts';
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { Command, Execution } from '../domain/execution.ts';
-import type { CheckpointId, ExecutionId, HomeId, OperationId, SessionId, TaskId, TodoId } from '../domain/ids.ts';
+import type { CheckpointId, ClaimId, ExecutionId, HomeId, NoteId, OperationId, SessionId, TaskId, TodoId } from '../domain/ids.ts';
 import type { Decision, Note, Todo, TodoState } from '../domain/journal.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { EnvReference, NetworkSpec, ResourceLimits } from '../domain/sandbox-spec.ts';
 import type { Lease, Session } from '../domain/session.ts';
 import type { ConflictStrategy, LeaseMode, Receipt, Task, TaskStatus } from '../domain/task.ts';
 import type { DirtyPolicy } from '../domain/workspace-spec.ts';
+import type { EventBus } from '../events/event-bus.ts';
 import type { ErrorJson } from '../errors/opencode-tools-error.ts';
 import type { ChainHead } from '../ledger/chain.ts';
 import type { Actor, StoredRecord, StreamId } from '../ledger/ledger-record.ts';
@@ -115,6 +117,21 @@ export interface Deletion {
   readonly receipt: Receipt;
 }
 
+/** Only the members that are given are changed; null empties. */
+export interface UpdateTask extends UnderSession {
+  readonly title?: string;
+  readonly description?: string;
+  /** Replaces all labels. */
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly owner?: string | null;
+  readonly project?: string | null;
+  readonly parentId?: TaskId | null;
+  /** Replaces the list. Says what the task waits for; nothing is kept from starting by it. */
+  readonly dependsOn?: readonly TaskId[];
+  /** The version that the caller saw; every move of the task raises it, too. */
+  readonly expectedVersion?: number;
+}
+
 export interface TaskService {
   /** Records a task and freezes its source; no container is made before its first use. */
   create(input: CreateTask, call: Call): Promise<Task>;
@@ -127,6 +144,12 @@ export interface TaskService {
   stop(id: TaskId, options: UnderSession & { readonly graceMs?: number }, call: Call): Promise<Task>;
   complete(id: TaskId, options: UnderSession & { readonly summary?: string }, call: Call): Promise<Task>;
   cancel(id: TaskId, options: UnderSession & { readonly reason?: string }, call: Call): Promise<Task>;
+  /**
+   * Changes what a task says about itself; without a session also while others work in it.
+   *
+   * @throws OpencodeToolsError `OCT_VERSION_CONFLICT`; `OCT_INVALID_ARGUMENT` for a parent or dependency that closes a cycle
+   */
+  update(id: TaskId, input: UpdateTask, call: Call): Promise<Task>;
   /** Makes a second task from a checkpoint of the first, which is not touched. */
   fork(id: TaskId, options: ForkTask, call: Call): Promise<Task>;
   /** Takes a final checkpoint, removes the sandbox and its volumes, leaves a tombstone. Idempotent: gives the receipt again. */
@@ -148,6 +171,8 @@ export interface AttachOptions {
   readonly ttlMs?: number;
   /** How long to wait for the holder to leave; default 0. */
   readonly waitMs?: number;
+  /** What the agent is going to read and write; refused or granted before anything else is done. */
+  readonly claims?: ClaimRequest;
 }
 
 /** What an operation that its process did not finish turned out to be. */
@@ -170,6 +195,8 @@ export interface Attachment {
   readonly recovered: readonly RecoveredOperation[];
   /** Processes that ran under older tokens and were ended by the takeover barrier. */
   readonly endedProcesses: number;
+  /** What was claimed on attaching, with what it overlaps. */
+  readonly claim?: ClaimGrant;
 }
 
 export interface SessionService {
@@ -185,6 +212,22 @@ export interface SessionService {
   renew(sessionId: SessionId): Promise<Lease>;
   get(sessionId: SessionId): Promise<Session>;
   list(taskId: TaskId): Promise<readonly Session[]>;
+  /**
+   * Says what a session is going to read and write, beside what it claimed before. An overlap with what other sessions claim is
+   * answered by the task's conflict strategy, and recorded either way.
+   *
+   * @throws OpencodeToolsError `OCT_CLAIM_OVERLAP` under the strategy `reject`; `OCT_LEASE_LOST`; `OCT_INVALID_ARGUMENT`,
+   *   `OCT_PATH_OUTSIDE_WORKSPACE` for a glob that is none of the claim language
+   */
+  claim(sessionId: SessionId, request: ClaimRequest, call: Call): Promise<ClaimGrant>;
+  /** Gives up one claim of a session, or all. Idempotent. @returns those that ended now */
+  releaseClaims(
+    sessionId: SessionId,
+    options: { readonly claimId?: ClaimId },
+    call: Call,
+  ): Promise<readonly Claim[]>;
+  /** Claims on a task that have not ended; one whose lease has expired makes way for whoever needs its place. */
+  claims(taskId: TaskId): Promise<readonly Claim[]>;
 }
 
 export interface RunCommand extends UnderSession {
@@ -214,6 +257,8 @@ export interface ExecutionResult {
   readonly execution: Execution;
   readonly stdout: OutputPreview;
   readonly stderr: OutputPreview;
+  /** What the command changed outside the session's claims; absent when nobody claims anything on the task. */
+  readonly outsideClaims?: OutsideClaims;
 }
 
 export interface ExecutionService {
@@ -265,14 +310,32 @@ export interface JournalService {
     todo: UnderSession & { readonly text: string; readonly major?: boolean },
     call: Call,
   ): Promise<Todo>;
+  /**
+   * Changes the named fields. Has the todo gone on since `expectedVersion`, the task's conflict strategy decides, and the conflict
+   * is recorded.
+   *
+   * @throws OpencodeToolsError `OCT_VERSION_CONFLICT`
+   */
   setTodo(
     taskId: TaskId,
     todoId: TodoId,
-    change: UnderSession & { readonly state?: TodoState; readonly text?: string; readonly expectedVersion?: number },
+    change: UnderSession & {
+      readonly state?: TodoState;
+      readonly text?: string;
+      readonly major?: boolean;
+      readonly expectedVersion?: number;
+    },
     call: Call,
   ): Promise<Todo>;
   todos(taskId: TaskId): Promise<readonly Todo[]>;
   addNote(taskId: TaskId, note: UnderSession & { readonly text: string }, call: Call): Promise<Note>;
+  /** Replaces a note's text; as `setTodo` when it has gone on since `expectedVersion`. */
+  setNote(
+    taskId: TaskId,
+    noteId: NoteId,
+    change: UnderSession & { readonly text: string; readonly expectedVersion?: number },
+    call: Call,
+  ): Promise<Note>;
   notes(taskId: TaskId): Promise<readonly Note[]>;
 }
 
@@ -337,6 +400,8 @@ export interface OpenHome {
   readonly services: Services;
   readonly images: ImageStore;
   readonly store: StoreAdmin;
+  /** Tells what this process commits; what others commit comes with it, or by following the ledger. */
+  readonly events: EventBus;
   /** Finishes projections and lets everything go. Never ends a sandbox. */
   close(): Promise<void>;
 }

@@ -1,13 +1,15 @@
 import type { SessionId, TaskId } from '../domain/ids.ts';
 import type { Lease, Session } from '../domain/session.ts';
 import type { Task } from '../domain/task.ts';
-import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { AcquiredLease } from '../ports/lease-store.ts';
 import { asJson } from '../domain/json.ts';
 import { passBarrier, proofOf } from './barrier.ts';
 import { idempotent } from './idempotent.ts';
 import { type Kernel, leaseGuard } from './kernel.ts';
 import { recoverTask } from './recovery.ts';
+import { claim, grantClaim, releaseClaims } from './claim-service.ts';
+import { claimGlobs } from '../claims/claim-globs.ts';
 import { runHooks } from './run-hooks.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Attachment, AttachOptions, Call, SessionService } from './services.ts';
@@ -16,7 +18,6 @@ import { integerBetween, leaseTtl, oneLine } from './validate.ts';
 import { type LeasedWork, assertHere, newSession, releaseQuietly, withLease } from './with-lease.ts';
 
 const maxWaitMs = 86_400_000;
-const waitStepMs = 100;
 const stopGraceMs = 2_000;
 
 export function createSessionService(kernel: Kernel, keeper: SandboxKeeper): SessionService {
@@ -29,6 +30,9 @@ export function createSessionService(kernel: Kernel, keeper: SandboxKeeper): Ses
   return {
     get,
     list: (taskId) => deps.tasks.listSessions(taskId),
+    claim: (sessionId, request, call) => claim(kernel, sessionId, request, call),
+    releaseClaims: (sessionId, options, call) => releaseClaims(kernel, sessionId, options.claimId, call),
+    claims: async (taskId) => (await deps.tasks.listClaims(taskId)).active.map((active) => active.claim),
     renew: async (sessionId) => deps.leases.renew((await deps.leases.proofOf(sessionId)).proof),
     attach: (taskId, options, call) =>
       idempotent(kernel, call, 'attach', { taskId, ...asJson(options) }, async (key) => {
@@ -45,18 +49,25 @@ async function attach(kernel: Kernel, taskId: TaskId, options: AttachOptions, ca
   const agent = oneLine('agent', options.agent, 100);
   const model = options.model === undefined ? null : oneLine('model', options.model, 100);
   const task = await kernel.deps.tasks.getTask(taskId);
+  const globs = options.claims === undefined ? undefined : claimGlobs(task, options.claims);
   assertHere(kernel, task);
-  await runHooks(kernel, { point: 'agent:attaching', task, agent, model, sessionId: null }, { stream: taskId, call });
+  await runHooks(
+    kernel,
+    { point: 'agent:attaching', task, agent, model, sessionId: null },
+    { stream: taskId, call, recordApart: true },
+  );
   const session = newSession(kernel, taskId, { agent, model, ephemeral: false });
   const acting: Call = { ...call, actor: { ...call.actor, agent, model, session: session.id } };
   const { lease, displaced } = await acquireWaiting(kernel, task, session, options, acting);
   kernel.deps.memory.touch(taskId);
   try {
+    const claimant = { task, session, proof: proofOf(lease) };
+    const granted = globs === undefined ? {} : { claim: await grantClaim(kernel, claimant, globs, acting) };
     const endedProcesses = await passBarrier(kernel, lease, acting);
     const recovered = await recoverTask(kernel, taskId, acting);
     const running = await start(kernel, task, session, lease, acting);
     const [held] = (await kernel.deps.leases.listActive(taskId)).filter((candidate) => candidate.id === lease.id);
-    return { session, lease: held ?? lease, task: running, displaced, recovered, endedProcesses };
+    return { session, lease: held ?? lease, task: running, displaced, recovered, endedProcesses, ...granted };
   } catch (error) {
     await releaseQuietly(kernel, proofOf(lease), 'attaching failed', acting);
     throw error;
@@ -76,7 +87,7 @@ async function start(kernel: Kernel, task: Task, session: Session, lease: Lease,
   return ensureRunningStatus(kernel, task, proof, call, { reopen: true, detail });
 }
 
-/** Tries at once, then again until the holder has left or the wait is over. */
+/** Tries at once, then stands in line until its turn has come or the wait is over. */
 async function acquireWaiting(
   kernel: Kernel,
   task: Task,
@@ -86,24 +97,16 @@ async function acquireWaiting(
 ): Promise<AcquiredLease> {
   const ttlMs = leaseTtl('ttlMs', options.ttlMs ?? kernel.deps.defaults.leaseTtlMs);
   const waitMs = integerBetween('waitMs', options.waitMs ?? 0, 0, maxWaitMs);
-  const deadline = kernel.deps.clock.nowMs() + waitMs;
-  for (;;) {
-    try {
-      return await kernel.deps.leases.acquire({
-        session,
-        mode: task.leaseMode,
-        maxAgents: task.maxAgents,
-        ttlMs,
-        takeover: options.takeover === true,
-        actor: call.actor,
-        correlationId: call.correlationId ?? null,
-      });
-    } catch (error) {
-      if (!isOpencodeToolsError(error, 'OCT_LEASE_HELD') || kernel.deps.clock.nowMs() >= deadline) throw error;
-      call.signal?.throwIfAborted();
-      await new Promise((resolve) => setTimeout(resolve, waitStepMs));
-    }
-  }
+  const request = {
+    session,
+    mode: task.leaseMode,
+    maxAgents: task.maxAgents,
+    ttlMs,
+    takeover: options.takeover === true,
+    actor: call.actor,
+    correlationId: call.correlationId ?? null,
+  };
+  return kernel.deps.leases.acquireInTurn(request, { waitMs, signal: call.signal });
 }
 
 /** Ends a session. The last one to go stops the sandbox and suspends the task first, while its lease still guards that. */
@@ -124,7 +127,7 @@ async function detach(
   await runHooks(
     kernel,
     { point: 'agent:detaching', task, agent: session.agent, model: session.model, sessionId: session.id },
-    { stream: task.id, call: acting },
+    { stream: task.id, call: acting, recordApart: true },
   );
   return withLease(kernel, task, { sessionId: session.id, sandbox: true }, acting, async (leased) => {
     const others = (await deps.leases.listActive(task.id)).filter((lease) => lease.sessionId !== session.id);

@@ -15,6 +15,7 @@ import type { Call, TaskService, TaskView, UnderSession } from './services.ts';
 import { moveTask } from './task-moves.ts';
 import { taskReference } from './task-reference.ts';
 import { taskStats } from './task-stats.ts';
+import { updateTask } from './update-task.ts';
 import { freeText, integerBetween } from './validate.ts';
 import { type LeasedWork, withLease } from './with-lease.ts';
 
@@ -52,6 +53,7 @@ export function createTaskService(kernel: Kernel, keeper: SandboxKeeper): TaskSe
         call,
       );
     },
+    update: (id, input, call) => updateTask(kernel, id, input, call),
     fork: (id, options, call) => forkTask(kernel, keeper, id, options, call),
     delete: (id, options, call) => deleteTask(kernel, keeper, id, options, call),
     stats: (id) => taskStats(kernel, keeper, id),

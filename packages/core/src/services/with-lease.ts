@@ -7,6 +7,9 @@ import type { Kernel } from './kernel.ts';
 import { recoverTask } from './recovery.ts';
 import type { Call, RecoveredOperation } from './services.ts';
 
+/** A command that is killed keeps others out no longer than this; one that lives renews three times as often. */
+const ephemeralTtlMs = 30_000;
+
 export interface WithLeaseOptions {
   readonly sessionId?: SessionId | undefined;
   /**
@@ -142,7 +145,7 @@ async function ephemeralLease(
     session,
     mode: task.leaseMode,
     maxAgents: task.maxAgents,
-    ttlMs: kernel.deps.defaults.leaseTtlMs,
+    ttlMs: Math.min(kernel.deps.defaults.leaseTtlMs, ephemeralTtlMs),
     takeover,
     actor: call.actor,
     correlationId: call.correlationId ?? null,

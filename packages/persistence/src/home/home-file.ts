@@ -1,4 +1,4 @@
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type HomeId, OpencodeToolsError, isId } from '@opencode-tools/core';
 
@@ -17,12 +17,31 @@ export function createHomeDirectory(directory: string): void {
   }
 }
 
+/** Where the registry of a home is, when that is not in the home itself. Holds no credentials. */
+export interface HomeDatabase {
+  readonly engine: 'postgres';
+  /** Address without user and password, for people. */
+  readonly location: string;
+  /** The environment variable that has the address. */
+  readonly urlFrom: string;
+}
+
+interface HomeFile {
+  readonly homeId: HomeId;
+  readonly database: HomeDatabase | null;
+}
+
 /**
  * Reads which home a directory is; undefined when nothing says so.
  *
  * @throws OpencodeToolsError `OCT_STATE_CORRUPT`, `OCT_SCHEMA_TOO_NEW`
  */
 export function readHomeId(directory: string): HomeId | undefined {
+  return readHomeFile(directory)?.homeId;
+}
+
+/** Reads which home a directory is, and where its registry is. @throws OpencodeToolsError `OCT_STATE_CORRUPT`, `OCT_SCHEMA_TOO_NEW` */
+export function readHomeFile(directory: string): HomeFile | undefined {
   let text: string;
   try {
     text = readFileSync(homeFilePath(directory), 'utf8');
@@ -31,6 +50,19 @@ export function readHomeId(directory: string): HomeId | undefined {
     throw homeError(directory, error);
   }
   return parseHomeFile(directory, text);
+}
+
+/** Says in the home file where the registry is; whoever reads sees the old or the new. */
+export function switchHomeDatabase(directory: string, homeId: HomeId, database: HomeDatabase | null): void {
+  const temporary = `${homeFilePath(directory)}.${process.pid}.tmp`;
+  const content = { v: homeFileVersion, homeId, ...(database === null ? {} : { database }) };
+  try {
+    writeFileSync(temporary, `${JSON.stringify(content)}\n`, { mode: 0o600, flush: true });
+    renameSync(temporary, homeFilePath(directory));
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw homeError(directory, error);
+  }
 }
 
 /** Writes which home a directory is, whole, unless another process has; returns what the file says then. */
@@ -65,22 +97,36 @@ export function errnoOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
-function parseHomeFile(directory: string, text: string): HomeId {
+function parseHomeFile(directory: string, text: string): HomeFile {
   const file = homeFilePath(directory);
   const parsed = parseOrNull(text);
   if (typeof parsed?.v === 'number' && parsed.v > homeFileVersion) {
     throw new OpencodeToolsError('OCT_SCHEMA_TOO_NEW', `${file} has version ${parsed.v}; ${homeFileVersion} is known`);
   }
-  if (typeof parsed?.homeId === 'string' && isId('home', parsed.homeId)) return parsed.homeId;
+  if (typeof parsed?.homeId === 'string' && isId('home', parsed.homeId)) {
+    return { homeId: parsed.homeId, database: databaseIn(parsed.database) };
+  }
   throw new OpencodeToolsError('OCT_STATE_CORRUPT', `${file} does not name a home`, {
     remedy: 'Move it aside: it is written again from the registry.',
     details: { file },
   });
 }
 
-function parseOrNull(text: string): { readonly v?: unknown; readonly homeId?: unknown } | null {
+function databaseIn(value: unknown): HomeDatabase | null {
+  const { engine, location, urlFrom } = (value ?? {}) as Partial<HomeDatabase>;
+  if (engine !== 'postgres' || typeof urlFrom !== 'string') return null;
+  return { engine, urlFrom, location: typeof location === 'string' ? location : '' };
+}
+
+interface Unchecked {
+  readonly v?: unknown;
+  readonly homeId?: unknown;
+  readonly database?: unknown;
+}
+
+function parseOrNull(text: string): Unchecked | null {
   try {
-    return JSON.parse(text) as { readonly v?: unknown; readonly homeId?: unknown } | null;
+    return JSON.parse(text) as Unchecked | null;
   } catch {
     return null;
   }

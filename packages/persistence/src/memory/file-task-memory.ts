@@ -1,6 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { realpath, rm } from 'node:fs/promises';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  type Change,
+  type Decision,
   type ExecutionId,
   type JsonObject,
   type Logger,
@@ -11,12 +15,21 @@ import {
   type OutputStream,
   type OutputSummary,
   OpencodeToolsError,
+  type StoredRecord,
+  type StreamId,
   type TaskId,
   type TaskMemory,
+  createIds,
+  isOpencodeToolsError,
+  toTimestamp,
 } from '@opencode-tools/core';
+import { readSoundLog } from '../admin/log-records.ts';
+import { takeInRecords } from '../admin/take-in-records.ts';
 import { commitChange } from '../write/commit.ts';
 import type { StoreContext } from '../write/context.ts';
 import { healFiles, setAsideState } from './heal.ts';
+import { HomeLog } from './home-log.ts';
+import { readLogTail } from './log-files.ts';
 import { openOutputs, readOutputSlice, summariseOutputFile } from './output-files.ts';
 import {
   type Extent,
@@ -46,6 +59,9 @@ const memoryActor = {
   onBehalfOf: null,
 } as const;
 
+/** Whoever wrote into a file by hand. */
+const editor = { ...memoryActor, kind: 'user', id: 'decisions.md' } as const;
+
 type Work = (projector: Projector, facts: TaskFacts) => Promise<readonly Repair[]>;
 
 /** The files of the tasks of one home directory. */
@@ -54,16 +70,22 @@ export class FileTaskMemory implements TaskMemory {
   readonly #homeDirectory: string;
   readonly #logger: Logger;
   readonly #holder = `${process.pid}-${randomBytes(6).toString('hex')}`;
-  readonly #due = new Set<TaskId>();
+  readonly #due = new Set<StreamId>();
   readonly #working = new Map<TaskId, Promise<void>>();
+  readonly #homeLog: HomeLog;
   #timer: NodeJS.Timeout | null = null;
   #flushing: Promise<void> = Promise.resolve();
   #closed = false;
 
-  constructor(ctx: StoreContext, homeDirectory: string, logger: Logger) {
+  readonly #rotateAtBytes: number | undefined;
+
+  /** @param rotateAtBytes size at which a log is put away as a segment; default 64 MiB */
+  constructor(ctx: StoreContext, homeDirectory: string, logger: Logger, rotateAtBytes?: number) {
     this.#ctx = ctx;
     this.#homeDirectory = homeDirectory;
     this.#logger = logger;
+    this.#rotateAtBytes = rotateAtBytes;
+    this.#homeLog = new HomeLog(ctx, homeDirectory, logger);
   }
 
   directory(taskId: TaskId): string {
@@ -88,9 +110,10 @@ export class FileTaskMemory implements TaskMemory {
     return summariseOutputFile(this.#paths(taskId), executionId, stream);
   }
 
-  touch(taskId: TaskId): void {
+  /** Takes the home's own stream too. */
+  touch(stream: StreamId): void {
     if (this.#closed || this.#ctx.writeRefusal !== null) return;
-    this.#due.add(taskId);
+    this.#due.add(stream);
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
       this.#flushing = this.#flushing.then(() => this.#flush());
@@ -102,6 +125,7 @@ export class FileTaskMemory implements TaskMemory {
     if (this.#ctx.writeRefusal !== null) return;
     if (taskId !== undefined) return this.#projectTask(taskId);
     await this.#flushNow();
+    await this.#homeLog.project();
     for (;;) {
       const lagging = await this.#ctx.engine.read(() => listLagging(this.#ctx, laggingBatch));
       for (const id of lagging) await this.#projectTask(id);
@@ -113,10 +137,15 @@ export class FileTaskMemory implements TaskMemory {
     return readStateFile(this.#paths(taskId).state);
   }
 
+  async readLogTail(taskId: TaskId, limit: number): Promise<readonly StoredRecord[]> {
+    return readLogTail(this.#paths(taskId).directory, limit);
+  }
+
   async heal(taskId: TaskId): Promise<MemoryHealth> {
     if (this.#ctx.writeRefusal !== null) throw this.#ctx.writeRefusal;
     const paths = this.#paths(taskId);
     const healed: Repair[] = [];
+    await this.#rollForward(taskId);
     await this.#withRight(taskId, async (projector, facts) => {
       const { extent } = facts;
       if (extent.projectedSeq < extent.headSeq) {
@@ -130,6 +159,26 @@ export class FileTaskMemory implements TaskMemory {
     return { taskId, healed };
   }
 
+  /** Writes the line files of a stream anew, after records were pruned or erased. */
+  async rewrite(stream: StreamId): Promise<void> {
+    if (stream === 'home') return this.#homeLog.project(true);
+    await this.#projectTask(stream);
+    await this.#withRight(stream, async (projector, facts) => {
+      await projector.advance(facts);
+      await projector.rewriteViews({ ...facts, extent: { ...facts.extent, projectedSeq: facts.extent.headSeq } });
+      return [];
+    });
+  }
+
+  /** Removes the files of a task whose tombstone was given up. Only a directory of ours that is really there. */
+  async forget(taskId: TaskId): Promise<void> {
+    const { directory } = this.#paths(taskId);
+    const parent = await realpath(path.join(this.#homeDirectory, 'tasks')).catch(() => null);
+    const real = await realpath(directory).catch(() => null);
+    if (parent === null || real !== path.join(parent, taskId)) return;
+    await rm(directory, { recursive: true, force: true });
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return this.#flushing;
     await this.#flushNow();
@@ -140,12 +189,69 @@ export class FileTaskMemory implements TaskMemory {
     return new TaskPaths(this.#homeDirectory, taskId);
   }
 
+  /** Takes in what the log has beyond the registry, when it goes on from where the registry ends. */
+  async #rollForward(taskId: TaskId): Promise<void> {
+    const { engine, homeId } = this.#ctx;
+    const [newest] = await readLogTail(this.#paths(taskId).directory, 1).catch(() => []);
+    const extent = await engine.read(() => readExtent(taskId));
+    if (newest === undefined || extent === undefined || extent.homeId !== homeId || newest.seq <= extent.headSeq) return;
+    const log = readSoundLog(taskId, this.#paths(taskId).directory);
+    if (log === undefined || log.fault !== null) return;
+    const { base, erased } = log;
+    const given = () => ({ stream: taskId, homeId, base, erased, records: log.records() });
+    try {
+      const { added } = await engine.write(() => takeInRecords(engine.traits, given()));
+      this.#logger.warn('A log was ahead of the registry and was taken in', { taskId, records: added });
+    } catch (error) {
+      if (!isOpencodeToolsError(error, 'OCT_LEDGER_BROKEN')) throw error;
+    }
+  }
+
+  /** Makes records of what a person changed in `decisions.md`, before the page is written over. */
+  async #takeInEdits(projector: Projector, facts: TaskFacts): Promise<boolean> {
+    const edits = await projector.decisionEdits(facts);
+    const taskId = facts.task?.id;
+    if (edits === null || taskId === undefined) return false;
+    const at = toTimestamp(this.#ctx.clock.nowMs());
+    const ids = createIds(this.#ctx.clock);
+    const added: readonly Decision[] = edits.added.map((entry) => ({
+      ...entry,
+      id: ids.next('decision'),
+      taskId,
+      sessionId: null,
+      agent: editor.id,
+      executionIds: [],
+      checkpointIds: [],
+      createdAt: at,
+    }));
+    await this.#commit({
+      records: [...edits.changed, ...added].map((value) => ({
+        stream: taskId,
+        type: 'decision.edited',
+        actor: editor,
+        puts: [{ noun: 'decision', value }],
+        detail: { file: 'decisions.md', added: added.includes(value) },
+      })),
+    });
+    return true;
+  }
+
   async #recordHealing(taskId: TaskId, healed: readonly Repair[]): Promise<void> {
     const detail = { healed: healed.map((repair) => ({ ...repair })) };
-    await commitChange(this.#ctx, {
+    await this.#commit({
       records: [{ stream: taskId, type: 'memory.healed', actor: memoryActor, puts: [], detail }],
     });
     await this.#projectTask(taskId);
+  }
+
+  /** Commits what depends on no row that was read; a new epoch in between changes nothing about it. */
+  async #commit(change: Change): Promise<void> {
+    try {
+      await commitChange(this.#ctx, change);
+    } catch (error) {
+      if (!isOpencodeToolsError(error, 'OCT_VERSION_CONFLICT') || error.details['epoch'] === undefined) throw error;
+      await commitChange(this.#ctx, change);
+    }
   }
 
   async #flushNow(): Promise<void> {
@@ -157,12 +263,13 @@ export class FileTaskMemory implements TaskMemory {
 
   async #flush(): Promise<void> {
     while (this.#due.size > 0) {
-      const tasks = [...this.#due];
+      const streams = [...this.#due];
       this.#due.clear();
-      for (const taskId of tasks) {
-        await this.#projectTask(taskId).catch((error: unknown) => {
+      for (const stream of streams) {
+        const projected = stream === 'home' ? this.#homeLog.project() : this.#projectTask(stream);
+        await projected.catch((error: unknown) => {
           const message = error instanceof Error ? error.message : String(error);
-          this.#logger.warn('The files of a task could not be brought up to date', { taskId, message });
+          this.#logger.warn('Files could not be brought up to date', { stream, message });
         });
       }
     }
@@ -207,12 +314,14 @@ export class FileTaskMemory implements TaskMemory {
   /** @returns false when there is more to do */
   async #workAndRelease(taskId: TaskId, work: Work): Promise<boolean> {
     const validUntil = performance.now() + rightMs - marginMs;
-    const projector = new Projector(this.#ctx, taskId, this.#paths(taskId), () => {
+    const checkRight = () => {
       if (performance.now() > validUntil) throw this.#rightLost(taskId);
-    });
+    };
+    const projector = new Projector(this.#ctx, taskId, this.#paths(taskId), checkRight, this.#rotateAtBytes);
     let moved: { readonly from: number; readonly to: number } | null = null;
     try {
-      const facts = await projector.facts();
+      let facts = await projector.facts();
+      if (facts !== undefined && (await this.#takeInEdits(projector, facts))) facts = await projector.facts();
       if (facts === undefined) return true;
       const repairs = await work(projector, facts);
       const { projectedSeq, headSeq } = facts.extent;

@@ -4,6 +4,7 @@ import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { type JsonObject, canonicalJson } from '@opencode-tools/core';
 import { errnoOf } from '../home/home-file.ts';
 import { rewindLineFile } from './line-file.ts';
+import { logFile, logSegments } from './log-files.ts';
 import type { TaskFacts } from './projection-plans.ts';
 import { type Projector, type Repair, manifestText } from './projector.ts';
 import { faultOf, readStateFile, replaceFile, writeState } from './state-file.ts';
@@ -17,6 +18,7 @@ import { type LineView, lineViews } from './views.ts';
 export async function healFiles(projector: Projector, paths: TaskPaths, facts: TaskFacts): Promise<readonly Repair[]> {
   await mkdir(paths.directory, { recursive: true, mode: 0o700 });
   const repairs: Repair[] = [];
+  repairs.push(...(await healSegments(projector, paths, facts)));
   for (const view of lineViews) repairs.push(...(await healView(projector, paths, view, facts)));
   repairs.push(...(await healText(projector, paths.decisions, 'decisions.md', projector.decisions(facts))));
   for (const checkpoint of facts.checkpoints) {
@@ -25,6 +27,28 @@ export async function healFiles(projector: Projector, paths: TaskPaths, facts: T
     repairs.push(...(await healText(projector, paths.manifest(checkpoint.id), name, manifestText(checkpoint))));
   }
   repairs.push(...(await healState(projector, paths, facts)));
+  return repairs;
+}
+
+/** Compares the parts of a log that were put away; those that do not go on from each other are kept aside. */
+async function healSegments(projector: Projector, paths: TaskPaths, facts: TaskFacts): Promise<readonly Repair[]> {
+  const { segments } = projector.logSegments(facts);
+  const log = lineViews.find(({ file }) => file === logFile);
+  const repairs: Repair[] = [];
+  for (const { file, first, last } of logSegments(paths.directory)) {
+    const place = paths.file(file);
+    if (log === undefined || !segments.some((segment) => segment.file === file)) {
+      repairs.push({ file, fault: 'out-of-order', keptAs: await projector.keepAside(place) });
+      continue;
+    }
+    const expected = await projector.renderView(log, facts, last, first - 1);
+    const [is, should] = [await printOf(place), await printOf(expected)];
+    if (is?.digest === should?.digest) await rm(expected, { force: true });
+    else {
+      repairs.push({ file, fault: faultBetween(is, should), keptAs: await projector.keepAside(place) });
+      await rename(expected, place);
+    }
+  }
   return repairs;
 }
 
@@ -91,11 +115,12 @@ async function stateFault(file: string, expected: JsonObject): Promise<string | 
   }
 }
 
-/** Without what changes and is not recorded: a lease's renewals, and with them the digest. */
+/** Without what changes and is not recorded: a lease's renewals, the leap of an epoch, and with them the digest. */
 function comparable(state: JsonObject): JsonObject {
-  const { digest: _, ...rest } = state;
+  const { digest: _, counters, ...rest } = state;
+  const { lastToken: _token, ...counted } = (counters ?? {}) as JsonObject;
   const leases = (Array.isArray(rest['leases']) ? rest['leases'] : []) as readonly JsonObject[];
-  return { ...rest, leases: leases.map(({ renewedAt: _renewed, expiresAt: _expires, ...lease }) => lease) };
+  return { ...rest, counters: counted, leases: leases.map(({ renewedAt: _renewed, expiresAt: _expires, ...lease }) => lease) };
 }
 
 interface Print {

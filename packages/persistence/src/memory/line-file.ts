@@ -51,14 +51,15 @@ async function rewind(handle: FileHandle, seq: number, headSeq: number): Promise
   return { fault: null, lastLine: null };
 }
 
-interface FoundLine {
+export interface FoundLine {
   readonly text: string;
   /** Offset just past the line and its line break. */
   readonly end: number;
   readonly terminated: boolean;
 }
 
-async function* linesFromEnd(handle: FileHandle, size: number): AsyncGenerator<FoundLine> {
+/** The lines of a file, last first; reads only as far as is asked for. */
+export async function* linesFromEnd(handle: FileHandle, size: number): AsyncGenerator<FoundLine> {
   let tail: Buffer = Buffer.alloc(0);
   let start = size;
   let terminated = false;

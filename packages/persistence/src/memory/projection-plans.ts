@@ -7,6 +7,7 @@ import type {
   Sandbox,
   Session,
   StoredRecord,
+  StreamId,
   Task,
   TaskId,
   Todo,
@@ -48,8 +49,8 @@ export interface TaskFacts {
   readonly executions: number;
 }
 
-export function* readExtent(taskId: TaskId): Plan<Extent | undefined> {
-  const row = yield* firstRow(selectExtent({ stream: taskId }));
+export function* readExtent(stream: StreamId): Plan<Extent | undefined> {
+  const row = yield* firstRow(selectExtent({ stream }));
   if (row === undefined) return undefined;
   return {
     homeId: row.home_id,
@@ -109,20 +110,20 @@ export function* listLagging(ctx: StoreContext, limit: number): Plan<readonly Ta
 }
 
 /** Takes the right to write a task's files, unless another process has it. */
-export function* lockProjection(ctx: StoreContext, taskId: TaskId, holder: string, forMs: number): Plan<boolean> {
+export function* lockProjection(ctx: StoreContext, stream: StreamId, holder: string, forMs: number): Plan<boolean> {
   const nowMs = yield* readNow(ctx);
-  return (yield* changedRows(takeLock({ stream: taskId, holder, nowMs, expiresAtMs: nowMs + forMs }))) > 0;
+  return (yield* changedRows(takeLock({ stream, holder, nowMs, expiresAtMs: nowMs + forMs }))) > 0;
 }
 
 /** Gives the right back, and moves the mark when the files got further. @returns false when the mark had moved. */
 export function* unlockProjection(
-  taskId: TaskId,
+  stream: StreamId,
   holder: string,
   moved: { readonly from: number; readonly to: number } | null,
 ): Plan<boolean> {
-  yield dropLock({ stream: taskId, holder });
+  yield dropLock({ stream, holder });
   if (moved === null) return true;
-  return (yield* changedRows(moveProjected({ stream: taskId, from: moved.from, to: moved.to }))) > 0;
+  return (yield* changedRows(moveProjected({ stream, from: moved.from, to: moved.to }))) > 0;
 }
 
 function* readNow(ctx: StoreContext): Plan<number> {

@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import {
   type Checkpoint,
@@ -13,7 +13,9 @@ import { errnoOf } from '../home/home-file.ts';
 import type { StoreContext } from '../write/context.ts';
 import { renderDecisions } from './decisions-file.ts';
 import { rewindLineFile } from './line-file.ts';
+import { type LogSegment, logFile, logSegments, segmentFile } from './log-files.ts';
 import { type TaskFacts, readFacts, readRange } from './projection-plans.ts';
+import { type DecisionEdits, readDecisionEdits } from './read-decisions.ts';
 import { buildState, readStateFile, replaceFile, writeState } from './state-file.ts';
 import type { TaskPaths } from './task-paths.ts';
 import { type LineView, lineViews, putsOf } from './views.ts';
@@ -25,7 +27,8 @@ export interface Repair {
 }
 
 const batchRecords = 1_000;
-const logFile = 'log.jsonl';
+/** A log is put away as a segment when it has grown past this. */
+const rotateBytes = 64 * 1024 ** 2;
 
 /** Writes the files of one task from the registry. The caller holds the right to do so. */
 export class Projector {
@@ -34,12 +37,22 @@ export class Projector {
   readonly #paths: TaskPaths;
   /** Throws when the right to write has run out. */
   readonly #checkRight: () => void;
+  readonly #rotateBytes: number;
+  /** Digest of an edited `decisions.md` whose edits are in the ledger. */
+  #takenIn: string | null = null;
 
-  constructor(ctx: StoreContext, taskId: TaskId, paths: TaskPaths, checkRight: () => void) {
+  constructor(
+    ctx: StoreContext,
+    taskId: TaskId,
+    paths: TaskPaths,
+    checkRight: () => void,
+    rotateAtBytes: number = rotateBytes,
+  ) {
     this.#ctx = ctx;
     this.#taskId = taskId;
     this.#paths = paths;
     this.#checkRight = checkRight;
+    this.#rotateBytes = rotateAtBytes;
   }
 
   async facts(): Promise<TaskFacts | undefined> {
@@ -73,7 +86,7 @@ export class Projector {
 
   /** What `decisions.md` should say. */
   decisions(facts: TaskFacts): string {
-    return renderDecisions(facts.task?.title ?? facts.receipt?.title ?? this.#taskId, facts.decisions);
+    return renderDecisions(titleOf(facts, this.#taskId), facts.decisions);
   }
 
   async *batches(afterSeq: number, lastSeq: number): AsyncGenerator<readonly StoredRecord[]> {
@@ -86,16 +99,64 @@ export class Projector {
     }
   }
 
+  /**
+   * What a person changed in `decisions.md` since it was written; null when nothing, or nothing that can be told. The
+   * page is then replaced without being kept, once the edits are in the ledger.
+   */
+  async decisionEdits(facts: TaskFacts): Promise<DecisionEdits | null> {
+    const found = await readFile(this.#paths.decisions, 'utf8').catch(() => null);
+    if (found === null || facts.extent.projectedSeq === 0) return null;
+    const digest = sha256(found);
+    const recorded = await this.#recordedDigest('decisions.md');
+    if (typeof recorded !== 'string' || digest === recorded || found === this.decisions(facts)) return null;
+    const edits = readDecisionEdits(found, titleOf(facts, this.#taskId), facts.decisions);
+    if (edits === null) return null;
+    this.#takenIn = digest;
+    return edits.changed.length + edits.added.length === 0 ? null : edits;
+  }
+
+  /** The segments of the log that go on from each other, and the record that the newest of them ends with. */
+  logSegments(facts: TaskFacts): { readonly segments: readonly LogSegment[]; readonly endSeq: number } {
+    const segments: LogSegment[] = [];
+    let endSeq = facts.extent.baseSeq;
+    for (const segment of logSegments(this.#paths.directory)) {
+      if (segment.first !== endSeq + 1 || segment.last > facts.extent.projectedSeq) break;
+      segments.push(segment);
+      endSeq = segment.last;
+    }
+    return { segments, endSeq };
+  }
+
+  /** Where a view's file starts: after the segments of the log, else after what was pruned. */
+  startOf(view: LineView, facts: TaskFacts): number {
+    return view.file === logFile ? this.logSegments(facts).endSeq : facts.extent.baseSeq;
+  }
+
   /** Writes a view anew, up to a record, beside the file it may replace. */
-  async renderView(view: LineView, facts: TaskFacts, lastSeq: number): Promise<string> {
+  async renderView(
+    view: LineView,
+    facts: TaskFacts,
+    lastSeq: number,
+    afterSeq: number = this.startOf(view, facts),
+  ): Promise<string> {
     const temporary = this.#paths.file(`.${view.file}.${process.pid}.tmp`);
     await rm(temporary, { force: true });
     await appendFile(temporary, '', { mode: 0o600 });
-    for await (const records of this.batches(facts.extent.baseSeq, lastSeq)) {
+    for await (const records of this.batches(afterSeq, lastSeq)) {
       const text = textOf(view, records);
       if (text !== '') await appendFile(temporary, text);
     }
     return temporary;
+  }
+
+  /** Writes the views anew from what the ledger holds now, and drops the segments that held more. */
+  async rewriteViews(facts: TaskFacts): Promise<void> {
+    const { baseSeq, projectedSeq } = facts.extent;
+    for (const view of lineViews) {
+      this.#checkRight();
+      await rename(await this.renderView(view, facts, projectedSeq, baseSeq), this.#paths.file(view.file));
+    }
+    for (const { file } of logSegments(this.#paths.directory)) await rm(this.#paths.file(file), { force: true });
   }
 
   async writeManifest(checkpoint: Checkpoint): Promise<void> {
@@ -125,17 +186,29 @@ export class Projector {
   async #prepareView(view: LineView, facts: TaskFacts): Promise<readonly Repair[]> {
     const { projectedSeq, headSeq } = facts.extent;
     const file = this.#paths.file(view.file);
-    const tail = view.file === logFile ? await this.#logTail(projectedSeq) : null;
+    const startSeq = this.startOf(view, facts);
+    const tail = view.file === logFile && projectedSeq > startSeq ? await this.#logTail(projectedSeq) : null;
     const end = await rewindLineFile(file, projectedSeq, headSeq);
-    if (end.fault === 'missing' && projectedSeq === 0) {
+    if (end.fault === 'missing' && projectedSeq === startSeq) {
       await appendFile(file, '', { mode: 0o600 });
       return [];
     }
     const fault = end.fault ?? tailFault(end.lastLine, tail, view);
-    if (fault === null) return [];
+    if (fault === null) {
+      if (view.file === logFile && projectedSeq > startSeq) await this.#rotate(file, startSeq, projectedSeq);
+      return [];
+    }
     const keptAs = fault === 'missing' ? null : await this.keepAside(file);
     await rename(await this.renderView(view, facts, projectedSeq), file);
     return [{ file: view.file, fault, keptAs }];
+  }
+
+  /** Puts a large log away under the numbers that it holds. The mark has passed them, so they are never written again. */
+  async #rotate(file: string, startSeq: number, projectedSeq: number): Promise<void> {
+    const { size } = await stat(file);
+    if (size < this.#rotateBytes) return;
+    await rename(file, this.#paths.file(segmentFile(startSeq + 1, projectedSeq)));
+    await appendFile(file, '', { mode: 0o600 });
   }
 
   async #logTail(projectedSeq: number): Promise<{ readonly seq: number; readonly hash: string } | null> {
@@ -148,7 +221,9 @@ export class Projector {
     const text = this.decisions(facts);
     const found = await readFile(this.#paths.decisions, 'utf8').catch(() => null);
     if (found === text) return [];
-    const edited = found !== null && sha256(found) !== (await this.#recordedDigest('decisions.md'));
+    const digest = found === null ? null : sha256(found);
+    const edited =
+      digest !== null && digest !== this.#takenIn && digest !== (await this.#recordedDigest('decisions.md'));
     const keptAs = edited ? await this.keepAside(this.#paths.decisions) : null;
     await replaceFile(this.#paths.decisions, text);
     return edited ? [{ file: 'decisions.md', fault: 'changed', keptAs }] : [];
@@ -164,6 +239,10 @@ export class Projector {
 export function manifestText(checkpoint: Checkpoint): string {
   const ordered: unknown = JSON.parse(canonicalJson(checkpoint as unknown as JsonValue));
   return `${JSON.stringify(ordered, null, 2)}\n`;
+}
+
+function titleOf(facts: TaskFacts, taskId: TaskId): string {
+  return facts.task?.title ?? facts.receipt?.title ?? taskId;
 }
 
 function textOf(view: LineView, records: readonly StoredRecord[]): string {

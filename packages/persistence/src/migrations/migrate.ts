@@ -1,10 +1,13 @@
-import { type HomeId, OpencodeToolsError, prepareDraft, toTimestamp } from '@opencode-tools/core';
+import { type HomeId, OpencodeToolsError, type RecordType, prepareDraft, toTimestamp } from '@opencode-tools/core';
+import { registryActor } from '../admin/registry-actor.ts';
 import type { Compilable, RawBuilder } from 'kysely';
 import { type Plan, type Statement, adHoc, allRows, firstRow } from '../query/plan.ts';
+import { raw } from '../admin/raw.ts';
 import type { Traits } from '../query/traits.ts';
 import { appendRecords } from '../write/append.ts';
 import type { StoreContext } from '../write/context.ts';
 import { openTransaction, schemaTooNew } from '../write/open-transaction.ts';
+import type { Migration } from './migration.ts';
 import { latestSchemaVersion, migrations } from './migrations.ts';
 
 /** What a database says about itself. */
@@ -47,16 +50,59 @@ export async function migrate(ctx: StoreContext, onEmpty: () => void): Promise<S
     const found = yield* readIdentity(traits);
     if (found === null) onEmpty();
     const from = found?.schemaVersion ?? 0;
-    for (const migration of migrations.slice(from)) {
-      for (const sql of migration.statements(traits)) yield raw(sql);
-    }
+    yield* applyMigrations(traits, from, latestSchemaVersion);
     const at = toTimestamp(ctx.clock.nowMs());
     if (found === null) {
       yield insertMeta(at);
       yield insertHome(ctx.homeId, at);
     } else if (from < latestSchemaVersion) yield setSchemaVersion();
-    if (from < latestSchemaVersion) yield* recordMigration(ctx, from);
+    if (from < latestSchemaVersion) {
+      yield* recordSchema(ctx, from === 0 ? 'store.created' : 'store.migrated', from, latestSchemaVersion);
+    }
     return (yield* readIdentity(traits)) as StoreIdentity;
+  });
+}
+
+/** Runs the steps between two versions, upward or downward, without recording that. */
+export function* applyMigrations(traits: Traits, from: number, to: number): Plan<void> {
+  for (const migration of stepsBetween(from, to)) {
+    const statements = to > from ? migration.statements(traits) : (migration.down?.(traits) ?? []);
+    for (const sql of statements) yield raw(sql);
+  }
+}
+
+/** The steps from one version to another, in the order they are taken. */
+export function stepsBetween(from: number, to: number): readonly Migration[] {
+  if (to >= from) return migrations.filter(({ version }) => version > from && version <= to);
+  return migrations.filter(({ version }) => version > to && version <= from).toReversed();
+}
+
+/**
+ * Takes a database back to an older schema in one transaction.
+ *
+ * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a version that there is no way back to
+ */
+export async function rollback(ctx: StoreContext, to: number): Promise<void> {
+  await ctx.engine.write(function* () {
+    const { traits } = ctx.engine;
+    const { migrationLock } = traits;
+    if (migrationLock !== null) yield adHoc(({ db }) => rawQuery(migrationLock, db));
+    const from = (yield* readIdentity(traits))?.schemaVersion ?? 0;
+    assertWayBack(from, to);
+    if (to === from) return;
+    yield* recordSchema(ctx, 'store.rolled_back', from, to);
+    yield* applyMigrations(traits, from, to);
+    yield adHoc(({ db }) => db.updateTable('meta').set({ schema_version: to }));
+  });
+}
+
+export function assertWayBack(from: number, to: number): void {
+  const known = migrations.some(({ version }) => version === to);
+  const possible = stepsBetween(from, to).every(({ down }) => down !== undefined);
+  if (known && to <= from && possible) return;
+  throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `The registry cannot go back from schema ${from} to ${to}`, {
+    remedy: `Name a version from ${migrations[0]?.version ?? 1} to ${from}.`,
+    details: { argument: 'to', from, to },
   });
 }
 
@@ -68,12 +114,10 @@ export async function registerHome(ctx: StoreContext): Promise<void> {
   });
 }
 
-function* recordMigration(ctx: StoreContext, from: number): Plan<void> {
+function* recordSchema(ctx: StoreContext, type: RecordType, from: number, to: number): Plan<void> {
   const opened = yield* openTransaction(ctx, new Map([['home', ctx.homeId]]));
-  const actor = { kind: 'system', id: 'registry', agent: null, model: null, session: null, onBehalfOf: null } as const;
-  const detail = { from, to: latestSchemaVersion, engine: ctx.engine.traits.engine };
-  const type = from === 0 ? 'store.created' : 'store.migrated';
-  yield* appendRecords(ctx, opened, [prepareDraft({ stream: 'home', type, actor, puts: [], detail })]);
+  const detail = { from, to, engine: ctx.engine.traits.engine };
+  yield* appendRecords(ctx, opened, [prepareDraft({ stream: 'home', type, actor: registryActor, puts: [], detail })]);
 }
 
 function refuseForeignTables(traits: Traits, tables: readonly { readonly name: string }[]): null {
@@ -101,10 +145,6 @@ function insertMeta(at: string): Statement<unknown> {
 
 function setSchemaVersion(): Statement<unknown> {
   return adHoc(({ db }) => db.updateTable('meta').set({ schema_version: latestSchemaVersion }));
-}
-
-function raw(sql: string): Statement {
-  return { compile: () => ({ sql, parameters: [], name: null }) };
 }
 
 function rawQuery<R>(query: RawBuilder<R>, db: Traits['db']): Compilable<R> {

@@ -5,4 +5,6 @@ export interface Migration {
   readonly version: number;
   readonly name: string;
   statements(traits: Traits): readonly string[];
+  /** Takes the step back; absent for the first, before which there is nothing. */
+  down?(traits: Traits): readonly string[];
 }

@@ -8,22 +8,34 @@ import {
   silentLogger,
   systemClock,
 } from '@opencode-tools/core';
-import { Pool, types } from 'pg';
-import { claimHomeFile, createHomeDirectory, readHomeId } from '../home/home-file.ts';
+import { Client, type ClientConfig, Pool, types } from 'pg';
+import { backUpBeforeMigrating } from '../admin/back-up-before-migrating.ts';
+import {
+  claimHomeFile,
+  createHomeDirectory,
+  readHomeFile,
+  readHomeId,
+  switchHomeDatabase,
+} from '../home/home-file.ts';
 import { migrate, readIdentity, registerHome } from '../migrations/migrate.ts';
 import { latestSchemaVersion } from '../migrations/migrations.ts';
 import { type Store, createStore } from '../store.ts';
 import type { StoreContext } from '../write/context.ts';
 import { PostgresEngine } from './postgres-engine.ts';
+import { type PostgresTls, tlsOptions } from './postgres-tls.ts';
 import { asStoreError } from './postgres-errors.ts';
 
 export interface OpenPostgresStore {
   /** `postgres://user:password@host:port/database`, with `sslmode` and other parameters as the driver knows them. */
   readonly url: string;
+  /** The environment variable that the address comes from; the home remembers it, and never the address. */
+  readonly urlFrom?: string;
   /** Absolute path of this host's home directory: task files, outputs, layers. */
   readonly homeDirectory: string;
   /** Connections at most; default 10. */
   readonly pool?: { readonly max?: number };
+  /** How the connection is encrypted; as the address says by default. */
+  readonly tls?: PostgresTls;
   readonly clock?: Clock;
   readonly logger?: Logger;
   /** How long a statement waits for what another connection has locked, in milliseconds; default 5,000. */
@@ -45,17 +57,21 @@ export async function openPostgresStore(options: OpenPostgresStore): Promise<Sto
   const clock = options.clock ?? systemClock;
   const logger = options.logger ?? silentLogger;
   createHomeDirectory(directory);
-  const engine = new PostgresEngine(withoutCredentials(options.url), createPool(options, logger));
+  const engine = openPostgresEngine(options, logger);
   try {
     const homeInFile = readHomeId(directory);
     const ctx = contextFor(engine, clock, homeInFile ?? createIds(clock).next('home'));
     const found = await engine.read(() => readIdentity(engine.traits));
+    if (found !== null && found.schemaVersion < latestSchemaVersion) {
+      await backUpBeforeMigrating(engine, { directory, clock, logger });
+    }
     const identity =
       found?.schemaVersion === latestSchemaVersion
         ? found
         : await migrate(ctx, () => refuseLost(directory, homeInFile));
     const homeId = homeInFile ?? (await joinRegistry(ctx, directory));
     const known = (await engine.read(() => readIdentity(engine.traits)))?.homes ?? [];
+    if (known.includes(homeId)) remember(directory, homeId, engine.location, options.urlFrom);
     const writeRefusal = known.includes(homeId) ? null : homeUnknown(directory, homeId, engine.location);
     return createStore({
       engine,
@@ -72,6 +88,22 @@ export async function openPostgresStore(options: OpenPostgresStore): Promise<Sto
   }
 }
 
+/** Lets the home know where its registry is, for whoever opens it without being told. */
+function remember(directory: string, homeId: HomeId, location: string, urlFrom: string | undefined): void {
+  if (urlFrom === undefined) return;
+  const known = readHomeFile(directory)?.database;
+  if (known?.location === location && known.urlFrom === urlFrom) return;
+  switchHomeDatabase(directory, homeId, { engine: 'postgres', location, urlFrom });
+}
+
+/** The engine alone, for whoever administers a database that may hold nothing yet. */
+export function openPostgresEngine(options: PostgresConnection, logger: Logger = silentLogger): PostgresEngine {
+  const connect = () => new Client(connectionOf(options));
+  return new PostgresEngine(withoutCredentials(options.url), createPool(options, logger), connect);
+}
+
+type PostgresConnection = Pick<OpenPostgresStore, 'url' | 'pool' | 'tls' | 'waitMs'>;
+
 /** Registers a new home before its file is written, so that a home file always names a home that the registry knows. */
 async function joinRegistry(ctx: StoreContext, directory: string): Promise<HomeId> {
   await registerHome(ctx);
@@ -82,17 +114,25 @@ function contextFor(engine: PostgresEngine, clock: Clock, homeId: HomeId): Store
   return { engine, homeId, clock, writeRefusal: null, epoch: 1, onAppended: () => undefined };
 }
 
-function createPool(options: OpenPostgresStore, logger: Logger): Pool {
-  const pool = new Pool({
+function createPool(options: PostgresConnection, logger: Logger): Pool {
+  const pipelined: PipelinedConfig = { ...connectionOf(options), pipeline: true };
+  const pool = new Pool({ ...pipelined, max: options.pool?.max ?? 10 });
+  pool.on('error', (error) => logger.warn('A connection to the registry was lost', { message: error.message }));
+  return pool;
+}
+
+/** The driver's option that its types do not know yet. */
+type PipelinedConfig = ClientConfig & { readonly pipeline: boolean };
+
+function connectionOf(options: PostgresConnection): ClientConfig {
+  return {
     connectionString: options.url,
-    max: options.pool?.max ?? 10,
     application_name: 'opencode-tools',
     connectionTimeoutMillis: connectWaitMs,
     lock_timeout: options.waitMs ?? lockWaitMs,
     types: { getTypeParser: typeParser },
-  });
-  pool.on('error', (error) => logger.warn('A connection to the registry was lost', { message: error.message }));
-  return pool;
+    ...tlsOptions(options.tls),
+  };
 }
 
 /** Counters and sums as numbers: none of ours passes 2^53. */

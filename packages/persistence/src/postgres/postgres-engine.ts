@@ -1,34 +1,57 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Pool, PoolClient } from 'pg';
-import type { Engine } from '../query/engine.ts';
-import { type Outcome, type Plan, type Statement, driveLater } from '../query/plan.ts';
+import type { Client, Pool, PoolClient } from 'pg';
+import type { Engine, WriteOptions } from '../query/engine.ts';
+import { HintedWatch, Hints, type Watch, sleepUntil } from '../query/hints.ts';
+import { type Outcome, type Plan, type Statement, Unanswered, driveLater } from '../query/plan.ts';
 import { postgresTraits } from '../query/traits.ts';
+import { Notifications } from './notifications.ts';
 import { asStoreError, isRetryable } from './postgres-errors.ts';
 
 const mostTries = 8;
+/** How long a watcher trusts that notifications come. */
+const lookAnywayMs = 1_000;
 
-/** PostgreSQL through a pool; each plan has a connection of its own while it runs. */
+/**
+ * PostgreSQL through a pool; each plan has a connection of its own while it runs. The pool's connections are in pipeline
+ * mode: what a plan does not wait for goes out with what it waits for next.
+ */
 export class PostgresEngine implements Engine {
   readonly traits = postgresTraits;
   readonly location: string;
   readonly #pool: Pool;
+  readonly #hints = new Hints();
+  readonly #notifications: Notifications;
   #closed: Promise<void> | null = null;
 
-  constructor(location: string, pool: Pool) {
+  constructor(location: string, pool: Pool, connect: () => Client) {
     this.location = location;
     this.#pool = pool;
+    this.#notifications = new Notifications(pool, this.#hints, connect);
   }
 
   async read<T>(plan: () => Plan<T>): Promise<T> {
-    return this.#guarded(() => driveLater(plan(), (statement) => this.#execute(this.#pool, statement)));
+    return this.#guarded(() => driveLater(plan(), (statement) => this.#execute(this.#pool, statement), new Unanswered()));
   }
 
   async snapshot<T>(plan: () => Plan<T>): Promise<T> {
     return this.#guarded(() => this.#transaction('begin isolation level repeatable read read only', plan));
   }
 
-  async write<T>(plan: () => Plan<T>): Promise<T> {
-    return this.#guarded(() => this.#transaction('begin', plan));
+  async write<T>(plan: () => Plan<T>, options: WriteOptions = {}): Promise<T> {
+    const begin = options.durable === false ? 'begin; set local synchronous_commit = off' : 'begin';
+    return this.#guarded(() => this.#transaction(begin, plan));
+  }
+
+  publish(topics: readonly string[]): void {
+    this.#hints.wake(topics);
+    this.#notifications.publish(topics);
+  }
+
+  watch(topic: string | null): Watch {
+    this.#notifications.listen();
+    return new HintedWatch(this.#hints, topic, async (wait, hinted) => {
+      await sleepUntil(hinted, Math.min(wait.limitMs, lookAnywayMs));
+    });
   }
 
   async sizeBytes(): Promise<number> {
@@ -37,16 +60,24 @@ export class PostgresEngine implements Engine {
   }
 
   async close(): Promise<void> {
-    await (this.#closed ??= this.#pool.end());
+    await (this.#closed ??= this.#end());
+  }
+
+  async #end(): Promise<void> {
+    await this.#notifications.close();
+    await this.#pool.end();
   }
 
   async #transaction<T>(begin: string, plan: () => Plan<T>): Promise<T> {
     const client = await this.#pool.connect();
+    const unanswered = new Unanswered();
     let broken: Error | undefined;
     try {
-      await client.query(begin);
-      const result = await driveLater(plan(), (statement) => this.#execute(client, statement));
-      await client.query('commit');
+      unanswered.add(this.#run(client, begin), null);
+      const result = await driveLater(plan(), (statement) => this.#execute(client, statement), unanswered);
+      if (unanswered.checks) await unanswered.settle();
+      unanswered.add(this.#run(client, 'commit'), null);
+      await unanswered.settle();
       return result;
     } catch (error) {
       await client.query('rollback').catch((failure: Error) => (broken = failure));
@@ -64,6 +95,11 @@ export class PostgresEngine implements Engine {
       ...(name === null ? {} : { name }),
     });
     return { rows: result.rows, changes: result.rowCount ?? 0 };
+  }
+
+  async #run(client: PoolClient, text: string): Promise<Outcome> {
+    await client.query(text);
+    return { rows: [], changes: 0 };
   }
 
   /** Runs again what the server broke off in favour of another transaction. */

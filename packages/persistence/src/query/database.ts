@@ -1,6 +1,7 @@
 /** Tables of the registry as Kysely sees them. Times ending in `_ms` are integers, others ISO 8601 text. */
 export interface Database {
-  readonly meta: { id: number; schema_version: number; epoch: number; created_at: string };
+  readonly meta: { id: number; schema_version: number; epoch: number; created_at: string; moved_to: string | null };
+  readonly move_progress: { id: number; source: string; state: string; last_position: number };
   readonly homes: { home_id: string; created_at: string };
   readonly tasks: {
     id: string;
@@ -41,11 +42,21 @@ export interface Database {
     expires_at_ms: number;
     ended_at_ms: number | null;
   };
+  readonly lease_waiters: { position: number; task_id: string; session_id: string; expires_at_ms: number };
   readonly sandboxes: { task_id: string; state: string; ref: string | null; entity: string };
   readonly executions: { id: string; task_id: string; state: string; started_at: string; entity: string };
   readonly decisions: { id: string; task_id: string; created_at: string; entity: string };
   readonly todos: { id: string; task_id: string; state: string; created_at: string; version: number; entity: string };
   readonly notes: { id: string; task_id: string; created_at: string; version: number; entity: string };
+  readonly claims: {
+    id: string;
+    task_id: string;
+    session_id: string;
+    state: string;
+    claimed_at: string;
+    version: number;
+    entity: string;
+  };
   readonly messages: { id: string; task_id: string; created_at: string; entity: string };
   readonly checkpoints: {
     id: string;

@@ -22,38 +22,124 @@ export interface Statement<R = Row> {
   readonly rowType?: R;
 }
 
+/** Statements that are sent together and answered together. */
+interface Together {
+  readonly together: readonly Statement<unknown>[];
+}
+
+/** A statement whose answer is looked at when it has come; the plan goes on meanwhile. */
+interface Later {
+  readonly later: Statement<unknown>;
+  /** Refuses an answer by throwing; the transaction is then rolled back. */
+  readonly check: ((outcome: Outcome) => void) | null;
+}
+
+type Step = Statement<unknown> | Together | Later;
+
 /**
  * A sequence of statements, each decided by the outcomes before it. SQLite runs it in one go without leaving the call,
- * PostgreSQL waits for each answer; the sequence itself is written once.
+ * PostgreSQL waits for each answer that the plan waits for; the sequence itself is written once.
  */
-export type Plan<T> = Generator<Statement<unknown>, T, Outcome>;
+export type Plan<T> = Generator<Step, T, readonly Outcome[]>;
+
+const nothing: Outcome = { rows: [], changes: 0 };
 
 export function* allRows<R>(statement: Statement<R>): Plan<readonly R[]> {
-  return (yield statement).rows as unknown as readonly R[];
+  return outcomeRows(statement, (yield statement)[0]);
 }
 
 export function* firstRow<R>(statement: Statement<R>): Plan<R | undefined> {
-  return (yield statement).rows[0] as R | undefined;
+  return outcomeRows(statement, (yield statement)[0])[0];
 }
 
 export function* changedRows(statement: Statement<unknown>): Plan<number> {
-  return (yield statement).changes;
+  return ((yield statement)[0] ?? nothing).changes;
+}
+
+/** Runs statements of which none depends on another's outcome; they run in the order given, in one round trip. */
+export function* together(statements: readonly Statement<unknown>[]): Plan<readonly Outcome[]> {
+  return statements.length === 0 ? [] : yield { together: statements };
+}
+
+/**
+ * Runs a statement without waiting for its answer. An error of it ends the plan, at the latest before the commit.
+ *
+ * @param check looks at the answer, and refuses it by throwing; costs a round trip before the commit
+ */
+export function* later(statement: Statement<unknown>, check: Later['check'] = null): Plan<void> {
+  yield { later: statement, check };
+}
+
+/** The rows of an outcome, as the statement types them. */
+export function outcomeRows<R>(_statement: Statement<R>, outcome: Outcome | undefined): readonly R[] {
+  return (outcome ?? nothing).rows as unknown as readonly R[];
 }
 
 /** Runs a plan to its end with a function that answers at once. */
 export function driveNow<T>(plan: Plan<T>, run: (statement: Statement<unknown>) => Outcome): T {
   let step = plan.next();
-  while (step.done !== true) step = plan.next(run(step.value));
+  while (step.done !== true) {
+    const { value } = step;
+    if ('compile' in value) step = plan.next([run(value)]);
+    else if ('together' in value) step = plan.next(value.together.map(run));
+    else {
+      const outcome = run(value.later);
+      value.check?.(outcome);
+      step = plan.next([]);
+    }
+  }
   return step.value;
 }
 
-/** Runs a plan to its end with a function that answers later. */
+/** Answers that a plan did not wait for. */
+export class Unanswered {
+  #waiting: { readonly outcome: Promise<Outcome>; readonly check: Later['check'] }[] = [];
+
+  add(outcome: Promise<Outcome>, check: Later['check']): void {
+    // Whoever settles looks at the failure; until then it must not count as unhandled.
+    outcome.catch(() => undefined);
+    this.#waiting.push({ outcome, check });
+  }
+
+  /** True when something may still be refused. */
+  get checks(): boolean {
+    return this.#waiting.some(({ check }) => check !== null);
+  }
+
+  /** Waits for every answer and throws the first failure or refusal. */
+  async settle(): Promise<void> {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { outcome, check } of waiting) {
+      const answer = await outcome;
+      check?.(answer);
+    }
+  }
+}
+
+/**
+ * Runs a plan to its end with a function that answers later and keeps the order of its calls.
+ *
+ * @param unanswered gets what the plan did not wait for; the caller settles it
+ */
 export async function driveLater<T>(
   plan: Plan<T>,
   run: (statement: Statement<unknown>) => Promise<Outcome>,
+  unanswered: Unanswered,
 ): Promise<T> {
   let step = plan.next();
-  while (step.done !== true) step = plan.next(await run(step.value));
+  while (step.done !== true) {
+    const { value } = step;
+    if ('later' in value) {
+      unanswered.add(run(value.later), value.check);
+      step = plan.next([]);
+      continue;
+    }
+    const answers = Promise.all(('together' in value ? value.together : [value]).map(run));
+    answers.catch(() => undefined);
+    await unanswered.settle();
+    step = plan.next(await answers);
+  }
   return step.value;
 }
 

@@ -27,6 +27,11 @@ export interface Traits {
   readonly nowMs: (processNowMs: number) => RawBuilder<number>;
   /** Ids of tasks with a search document that has a word starting with `word` (letters and digits only). */
   readonly tasksWithWord: (word: string) => RawBuilder<string>;
+  /**
+   * Transactions that have ended whatever their number: all with a smaller one. Null where transactions end in the order
+   * in which they insert, so that the position in the ledger says it all.
+   */
+  readonly endedBefore: RawBuilder<string> | null;
   /** Column definition of a key that the database counts up. */
   readonly countingKey: string;
   /** Names of the tables that are there. */
@@ -35,6 +40,8 @@ export interface Traits {
   readonly ownsDatabase: boolean;
   /** Makes other migrators wait until the transaction ends; null where beginning to write does. */
   readonly migrationLock: RawBuilder<unknown> | null;
+  /** Lets one transaction at a time change how tasks refer to each other; nothing to do where only one writes anyway. */
+  readonly graphLock: RawBuilder<unknown>;
 }
 
 export const sqliteTraits: Traits = {
@@ -52,10 +59,12 @@ export const sqliteTraits: Traits = {
   nowMs: (processNowMs) => sql`cast(${processNowMs} as integer)`,
   tasksWithWord: (word) => sql`(select d.task_id from search_index i join search_documents d on d.id = i.rowid
     where i.search_index match ${`"${word}"*`})`,
+  endedBefore: null,
   countingKey: 'integer primary key',
   tableNames: sql<{ name: string }>`select name from sqlite_master where type = 'table'`,
   ownsDatabase: true,
   migrationLock: null,
+  graphLock: sql`select 1`,
 };
 
 export const postgresTraits: Traits = {
@@ -72,6 +81,7 @@ export const postgresTraits: Traits = {
   counterShards: 16,
   nowMs: () => sql`(extract(epoch from clock_timestamp()) * 1000)::bigint`,
   tasksWithWord: (word) => sql`(select task_id from search_documents where terms @@ cast(${`${word}:*`} as tsquery))`,
+  endedBefore: sql`pg_snapshot_xmin(pg_current_snapshot())::text`,
   countingKey: 'bigint generated always as identity primary key',
   tableNames: sql<{
     name: string;
@@ -79,4 +89,5 @@ export const postgresTraits: Traits = {
   ownsDatabase: false,
   // Any constant will do, as long as every version of ours takes the same.
   migrationLock: sql`select pg_advisory_xact_lock(7236810531)`,
+  graphLock: sql`select pg_advisory_xact_lock(7236810532)`,
 };

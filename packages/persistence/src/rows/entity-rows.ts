@@ -1,5 +1,6 @@
 import {
   type Checkpoint,
+  type Claim,
   type Decision,
   type Execution,
   type Message,
@@ -80,6 +81,15 @@ export const toRow = {
     id: value.id,
     task_id: value.taskId,
     created_at: value.createdAt,
+    version: value.version,
+    entity: JSON.stringify(value),
+  }),
+  claims: (value: Claim): RowOf<'claims'> => ({
+    id: value.id,
+    task_id: value.taskId,
+    session_id: value.sessionId,
+    state: value.state,
+    claimed_at: value.claimedAt,
     version: value.version,
     entity: JSON.stringify(value),
   }),

@@ -10,7 +10,16 @@ import {
   systemClock,
 } from '@opencode-tools/core';
 import Database from 'better-sqlite3';
-import { claimHomeFile, createHomeDirectory, errnoOf, homeError, readHomeId } from '../home/home-file.ts';
+import { backUpBeforeMigrating } from '../admin/back-up-before-migrating.ts';
+import {
+  type HomeDatabase,
+  claimHomeFile,
+  createHomeDirectory,
+  errnoOf,
+  homeError,
+  readHomeFile,
+  readHomeId,
+} from '../home/home-file.ts';
 import { refuseNetworkFilesystem } from '../home/network-filesystem.ts';
 import { type StoreIdentity, migrate, readIdentity } from '../migrations/migrate.ts';
 import { latestSchemaVersion } from '../migrations/migrations.ts';
@@ -45,8 +54,9 @@ export async function openSqliteStore(options: OpenSqliteStore): Promise<Store> 
   if (options.readOnly !== true) createHomeDirectory(directory);
   else if (!existsSync(file)) throw noRegistry(directory);
   refuseNetworkFilesystem(directory);
-  const homeInFile = readHomeId(directory);
-  if (homeInFile !== undefined && !existsSync(file)) throw registryLost(directory, homeInFile);
+  const home = readHomeFile(directory);
+  if (home?.database != null) throw registryElsewhere(directory, home.database);
+  if (home !== undefined && !existsSync(file)) throw registryLost(directory, home.homeId);
   const refusal = options.readOnly === true ? openedReadOnly(directory) : writeRefusalOf(directory, file);
   if (refusal !== null && !existsSync(file)) throw refusal;
   const gate = new WriteGate(file, options.waitMs ?? defaultWaitMs);
@@ -65,6 +75,9 @@ async function openForWriting(
   try {
     const found = await engine.inspect(() => readIdentity(engine.traits));
     await engine.useWriteAheadLog();
+    if (found !== null && found.schemaVersion < latestSchemaVersion) {
+      await backUpBeforeMigrating(engine, { directory, clock, logger: options.logger ?? silentLogger });
+    }
     const identity = found?.schemaVersion === latestSchemaVersion ? found : await fill(engine, clock, directory);
     const homeId = onlyHome(identity, file);
     const homeInFile = readHomeId(directory) ?? claimHomeFile(directory, homeId);
@@ -182,8 +195,17 @@ function noRegistry(directory: string): OpencodeToolsError {
 
 function registryLost(directory: string, homeId: HomeId): OpencodeToolsError {
   return new OpencodeToolsError('OCT_STATE_CORRUPT', `The registry of home ${homeId} is gone from ${directory}`, {
-    remedy: 'Restore registry.db from a backup. To begin an empty home instead, move home.json aside.',
+    remedy:
+      'Run `opencode-tools doctor --rebuild` to make it again from the task files, or `opencode-tools db restore`. ' +
+      'To begin an empty home instead, move home.json aside.',
     details: { directory, homeId },
+  });
+}
+
+function registryElsewhere(directory: string, { location, urlFrom }: HomeDatabase): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_STORE_UNAVAILABLE', `The registry of ${directory} is on PostgreSQL at ${location}`, {
+    remedy: `Set ${urlFrom} to its address, with user and password.`,
+    details: { directory, location, urlFrom },
   });
 }
 

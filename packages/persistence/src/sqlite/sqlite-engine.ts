@@ -1,15 +1,16 @@
 import { statSync } from 'node:fs';
-import type DatabaseConstructor from 'better-sqlite3';
 import type { Engine, WriteOptions } from '../query/engine.ts';
-import { type Outcome, type Plan, type Statement, driveNow } from '../query/plan.ts';
+import { type ChangeWait, HintedWatch, Hints, type Watch, sleepUntil } from '../query/hints.ts';
+import type { Plan } from '../query/plan.ts';
 import { sqliteTraits } from '../query/traits.ts';
+import { type Connection, SqliteConnection } from './sqlite-connection.ts';
 import { asStoreError } from './sqlite-errors.ts';
 import type { WriteGate } from './write-gate.ts';
+import { WriteQueue } from './write-queue.ts';
 
-type Connection = DatabaseConstructor.Database;
-type Prepared = DatabaseConstructor.Statement<unknown[], Record<string, unknown>>;
-
-const mostPrepared = 500;
+/** Who has waited long may look less often: at most this much of the time waited so far. */
+const patience = 0.1;
+const longestPaceMs = 100;
 
 /**
  * SQLite through two connections of one process: writes take turns on one, reads go through the other and never wait for
@@ -20,40 +21,50 @@ export class SqliteEngine implements Engine {
   readonly location: string;
   readonly #gate: WriteGate;
   readonly #writer: SqliteConnection;
+  readonly #writes: WriteQueue;
   readonly #openReader: () => Connection;
+  readonly #hints = new Hints();
   #reader: SqliteConnection | null = null;
   #closed = false;
 
   constructor(location: string, writer: Connection, openReader: () => Connection, gate: WriteGate) {
     this.location = location;
     this.#writer = new SqliteConnection(writer);
+    this.#writes = new WriteQueue(this.#writer, gate, location);
     this.#openReader = openReader;
     this.#gate = gate;
   }
 
   async read<T>(plan: () => Plan<T>): Promise<T> {
-    return this.#gate.retry(() => this.#readConnection().run(plan()), this.#context('read'));
+    return this.#retry(() => this.#readConnection().run(plan()));
   }
 
   async snapshot<T>(plan: () => Plan<T>): Promise<T> {
-    return this.#gate.retry(() => this.#readConnection().transaction('begin', plan), this.#context('read'));
+    return this.#retry(() => this.#readConnection().transaction('begin', plan));
   }
 
   async write<T>(plan: () => Plan<T>, options: WriteOptions = {}): Promise<T> {
-    const synchronous = options.durable === false ? 'NORMAL' : 'FULL';
-    return this.#gate.inTurn(() => {
-      this.#writer.synchronous(synchronous);
-      return this.#writer.transaction('begin immediate', plan);
-    }, this.#context('write'));
+    return this.#writes.write(plan, options.durable !== false);
+  }
+
+  publish(topics: readonly string[]): void {
+    this.#hints.wake(topics);
+  }
+
+  watch(topic: string | null): Watch {
+    let seen = this.#dataVersion();
+    return new HintedWatch(this.#hints, topic, async (wait, hinted) => {
+      seen = await this.#untilOtherVersion(seen, wait, hinted);
+    });
   }
 
   /** Reads through the writing connection, before anything about the file has been changed. */
   async inspect<T>(plan: () => Plan<T>): Promise<T> {
-    return this.#gate.retry(() => this.#writer.run(plan()), this.#context('read'));
+    return this.#retry(() => this.#writer.run(plan()));
   }
 
   async useWriteAheadLog(): Promise<void> {
-    await this.#gate.retry(() => this.#writer.useWriteAheadLog(), this.#context('read'));
+    await this.#retry(() => this.#writer.useWriteAheadLog());
   }
 
   async sizeBytes(): Promise<number> {
@@ -65,78 +76,37 @@ export class SqliteEngine implements Engine {
 
   async close(): Promise<void> {
     if (this.#closed) return;
-    await this.#gate.idle();
+    await this.#writes.idle();
     this.#closed = true;
     this.#reader?.close();
     this.#writer.close();
+    this.#gate.close();
+  }
+
+  async #untilOtherVersion(seen: number, wait: ChangeWait, hinted: Promise<void>): Promise<number> {
+    const from = performance.now();
+    for (;;) {
+      const version = this.#dataVersion();
+      const waitedMs = performance.now() - from;
+      if (version !== seen || waitedMs >= wait.limitMs) return version;
+      const paceMs = Math.max(wait.paceMs, Math.min(longestPaceMs, waitedMs * patience));
+      if ((await sleepUntil(hinted, Math.min(paceMs, wait.limitMs - waitedMs))) === 'hinted') return this.#dataVersion();
+    }
+  }
+
+  #dataVersion(): number {
+    return this.#closed ? Number.NaN : this.#readConnection().dataVersion();
+  }
+
+  async #retry<T>(work: () => T): Promise<T> {
+    return this.#gate.retry(work, {
+      location: this.location,
+      asError: (error) => asStoreError(error, this.location),
+    });
   }
 
   #readConnection(): SqliteConnection {
     this.#reader ??= new SqliteConnection(this.#openReader());
     return this.#reader;
-  }
-
-  #context(what: 'read' | 'write') {
-    return { location: this.location, what, asError: (error: unknown) => asStoreError(error, this.location) };
-  }
-}
-
-/** One connection with its prepared statements. */
-class SqliteConnection {
-  readonly #connection: Connection;
-  readonly #prepared = new Map<string, Prepared>();
-  #synchronous = '';
-
-  constructor(connection: Connection) {
-    this.#connection = connection;
-  }
-
-  run<T>(plan: Plan<T>): T {
-    return driveNow(plan, (statement) => this.#execute(statement));
-  }
-
-  transaction<T>(begin: 'begin' | 'begin immediate', plan: () => Plan<T>): T {
-    this.#statement(begin).run();
-    try {
-      const result = this.run(plan());
-      this.#statement('commit').run();
-      return result;
-    } catch (error) {
-      if (this.#connection.inTransaction) this.#statement('rollback').run();
-      throw error;
-    }
-  }
-
-  useWriteAheadLog(): void {
-    this.#connection.pragma('journal_mode = WAL');
-  }
-
-  synchronous(level: 'NORMAL' | 'FULL'): void {
-    if (this.#synchronous === level) return;
-    this.#connection.pragma(`synchronous = ${level}`);
-    this.#synchronous = level;
-  }
-
-  close(): void {
-    this.#connection.close();
-  }
-
-  #execute(statement: Statement<unknown>): Outcome {
-    const { sql, parameters } = statement.compile(sqliteTraits);
-    const prepared = this.#statement(sql);
-    if (prepared.reader) {
-      const rows = prepared.all(...parameters);
-      return { rows, changes: rows.length };
-    }
-    return { rows: [], changes: prepared.run(...parameters).changes };
-  }
-
-  #statement(sql: string): Prepared {
-    const found = this.#prepared.get(sql);
-    if (found !== undefined) return found;
-    if (this.#prepared.size >= mostPrepared) this.#prepared.clear();
-    const prepared = this.#connection.prepare<unknown[], Record<string, unknown>>(sql);
-    this.#prepared.set(sql, prepared);
-    return prepared;
   }
 }

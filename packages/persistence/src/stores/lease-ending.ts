@@ -1,6 +1,7 @@
-import { type Actor, type Lease, type RecordDraft, type Session, toTimestamp } from '@opencode-tools/core';
-import { type Plan, firstRow } from '../query/plan.ts';
+import { type Actor, type Claim, type Lease, type RecordDraft, type Session, toTimestamp } from '@opencode-tools/core';
+import { type Plan, allRows, firstRow } from '../query/plan.ts';
 import { fromRow } from '../rows/entity-rows.ts';
+import { selectSessionClaims } from './claim-rows.ts';
 import { selectSessionById } from './lease-rows.ts';
 
 export interface EndOfLease {
@@ -11,7 +12,7 @@ export interface EndOfLease {
 
 type Ending = 'expired' | 'revoked' | 'released';
 
-/** Drafts the records that end a lease and, unless it has ended before, its session. */
+/** Drafts the records that end a lease, the claims of its session and, unless it has ended before, the session itself. */
 export function* endingOf(
   lease: Lease,
   ending: Ending,
@@ -24,6 +25,11 @@ export function* endingOf(
   const drafts: RecordDraft[] = [
     { ...common, type: `lease.${ending}`, puts: [{ noun: 'lease', value: { ...lease, state: ending, endedAt } }] },
   ];
+  for (const found of yield* allRows(selectSessionClaims({ sessionId: lease.sessionId }))) {
+    const claim = fromRow<Claim>(found);
+    const ended: Claim = { ...claim, state: 'ended', version: claim.version + 1, endedAt, endReason: end.reason };
+    drafts.push({ ...common, type: 'claim.ended', puts: [{ noun: 'claim', value: ended }] });
+  }
   const row = yield* firstRow(selectSessionById({ id: lease.sessionId }));
   const before = row === undefined ? undefined : fromRow<Session>(row);
   if (before === undefined || before.state !== 'attached') return { drafts, session: null };

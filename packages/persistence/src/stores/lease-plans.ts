@@ -12,7 +12,7 @@ import {
   prepareDraft,
   toTimestamp,
 } from '@opencode-tools/core';
-import { type Plan, allRows, firstRow } from '../query/plan.ts';
+import { type Plan, type Statement, allRows, firstRow, outcomeRows } from '../query/plan.ts';
 import { fromRow } from '../rows/entity-rows.ts';
 import { fromLeaseRow } from '../rows/lease-row.ts';
 import { appendRecords } from '../write/append.ts';
@@ -21,21 +21,83 @@ import type { StoreContext } from '../write/context.ts';
 import { type Opened, openTransaction } from '../write/open-transaction.ts';
 import { CountChanges } from '../write/task-counts.ts';
 import { type EndOfLease, endingOf } from './lease-ending.ts';
+import {
+  type Waiter,
+  enterLine,
+  hasRoom,
+  leaveLine,
+  remainingLeases,
+  selectWaiters,
+  waitersAhead,
+  waitersIn,
+} from './lease-queue.ts';
 import { leaseLost, renewLease, selectActiveLeases, selectLeaseById, selectSessionById } from './lease-rows.ts';
 import { selectSandbox, selectTask } from './task-rows.ts';
 
+/** Grants a lease, or throws `OCT_LEASE_HELD`. */
 export function* acquirePlan(ctx: StoreContext, request: AcquireLease): Plan<AcquiredLease> {
+  const found = yield* findRoom(ctx, request);
+  if (!found.free) throw yield* leaseHeld(request.session.taskId, found.remaining, found.ahead);
+  return yield* grant(ctx, request, found);
+}
+
+/** Grants a lease, or puts the session in line: null. */
+export function* acquireOrQueuePlan(ctx: StoreContext, request: AcquireLease): Plan<AcquiredLease | null> {
+  const { session } = request;
+  const found = yield* findRoom(ctx, request);
+  if (found.free) return yield* grant(ctx, request, found);
+  const inLine = found.waiters.some(({ sessionId }) => sessionId === session.id);
+  if (!inLine) yield* enterLine(session.taskId, session.id, found.opened.nowMs);
+  return null;
+}
+
+interface Room {
+  readonly opened: Opened;
+  readonly free: boolean;
+  readonly displaced: readonly Lease[];
+  readonly remaining: readonly Lease[];
+  readonly waiters: readonly Waiter[];
+  readonly ahead: number;
+  readonly sandbox: Sandbox | undefined;
+}
+
+function* findRoom(ctx: StoreContext, request: AcquireLease): Plan<Room> {
+  const { session } = request;
+  const { taskId } = session;
+  const active = selectActiveLeases({ taskId });
+  const opened = yield* openOn(ctx, taskId, [
+    selectTask({ id: taskId }),
+    selectSessionById({ id: session.id }),
+    active,
+    selectWaiters({ taskId }),
+    selectSandbox({ taskId }),
+  ]);
+  const [tasks, sessions, leases, waiting, sandboxes] = opened.also;
+  if (tasks?.rows.length === 0) throw taskNotFound(taskId);
+  if (sessions?.rows.length !== 0) throw sessionExists(session);
+  const all = outcomeRows(active, leases).map(fromLeaseRow);
+  const remaining = remainingLeases(request, all, opened.nowMs);
+  const waiters = waitersIn(taskId, waiting, opened.nowMs);
+  const ahead = request.takeover ? 0 : waitersAhead(waiters, session.id);
+  const [sandbox] = outcomeRows(selectSandbox({ taskId }), sandboxes);
+  return {
+    opened,
+    free: ahead === 0 && hasRoom(request, remaining),
+    displaced: all.filter((lease) => !remaining.includes(lease)),
+    remaining,
+    waiters,
+    ahead,
+    sandbox: sandbox === undefined ? undefined : fromRow<Sandbox>(sandbox),
+  };
+}
+
+function* grant(ctx: StoreContext, request: AcquireLease, room: Room): Plan<AcquiredLease> {
   const { session, actor, correlationId } = request;
+  const { opened } = room;
   const taskId = session.taskId;
-  const opened = yield* openOn(ctx, taskId);
-  if ((yield* firstRow(selectTask({ id: taskId }))) === undefined) throw taskNotFound(taskId);
-  if ((yield* firstRow(selectSessionById({ id: session.id }))) !== undefined) throw sessionExists(session);
-  const active = (yield* allRows(selectActiveLeases({ taskId }))).map(fromLeaseRow);
-  const { displaced, remaining } = divide(request, active, opened.nowMs);
-  if (!hasRoom(request, remaining)) throw yield* leaseHeld(taskId, remaining);
   const ended: Session[] = [];
   const drafts: RecordDraft[] = [];
-  for (const lease of displaced) {
+  for (const lease of room.displaced) {
     const expired = Date.parse(lease.expiresAt) <= opened.nowMs;
     const reason = expired ? `Lease expired; ${session.agent} attached` : `Taken over by ${session.agent}`;
     const end = { reason, actor, correlationId };
@@ -43,10 +105,11 @@ export function* acquirePlan(ctx: StoreContext, request: AcquireLease): Plan<Acq
     drafts.push(...own);
     if (lost !== null) ended.push(lost);
   }
-  const lease = yield* newLease(request, opened);
+  const lease = newLease(request, opened, room.sandbox);
   const common = { stream: taskId, actor, correlationId, token: lease.token };
   drafts.push({ ...common, type: 'lease.acquired', puts: [{ noun: 'lease', value: lease }] });
   drafts.push({ ...common, type: 'session.attached', puts: [{ noun: 'session', value: session }] });
+  if (room.waiters.length > 0) yield* leaveLine(taskId, session.id, opened.nowMs);
   yield* writeDrafts(ctx, opened, drafts);
   return { lease, displaced: ended };
 }
@@ -108,8 +171,8 @@ export function* revokeOn(
   return ended;
 }
 
-function openOn(ctx: StoreContext, taskId: TaskId): Plan<Opened> {
-  return openTransaction(ctx, new Map([[taskId, ctx.homeId]]));
+function openOn(ctx: StoreContext, taskId: TaskId, also: readonly Statement<unknown>[] = []): Plan<Opened> {
+  return openTransaction(ctx, new Map([[taskId, ctx.homeId]]), also);
 }
 
 function* writeDrafts(ctx: StoreContext, opened: Opened, drafts: readonly RecordDraft[]): Plan<void> {
@@ -118,24 +181,11 @@ function* writeDrafts(ctx: StoreContext, opened: Opened, drafts: readonly Record
   yield* appendRecords(ctx, opened, drafts.map(prepareDraft));
 }
 
-/** Expired leases always make way; live ones only for a takeover. */
-function divide(request: AcquireLease, active: readonly Lease[], nowMs: number) {
-  const displaced = active.filter((lease) => request.takeover || Date.parse(lease.expiresAt) <= nowMs);
-  return { displaced, remaining: active.filter((lease) => !displaced.includes(lease)) };
-}
-
-function hasRoom(request: AcquireLease, remaining: readonly Lease[]): boolean {
-  if (request.mode === 'exclusive') return remaining.length === 0;
-  return remaining.length < request.maxAgents && remaining.every((lease) => lease.mode === 'collaborative');
-}
-
-function* newLease(request: AcquireLease, opened: Opened): Plan<Lease> {
+function newLease(request: AcquireLease, opened: Opened, sandbox: Sandbox | undefined): Lease {
   const { session, mode, ttlMs } = request;
   const state = opened.streams.get(session.taskId);
   if (state === undefined) throw new OpencodeToolsError('OCT_INTERNAL', `Stream of ${session.taskId} was not locked`);
   state.lastToken += 1;
-  const sandboxRow = yield* firstRow(selectSandbox({ taskId: session.taskId }));
-  const sandbox = sandboxRow === undefined ? undefined : fromRow<Sandbox>(sandboxRow);
   const mustFence = sandbox !== undefined && sandbox.ref !== null && sandbox.state !== 'absent';
   return {
     id: session.leaseId,
@@ -165,24 +215,23 @@ function* activeLease(proof: LeaseProof): Plan<Lease> {
   throw leaseLost(proof.leaseId, session === undefined ? undefined : fromRow<Session>(session), lease);
 }
 
-function* leaseHeld(taskId: TaskId, holders: readonly Lease[]): Plan<OpencodeToolsError> {
+function* leaseHeld(taskId: TaskId, holders: readonly Lease[], waiting: number): Plan<OpencodeToolsError> {
   const first = holders[0];
   const row = first === undefined ? undefined : yield* firstRow(selectSessionById({ id: first.sessionId }));
   const agent = row === undefined ? 'another session' : fromRow<Session>(row).agent;
   const others = holders.length > 1 ? ` and ${holders.length - 1} more` : '';
-  return new OpencodeToolsError(
-    'OCT_LEASE_HELD',
-    `Task ${taskId} is held by ${agent}${others} until ${first?.expiresAt ?? 'unknown'}`,
-    {
-      details: {
-        taskId,
-        holder: agent,
-        sessionId: first?.sessionId ?? null,
-        expiresAt: first?.expiresAt ?? null,
-        holders: holders.length,
-      },
+  const held = first === undefined ? 'is free but promised' : `is held by ${agent}${others} until ${first.expiresAt}`;
+  const line = waiting === 0 ? '' : `${first === undefined ? ' to the first of' : ';'} ${waiting} waiting in line`;
+  return new OpencodeToolsError('OCT_LEASE_HELD', `Task ${taskId} ${held}${line}`, {
+    details: {
+      taskId,
+      holder: first === undefined ? null : agent,
+      sessionId: first?.sessionId ?? null,
+      expiresAt: first?.expiresAt ?? null,
+      holders: holders.length,
+      waiting,
     },
-  );
+  });
 }
 
 function isActive(lease: Lease): boolean {

@@ -5,6 +5,7 @@ import {
   type Lease,
   type LeaseProof,
   type LeaseStore,
+  type LeaseWait,
   OpencodeToolsError,
   type Session,
   type SessionId,
@@ -17,6 +18,7 @@ import type { StoreContext } from '../write/context.ts';
 import type { EndOfLease } from './lease-ending.ts';
 import { acquirePlan, confirmPlan, releasePlan, renewPlan, revokeAllPlan } from './lease-plans.ts';
 import { leaseLost, selectActiveLeases, selectLeaseById, selectSessionById } from './lease-rows.ts';
+import { waitForLease } from './wait-for-lease.ts';
 
 const shortestTtlMs = 1_000;
 const longestTtlMs = 86_400_000;
@@ -32,6 +34,17 @@ export class StoredLeases implements LeaseStore {
   async acquire(request: AcquireLease): Promise<AcquiredLease> {
     checkRequest(request);
     return this.#write(request.session.taskId, () => acquirePlan(this.#ctx, request));
+  }
+
+  async acquireInTurn(request: AcquireLease, wait: LeaseWait): Promise<AcquiredLease> {
+    checkRequest(request);
+    checkWait(wait);
+    this.#checkWritable();
+    const acquire = () => this.acquire(request);
+    if (wait.waitMs === 0) return acquire();
+    const acquired = await waitForLease(this.#ctx, request, wait, acquire);
+    this.#appended(request.session.taskId);
+    return acquired;
   }
 
   async confirm(proof: LeaseProof, actor: Actor): Promise<Lease> {
@@ -82,8 +95,13 @@ export class StoredLeases implements LeaseStore {
   async #write<T>(taskId: TaskId, plan: () => Plan<T>): Promise<T> {
     this.#checkWritable();
     const result = await this.#ctx.engine.write(plan);
-    this.#ctx.onAppended([taskId]);
+    this.#appended(taskId);
     return result;
+  }
+
+  #appended(taskId: TaskId): void {
+    this.#ctx.engine.publish([taskId]);
+    this.#ctx.onAppended([taskId]);
   }
 
   #checkWritable(): void {
@@ -104,4 +122,12 @@ function checkRequest({ ttlMs, maxAgents }: AcquireLease): void {
       details: { argument: 'maxAgents' },
     });
   }
+}
+
+function checkWait({ waitMs }: LeaseWait): void {
+  if (Number.isInteger(waitMs) && waitMs >= 0 && waitMs <= longestTtlMs) return;
+  throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Not a time to wait in milliseconds: ${waitMs}`, {
+    remedy: `Give a whole number from 0 to ${longestTtlMs}.`,
+    details: { argument: 'waitMs' },
+  });
 }

@@ -1,23 +1,30 @@
 import {
   type ChainHead,
   type ChainReport,
+  type FollowRecords,
+  type FollowedRecords,
   type Ledger,
   OpencodeToolsError,
   type ReadRecords,
   type StoredRecord,
   type StreamId,
+  type WaitForRecords,
   genesisHash,
   verifyChain,
 } from '@opencode-tools/core';
 import { sql } from 'kysely';
-import { type Statement, adHoc, allRows, firstRow } from '../query/plan.ts';
+import { type Plan, type Statement, adHoc, allRows, firstRow } from '../query/plan.ts';
 import { template } from '../query/template.ts';
 import { type RecordRow, fromRecordRow, recordColumns } from '../rows/record-row.ts';
 import type { StoreContext } from '../write/context.ts';
+import { decodeFollow, encodeFollow, endPosition, hasMore, readOn } from './follow-ledger.ts';
 
 const defaultLimit = 100;
 const largestLimit = 10_000;
 const verifyBatch = 1_000;
+/** How long a follower trusts hints: what ended in another database of the server gives none. */
+const lookAnywayMs = 1_000;
+const followPaceMs = 10;
 
 /** The chains as rows. */
 export class StoredLedger implements Ledger {
@@ -35,6 +42,41 @@ export class StoredLedger implements Ledger {
   async read(stream: StreamId, options: ReadRecords = {}): Promise<readonly StoredRecord[]> {
     const rows = await this.#ctx.engine.read(() => allRows(recordsStatement(stream, options)));
     return rows.map(fromRecordRow);
+  }
+
+  async follow({ after, limit, streams }: FollowRecords): Promise<FollowedRecords> {
+    const most = recordLimit(limit);
+    const { engine } = this.#ctx;
+    const { rows, at } = await engine.read(function* () {
+      return yield* readOn(engine.traits, decodeFollow(after, yield* readEpoch()), most, streams);
+    });
+    return { records: rows.map(fromRecordRow), cursor: encodeFollow(at) };
+  }
+
+  async endCursor(): Promise<string> {
+    const { engine } = this.#ctx;
+    const at = await engine.read(function* () {
+      return yield* endPosition(engine.traits, yield* readEpoch());
+    });
+    return encodeFollow(at);
+  }
+
+  async waitForMore(cursor: string | null, { timeoutMs, signal }: WaitForRecords): Promise<boolean> {
+    const { engine } = this.#ctx;
+    const until = performance.now() + timeoutMs;
+    const watch = engine.watch(null);
+    try {
+      for (;;) {
+        const found = await engine.read(function* () {
+          return yield* hasMore(engine.traits, decodeFollow(cursor, yield* readEpoch()));
+        });
+        const leftMs = until - performance.now();
+        if (found || leftMs <= 0 || signal?.aborted === true) return found;
+        await watch.changed({ limitMs: Math.min(leftMs, lookAnywayMs), paceMs: followPaceMs, signal });
+      }
+    } finally {
+      watch.close();
+    }
   }
 
   async listStreams(): Promise<readonly StreamId[]> {
@@ -86,14 +128,20 @@ function erasedSeqs(payload: string | null): readonly number[] {
   }
 }
 
+function recordLimit(limit: number = defaultLimit): number {
+  if (Number.isInteger(limit) && limit >= 1 && limit <= largestLimit) return limit;
+  throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Not a number of records: ${limit}`, {
+    remedy: `Give a whole number from 1 to ${largestLimit}.`,
+    details: { argument: 'limit' },
+  });
+}
+
+function* readEpoch(): Plan<number> {
+  return (yield* firstRow(selectEpoch(null)))?.epoch ?? 0;
+}
+
 function recordsStatement(stream: StreamId, options: ReadRecords): Statement<RecordRow> {
-  const limit = options.limit ?? defaultLimit;
-  if (!Number.isInteger(limit) || limit < 1 || limit > largestLimit) {
-    throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Not a number of records: ${limit}`, {
-      remedy: `Give a whole number from 1 to ${largestLimit}.`,
-      details: { argument: 'limit' },
-    });
-  }
+  const limit = recordLimit(options.limit);
   const { afterSeq, types } = options;
   const direction = options.newestFirst === true ? 'desc' : 'asc';
   return adHoc(({ db }) =>
@@ -117,6 +165,8 @@ function recordsStatement(stream: StreamId, options: ReadRecords): Statement<Rec
       .limit(limit),
   ) as Statement<RecordRow>;
 }
+
+const selectEpoch = template<null>()(({ db }) => db.selectFrom('meta').select('epoch'));
 
 const selectAnchor = template<{ stream: string }>()(({ db }, slot) =>
   db

@@ -1,5 +1,6 @@
 import {
   type Change,
+  type Claim,
   type Decision,
   type Execution,
   type ExecutionId,
@@ -17,6 +18,7 @@ import {
   type Session,
   type SessionId,
   type Task,
+  type TaskClaims,
   type TaskFilter,
   type TaskId,
   type TaskOrder,
@@ -31,6 +33,7 @@ import { fromRow } from '../rows/entity-rows.ts';
 import { commitChange } from '../write/commit.ts';
 import type { StoreContext } from '../write/context.ts';
 import { selectEntry } from '../write/idempotency.ts';
+import { selectActiveClaims, selectClaimsRevision } from './claim-rows.ts';
 import { encodeCursor } from './cursor.ts';
 import { executionsPage } from './list-executions.ts';
 import { listTasksStatement, taskSorting } from './list-tasks.ts';
@@ -63,7 +66,7 @@ export class StoredTasks implements TaskStore {
     const receipt = await this.findReceipt(id);
     const message = receipt === undefined ? `There is no task ${id}` : `Task ${id} was deleted at ${receipt.deletedAt}`;
     throw new OpencodeToolsError('OCT_TASK_NOT_FOUND', message, {
-      ...(receipt === undefined ? {} : { remedy: `Its record can still be read; its files are in ${receipt.memory}.` }),
+      ...(receipt === undefined ? {} : { remedy: remedyAfter(receipt) }),
       details: { taskId: id, ...(receipt === undefined ? {} : { receipt: { ...receipt } }) },
     });
   }
@@ -140,6 +143,15 @@ export class StoredTasks implements TaskStore {
     return this.#list<Note>(rows.selectNotes({ taskId }));
   }
 
+  async listClaims(taskId: TaskId): Promise<TaskClaims> {
+    const nowMs = this.#ctx.clock.nowMs();
+    return this.#ctx.engine.snapshot(function* () {
+      const revision = (yield* firstRow(selectClaimsRevision({ taskId })))?.revision ?? 0;
+      const found = yield* allRows(selectActiveClaims({ taskId, nowMs }));
+      return { revision, active: found.map((row) => ({ claim: fromRow<Claim>(row), expired: row.expired === 1 })) };
+    });
+  }
+
   async listOpenOperations(taskId?: TaskId): Promise<readonly Operation[]> {
     return this.#list<Operation>(
       adHoc(({ db }) =>
@@ -191,3 +203,9 @@ const countByStatus = adHoc(({ db }) =>
     .select(['status', ({ fn }) => fn.sum<number>('tasks').as('total')])
     .groupBy('status'),
 );
+
+function remedyAfter({ taskId, finalCheckpointId, memory }: Receipt): string {
+  const record = `Its record can still be read, with task-history or in ${memory}.`;
+  if (finalCheckpointId === null) return record;
+  return `Bring its work back with \`opencode-tools fork ${taskId} --checkpoint ${finalCheckpointId}\`. ${record}`;
+}

@@ -6,7 +6,7 @@ import {
   linkRecord,
   toTimestamp,
 } from '@opencode-tools/core';
-import type { Plan } from '../query/plan.ts';
+import { type Plan, later } from '../query/plan.ts';
 import { template } from '../query/template.ts';
 import { type RecordRow, recordColumns, toRecordRow } from '../rows/record-row.ts';
 import type { StoreContext } from './context.ts';
@@ -26,7 +26,7 @@ export function* appendRecords(
       throw new OpencodeToolsError('OCT_INTERNAL', `Stream ${draft.draft.stream} was not locked before appending`);
     }
     const record = linkRecord(draft, { seq: state.seq, hash: state.hash }, stamp);
-    yield insertRecord(toRecordRow(record, draft.payload));
+    yield* later(insertRecord(toRecordRow(record, draft.payload)));
     state.seq = record.seq;
     state.hash = record.hash;
     records.push(record);
@@ -38,7 +38,7 @@ export function* appendRecords(
 function* moveHead(opened: Opened, stream: StreamId): Plan<void> {
   const state = opened.streams.get(stream);
   if (state === undefined) return;
-  yield updateHead({ stream, seq: state.seq, hash: state.hash, lastToken: state.lastToken });
+  yield* later(updateHead({ stream, seq: state.seq, hash: state.hash, lastToken: state.lastToken }));
 }
 
 const insertRecord = template<RecordRow>()(({ db }, slot) =>

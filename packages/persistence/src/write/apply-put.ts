@@ -1,5 +1,5 @@
-import type { Decision, Note, Put, Sandbox, Todo } from '@opencode-tools/core';
-import { type Plan, type Statement, changedRows, firstRow } from '../query/plan.ts';
+import type { Claim, Decision, Note, Put, Sandbox, Todo } from '@opencode-tools/core';
+import { type Plan, type Statement, changedRows, firstRow, later } from '../query/plan.ts';
 import { template } from '../query/template.ts';
 import { fromRow, toRow } from '../rows/entity-rows.ts';
 import { selectSandbox } from '../stores/task-rows.ts';
@@ -21,7 +21,7 @@ export function applyPut(put: Put, counts: CountChanges): Plan<void> {
 
 function* putDecision(decision: Decision): Plan<void> {
   const { id, taskId, what, why, alternatives } = decision;
-  yield upsertDecision(toRow.decisions(decision));
+  yield* later(upsertDecision(toRow.decisions(decision)));
   yield* writeSearchDocument(taskId, id, what, why, ...alternatives);
 }
 
@@ -45,6 +45,14 @@ function* putNote(note: Note): Plan<void> {
   yield* writeSearchDocument(note.taskId, note.id, note.text);
 }
 
+function* putClaim(claim: Claim): Plan<void> {
+  const row = toRow.claims(claim);
+  const written = yield* changedRows(
+    claim.version === 1 ? insertClaim(row) : updateClaim({ ...row, previous: claim.version - 1 }),
+  );
+  if (written === 0) throw versionConflict('claim', claim.id, claim.version, undefined);
+}
+
 /** Sandboxes of a task follow each other: a row of an older one, or of another of the same generation, is stale. */
 function* putSandbox(sandbox: Sandbox): Plan<void> {
   const row = yield* firstRow(selectSandbox({ taskId: sandbox.taskId }));
@@ -53,16 +61,20 @@ function* putSandbox(sandbox: Sandbox): Plan<void> {
   if (current !== undefined && !same && current.generation >= sandbox.generation) {
     throw versionConflict('sandbox', sandbox.taskId, sandbox.generation, current.generation);
   }
-  yield upsertSandbox(toRow.sandboxes(sandbox));
+  yield* later(upsertSandbox(toRow.sandboxes(sandbox)));
 }
 
 const todoColumns = ['id', 'task_id', 'state', 'created_at', 'version', 'entity'] as const;
 const noteColumns = ['id', 'task_id', 'created_at', 'version', 'entity'] as const;
 
+const claimColumns = ['id', 'task_id', 'session_id', 'state', 'claimed_at', 'version', 'entity'] as const;
+
 const insertTodo = insertStatement('todos', todoColumns);
 const updateTodo = replaceVersionStatement('todos', todoColumns);
 const insertNote = insertStatement('notes', noteColumns);
 const updateNote = replaceVersionStatement('notes', noteColumns);
+const insertClaim = insertStatement('claims', claimColumns);
+const updateClaim = replaceVersionStatement('claims', claimColumns);
 const selectTodo = template<{ id: string }>()(({ db }, slot) =>
   db.selectFrom('todos').select('version').where('id', '=', slot('id')),
 );
@@ -114,6 +126,7 @@ const writers: Writers = {
   decision: putDecision,
   session: (value) => one(upsertSession(toRow.sessions(value))),
   lease: (value) => one(upsertLease(toLeaseRow(value))),
+  claim: putClaim,
   sandbox: putSandbox,
   execution: (value) => one(upsertExecution(toRow.executions(value))),
   message: (value) => one(upsertMessage(toRow.messages(value))),
@@ -121,6 +134,6 @@ const writers: Writers = {
   operation: (value) => one(upsertOperation(toRow.operations(value))),
 };
 
-function* one(statement: Statement<unknown>): Plan<void> {
-  yield statement;
+function one(statement: Statement<unknown>): Plan<void> {
+  return later(statement);
 }

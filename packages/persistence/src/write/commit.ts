@@ -12,7 +12,7 @@ import type { Plan } from '../query/plan.ts';
 import { appendRecords } from './append.ts';
 import { applyPut } from './apply-put.ts';
 import type { StoreContext } from './context.ts';
-import { checkGuard } from './guard.ts';
+import { checkGuard, guardStatements } from './guard.ts';
 import { storeIdempotency } from './idempotency.ts';
 import { type Opened, openTransaction } from './open-transaction.ts';
 import { CountChanges } from './task-counts.ts';
@@ -23,6 +23,7 @@ export async function commitChange(ctx: StoreContext, change: Change): Promise<r
   const prepared = change.records.map(prepareDraft);
   const streams = streamsOf(ctx, change);
   const records = await ctx.engine.write(() => commitPlan(ctx, change, prepared, streams));
+  ctx.engine.publish([...streams.keys()]);
   ctx.onAppended([...streams.keys()]);
   return records;
 }
@@ -33,9 +34,9 @@ function* commitPlan(
   prepared: readonly PreparedDraft[],
   streams: ReadonlyMap<StreamId, HomeId>,
 ): Plan<readonly LedgerRecord[]> {
-  const opened = yield* openTransaction(ctx, streams);
+  const opened = yield* openTransaction(ctx, streams, guardStatements(change.guard));
   if (opened.epoch !== ctx.epoch) throw epochChanged(ctx, opened.epoch);
-  if (change.guard !== undefined) yield* checkGuard(change.guard);
+  if (change.guard !== undefined) yield* checkGuard(change.guard, opened.also);
   if (change.idempotency !== undefined) yield* storeIdempotency(change.idempotency, opened.nowMs);
   const counts = new CountChanges(ctx.engine.traits);
   for (const { draft } of prepared) {

@@ -1,16 +1,28 @@
 import { type Guard, OpencodeToolsError, type Operation } from '@opencode-tools/core';
-import { type Plan, adHoc, firstRow } from '../query/plan.ts';
+import { type Outcome, type Plan, type Statement, adHoc, firstRow, outcomeRows } from '../query/plan.ts';
 import { template } from '../query/template.ts';
+import { selectClaimsRevision } from '../stores/claim-rows.ts';
+
+/** What a guard needs to read whatever comes out; `checkGuard` takes the outcomes. */
+export function guardStatements(guard: Guard | undefined): readonly Statement<unknown>[] {
+  const { lease, openOperation } = guard ?? {};
+  return [
+    ...(lease === undefined ? [] : [selectLease({ id: lease.leaseId })]),
+    ...(openOperation === undefined ? [] : [selectOperationState({ id: openOperation })]),
+  ];
+}
 
 /** Checks what must hold in the transaction that writes. */
-export function* checkGuard(guard: Guard): Plan<void> {
-  if (guard.lease !== undefined) yield* checkLease(guard.lease);
-  if (guard.openOperation !== undefined) yield* checkOpen(guard.openOperation);
+export function* checkGuard(guard: Guard, outcomes: readonly Outcome[]): Plan<void> {
+  const [first, second] = outcomes;
+  if (guard.lease !== undefined) checkLease(guard.lease, first);
+  if (guard.openOperation !== undefined) checkOpen(guard.openOperation, guard.lease === undefined ? first : second);
+  if (guard.claims !== undefined) yield* checkClaims(guard.claims);
   if (guard.noOpenOperation !== undefined) yield* checkNoneOpen(guard.noOpenOperation, guard.openOperation);
 }
 
-function* checkLease(lease: NonNullable<Guard['lease']>): Plan<void> {
-  const row = yield* firstRow(selectLease({ id: lease.leaseId }));
+function checkLease(lease: NonNullable<Guard['lease']>, outcome: Outcome | undefined): void {
+  const [row] = outcomeRows(selectLease({ id: lease.leaseId }), outcome);
   const usable = row?.state === 'held' || (row?.state === 'pending' && lease.allowPending === true);
   if (usable && row.token === lease.token) return;
   const found = row === undefined ? 'unknown' : row.state;
@@ -23,8 +35,8 @@ function* checkLease(lease: NonNullable<Guard['lease']>): Plan<void> {
   );
 }
 
-function* checkOpen(id: string): Plan<void> {
-  const row = yield* firstRow(selectOperationState({ id }));
+function checkOpen(id: string, outcome: Outcome | undefined): void {
+  const [row] = outcomeRows(selectOperationState({ id }), outcome);
   if (row?.state === 'open') return;
   throw new OpencodeToolsError('OCT_VERSION_CONFLICT', `Operation ${id} is no longer open`, {
     remedy: 'Read the operation: another process has finished it.',
@@ -49,6 +61,16 @@ function* checkNoneOpen(scope: NonNullable<Guard['noOpenOperation']>, except: st
   );
   if (open === undefined) return;
   throw operationOpen(taskId, open);
+}
+
+/** The stream's lock, which every change of a task takes first, keeps the revision until this one is written. */
+function* checkClaims({ taskId, revision }: NonNullable<Guard['claims']>): Plan<void> {
+  const found = (yield* firstRow(selectClaimsRevision({ taskId })))?.revision ?? 0;
+  if (found === revision) return;
+  throw new OpencodeToolsError('OCT_VERSION_CONFLICT', `The claims on ${taskId} are at ${found}, not ${revision}`, {
+    remedy: 'Read the claims again, then decide again.',
+    details: { taskId, revision: found, expectedRevision: revision },
+  });
 }
 
 function operationOpen(taskId: string, open: { readonly id: string; readonly kind: string }): OpencodeToolsError {

@@ -1,5 +1,5 @@
 import { type IdempotencyEntry, OpencodeToolsError } from '@opencode-tools/core';
-import { type Plan, firstRow } from '../query/plan.ts';
+import { type Plan, firstRow, later } from '../query/plan.ts';
 import { template } from '../query/template.ts';
 
 const keptForMs = 24 * 60 * 60 * 1000;
@@ -12,7 +12,7 @@ const keptForMs = 24 * 60 * 60 * 1000;
  *   the first call is under way or has answered already.
  */
 export function* storeIdempotency(entry: IdempotencyEntry, nowMs: number): Plan<void> {
-  yield purgeExpired({ nowMs });
+  yield* later(purgeExpired({ nowMs }));
   const found = yield* firstRow(selectEntry({ key: entry.key, nowMs }));
   if (found !== undefined) {
     if (found.verb !== entry.verb || found.arguments_digest !== entry.argumentsDigest) throw mismatch(entry);
@@ -24,14 +24,16 @@ export function* storeIdempotency(entry: IdempotencyEntry, nowMs: number): Plan<
     const abandoned = found.result === null && operationState !== null && operationState !== 'open';
     if (!owned && !abandoned) throw inUse(entry, found.operation_id);
   }
-  yield upsertEntry({
-    key: entry.key,
-    verb: entry.verb,
-    digest: entry.argumentsDigest,
-    operationId: entry.operationId,
-    result: entry.result === null ? null : JSON.stringify(entry.result),
-    expiresAtMs: nowMs + keptForMs,
-  });
+  yield* later(
+    upsertEntry({
+      key: entry.key,
+      verb: entry.verb,
+      digest: entry.argumentsDigest,
+      operationId: entry.operationId,
+      result: entry.result === null ? null : JSON.stringify(entry.result),
+      expiresAtMs: nowMs + keptForMs,
+    }),
+  );
 }
 
 export const selectEntry = template<{ key: string; nowMs: number }>()(({ db, nowMs }, slot) =>

@@ -1,6 +1,6 @@
 import { type HomeId, OpencodeToolsError, type StreamId, genesisHash } from '@opencode-tools/core';
 import { latestSchemaVersion } from '../migrations/migrations.ts';
-import { type Plan, changedRows, firstRow } from '../query/plan.ts';
+import { type Outcome, type Plan, type Statement, changedRows, firstRow, outcomeRows, together } from '../query/plan.ts';
 import { template } from '../query/template.ts';
 import type { StoreContext } from './context.ts';
 
@@ -17,6 +17,8 @@ export interface Opened {
   readonly nowMs: number;
   readonly epoch: number;
   readonly streams: ReadonlyMap<StreamId, StreamState>;
+  /** What the statements gave that were sent along. */
+  readonly also: readonly Outcome[];
 }
 
 /**
@@ -24,16 +26,34 @@ export interface Opened {
  * and epoch are those this process knows and reads the store's clock.
  *
  * @param streams each with the home that a stream not seen before belongs to
- * @throws OpencodeToolsError `OCT_SCHEMA_TOO_NEW`
+ * @param also statements that run after the locks, in the same round trip
+ * @throws OpencodeToolsError `OCT_SCHEMA_TOO_NEW`, `OCT_STORE_READ_ONLY`
  */
-export function* openTransaction(ctx: StoreContext, streams: ReadonlyMap<StreamId, HomeId>): Plan<Opened> {
-  const states = new Map<StreamId, StreamState>();
-  for (const stream of [...streams.keys()].sort()) {
-    states.set(stream, yield* lockStream(stream, streams.get(stream) ?? ctx.homeId));
-  }
-  const meta = yield* firstRow(selectMeta({ nowMs: ctx.clock.nowMs() }));
+export function* openTransaction(
+  ctx: StoreContext,
+  streams: ReadonlyMap<StreamId, HomeId>,
+  also: readonly Statement<unknown>[] = [],
+): Plan<Opened> {
+  const wanted = inLockOrder([...streams.keys()]);
+  const locks = wanted.map((stream) => selectStream({ stream }));
+  const readMeta = selectMeta({ nowMs: ctx.clock.nowMs() });
+  const outcomes = yield* together([...locks, readMeta, ...also]);
+  const [meta] = outcomeRows(readMeta, outcomes[locks.length]);
   if (meta === undefined || meta.schema_version > latestSchemaVersion) throw schemaTooNew(meta?.schema_version ?? 0);
-  return { nowMs: meta.now_ms, epoch: meta.epoch, streams: states };
+  if (meta.moved_to !== null) throw storeMoved(meta.moved_to);
+  const states = new Map<StreamId, StreamState>();
+  for (const [index, stream] of wanted.entries()) {
+    const homeId = streams.get(stream) ?? ctx.homeId;
+    const [row] = outcomeRows(selectStream({ stream }), outcomes[index]);
+    states.set(stream, toState(stream, row ?? (yield* addStream(stream, homeId))));
+  }
+  return { nowMs: meta.now_ms, epoch: meta.epoch, streams: states, also: outcomes.slice(locks.length + 1) };
+}
+
+/** The home's own stream comes last: it is the one that unrelated changes have in common. */
+function inLockOrder(streams: readonly StreamId[]): readonly StreamId[] {
+  const tasks = streams.filter((stream) => stream !== 'home').sort();
+  return tasks.length === streams.length ? tasks : [...tasks, 'home'];
 }
 
 export function schemaTooNew(found: number): OpencodeToolsError {
@@ -44,8 +64,27 @@ export function schemaTooNew(found: number): OpencodeToolsError {
   );
 }
 
-function* lockStream(stream: StreamId, homeId: HomeId): Plan<StreamState> {
-  const row = (yield* firstRow(selectStream({ stream }))) ?? (yield* addStream(stream, homeId));
+/** @param mark `moving <location>` or `moved <location>` */
+export function storeMoved(mark: string): OpencodeToolsError {
+  const [state = '', location = ''] = mark.split(' ', 2);
+  const remedy =
+    state === 'moving'
+      ? 'Run `opencode-tools db move` again to finish, or `opencode-tools db move --abandon`.'
+      : 'Open the home again: it knows where its registry is.';
+  return new OpencodeToolsError('OCT_STORE_READ_ONLY', `The registry is ${state} to ${location}`, {
+    remedy,
+    details: { state, location },
+  });
+}
+
+interface StreamRow {
+  readonly home_id: string;
+  readonly head_seq: number;
+  readonly head_hash: string;
+  readonly last_token: number;
+}
+
+function toState(stream: StreamId, row: StreamRow): StreamState {
   return {
     stream,
     homeId: row.home_id as HomeId,
@@ -55,7 +94,7 @@ function* lockStream(stream: StreamId, homeId: HomeId): Plan<StreamState> {
   };
 }
 
-function* addStream(stream: StreamId, homeId: HomeId) {
+function* addStream(stream: StreamId, homeId: HomeId): Plan<StreamRow> {
   const fresh = { home_id: homeId as string, head_seq: 0, head_hash: genesisHash, last_token: 0 };
   if ((yield* changedRows(insertStream({ stream, homeId, hash: genesisHash }))) > 0) return fresh;
   const row = yield* firstRow(selectStream({ stream }));
@@ -88,5 +127,5 @@ const insertStream = template<{ stream: string; homeId: string; hash: string }>(
 );
 
 const selectMeta = template<{ nowMs: number }>()(({ db, nowMs }, slot) =>
-  db.selectFrom('meta').select(['schema_version', 'epoch', nowMs(slot('nowMs')).as('now_ms')]),
+  db.selectFrom('meta').select(['schema_version', 'epoch', 'moved_to', nowMs(slot('nowMs')).as('now_ms')]),
 );

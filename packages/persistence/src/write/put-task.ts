@@ -1,7 +1,8 @@
 import { OpencodeToolsError, type Receipt, type Task, type TaskStatus, assertMove } from '@opencode-tools/core';
-import { type Plan, changedRows, firstRow } from '../query/plan.ts';
+import { type Plan, firstRow, later, together } from '../query/plan.ts';
 import { template } from '../query/template.ts';
 import { fromRow, toRow } from '../rows/entity-rows.ts';
+import { checkCycles } from './check-cycles.ts';
 import { insertStatement, replaceVersionStatement, upsertStatement } from './row-writer.ts';
 import { removeSearchDocuments, writeSearchDocument } from './search-document.ts';
 import type { CountChanges } from './task-counts.ts';
@@ -19,20 +20,20 @@ export function* putReceipt(receipt: Receipt, counts: CountChanges): Plan<void> 
   const found = yield* firstRow(selectTask({ id: receipt.taskId }));
   if (found !== undefined) {
     counts.add(receipt.taskId, found.status as TaskStatus, -1);
-    yield deleteTask({ id: receipt.taskId });
-    yield deleteLabels({ id: receipt.taskId });
+    yield* later(deleteTask({ id: receipt.taskId }));
+    yield* later(deleteLabels({ id: receipt.taskId }));
     yield* removeSearchDocuments(receipt.taskId);
   }
-  yield upsertReceipt(toRow.receipts(receipt));
+  yield* later(upsertReceipt(toRow.receipts(receipt)));
 }
 
 function* addTask(task: Task): Plan<void> {
-  const deleted = yield* firstRow(selectReceipt({ id: task.id }));
-  const added = deleted === undefined ? yield* changedRows(insertTask(toRow.tasks(task))) : 0;
-  if (added === 0) {
+  const [receipt, inserted] = yield* together([selectReceipt({ id: task.id }), insertTask(toRow.tasks(task))]);
+  const deleted = (receipt?.rows.length ?? 0) > 0;
+  if (deleted || inserted?.changes === 0) {
     throw new OpencodeToolsError(
       'OCT_TASK_EXISTS',
-      `Task ${task.id} exists${deleted === undefined ? '' : ' and was deleted'}`,
+      `Task ${task.id} exists${deleted ? ' and was deleted' : ''}`,
       {
         details: { taskId: task.id },
       },
@@ -51,14 +52,17 @@ function* replaceTask(task: Task, counts: CountChanges): Plan<void> {
     counts.add(task.id, before.status, -1);
     counts.add(task.id, task.status, 1);
   }
-  yield updateTask({ ...toRow.tasks(task), previous: task.version - 1 });
+  yield* checkCycles(before, task);
+  yield* later(updateTask({ ...toRow.tasks(task), previous: task.version - 1 }));
   if (JSON.stringify(before.labels) === JSON.stringify(task.labels)) return;
-  yield deleteLabels({ id: task.id });
+  yield* later(deleteLabels({ id: task.id }));
   yield* writeLabels(task);
 }
 
 function* writeLabels(task: Task): Plan<void> {
-  for (const [name, value] of Object.entries(task.labels)) yield insertLabel({ task_id: task.id, name, value });
+  for (const [name, value] of Object.entries(task.labels)) {
+    yield* later(insertLabel({ task_id: task.id, name, value }));
+  }
 }
 
 export function versionConflict(

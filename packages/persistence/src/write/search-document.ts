@@ -1,14 +1,14 @@
-import type { Plan } from '../query/plan.ts';
+import { type Plan, later } from '../query/plan.ts';
 import { template } from '../query/template.ts';
 import { searchBody } from '../rows/search-text.ts';
 
 /** Makes the texts of one entity findable; an unchanged document is not touched. */
 export function* writeSearchDocument(taskId: string, entityId: string, ...texts: readonly string[]): Plan<void> {
-  yield upsertDocument({ entityId, taskId, body: searchBody(...texts) });
+  yield* later(upsertDocument({ entityId, taskId, body: searchBody(...texts) }));
 }
 
 export function* removeSearchDocuments(taskId: string): Plan<void> {
-  yield deleteDocuments({ taskId });
+  yield* later(deleteDocuments({ taskId }));
 }
 
 const upsertDocument = template<{ entityId: string; taskId: string; body: string }>()(({ db }, slot) =>

@@ -1,5 +1,5 @@
 import type { TaskId, TaskStatus } from '@opencode-tools/core';
-import type { Plan } from '../query/plan.ts';
+import { type Plan, later } from '../query/plan.ts';
 import { template } from '../query/template.ts';
 import type { Traits } from '../query/traits.ts';
 
@@ -25,7 +25,7 @@ export class CountChanges {
     const keys = [...this.#changes.keys()].sort();
     for (const key of keys) {
       const change = this.#changes.get(key);
-      if (change !== undefined && change.by !== 0) yield raiseCount(change);
+      if (change !== undefined && change.by !== 0) yield* later(raiseCount(change));
     }
   }
 }

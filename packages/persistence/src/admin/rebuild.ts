@@ -1,0 +1,155 @@
+import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import {
+  type HomeId,
+  OpencodeToolsError,
+  type RebuildReport,
+  type RecordPayload,
+  type StreamId,
+  isOpencodeToolsError,
+  toTimestamp,
+} from '@opencode-tools/core';
+import { readHomeId } from '../home/home-file.ts';
+import { openCurrent } from './current-registry.ts';
+import { installFile, replaceContents } from './install.ts';
+import { type SoundLog, readSoundLog } from './log-records.ts';
+import type { MaintenanceContext } from './maintenance-context.ts';
+import { rawPer } from './raw.ts';
+import { streamsWithLogs } from './roll-forward.ts';
+import { type Scratch, emptyScratch, identify } from './scratch.ts';
+import { stateOf, tokensInFiles } from './seen-tokens.ts';
+import { takeInRecords } from './take-in-records.ts';
+import { structureProblems } from './verify-registry.ts';
+
+type Loss = RebuildReport['lost'][number];
+
+/** Makes a registry that is lost again from the logs of its tasks and of the home. */
+export async function rebuildRegistry(
+  ctx: MaintenanceContext,
+  options: { readonly dryRun?: boolean },
+): Promise<RebuildReport> {
+  await using current = await openCurrent(ctx);
+  if (current.usable && (await structureProblems(current.engine)).length === 0) throw stillThere(ctx.directory);
+  await using made = await emptyScratch(ctx);
+  const homeId = homeOf(ctx.directory);
+  await made.engine.write(() => identify(homeId, toTimestamp(ctx.clock.nowMs())));
+  ctx.onStep('rebuild: replay');
+  const { lost, records, tasks, epoch: seenEpoch } = await replayAll(ctx, made, homeId);
+  const dryRun = options.dryRun === true;
+  const report = { dryRun, tasks, records, lost, epoch: null, keptAside: null };
+  if (dryRun) return report;
+  ctx.onStep('rebuild: install');
+  const start = {
+    homeId,
+    reason: 'rebuilt',
+    after: seenEpoch,
+    seenTokens: tokensInFiles(ctx.directory),
+    because: { type: 'store.rebuilt', detail: { tasks, records, lost: lost.map((loss) => ({ ...loss })) } } as const,
+  };
+  if (ctx.place.engine === 'postgres' && current.engine !== null) {
+    const placed = await replaceContents(ctx, current.engine, made, { ...start, schemaVersion: 0 });
+    return { ...report, epoch: placed?.epoch ?? null };
+  }
+  return { ...report, ...(await installFile(ctx, made, start)) };
+}
+
+async function replayAll(ctx: MaintenanceContext, made: Scratch, homeId: HomeId) {
+  const lost: Loss[] = [];
+  let records = 0;
+  let tasks = 0;
+  // The first epoch is not recorded.
+  let epoch = 1;
+  const streams = streamsWithLogs(ctx.directory);
+  for (const [stream, directory] of streams) {
+    const log = readSoundLog(stream, directory);
+    lost.push(...lossesOf(stream, directory, log));
+    if (log === undefined) continue;
+    const added = await replay(made, homeId, stream, log, lost);
+    records += added;
+    if (stream === 'home') epoch = Math.max(epoch, lastEpoch(log));
+    else if (added > 0) tasks += 1;
+  }
+  lost.push(...(await missingTasks(ctx.directory, streams)));
+  await made.engine.write(function* () {
+    yield rawPer({ sqlite: 'update streams set projected_seq = head_seq', postgres: '' });
+  });
+  return { lost, records, tasks, epoch };
+}
+
+/** Replays one log whole or, when it meets a row that cannot be, not at all: which is reported. */
+async function replay(made: Scratch, homeId: HomeId, stream: StreamId, log: SoundLog, lost: Loss[]): Promise<number> {
+  const { base, erased } = log;
+  try {
+    const given = () => ({ stream, homeId, base, erased, records: log.records() });
+    return (await made.engine.write(() => takeInRecords(made.engine.traits, given()))).added;
+  } catch (error) {
+    if (!isOpencodeToolsError(error)) throw error;
+    lost.push({ subject: stream, fault: `It could not be replayed: ${error.message}` });
+    return 0;
+  }
+}
+
+function lossesOf(stream: StreamId, directory: string, log: SoundLog | undefined): readonly Loss[] {
+  const loss = (fault: string): Loss => ({ subject: stream, fault });
+  if (log === undefined) return [loss('It has no log that can be read')];
+  const losses: Loss[] = [];
+  if (log.fault !== null) losses.push(loss(`The log was read up to record ${log.head.seq}: ${log.fault}`));
+  const newest = stateOf(directory)?.ledger?.seq;
+  if (log.fault === null && typeof newest === 'number' && newest > log.head.seq) {
+    losses.push(loss(`The log ends at record ${log.head.seq}, but there were ${newest}`));
+  }
+  if (log.base.seq > 0 && !wasPruned(log)) losses.push(loss(`Records 1 to ${log.base.seq} are missing`));
+  return losses;
+}
+
+function wasPruned(log: SoundLog): boolean {
+  for (const { type, payload } of log.records()) {
+    if (type !== 'ledger.pruned' || payload === null) continue;
+    if ((JSON.parse(payload) as RecordPayload).detail['baseSeq'] === log.base.seq) return true;
+  }
+  return false;
+}
+
+function lastEpoch(log: SoundLog): number {
+  let epoch = 0;
+  for (const { type, payload } of log.records()) {
+    if (type !== 'store.epoch_started' || payload === null) continue;
+    const found = (JSON.parse(payload) as RecordPayload).detail['epoch'];
+    if (typeof found === 'number') epoch = Math.max(epoch, found);
+  }
+  return epoch;
+}
+
+/** Tasks that the home's log knows and that have no files, and directories that are none of a task. */
+async function missingTasks(directory: string, streams: ReadonlyMap<StreamId, string>): Promise<readonly Loss[]> {
+  const home = streams.has('home') ? readSoundLog('home', directory) : undefined;
+  if (home === undefined) return [{ subject: 'home', fault: 'Its log is missing: a task without files would not be noticed' }];
+  const lost: Loss[] = [];
+  for (const { type, payload } of home.records()) {
+    if (type !== 'task.created' || payload === null) continue;
+    const { taskId } = (JSON.parse(payload) as RecordPayload).detail as { readonly taskId?: StreamId };
+    if (taskId !== undefined && !streams.has(taskId)) lost.push({ subject: taskId, fault: 'It has no files' });
+  }
+  const tasks = path.join(directory, 'tasks');
+  for (const name of existsSync(tasks) ? readdirSync(tasks) : []) {
+    if (!streams.has(name as StreamId)) lost.push({ subject: `tasks/${name}`, fault: 'It is not the directory of a task' });
+  }
+  return lost;
+}
+
+function homeOf(directory: string): HomeId {
+  const [first] = readSoundLog('home', directory)?.records() ?? [];
+  const homeId = readHomeId(directory) ?? first?.homeId;
+  if (homeId !== undefined) return homeId;
+  throw new OpencodeToolsError('OCT_STATE_CORRUPT', `Nothing in ${directory} says which home it is`, {
+    remedy: 'Put home.json back, with the id that the labels of its containers name.',
+    details: { directory },
+  });
+}
+
+function stillThere(directory: string): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_INVALID_ARGUMENT', `The registry of ${directory} is there and can be read`, {
+    remedy: 'Use `opencode-tools doctor`, or `opencode-tools db restore` to go back to a backup.',
+    details: { directory },
+  });
+}

@@ -1,0 +1,75 @@
+import Database from 'better-sqlite3';
+import { SqliteEngine } from '../sqlite/sqlite-engine.ts';
+import { asStoreError } from '../sqlite/sqlite-errors.ts';
+import { WriteGate } from '../sqlite/write-gate.ts';
+import { driveNow } from '../query/plan.ts';
+import { sqliteTraits } from '../query/traits.ts';
+import { quoted } from './raw.ts';
+import type { Row, RowSource, SourceTable } from './row-source.ts';
+import { readShapes } from './table-shapes.ts';
+
+/** Opens a registry file that is there, or makes one, without asking what is in it. */
+export function openSqliteFile(file: string): SqliteEngine {
+  return new SqliteEngine(file, connect(file), () => connect(file, { readonly: true }), new WriteGate(file));
+}
+
+/** Copies a database as of one moment into a new file, without stopping who writes it. */
+export function vacuumInto(file: string, target: string): void {
+  const database = connect(file, { readonly: true });
+  try {
+    database.prepare('vacuum into ?').run(target);
+  } finally {
+    database.close();
+  }
+}
+
+/** What SQLite itself finds wrong with a file, in one line each. */
+export function integrityProblems(file: string): readonly string[] {
+  const database = connect(file, { readonly: true });
+  try {
+    const rows = database.pragma('integrity_check(20)') as readonly { readonly integrity_check: string }[];
+    return rows.map((row) => row.integrity_check).filter((text) => text !== 'ok');
+  } catch (error) {
+    return [error instanceof Error ? error.message : String(error)];
+  } finally {
+    database.close();
+  }
+}
+
+/** The rows of a registry file that nobody writes. */
+export class SqliteRows implements RowSource {
+  readonly #file: string;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  *tables(): Generator<SourceTable> {
+    const database = connect(this.#file, { readonly: true });
+    try {
+      const shapes = driveNow(readShapes(), (statement) => ({
+        rows: database.prepare<[], Record<string, unknown>>(statement.compile(sqliteTraits).sql).all(),
+        changes: 0,
+      }));
+      for (const { name, columns, key } of shapes) {
+        const text = `select ${columns.map(quoted).join(', ')} from ${quoted(name)} order by ${key.map(quoted).join(', ')}`;
+        yield { name, columns, rows: rowsOf(database, text) };
+      }
+    } finally {
+      database.close();
+    }
+  }
+}
+
+/** Begins to read when the first row is asked for: one query at a time has the connection. */
+function* rowsOf(database: Database.Database, text: string): Generator<Row> {
+  yield* database.prepare(text).raw().iterate() as Iterable<Row>;
+}
+
+function connect(file: string, settings: Database.Options = {}): Database.Database {
+  try {
+    return new Database(file, { ...settings, timeout: 0 });
+  } catch (error) {
+    throw asStoreError(error, file);
+  }
+}

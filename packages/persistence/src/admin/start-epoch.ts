@@ -1,0 +1,82 @@
+import { type JsonObject, type RecordType, type StreamId, type TaskId, prepareDraft } from '@opencode-tools/core';
+import { type Plan, adHoc, allRows } from '../query/plan.ts';
+import { template } from '../query/template.ts';
+import { revokeOn } from '../stores/lease-plans.ts';
+import { activeLease } from '../stores/lease-rows.ts';
+import { appendRecords } from '../write/append.ts';
+import type { StoreContext } from '../write/context.ts';
+import { openTransaction } from '../write/open-transaction.ts';
+import { registryActor } from './registry-actor.ts';
+
+/** How far an epoch raises every token counter past what was seen (ARCHITECTURE.md, epochs). */
+export const tokenLeap = 2 ** 20;
+
+export interface StartEpoch {
+  readonly reason: string;
+  /** The largest epoch seen anywhere; the new one comes after it. */
+  readonly after?: number;
+  /** Token counters seen elsewhere, such as in the registry that is being replaced. */
+  readonly seenTokens?: ReadonlyMap<string, number>;
+  /** What led to it, recorded before it. */
+  readonly because?: { readonly type: RecordType; readonly detail: JsonObject };
+}
+
+interface StartedEpoch {
+  readonly epoch: number;
+  readonly tasks: readonly TaskId[];
+}
+
+/** Part of a transaction: everything that an earlier epoch handed out stops being valid. */
+export function* startEpochPlan(ctx: StoreContext, start: StartEpoch): Plan<StartedEpoch> {
+  const rows = yield* allRows(adHoc(({ db }) => db.selectFrom('streams').select('stream').orderBy('stream')));
+  const streams = new Map(
+    [...rows.map(({ stream }) => stream as StreamId), 'home' as const].map((id) => [id, ctx.homeId]),
+  );
+  const opened = yield* openTransaction(ctx, streams);
+  for (const [stream, state] of opened.streams) {
+    const seen = start.seenTokens?.get(stream) ?? 0;
+    if (seen > state.lastToken) {
+      state.lastToken = seen;
+      yield setToken({ stream, token: seen });
+    }
+    state.lastToken += tokenLeap;
+  }
+  yield raiseTokens({ by: tokenLeap });
+  const tasks = yield* tasksWithLeases();
+  for (const taskId of tasks) {
+    const reason = `Epoch ended: ${start.reason}`;
+    yield* revokeOn(ctx, opened, taskId, { reason, actor: registryActor, correlationId: null });
+  }
+  yield adHoc(({ db }) => db.deleteFrom('idempotency'));
+  const epoch = Math.max(opened.epoch, start.after ?? 0) + 1;
+  yield adHoc(({ db }) => db.updateTable('meta').set({ epoch }));
+  const { because } = start;
+  const common = { stream: 'home', actor: registryActor, puts: [] } as const;
+  yield* appendRecords(ctx, opened, [
+    ...(because === undefined ? [] : [prepareDraft({ ...common, ...because })]),
+    prepareDraft({
+      ...common,
+      type: 'store.epoch_started',
+      detail: { epoch, reason: start.reason, revokedTasks: tasks.length },
+    }),
+  ]);
+  return { epoch, tasks };
+}
+
+function* tasksWithLeases(): Plan<readonly TaskId[]> {
+  const rows = yield* allRows(
+    adHoc(({ db }) => db.selectFrom('leases').select('task_id').distinct().where(activeLease).orderBy('task_id')),
+  );
+  return rows.map((row) => row.task_id as TaskId);
+}
+
+const raiseTokens = template<{ by: number }>()(({ db }, slot) =>
+  db.updateTable('streams').set((row) => ({ last_token: row('last_token', '+', slot('by')) })),
+);
+
+const setToken = template<{ stream: string; token: number }>()(({ db }, slot) =>
+  db
+    .updateTable('streams')
+    .set({ last_token: slot('token') })
+    .where('stream', '=', slot('stream')),
+);

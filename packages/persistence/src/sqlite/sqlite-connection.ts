@@ -1,0 +1,82 @@
+import type DatabaseConstructor from 'better-sqlite3';
+import { type Outcome, type Plan, type Statement, driveNow } from '../query/plan.ts';
+import { sqliteTraits } from '../query/traits.ts';
+
+export type Connection = DatabaseConstructor.Database;
+type Prepared = DatabaseConstructor.Statement<unknown[], Record<string, unknown>>;
+
+const mostPrepared = 500;
+
+/** One connection with its prepared statements. */
+export class SqliteConnection {
+  readonly #connection: Connection;
+  readonly #prepared = new Map<string, Prepared>();
+  #synchronous = '';
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  get inTransaction(): boolean {
+    return this.#connection.inTransaction;
+  }
+
+  run<T>(plan: Plan<T>): T {
+    return driveNow(plan, (statement) => this.#execute(statement));
+  }
+
+  /** Runs a command without arguments or rows, such as `begin`. */
+  command(sql: string): void {
+    this.#statement(sql).run();
+  }
+
+  transaction<T>(begin: 'begin' | 'begin immediate', plan: () => Plan<T>): T {
+    this.command(begin);
+    try {
+      const result = this.run(plan());
+      this.command('commit');
+      return result;
+    } catch (error) {
+      if (this.inTransaction) this.command('rollback');
+      throw error;
+    }
+  }
+
+  useWriteAheadLog(): void {
+    this.#connection.pragma('journal_mode = WAL');
+  }
+
+  synchronous(level: 'NORMAL' | 'FULL'): void {
+    if (this.#synchronous === level) return;
+    this.#connection.pragma(`synchronous = ${level}`);
+    this.#synchronous = level;
+  }
+
+  /** A number that changes when another connection has committed (SQLite documentation, pragma data_version). */
+  dataVersion(): number {
+    return this.#statement('pragma data_version').get()?.['data_version'] as number;
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  #execute(statement: Statement<unknown>): Outcome {
+    const { sql, parameters } = statement.compile(sqliteTraits);
+    const prepared = this.#statement(sql);
+    if (prepared.reader) {
+      const rows = prepared.all(...parameters);
+      return { rows, changes: rows.length };
+    }
+    return { rows: [], changes: prepared.run(...parameters).changes };
+  }
+
+  #statement(sql: string): Prepared {
+    const found = this.#prepared.get(sql);
+    if (found !== undefined) return found;
+    if (this.#prepared.size >= mostPrepared) this.#prepared.clear();
+    const prepared = this.#connection.prepare<unknown[], Record<string, unknown>>(sql);
+    this.#prepared.set(sql, prepared);
+    return prepared;
+  }
+}

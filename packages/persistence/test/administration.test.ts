@@ -1,0 +1,109 @@
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { latestSchemaVersion } from '../src/index.ts';
+import { acquire, chains, contents, fillStore, homeIn, maintenanceOf, openAt } from './administration.ts';
+import { temporaryDirectory } from './open-sqlite-registry.ts';
+
+const place = { engine: 'sqlite' } as const;
+let temporary: ReturnType<typeof temporaryDirectory>;
+let directory: string;
+beforeEach(() => {
+  temporary = temporaryDirectory();
+  directory = homeIn(temporary.path);
+});
+afterEach(() => temporary.remove());
+
+const fill = async () => {
+  const store = await openAt(directory, place);
+  const tasks = await fillStore(store);
+  const told = { contents: await contents(store), chains: await chains(store) };
+  await store.close();
+  return { tasks, ...told };
+};
+const removeRegistry = () => {
+  for (const name of fs.readdirSync(directory)) if (name.startsWith('registry')) fs.rmSync(join(directory, name));
+};
+
+describe('a backup', () => {
+  test('of a registry in use is a whole copy that describes itself', async () => {
+    await fill();
+    const store = await openAt(directory, place);
+    const maintenance = await maintenanceOf(directory, place);
+    const backup = await maintenance.backup({ reason: 'Before the upgrade!' });
+    expect(backup).toMatchObject({ engine: 'sqlite', reason: 'before-the-upgrade', tasks: 2, epoch: 1 });
+    expect(fs.existsSync(backup.file)).toBe(true);
+    expect(await maintenance.listBackups()).toEqual([backup]);
+    expect(fs.readdirSync(join(directory, 'backups'))).toHaveLength(2);
+    await store.close();
+  });
+});
+
+describe('a registry that is lost', () => {
+  test('is made again from the files, in an epoch whose tokens are above all before', async () => {
+    const before = await fill();
+    const store = await openAt(directory, place);
+    const { lease } = await acquire(store, before.tasks[0] as never);
+    await store.close();
+    removeRegistry();
+    const maintenance = await maintenanceOf(directory, place);
+    const dry = await maintenance.rebuild({ dryRun: true });
+    expect(dry).toMatchObject({ dryRun: true, tasks: 3, lost: [], epoch: null });
+    expect(fs.existsSync(join(directory, 'registry.db'))).toBe(false);
+    expect(await maintenance.rebuild()).toMatchObject({ tasks: 3, lost: [], epoch: 2 });
+    const again = await openAt(directory, place);
+    expect(again.homeId).toBe(store.homeId);
+    expect(await contents(again)).toEqual(before.contents);
+    expect(await again.admin.verify()).toMatchObject({ ok: true });
+    for (const [stream, hashes] of before.chains) {
+      expect((await chains(again)).get(stream)?.slice(0, hashes.length)).toEqual(hashes);
+    }
+    const next = await acquire(again, before.tasks[0] as never);
+    expect(next.lease.token).toBeGreaterThan(lease.token + 2 ** 20 - 1);
+    await again.memory.project();
+    for (const { id } of before.tasks) expect((await again.memory.heal(id)).healed).toEqual([]);
+    await again.close();
+  });
+});
+
+describe('a restore', () => {
+  test('brings the registry back to the backup under a store that is open, and saves the present', async () => {
+    const before = await fill();
+    const maintenance = await maintenanceOf(directory, place);
+    const backup = await maintenance.backup();
+    const store = await openAt(directory, place);
+    const { lease } = await acquire(store, before.tasks[1] as never);
+    const report = await maintenance.restore({ file: backup.file });
+    expect(report).toMatchObject({ dryRun: false, epoch: 2, rolledForward: 0 });
+    expect(report.saved?.reason).toBe('before-restore');
+    expect(await contents(store)).toEqual(before.contents);
+    expect(await store.leases.listActive(before.tasks[1]?.id as never)).toEqual([]);
+    const next = await acquire(store, before.tasks[1] as never);
+    expect(next.lease.token).toBeGreaterThan(lease.token + 2 ** 20 - 1);
+    expect(await store.admin.verify()).toMatchObject({ ok: true });
+    await store.memory.project();
+    for (const { id } of before.tasks) {
+      await store.memory.heal(id);
+      expect((await store.memory.heal(id)).healed).toEqual([]);
+    }
+    await store.close();
+  });
+});
+
+describe('the schema', () => {
+  test('goes back and forward, each time after a backup', async () => {
+    const before = await fill();
+    const maintenance = await maintenanceOf(directory, place);
+    expect(await maintenance.rollback({ to: 1, dryRun: true })).toMatchObject({ from: latestSchemaVersion, to: 1 });
+    const back = await maintenance.rollback({ to: 1 });
+    expect(back.backup).toMatchObject({ reason: 'before-rollback', schemaVersion: latestSchemaVersion });
+    expect(await maintenance.status()).toMatchObject({ schemaVersion: 1 });
+    expect((await maintenance.status()).pendingMigrations).toHaveLength(back.steps.length);
+    expect(await maintenance.migrate()).toMatchObject({ from: 1, to: latestSchemaVersion });
+    const store = await openAt(directory, place);
+    expect(await contents(store)).toEqual(before.contents);
+    expect(await store.admin.verify()).toMatchObject({ ok: true });
+    await store.close();
+    expect((await maintenance.listBackups()).map(({ reason }) => reason)).toEqual(['before-migrate', 'before-rollback']);
+  });
+});
