@@ -6,7 +6,7 @@
  * that answer later. A task's records are published as a change commits them, three at a time.
  */
 import { EventEmitter } from 'node:events';
-import { createEventBus } from '../packages/core/src/events/event-bus.ts';
+import { createEventBus } from '@opencode-tools/core';
 import { benchOptions, interleave, report, summarise } from './lib/measure.mjs';
 
 const { json, rounds } = benchOptions(15);
@@ -61,7 +61,9 @@ async function published(tasks, handler) {
 
 /** The same few records again and again with new numbers, so that what is timed is delivery and not memory. */
 function* changesOf(tasks) {
-  const changes = Array.from({ length: tasks }, (_, task) => types.map((type) => ({ stream: `tsk_${task}`, seq: 0, type })));
+  const changes = Array.from({ length: tasks }, (_, task) =>
+    types.map((type) => ({ stream: `tsk_${task}`, seq: 0, type })),
+  );
   let seq = 0;
   for (let index = 0; index < events / perChange; index += 1) {
     const change = changes[index % tasks];

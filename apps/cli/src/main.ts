@@ -30,6 +30,10 @@ export async function main(argv: readonly string[]): Promise<number> {
         const { openHome } = await import('@opencode-tools/toolkit');
         return openHome({ ...options, cwd: process.cwd(), environment: process.env });
       },
+      maintainHome: async (options) => {
+        const { maintainHome } = await import('@opencode-tools/toolkit');
+        return maintainHome({ ...options, cwd: process.cwd(), environment: process.env });
+      },
     });
   } finally {
     process.off('SIGINT', stop).off('SIGTERM', stop).off('SIGHUP', hangUp);

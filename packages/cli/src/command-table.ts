@@ -4,13 +4,19 @@ import { checkpoint, restoreCheckpoint } from './commands/checkpoints.ts';
 import { claimAdd, claimList, claimRelease } from './commands/claim.ts';
 import { cleanupTask } from './commands/cleanup-task.ts';
 import { createTask } from './commands/create-task.ts';
-import { dbStatus } from './commands/db.ts';
+import { dbStatus, dbVerify } from './commands/db.ts';
+import { dbBackup, dbBackups, dbRestore } from './commands/db-backup.ts';
+import { dbMove } from './commands/db-move.ts';
+import { dbPrune } from './commands/db-prune.ts';
+import { dbRebuild } from './commands/db-rebuild.ts';
+import { dbMigrate, dbRollback } from './commands/db-schema.ts';
 import { decide, taskDecisions } from './commands/decisions.ts';
 import { doctor } from './commands/doctor.ts';
 import { exec } from './commands/exec.ts';
 import { fork } from './commands/fork.ts';
 import { imagesBuild, imagesList } from './commands/images.ts';
 import { findTask, listTasks } from './commands/list-tasks.ts';
+import { ledgerErase, ledgerExport, ledgerImport } from './commands/ledger.ts';
 import { noteAdd, noteList } from './commands/note.ts';
 import { detach, resumeTask } from './commands/sessions.ts';
 import { taskExecutions } from './commands/task-executions.ts';
@@ -54,6 +60,18 @@ export const commandTable: readonly Command[] = [
   imagesList,
   imagesBuild,
   dbStatus,
+  dbVerify,
+  dbMigrate,
+  dbRollback,
+  dbBackup,
+  dbBackups,
+  dbRestore,
+  dbMove,
+  dbRebuild,
+  dbPrune,
+  ledgerExport,
+  ledgerImport,
+  ledgerErase,
 ];
 
 /** Verbs of two words share their first. */
@@ -63,4 +81,5 @@ export const commandGroups: Readonly<Record<string, string>> = {
   note: 'notes of a task',
   images: 'sandbox images on the engine',
   db: 'the registry of a home',
+  ledger: 'the ledger of a task',
 };

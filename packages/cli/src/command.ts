@@ -1,4 +1,4 @@
-import type { Call, JsonValue, OpenHome, Services, SessionId, TaskId } from '@opencode-tools/core';
+import type { Call, JsonValue, OpenHome, Services, SessionId, StoreMaintenance, TaskId } from '@opencode-tools/core';
 import type { Input } from './arguments/input.ts';
 import type { Terminal } from './terminal.ts';
 import type { Style } from './render/style.ts';
@@ -54,12 +54,24 @@ export interface Command<Result = unknown> {
   /** Exit code of our own failures, where the family's code could be mistaken for a command's. */
   readonly failureExitCode?: number;
   run(context: CommandContext): Promise<Result>;
+  /** In place of `run`, for a verb on the registry as a whole: the home is not opened, and need not be able to be. */
+  maintain?(context: MaintenanceContext): Promise<Result>;
+  /** Another verb that an option stands for. */
+  redirect?(input: Input): Command | undefined;
   /** Text for people; empty when everything was written already. */
   render(result: Result, style: Style): string;
   /** Default 0. */
   exitCode?(result: Result): number;
   /** What `--json` prints; the result itself by default. */
   json?(result: Result): JsonValue | object;
+}
+
+/** What a verb on the registry as a whole gets. */
+interface MaintenanceContext {
+  readonly input: Input;
+  readonly maintenance: StoreMaintenance;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
 }
 
 /** What a verb gets. */

@@ -7,7 +7,7 @@ import { type Style, chooseStyle } from './render/style.ts';
 import type { CliOptions } from './run-cli.ts';
 import type { Terminal } from './terminal.ts';
 
-interface Invoked {
+export interface Invoked {
   readonly command: Command;
   readonly input: Input;
   readonly globals: Input;
@@ -28,9 +28,7 @@ export async function createContext(options: CliOptions, invoked: Invoked, termi
   const json = globals.flag('json');
   const style = chooseStyle(environment, { isTty: options.isTty, noColor: globals.flag('no-color') });
   const accountName = accountNameOf(environment);
-  const home = await options.openHome(
-    given({ home: absolute(globals.get('home'), cwd), configFile: absolute(globals.get('config'), cwd) }),
-  );
+  const home = await options.openHome(placesOf(globals, cwd));
   const { services } = home;
   const call: Call = {
     actor: await actorOf(input, sessionId, accountName, home),
@@ -85,6 +83,11 @@ function accountNameOf(environment: Environment): string {
     // A uid without an entry in the account database, as in many containers.
     return environment['USER'] ?? environment['LOGNAME'] ?? 'unknown';
   }
+}
+
+/** The home and configuration file that the caller names. */
+export function placesOf(globals: Input, cwd: string): { readonly home?: string; readonly configFile?: string } {
+  return given({ home: absolute(globals.get('home'), cwd), configFile: absolute(globals.get('config'), cwd) });
 }
 
 function absolute(path: string | undefined, cwd: string): string | undefined {

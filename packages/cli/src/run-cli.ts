@@ -1,8 +1,8 @@
-import { type OpencodeToolsError, type OpenHome, asOpencodeToolsError } from '@opencode-tools/core';
+import { type OpenHome, OpencodeToolsError, type StoreMaintenance, asOpencodeToolsError } from '@opencode-tools/core';
 import { parseArguments } from './arguments/parse-arguments.ts';
 import type { Command } from './command.ts';
 import { commandTable } from './command-table.ts';
-import { type Opened, createContext } from './create-context.ts';
+import { type Invoked, type Opened, createContext, placesOf } from './create-context.ts';
 import { renderError } from './render/render-error.ts';
 import { chooseStyle } from './render/style.ts';
 import { Terminal } from './terminal.ts';
@@ -23,6 +23,11 @@ export interface CliOptions {
   readonly version: string;
   /** Called at most once, after the arguments were found good. */
   readonly openHome: (options: { readonly home?: string; readonly configFile?: string }) => Promise<OpenHome>;
+  /** In its place for verbs on the registry as a whole, which may have to do with one that cannot be opened. */
+  readonly maintainHome?: (options: {
+    readonly home?: string;
+    readonly configFile?: string;
+  }) => Promise<StoreMaintenance>;
 }
 
 /** Exit codes that no error family gives. */
@@ -47,7 +52,8 @@ export async function runCli(options: CliOptions): Promise<number> {
       await terminal.flush();
       return exitCodes.done;
     }
-    command = invocation.command;
+    command = invocation.command.redirect?.(invocation.input) ?? invocation.command;
+    if (command.maintain !== undefined) return await runMaintenance(options, { ...invocation, command }, terminal);
     return await runCommand(command, options, await createContext(options, invocation, terminal));
   } catch (error) {
     return report(asOpencodeToolsError(error), command, options, terminal);
@@ -71,6 +77,21 @@ async function runCommand(command: Command, options: CliOptions, { context, styl
   terminal.write(printed);
   await terminal.flush();
   return code === exitCodes.interrupted ? interruptionCode(options, terminal) : code;
+}
+
+async function runMaintenance(options: CliOptions, invoked: Invoked, terminal: Terminal): Promise<number> {
+  const { command, input, globals } = invoked;
+  const json = globals.flag('json');
+  const style = chooseStyle(options.environment, { isTty: options.isTty, noColor: globals.flag('no-color') });
+  if (options.maintainHome === undefined || command.maintain === undefined) {
+    throw new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', 'This program cannot maintain a registry');
+  }
+  const maintenance = await options.maintainHome(placesOf(globals, options.cwd));
+  const { environment, cwd } = options;
+  const result = await command.maintain({ input, maintenance, environment, cwd });
+  terminal.write(json ? toJson(command, result) : ended(command.render(result, style)));
+  await terminal.flush();
+  return command.exitCode?.(result) ?? exitCodes.done;
 }
 
 function report(

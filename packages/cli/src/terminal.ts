@@ -23,6 +23,17 @@ export class Terminal {
     if (!this.#readerGone.signal.aborted) this.#stdout.write(chunk);
   }
 
+  /**
+   * Writes what comes from elsewhere.
+   *
+   * @returns a promise while the reader is behind; it settles when more may come, or when nobody reads any more
+   */
+  pass(stream: 'stdout' | 'stderr', chunk: Uint8Array): Promise<void> | undefined {
+    const out = stream === 'stdout' ? this.#stdout : this.#stderr;
+    if (!out.writable || (stream === 'stdout' && this.#readerGone.signal.aborted)) return undefined;
+    return out.write(chunk) ? undefined : drained(out);
+  }
+
   writeError(chunk: string | Uint8Array): void {
     this.#stderr.write(chunk);
   }
@@ -37,6 +48,14 @@ export class Terminal {
     if (error.code !== 'EPIPE') this.#failure ??= error;
     this.#readerGone.abort(error);
   }
+}
+
+async function drained(stream: NodeJS.WritableStream): Promise<void> {
+  const events = ['drain', 'error', 'close'] as const;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  for (const event of events) stream.once(event, resolve);
+  await promise;
+  for (const event of events) stream.removeListener(event, resolve);
 }
 
 function settle(stream: NodeJS.WritableStream): Promise<void> {

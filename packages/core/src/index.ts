@@ -73,6 +73,9 @@ export { OpencodeToolsError, asOpencodeToolsError, isOpencodeToolsError } from '
 export type { ErrorJson, ErrorOptions } from './errors/opencode-tools-error.ts';
 export { printable } from './errors/printable.ts';
 
+export { forbiddenHostPath, isWithin } from './policy/forbidden-host-path.ts';
+export type { ForbiddenPath, ForbiddenPlace, HostFacts } from './policy/forbidden-host-path.ts';
+
 export { canonicalJson } from './ledger/canonical-json.ts';
 export { hashRecord, linkRecord, prepareDraft, sha256 } from './ledger/chain.ts';
 export type { ChainHead, PreparedDraft } from './ledger/chain.ts';
@@ -114,6 +117,7 @@ export type {
   ExecOutcome,
   ExecRequest,
   Fence,
+  OutputHandler,
   RootChange,
   RuntimeCapabilities,
   SandboxFacts,
@@ -161,7 +165,15 @@ export type {
   TaskStore,
 } from './ports/task-store.ts';
 export type { ByteStream, VolumeFacts, VolumePort } from './ports/volume-port.ts';
-export type { ProvisionRequest, SeedRequest, TreeChange, TreeRef, WorkspaceStore } from './ports/workspace-store.ts';
+export type {
+  GuardedPath,
+  ProvisionRequest,
+  SeedRequest,
+  ShareableDirectory,
+  TreeChange,
+  TreeRef,
+  WorkspaceStore,
+} from './ports/workspace-store.ts';
 
 export { createServices } from './services/create-services.ts';
 export type { ServiceDefaults, ServiceDependencies } from './services/dependencies.ts';

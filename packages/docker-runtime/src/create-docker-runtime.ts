@@ -2,6 +2,7 @@ import type { Clock, EngineProbe, HomeId, Ids, ImageStore, Logger, SandboxRuntim
 import { Engine } from './engine/engine.ts';
 import type { Environment } from './engine/find-endpoints.ts';
 import { DockerImages } from './images/docker-images.ts';
+import { defaultMostLayers } from './images/snapshot-root.ts';
 import { DockerRuntime } from './sandbox/docker-runtime.ts';
 import { DockerVolumes } from './volumes/docker-volumes.ts';
 
@@ -19,6 +20,8 @@ export interface DockerRuntimeOptions {
   readonly logger: Logger;
   /** Images with GNU tar, best first, for reading volumes; default: the standard images. */
   readonly baseImages?: readonly string[];
+  /** A saved root file system is flattened when its image has as many layers; 1 to 120, default 60. */
+  readonly mostLayers?: number;
 }
 
 export interface DockerRuntimeParts {
@@ -29,11 +32,12 @@ export interface DockerRuntimeParts {
 
 /** Gives the ports that a Docker Engine serves. No engine is looked for before the first call. */
 export function createDockerRuntime(options: DockerRuntimeOptions): DockerRuntimeParts {
-  const { environment, homeId, logger, requireLimits = true } = options;
+  const { environment, homeId, logger, requireLimits = true, mostLayers = defaultMostLayers } = options;
   const engine = new Engine(environment, options.endpoint);
   const toolImages = options.baseImages ?? ['opencode-sandbox-base:latest', 'opencode-sandbox-developer:latest'];
   const volumes = new DockerVolumes(engine, homeId, toolImages, logger);
-  const runtime = new DockerRuntime(engine, volumes, { homeId, userHome: environment.HOME, requireLimits, logger });
+  const userHome = environment.HOME;
+  const runtime = new DockerRuntime(engine, volumes, { homeId, userHome, requireLimits, mostLayers, logger });
   const probe: EngineProbe = {
     probe: async () => {
       const answers = await engine.ask();

@@ -231,6 +231,7 @@ describe('a container', () => {
 
   test('of an image in which nothing can change user still runs commands', async () => {
     const plain = await runtime.create(plan({ imageId: await engine.plainImage() }));
+    expect(plain.forgeableResults).toBe(true);
     expect(await runIn(plain, 'id -u; exit 3')).toMatchObject({ stdout: '1000\n', exitCode: 3 });
     expect(await runIn(plain, 'setsid sleep 971 & sleep 972', { timeoutMs: 300 })).toMatchObject({ reason: 'timeout' });
     expect(await agentProcesses(plain)).toEqual([]);

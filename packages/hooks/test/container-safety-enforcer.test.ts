@@ -91,6 +91,19 @@ test('paths that configuration protects are refused, with what holds them and wh
   expect(rulesOf({ mounts: [bind('/srv/other')] }, rules)).toEqual([]);
 });
 
+test('a home that is known by a link to it is protected where it really is', async () => {
+  const directory = await temporaryDirectory();
+  await mkdir(join(directory, 'person/.config/gcloud'), { recursive: true });
+  await mkdir(join(directory, 'person/work'));
+  await symlink(join(directory, 'person'), join(directory, 'home'));
+  const rules = { userHomes: [join(directory, 'home')] };
+  for (const name of ['.config', '.config/gcloud', '']) {
+    const mounts = [bind(join(directory, 'person', name))];
+    expect(await enforce({ mounts }, rules)).toMatchObject({ result: 'rejected' });
+  }
+  expect(await enforce({ mounts: [bind(join(directory, 'person/work'))] }, rules)).toMatchObject({ result: 'passed' });
+});
+
 test.each([
   '/',
   '/run/oct',

@@ -54,7 +54,6 @@ export const gitProgram: GitPort = {
       throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `${directory} is no repository`, { cause });
     }
   },
-  guardedPaths: () => Promise.resolve([]),
   isBranchName: (name) =>
     run('git', ['check-ref-format', '--branch', name]).then(
       () => true,

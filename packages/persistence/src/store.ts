@@ -56,6 +56,8 @@ export function createStore(parts: StoreParts): Store {
     onAppended: (streams) => streams.forEach((stream) => memory.touch(stream)),
   };
   const memory = new FileTaskMemory(ctx, parts.homeDirectory, parts.logger);
+  // What made or migrated the registry was written before there was anyone to project it.
+  memory.touch('home');
   let closing: Promise<void> | null = null;
   const letGo = async () => {
     try {

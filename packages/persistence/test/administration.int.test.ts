@@ -4,7 +4,17 @@ import { type PostgresServer, startPostgres } from '@opencode-tools/testkit';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { RegistryPlace } from '../src/index.ts';
-import { acquire, chains, contents, fillStore, freshSchema, homeIn, maintenanceOf, openAt, urlFrom } from './administration.ts';
+import {
+  acquire,
+  chains,
+  contents,
+  fillStore,
+  freshSchema,
+  homeIn,
+  maintenanceOf,
+  openAt,
+  urlFrom,
+} from './administration.ts';
 import { temporaryDirectory } from './open-sqlite-registry.ts';
 
 let server: PostgresServer;
@@ -67,7 +77,10 @@ describe('a registry on PostgreSQL', () => {
     const store = await openAt(directory, postgres);
     expect(await contents(store)).toEqual(before.contents);
     await store.close();
-    expect((await maintenance.listBackups()).map(({ reason }) => reason)).toEqual(['before-migrate', 'before-rollback']);
+    expect((await maintenance.listBackups()).map(({ reason }) => reason)).toEqual([
+      'before-migrate',
+      'before-rollback',
+    ]);
   });
 
   test('is made again in an empty database from the files', async () => {
@@ -87,7 +100,10 @@ describe('a registry on PostgreSQL', () => {
     const other = await maintenance.backup();
     expect(other.engine).toBe('postgres');
     for (const name of fs.readdirSync(directory)) if (name.startsWith('registry')) fs.rmSync(join(directory, name));
-    fs.writeFileSync(join(directory, 'home.json'), `${JSON.stringify({ v: 1, homeId: (await maintenance.status()).homeId })}\n`);
+    fs.writeFileSync(
+      join(directory, 'home.json'),
+      `${JSON.stringify({ v: 1, homeId: (await maintenance.status()).homeId })}\n`,
+    );
     await (await maintenanceOf(directory, sqlite)).restore({ file: other.file });
     await expectSame(sqlite, before);
   });
@@ -102,7 +118,11 @@ describe('a move', () => {
     expect(moved).toMatchObject({ resumed: false, epoch: 2 });
     expect(fs.existsSync(moved.keptAs ?? '')).toBe(true);
     const home = JSON.parse(fs.readFileSync(join(directory, 'home.json'), 'utf8')) as { database: unknown };
-    expect(home.database).toEqual({ engine: 'postgres', urlFrom, location: expect.stringMatching(/^postgres:\/\/127/) });
+    expect(home.database).toEqual({
+      engine: 'postgres',
+      urlFrom,
+      location: expect.stringMatching(/^postgres:\/\/127/),
+    });
     await expect(openAt(directory, sqlite)).rejects.toMatchObject({ code: 'OCT_STORE_UNAVAILABLE' });
     await expectSame(postgres, before);
     const back = await maintenanceOf(directory, postgres);
@@ -125,7 +145,8 @@ describe('a move', () => {
     const heads = await chains(store);
     await store.close();
     const now = await openAt(directory, postgres);
-    for (const [stream, hashes] of heads) expect((await chains(now)).get(stream)?.slice(0, hashes.length)).toEqual(hashes);
+    for (const [stream, hashes] of heads)
+      expect((await chains(now)).get(stream)?.slice(0, hashes.length)).toEqual(hashes);
     await now.close();
   });
 
@@ -147,9 +168,8 @@ describe('a move', () => {
     const maintenance = await maintenanceOf(directory, sqlite, (step) => {
       if (step === 'move: verify') tampered = client.query(`update notes set entity = replace(entity, 'G', 'g')`);
     });
-    await expect(maintenance.move({ to: postgres }).finally(() => tampered)).rejects.toMatchObject({
-      code: 'OCT_STATE_CORRUPT',
-    });
+    await expect(maintenance.move({ to: postgres })).rejects.toMatchObject({ code: 'OCT_STATE_CORRUPT' });
+    await tampered;
     await client.end();
     const store = await openAt(directory, sqlite);
     await acquire(store, before.tasks[0] as never);

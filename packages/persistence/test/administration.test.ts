@@ -66,6 +66,39 @@ describe('a registry that is lost', () => {
   });
 });
 
+describe('tokens', () => {
+  test('never run backwards, whatever is lost after what', async () => {
+    const { tasks } = await fill();
+    const task = tasks[0] as never;
+    const maintenance = await maintenanceOf(directory, place);
+    const backup = await maintenance.backup();
+    let highest = 0;
+    const grantUnseen = async () => {
+      // What a process grants before it dies unprojected is in the registry alone.
+      const hidden = join(temporary.path, 'hidden');
+      fs.renameSync(join(directory, 'tasks'), hidden);
+      fs.cpSync(hidden, join(directory, 'tasks'), { recursive: true });
+      const store = await openAt(directory, place);
+      const { lease } = await acquire(store, task);
+      await store.close();
+      fs.rmSync(join(directory, 'tasks'), { recursive: true });
+      fs.renameSync(hidden, join(directory, 'tasks'));
+      expect(lease.token).toBeGreaterThan(highest);
+      highest = lease.token;
+    };
+    for (const verb of ['restore', 'lose', 'lose', 'restore', 'restore', 'lose']) {
+      await grantUnseen();
+      if (verb === 'restore') await maintenance.restore({ file: backup.file });
+      else {
+        removeRegistry();
+        await maintenance.rebuild();
+      }
+    }
+    await grantUnseen();
+    expect((await maintenance.status()).epoch).toBe(7);
+  });
+});
+
 describe('a restore', () => {
   test('brings the registry back to the backup under a store that is open, and saves the present', async () => {
     const before = await fill();
@@ -104,6 +137,9 @@ describe('the schema', () => {
     expect(await contents(store)).toEqual(before.contents);
     expect(await store.admin.verify()).toMatchObject({ ok: true });
     await store.close();
-    expect((await maintenance.listBackups()).map(({ reason }) => reason)).toEqual(['before-migrate', 'before-rollback']);
+    expect((await maintenance.listBackups()).map(({ reason }) => reason)).toEqual([
+      'before-migrate',
+      'before-rollback',
+    ]);
   });
 });

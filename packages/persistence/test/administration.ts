@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { type StoreMaintenance, type Task, createIds, systemClock } from '@opencode-tools/core';
+import type { StoreMaintenance, Task } from '@opencode-tools/core';
 import {
   addRows,
   addTask,
@@ -107,7 +107,10 @@ export async function contents(store: Store): Promise<unknown> {
 export async function chains(store: Store): Promise<ReadonlyMap<string, readonly string[]>> {
   const found = new Map<string, readonly string[]>();
   for (const stream of await store.ledger.listStreams()) {
-    found.set(stream, (await store.ledger.read(stream, { limit: 10_000 })).map(({ hash }) => hash));
+    found.set(
+      stream,
+      (await store.ledger.read(stream, { limit: 10_000 })).map(({ hash }) => hash),
+    );
   }
   return found;
 }
@@ -115,5 +118,3 @@ export async function chains(store: Store): Promise<ReadonlyMap<string, readonly
 export function homeIn(directory: string): string {
   return join(directory, 'home');
 }
-
-export const ids = createIds(systemClock);

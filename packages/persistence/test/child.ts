@@ -62,6 +62,35 @@ const stories: Readonly<Record<string, () => Promise<void>>> = {
     await store.close();
   },
 
+  /** Waits for the only task of a home, holds it for the given time, and again. */
+  'in-turn': async () => {
+    const store = await openSqliteStore({ directory });
+    const [task] = (await store.tasks.listTasks({})).items as [Task];
+    say('ready');
+    for (;;) {
+      const session = {
+        id: ids.next('session'),
+        taskId: task.id,
+        leaseId: ids.next('lease'),
+        agent: String(process.pid),
+        model: null,
+        state: 'attached',
+        ephemeral: true,
+        attachedAt: new Date().toISOString(),
+        endedAt: null,
+        endReason: null,
+      } as const;
+      const { lease } = await store.leases.acquireInTurn(
+        { session, mode: 'exclusive', maxAgents: 1, ttlMs: 60_000, takeover: false, actor, correlationId: null },
+        { waitMs: 60_000 },
+      );
+      const proof = { taskId: task.id, sessionId: session.id, leaseId: lease.id, token: lease.token };
+      say(`${lease.token}`);
+      await new Promise((resolve) => setTimeout(resolve, Number(number)));
+      await store.leases.release(proof, { reason: 'done', actor, correlationId: null });
+    }
+  },
+
   hold: async () => {
     const database = new Database(join(directory, 'registry.db'));
     database.exec('begin immediate');

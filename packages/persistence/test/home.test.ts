@@ -60,6 +60,51 @@ describe('a new home', () => {
   });
 });
 
+test.runIf(process.platform === 'linux')('a new home is refused below /proc, at once', async () => {
+  await expect(openSqliteStore({ directory: '/proc/x/home' })).rejects.toMatchObject({ code: 'OCT_STORE_UNAVAILABLE' });
+});
+
+describe('files of a home', () => {
+  const modes = () =>
+    Object.fromEntries(
+      fs.readdirSync(directory).map((name) => [name, fs.statSync(join(directory, name)).mode & 0o777]),
+    );
+
+  test('are for its owner alone, in a directory that existed, and in a home that was open to others', async () => {
+    fs.mkdirSync(directory, { mode: 0o755 });
+    const store = await openSqliteStore({ directory });
+    expect(fs.statSync(directory).mode & 0o777).toBe(0o700);
+    expect(modes()).toMatchObject({ 'home.json': 0o600, 'registry.db': 0o600, 'registry.db-wal': 0o600 });
+    await store.close();
+    fs.chmodSync(directory, 0o755);
+    for (const name of ['home.json', 'registry.db']) fs.chmodSync(join(directory, name), 0o644);
+    await (await openSqliteStore({ directory })).close();
+    expect(fs.statSync(directory).mode & 0o777).toBe(0o700);
+    expect(modes()).toMatchObject({ 'home.json': 0o600, 'registry.db': 0o600 });
+  });
+
+  test.runIf(process.platform === 'linux')('keep the locks of a store when the home is opened again', async () => {
+    const locks = () =>
+      fs
+        .readFileSync('/proc/locks', 'utf8')
+        .split('\n')
+        .filter((line) => line.includes(` ${process.pid} `));
+    const store = await openSqliteStore({ directory });
+    const held = locks().length;
+    const other = await openSqliteStore({ directory });
+    expect(locks().length).toBeGreaterThanOrEqual(held);
+    await Promise.all([store.close(), other.close()]);
+  });
+
+  test('are for their owner alone in a directory that holds other things, which stays as it is', async () => {
+    fs.mkdirSync(directory, { mode: 0o755 });
+    fs.writeFileSync(join(directory, 'other'), '', { mode: 0o644 });
+    for (const _ of [1, 2]) await (await openSqliteStore({ directory })).close();
+    expect(fs.statSync(directory).mode & 0o777).toBe(0o755);
+    expect(modes()).toMatchObject({ 'home.json': 0o600, 'registry.db': 0o600, other: 0o644 });
+  });
+});
+
 test('a new home is refused where nothing can be made', async () => {
   const user = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
   protect(temporary.path, 0o500, user.uid);

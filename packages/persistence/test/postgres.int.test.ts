@@ -9,6 +9,7 @@ import {
   leaseStoreContract,
   ledgerContract,
   startPostgres,
+  storeAdminContract,
   taskListingContract,
   taskMemoryContract,
   taskStoreContract,
@@ -65,3 +66,4 @@ leaseStoreContract('PostgreSQL', openPostgresRegistry);
 ledgerContract('PostgreSQL', openPostgresRegistry);
 checkpointCatalogContract('PostgreSQL', openPostgresRegistry);
 taskMemoryContract('PostgreSQL', openPostgresRegistry);
+storeAdminContract('PostgreSQL', openPostgresRegistry);

@@ -4,6 +4,7 @@ import {
   commitGuardContract,
   leaseStoreContract,
   ledgerContract,
+  storeAdminContract,
   taskListingContract,
   taskMemoryContract,
   taskStoreContract,
@@ -18,3 +19,4 @@ leaseStoreContract('SQLite', openSqliteRegistry);
 ledgerContract('SQLite', openSqliteRegistry);
 checkpointCatalogContract('SQLite', openSqliteRegistry);
 taskMemoryContract('SQLite', openSqliteRegistry);
+storeAdminContract('SQLite', openSqliteRegistry);

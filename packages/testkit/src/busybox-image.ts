@@ -17,12 +17,13 @@ const user = 1000;
  * Gives the root file system of a small image as a tar: busybox, the directories that programs expect, and unless said
  * otherwise a user `agent`.
  *
- * @param options `user: false` leaves out the user, so that nothing in the image can change to it
+ * @param options `user: false` leaves out the user, so that nothing in the image can change to it; `applets` are the names of
+ *   the programs, all that busybox has by default
  */
-export function busyboxTree(options: { readonly user?: boolean } = {}): Buffer {
+export function busyboxTree(options: { readonly user?: boolean; readonly applets?: readonly string[] } = {}): Buffer {
   const busybox = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path));
   if (!busybox) throw new Error('The engine tests make their image from busybox: apt-get install busybox-static');
-  const applets = spawnSync(busybox, ['--list'], { encoding: 'utf8' }).stdout.trim().split('\n');
+  const applets = options.applets ?? spawnSync(busybox, ['--list'], { encoding: 'utf8' }).stdout.trim().split('\n');
   const accounts = [
     'root:x:0:0:root:/root:/bin/sh',
     ...(options.user === false ? [] : [`agent:x:${user}:${user}::/home/agent:/bin/sh`]),

@@ -15,12 +15,20 @@ export function claimContract(name: string, open: () => Promise<OpenRegistry>): 
     const attach = async (taskId: TaskId, ttlMs = 60_000): Promise<{ session: Session; lease: Lease }> => {
       const session = sampleSession(taskId);
       const request = { session, mode: 'collaborative', maxAgents: 4, ttlMs, takeover: false } as const;
-      return { session, lease: (await registry.leases.acquire({ ...request, actor: sampleActor, correlationId: null })).lease };
+      return {
+        session,
+        lease: (await registry.leases.acquire({ ...request, actor: sampleActor, correlationId: null })).lease,
+      };
     };
     const put = (claim: Claim, revision?: number) =>
       registry.tasks.commit({
         ...(revision === undefined ? {} : { guard: { claims: { taskId: claim.taskId, revision } } }),
-        records: [sampleDraft(claim.taskId, claim.state === 'active' ? 'claim.granted' : 'claim.ended', { noun: 'claim', value: claim })],
+        records: [
+          sampleDraft(claim.taskId, claim.state === 'active' ? 'claim.granted' : 'claim.ended', {
+            noun: 'claim',
+            value: claim,
+          }),
+        ],
       });
 
     test('gives back what is active and raises the revision with every grant and every end', async () => {
@@ -59,24 +67,29 @@ export function claimContract(name: string, open: () => Promise<OpenRegistry>): 
       expect((await registry.tasks.listClaims(task.id)).active).toHaveLength(5);
     });
 
-    test.each(['released', 'revoked', 'displaced'] as const)('claims end with a lease that is %s, in its transaction', async (how) => {
-      const task = await addTask(registry.tasks);
-      const { session, lease } = await attach(task.id, 1_000);
-      const claim = claimOf(session);
-      await put(claim);
-      const end = { reason: 'over', actor: sampleActor, correlationId: null };
-      const proof = { taskId: task.id, sessionId: session.id, leaseId: lease.id, token: lease.token };
-      if (how === 'released') await registry.leases.release(proof, end);
-      else if (how === 'revoked') await registry.leases.revokeAll(task.id, end);
-      else {
-        await registry.passTime(2_000);
-        await attach(task.id);
-      }
-      expect((await registry.tasks.listClaims(task.id)).active).toEqual([]);
-      const [record] = await registry.ledger.read(task.id, { types: ['claim.ended'] });
-      expect(JSON.parse(record?.payload ?? '')).toMatchObject({ puts: [{ value: { id: claim.id, state: 'ended', version: 2 } }] });
-      expect((await registry.ledger.verify(task.id)).broken).toBeNull();
-    });
+    test.each(['released', 'revoked', 'displaced'] as const)(
+      'claims end with a lease that is %s, in its transaction',
+      async (how) => {
+        const task = await addTask(registry.tasks);
+        const { session, lease } = await attach(task.id, 1_000);
+        const claim = claimOf(session);
+        await put(claim);
+        const end = { reason: 'over', actor: sampleActor, correlationId: null };
+        const proof = { taskId: task.id, sessionId: session.id, leaseId: lease.id, token: lease.token };
+        if (how === 'released') await registry.leases.release(proof, end);
+        else if (how === 'revoked') await registry.leases.revokeAll(task.id, end);
+        else {
+          await registry.passTime(2_000);
+          await attach(task.id);
+        }
+        expect((await registry.tasks.listClaims(task.id)).active).toEqual([]);
+        const [record] = await registry.ledger.read(task.id, { types: ['claim.ended'] });
+        expect(JSON.parse(record?.payload ?? '')).toMatchObject({
+          puts: [{ value: { id: claim.id, state: 'ended', version: 2 } }],
+        });
+        expect((await registry.ledger.verify(task.id)).broken).toBeNull();
+      },
+    );
 
     test('tells by its own clock whose lease has expired', async () => {
       const task = await addTask(registry.tasks);

@@ -26,6 +26,7 @@ export {
   sampleTask,
   sampleTodo,
 } from './registry-samples.ts';
+export { storeAdminContract } from './store-admin-contract.ts';
 export { startPostgres } from './start-postgres.ts';
 export type { PostgresServer } from './start-postgres.ts';
 export { taskListingContract } from './task-listing-contract.ts';
@@ -38,6 +39,8 @@ export { sandboxRuntimeContract } from './sandbox-runtime-contract.ts';
 export type { OpenSandboxRuntime } from './sandbox-runtime-contract.ts';
 export { agentProcesses, runIn, samplePlan } from './sandbox-samples.ts';
 export type { RanCommand } from './sandbox-samples.ts';
+export { openEngineProxy } from './engine-proxy.ts';
+export type { EngineCut, EngineProxy } from './engine-proxy.ts';
 export { openTestEngine } from './test-engine.ts';
 export type { TestEngine } from './test-engine.ts';
 export { until } from './until.ts';

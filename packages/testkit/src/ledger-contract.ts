@@ -1,4 +1,11 @@
-import { type Ledger, type StoredRecord, type StreamId, type Task, type TaskId, genesisHash } from '@opencode-tools/core';
+import {
+  type Ledger,
+  type StoredRecord,
+  type StreamId,
+  type Task,
+  type TaskId,
+  genesisHash,
+} from '@opencode-tools/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { OpenRegistry } from './open-registry.ts';
 import { addRows, addTask, sampleActor, sampleDraft, sampleNote } from './registry-samples.ts';
@@ -69,11 +76,12 @@ export function ledgerContract(name: string, open: () => Promise<OpenRegistry>):
       /** Reads on until there is nothing more. */
       const readAll = async (after: string | null, limit: number, streams?: readonly StreamId[]) => {
         const records: StoredRecord[] = [];
-        for (let cursor = after; ; ) {
+        for (let cursor = after; ;) {
           const page = await ledger.follow({ after: cursor, limit, ...(streams === undefined ? {} : { streams }) });
           records.push(...page.records);
           ({ cursor } = page);
-          if (page.records.length < limit && !(await ledger.waitForMore(cursor, { timeoutMs: 0 }))) return { records, cursor };
+          if (page.records.length < limit && !(await ledger.waitForMore(cursor, { timeoutMs: 0 })))
+            return { records, cursor };
         }
       };
       const keyOf = ({ stream, seq }: StoredRecord) => `${stream}/${seq}`;
@@ -82,7 +90,11 @@ export function ledgerContract(name: string, open: () => Promise<OpenRegistry>):
         const other = await addTask(registry.tasks);
         for (let index = 0; index < 7; index += 1) {
           await registry.tasks.commit({
-            records: [sampleDraft(task.id, 'note.added'), sampleDraft(other.id, 'note.added'), sampleDraft(task.id, 'todo.added')],
+            records: [
+              sampleDraft(task.id, 'note.added'),
+              sampleDraft(other.id, 'note.added'),
+              sampleDraft(task.id, 'todo.added'),
+            ],
           });
         }
         const expected = (await Promise.all((await ledger.listStreams()).map((stream) => ledger.read(stream)))).flat();
@@ -117,14 +129,16 @@ export function ledgerContract(name: string, open: () => Promise<OpenRegistry>):
             await registry.tasks.commit({ records: [first, sampleDraft(id, 'todo.added')] });
           }
         };
-        const written = Promise.all([...others, ...others].map(({ id }, index) => write(id, index))).finally(() => (writing = false));
+        const written = Promise.all([...others, ...others].map(({ id }, index) => write(id, index))).finally(
+          () => (writing = false),
+        );
         const seen: StoredRecord[] = [];
-        for (let cursor = start; ; ) {
+        for (let cursor = start; ;) {
           const over = !writing;
           const page = await ledger.follow({ after: cursor, limit: 7 });
           seen.push(...page.records);
           ({ cursor } = page);
-          if (over && !(await ledger.waitForMore(cursor, { timeoutMs: 0 }))) break;
+          if (!(await ledger.waitForMore(cursor, { timeoutMs: 5 })) && over) break;
         }
         await written;
         expect(new Set(seen.map(keyOf)).size).toBe(8 * 15 * 2);

@@ -109,6 +109,67 @@ export function sandboxRuntimeContract(name: string, open: () => Promise<OpenSan
         expect(outputs).toEqual(numbers.map((number) => `${number}\n`.repeat(200)));
       });
 
+      test('run at once, sixteen of them', async () => {
+        const script =
+          'mkdir -p /tmp/meet; : >/tmp/meet/$$; while :; do set -- /tmp/meet/*; [ $# -ge 16 ] && exit; sleep 0.05; done';
+        const met = Array.from({ length: 16 }, async () => runIn(shared, script, { timeoutMs: 30_000 }));
+        expect((await Promise.all(met)).map(({ reason }) => reason)).toEqual(met.map(() => 'exited'));
+      });
+
+      test('end by their time limit, and when cancelled, also while they wait for others to end', async () => {
+        await withSandbox(async (sandbox) => {
+          const abort = new AbortController();
+          const { signal } = abort;
+          const first = Array.from({ length: 40 }, async () => runIn(sandbox, 'sleep 908', { signal }));
+          await until(async () => (await sandbox.stats()).processes > 40);
+          expect(await runIn(sandbox, 'true', { timeoutMs: 300 })).toMatchObject({ reason: 'timeout', exitCode: null });
+          const cancelled = new AbortController();
+          const waiting = runIn(sandbox, 'true', { signal: cancelled.signal });
+          cancelled.abort();
+          expect(await waiting).toMatchObject({ reason: 'cancelled', exitCode: null });
+          abort.abort();
+          expect((await Promise.all(first)).map(({ reason }) => reason)).toEqual(first.map(() => 'cancelled'));
+          expect(await runIn(sandbox, 'echo next')).toMatchObject({ stdout: 'next\n' });
+        });
+      });
+
+      test('hold back only their own output while it is dealt with', async () => {
+        const { promise: dealt, resolve: goOn } = Promise.withResolvers<void>();
+        let bytes = 0;
+        const slow = runIn(shared, 'head -c 60000000 /dev/zero', {
+          onStdout: async (chunk) => {
+            bytes += chunk.length;
+            await dealt;
+          },
+        });
+        await until(() => bytes > 0);
+        let others = 0;
+        await runIn(shared, 'head -c 60000000 /dev/zero', { onStdout: (chunk) => void (others += chunk.length) });
+        expect(others).toBe(60_000_000);
+        expect(bytes).toBeLessThan(1_000_000);
+        goOn();
+        expect(await slow).toMatchObject({ reason: 'exited', exitCode: 0 });
+        expect(bytes).toBe(60_000_000);
+      });
+
+      test('end by their time limit although nobody takes their output', async () => {
+        const never = new Promise<void>(() => undefined);
+        const ran = await runIn(shared, 'while :; do echo line; done', { timeoutMs: 300, onStdout: () => never });
+        expect(ran).toMatchObject({ reason: 'timeout', exitCode: null });
+        expect(await runIn(shared, 'echo next')).toMatchObject({ stdout: 'next\n' });
+      });
+
+      test('are ended when their output cannot be taken, and fail with the reason', async () => {
+        const noRoom = new Error('no room');
+        const refuse = () => Promise.reject(noRoom);
+        const throwing = () => {
+          throw noRoom;
+        };
+        await expect(runIn(shared, 'echo up; sleep 909', { onStdout: refuse })).rejects.toBe(noRoom);
+        await expect(runIn(shared, 'echo up >&2; sleep 909', { onStderr: throwing })).rejects.toBe(noRoom);
+        expect(await agentProcesses(shared)).toEqual([]);
+      });
+
       test('end by their time limit with all they started', async () => {
         const ran = await runIn(shared, 'sleep 901 & setsid sleep 902 & env -i setsid sleep 903 & sleep 904', {
           timeoutMs: 300,
@@ -295,6 +356,33 @@ export function sandboxRuntimeContract(name: string, open: () => Promise<OpenSan
         expect(await opened.runtime.find(sandbox.ref)).toBeUndefined();
         await expect(sandbox.inspect()).rejects.toMatchObject({ code: 'OCT_SANDBOX_NOT_FOUND' });
         await expect(runIn(sandbox, 'true')).rejects.toMatchObject({ code: 'OCT_SANDBOX_NOT_FOUND' });
+      });
+
+      test('says so to commands beside a stop, whatever moment it comes at', async () => {
+        await withSandbox(async (sandbox) => {
+          for (let round = 0; round < 3; round += 1) {
+            const commands = Array.from({ length: 4 * round + 1 }, async () => runIn(sandbox, 'sleep 0.02; sleep 932'));
+            const ends = Promise.allSettled(commands);
+            await sandbox.stop(0);
+            for (const end of await ends) {
+              if (end.status === 'fulfilled')
+                expect(end.value).toMatchObject({ reason: 'sandbox-gone', exitCode: null });
+              else expect(end.reason).toMatchObject({ code: 'OCT_SANDBOX_NOT_FOUND' });
+            }
+            await sandbox.start();
+          }
+        });
+      });
+
+      test('says whether results could be forged, once it has spoken', async () => {
+        await withSandbox(async (sandbox) => {
+          expect(sandbox.forgeableResults).toBe(false);
+          expect(await sandbox.inspect()).toMatchObject({ forgeableResults: false });
+          const same = await opened.other.find(sandbox.ref);
+          expect(await same?.inspect()).toMatchObject({ forgeableResults: null });
+          if (same) await runIn(same, 'true');
+          expect(await same?.inspect()).toMatchObject({ forgeableResults: false });
+        });
       });
 
       test('ends a command with it', async () => {

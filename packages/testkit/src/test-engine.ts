@@ -12,6 +12,8 @@ export interface TestEngine {
   readonly imageId: string;
   /** The same without that user: nothing in it can change user. */
   plainImage(): Promise<string>;
+  /** An image with a program and without a shell. */
+  shellessImage(): Promise<string>;
   /** Speaks to the engine directly. */
   call<T>(method: string, path: string, body?: unknown): Promise<T>;
   /** What exists on the engine for `homeId`, as `container:<name>`, `volume:<name>`, `image:<id>`. */
@@ -23,15 +25,17 @@ export interface TestEngine {
 /** Opens the engine at `DOCKER_HOST` or at the default socket. */
 export async function openTestEngine(): Promise<TestEngine> {
   const homeId = createIds(systemClock).next('home');
-  const images = [await importImage(homeId, true)];
+  const images = [await importImage(homeId, busyboxTree())];
+  const add = async (tree: Buffer): Promise<string> => {
+    const id = await importImage(homeId, tree);
+    images.push(id);
+    return id;
+  };
   const engine: TestEngine = {
     homeId,
     imageId: images[0] ?? '',
-    plainImage: async () => {
-      const id = await importImage(homeId, false);
-      images.push(id);
-      return id;
-    },
+    plainImage: async () => add(busyboxTree({ user: false })),
+    shellessImage: async () => add(busyboxTree({ applets: ['true', 'env'] })),
     call: async <T>(method: string, path: string, body?: unknown) => (await callEngine(method, path, json(body))) as T,
     leftovers: async () => listLeftovers(homeId, images),
     close: async () => {
@@ -44,12 +48,10 @@ export async function openTestEngine(): Promise<TestEngine> {
   return engine;
 }
 
-async function importImage(homeId: string, user: boolean): Promise<string> {
+async function importImage(homeId: string, bytes: Buffer): Promise<string> {
   const changes = encodeURIComponent(`LABEL ${homeLabel}=${homeId}`);
   const path = `/images/create?fromSrc=-&changes=${changes}`;
-  const answer = JSON.stringify(
-    await callEngine('POST', path, { type: 'application/x-tar', bytes: busyboxTree({ user }) }),
-  );
+  const answer = JSON.stringify(await callEngine('POST', path, { type: 'application/x-tar', bytes }));
   const id = /sha256:[0-9a-f]{64}/.exec(answer)?.[0];
   if (!id) throw new Error(`The engine did not take the test image: ${answer}`);
   return id;

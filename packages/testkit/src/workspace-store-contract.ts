@@ -186,7 +186,8 @@ export function workspaceStoreContract(name: string, open: () => Promise<OpenWor
 
       test.each(['/', 'missing', 'tree/file'])('refuses %s', async (path) => {
         const source = { kind: 'directory', path: path === '/' ? path : join(opened.scratch, path) } as const;
-        await expect(opened.store.seed({ source, owner })).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+        const code = path === '/' ? 'OCT_POLICY_DENIED' : 'OCT_INVALID_ARGUMENT';
+        await expect(opened.store.seed({ source, owner })).rejects.toMatchObject({ code });
       });
     });
 
@@ -214,9 +215,21 @@ export function workspaceStoreContract(name: string, open: () => Promise<OpenWor
 
     test('lets a project be shared, and no system or home directory', async () => {
       fs.symlinkSync(tree, join(opened.scratch, 'way'));
-      expect(await opened.store.checkDirectory(join(opened.scratch, 'way'))).toBe(fs.realpathSync(tree));
-      for (const path of ['/', '/etc', '/proc/1', join(opened.scratch, 'missing'), join(tree, 'file'), 'tree']) {
+      if (process.getuid?.() === 0) {
+        await expect(opened.store.checkDirectory(tree)).rejects.toMatchObject({ code: 'OCT_POLICY_DENIED' });
+        fs.chownSync(tree, 1234, 2345);
+      }
+      const { uid, gid } = fs.statSync(tree);
+      const shareable = { path: fs.realpathSync(tree), owner: { uid, gid } };
+      expect(await opened.store.checkDirectory(join(opened.scratch, 'way'))).toEqual(shareable);
+      for (const path of [join(opened.scratch, 'missing'), join(tree, 'file'), 'tree']) {
         await expect(opened.store.checkDirectory(path)).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+      }
+      for (const path of ['/', '/etc', '/proc/1']) {
+        await expect(opened.store.checkDirectory(path)).rejects.toMatchObject({ code: 'OCT_POLICY_DENIED' });
+        const source = { kind: 'directory', path } as const;
+        const seeding = opened.store.seed({ source, owner: { uid: 1000, gid: 1000 } });
+        await expect(seeding).rejects.toMatchObject({ code: 'OCT_POLICY_DENIED' });
       }
     });
   });

@@ -1,4 +1,4 @@
-export { openHome } from './open-home.ts';
+export { maintainHome, openHome } from './open-home.ts';
 export type { OpenHomeOptions } from './open-home.ts';
 export { loadConfiguration } from './configuration/load-configuration.ts';
 export type { Configuration, ConfigurationOptions } from './configuration/load-configuration.ts';

@@ -3,8 +3,8 @@ import {
   type EventBus,
   type Logger,
   type OpenHome,
-  OpencodeToolsError,
   type ServiceDependencies,
+  type StoreMaintenance,
   announceLeases,
   createEventBus,
   createIds,
@@ -20,6 +20,7 @@ import { createProcessTable } from './host/process-table.ts';
 import { createSecretResolver } from './host/secret-resolver.ts';
 import { wireEngine } from './wiring/wire-engine.ts';
 import { wireHooks } from './wiring/wire-hooks.ts';
+import { maintainStore, openStore } from './wiring/wire-store.ts';
 import { wireWorkspace } from './wiring/wire-workspace.ts';
 
 export interface OpenHomeOptions {
@@ -52,8 +53,8 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
   const configuration = await loadConfiguration(options);
   const { logger = silentLogger, clock = systemClock } = options;
   const ids = createIds(clock);
-  const store = await openStore(configuration, { clock, logger });
   const { environment } = options;
+  const store = await openStore(configuration, { environment, clock, logger });
   const { home, engineEndpoint: endpoint, requireLimits } = configuration;
   const engine = wireEngine({ endpoint, requireLimits, environment, homeId: store.homeId, ids, clock, logger });
   const work = wireWorkspace({ home, volumes: engine.runtime.volumes, environment, logger });
@@ -71,7 +72,7 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     probe: engine.probe,
     workspaces: work.workspaces,
     git: work.git,
-    hooks: wireHooks({ configuration, git: work.git, clock, logger }),
+    hooks: wireHooks({ configuration, environment, git: work.git, clock, logger }),
     secrets: createSecretResolver(environment),
     processes: createProcessTable(),
     notifier: events,
@@ -106,20 +107,15 @@ function announceThrough(store: Store, logger: Logger): EventBus {
   return bus;
 }
 
-async function openStore(configuration: Configuration, tools: StoreTools): Promise<Store> {
-  if (configuration.database === 'sqlite') {
-    const { openSqliteStore } = await import('@opencode-tools/persistence/sqlite');
-    return await openSqliteStore({ directory: configuration.home, ...tools });
-  }
-  throw new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', 'This version keeps its registry in SQLite only', {
-    remedy: 'Set database to sqlite, or leave the key out.',
-    details: { key: 'database' },
-  });
-}
-
-interface StoreTools {
-  readonly clock: Clock;
-  readonly logger: Logger;
+/**
+ * Gives the maintenance of the registry of the home that the configuration names, whether it can be opened or not.
+ *
+ * @throws OpencodeToolsError `OCT_INVALID_CONFIG`
+ */
+export async function maintainHome(options: OpenHomeOptions): Promise<StoreMaintenance> {
+  const configuration = await loadConfiguration(options);
+  const { logger = silentLogger, clock = systemClock, environment } = options;
+  return maintainStore(configuration, { environment, clock, logger });
 }
 
 function serviceDefaults(configuration: Configuration) {
@@ -132,5 +128,6 @@ function serviceDefaults(configuration: Configuration) {
     leaseTtlMs: configuration.lease.ttlMs,
     execTimeoutMs: configuration.exec.timeoutMs,
     outputLimitBytes: configuration.exec.outputLimitBytes,
+    outputMaxBytes: configuration.exec.outputMaxBytes,
   };
 }

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { type Call, type OpenHome, type Task, type TaskId, isOpencodeToolsError } from '@opencode-tools/core';
+import { type EngineCut, type EngineProxy, openEngineProxy } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestHome, createTestHome } from './support/test-home.ts';
 
@@ -11,18 +12,27 @@ const call: Call = {
 const child = fileURLToPath(new URL('./support/crash-child.ts', import.meta.url));
 /** More steps than any verb has: reaching it without a verb that ran to its end means that the count is wrong. */
 const mostSteps = 80;
-/** Every step in a soak; otherwise some, others each time. */
-const stride = process.env['OPENCODE_TOOLS_SOAK'] === '1' ? 1 : 5;
+const soak = process.env['OPENCODE_TOOLS_SOAK'] === '1';
+/** Every step in a soak; otherwise some, others with each seed. */
+const stride = soak ? 1 : 5;
+const seed = Number(process.env['OPENCODE_TOOLS_SEED'] ?? Math.floor(Math.random() * 1_000_000));
+/** More than the tree that is read and written holds: reaching it means that the verb was not cut. */
+const treeBytes = 300_000;
 
-describe('a process killed at any step of a verb', () => {
+console.info(`crash tests: OPENCODE_TOOLS_SEED=${seed}`);
+
+describe(`a process killed at any step of a verb (seed ${seed})`, () => {
   let home: TestHome;
   let open: OpenHome;
+  let engine: EngineProxy;
 
   beforeAll(async () => {
     home = await createTestHome();
     open = await home.open();
+    engine = await openEngineProxy();
   });
   afterAll(async () => {
+    await engine.close();
     await open.close();
     await home.remove();
   });
@@ -47,13 +57,43 @@ describe('a process killed at any step of a verb', () => {
     return task;
   };
 
-  const killedAt = async (task: TaskId, verb: string, step: number): Promise<boolean> => {
+  /** Says whether the verb was killed before it had done. */
+  const killedAt = async (
+    task: TaskId,
+    verb: string,
+    step: number,
+    cut?: Omit<EngineCut, 'reached'>,
+  ): Promise<boolean> => {
     const argv = ['--conditions=@opencode-tools/source', child, home.directory, task, verb, String(step)];
-    const running = spawn(process.execPath, argv, { stdio: ['ignore', 'inherit', 'inherit'] });
+    const env = cut === undefined ? process.env : { ...process.env, DOCKER_HOST: engine.endpoint };
+    const running = spawn(process.execPath, argv, { stdio: ['ignore', 'inherit', 'inherit'], env });
+    engine.cut = cut && { ...cut, reached: () => void running.kill('SIGKILL') };
     const [code, signal] = (await once(running, 'exit')) as [number | null, string | null];
+    engine.cut = undefined;
     if (signal === 'SIGKILL') return true;
     expect(code).toBe(0);
     return false;
+  };
+
+  /** Kills the verb while a tree is on its way, at its first bytes, at its last, and in between. */
+  const withinTrees = async (
+    verb: string,
+    what: Pick<EngineCut, 'request' | 'of'>,
+    check: (task: Task) => Promise<void>,
+  ): Promise<number> => {
+    const somewhere = Array.from({ length: soak ? 8 : 1 }, () => Math.floor(random() * treeBytes));
+    const places = [0, ...somewhere, treeBytes];
+    for (const bytes of places) {
+      const task = await open.services.tasks.create({ title: `cut after ${bytes} bytes`, image: home.image }, call);
+      await sh(task.id, `echo old >state; head -c ${treeBytes} /dev/urandom >large; md5sum large >sum`);
+      await open.services.checkpoints.create(task.id, { name: 'first' }, call);
+      await sh(task.id, 'echo now >state; echo more >>large; md5sum large >sum');
+      expect(await killedAt(task.id, verb, 0, { ...what, bytes })).toBe(true);
+      expect(await sh(task.id, 'md5sum -c sum')).toBe('large: OK\n');
+      await check(task);
+      expect((await open.services.ledger.verify()).ok).toBe(true);
+    }
+    return places.length;
   };
 
   /** Kills the verb at each step of its own; after every kill the task must be whole and usable. */
@@ -62,7 +102,7 @@ describe('a process killed at any step of a verb', () => {
     fresh: () => Promise<Task>,
     check: (task: Task, step: number) => Promise<void>,
   ): Promise<number> => {
-    const first = 1 + Math.floor(Math.random() * stride);
+    const first = 1 + Math.floor(random() * stride);
     for (let step = first; step < mostSteps; step += stride) {
       const task = await fresh();
       if (!(await killedAt(task.id, verb, step))) return step - stride;
@@ -115,6 +155,21 @@ describe('a process killed at any step of a verb', () => {
     expect(steps).toBeGreaterThan(20);
   });
 
+  it('has the checkpoint whole or not at all when it is killed while a tree is read', async () => {
+    const request = /^POST \/containers\/\w+\/attach\?.*stdin=false|^GET \/containers\/\w+\/archive/;
+    const kills = await withinTrees('checkpoint', { request, of: 'answer' }, async (task) => {
+      for (const { id } of await open.services.checkpoints.list(task.id)) await open.services.checkpoints.verify(id);
+      await usable(task, ['now\n']);
+    });
+    expect(kills).toBeGreaterThan(2);
+  }, 180_000);
+
+  it('has the restored files or those before when it is killed while a tree is written', async () => {
+    const request = /^PUT \/containers\/\w+\/archive/;
+    const kills = await withinTrees('restore', { request, of: 'body' }, (task) => usable(task, ['now\n', 'old\n']));
+    expect(kills).toBeGreaterThan(2);
+  }, 180_000);
+
   it('can be deleted again after a deletion that was cut off', async () => {
     const steps = await everyStep(
       'delete',
@@ -131,3 +186,12 @@ describe('a process killed at any step of a verb', () => {
     expect(steps).toBeGreaterThan(15);
   });
 });
+
+/** Mulberry32: numbers from 0 to 1, the same for the same seed. */
+let state = seed;
+function random(): number {
+  state = (state + 0x6d2b79f5) | 0;
+  let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+  return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+}

@@ -49,12 +49,14 @@ describe('configuration', () => {
     expect(configuration).toEqual({
       home: join(root, '.local/share/opencode-tools'),
       database: 'sqlite',
+      postgres: { tls: null, caFile: null, pool: 10 },
+      retention: { backups: 10 },
       defaultImage: 'opencode-sandbox-base',
       engineEndpoint: null,
       limits: { memoryBytes: 2 * 1024 ** 3, cpus: 2, pids: 512, tmpBytes: 512 * 1024 ** 2 },
       requireLimits: true,
       lease: { mode: 'exclusive', ttlMs: 900_000, maxAgents: 8 },
-      exec: { timeoutMs: 600_000, outputLimitBytes: 32_768 },
+      exec: { timeoutMs: 600_000, outputLimitBytes: 32_768, outputMaxBytes: 1024 ** 3 },
       hooks: { branchCreator: false, planFile: false, safetyEnforcer: true },
       files: [],
     });
@@ -136,7 +138,7 @@ describe('home directory', () => {
   });
 
   test('follows the key home', async () => {
-    expect((await loadConfiguration(await arrange({ project: 'home: ~/elsewhere\n' }))).home).toBe(
+    expect((await loadConfiguration(await arrange({ user: 'home: ~/elsewhere\n' }))).home).toBe(
       join(root, 'elsewhere'),
     );
   });
@@ -158,17 +160,44 @@ describe('a wrong configuration', () => {
     ['exec: { outputLimit: 2m }', 'exec.outputLimit', 'at most 1m'],
     ['hooks: { planFile: 1 }', 'hooks.planFile', 'true or false'],
     ['engine: { endpoint: localhost }', 'engine.endpoint', 'unix:///path'],
-    ['database: mysql://a', 'database', 'sqlite, or a postgres://'],
+    ['database: mysql://a', 'database', 'sqlite, env:NAME of a variable with a postgres://'],
     ['home: relative/path', 'home', 'an absolute path'],
     ['- a', '', 'keys with values'],
     ['a: b: c', '', 'YAML'],
     ['home: &a /x\ndefaultImage: *a', '', 'without anchors'],
     ['home: /x\nhome: /y', '', 'YAML'],
   ])('%j is refused by file, key and accepted form', async (project, key, remedy) => {
-    const error = await failure({ project: `${project}\n` });
+    const error = await failure({ user: `${project}\n` });
     expect(error.code).toBe('OCT_INVALID_CONFIG');
-    expect(error.details).toMatchObject({ file: expect.stringContaining('.opencode/opencode-tools.yaml'), key });
+    expect(error.details).toMatchObject({ file: expect.stringContaining('opencode-tools/opencode-tools.yaml'), key });
     expect(error.remedy).toContain(remedy);
+  });
+
+  test('in a project is refused by file, key and accepted form', async () => {
+    const error = await failure({ project: 'limits: { memory: lots }\n' });
+    expect(error.details).toMatchObject({ file: expect.stringContaining('.opencode/opencode-tools.yaml') });
+    expect(error.details).toMatchObject({ key: 'limits.memory' });
+  });
+
+  test.each([
+    ['home: /tmp/elsewhere', 'home', 'OPENCODE_TOOLS_HOME'],
+    ['database: postgres://host/x', 'database', 'OPENCODE_TOOLS_DATABASE'],
+    ['engine: { endpoint: "tcp://elsewhere:1" }', 'engine.endpoint', 'OPENCODE_TOOLS_ENGINE_ENDPOINT'],
+    ['requireLimits: false', 'requireLimits', 'OPENCODE_TOOLS_REQUIRE_LIMITS'],
+    ['postgres: { tls: disable }', 'postgres.tls', 'OPENCODE_TOOLS_POSTGRES_TLS'],
+    ['exec: { maxOutput: 900g }', 'exec.maxOutput', 'OPENCODE_TOOLS_EXEC_MAX_OUTPUT'],
+    ['hooks: { safetyEnforcer: false }', 'hooks.safetyEnforcer', 'OPENCODE_TOOLS_HOOKS_SAFETY_ENFORCER'],
+    ['hooks: { branchCreator: true }', 'hooks.branchCreator', 'OPENCODE_TOOLS_HOOKS_BRANCH_CREATOR'],
+    ['hooks: { planFile: true }', 'hooks.planFile', 'OPENCODE_TOOLS_HOOKS_PLAN_FILE'],
+  ])('is one whose project decides %j about the host', async (text, key, variable) => {
+    const error = await failure({ project: `${text}\n` });
+    expect(error.message).toContain(`${key} is not for the file of a project`);
+    expect(error.remedy).toContain(variable);
+    expect(error.remedy).toMatch(/config-\d+\/opencode-tools\/opencode-tools\.yaml/);
+    await expect(loadConfiguration(await arrange({ user: `${text}\n` }))).resolves.toMatchObject({});
+    const named = await arrange({});
+    await put(join(named.cwd, 'named.yaml'), `${text}\n`);
+    await expect(loadConfiguration({ ...named, configFile: 'named.yaml' })).resolves.toMatchObject({});
   });
 
   test('in the environment is refused by variable', async () => {
@@ -178,7 +207,7 @@ describe('a wrong configuration', () => {
   });
 
   test('never shows the address of a database, which may hold a password', async () => {
-    const error = await failure({ project: 'database: mysql://user:secret@host/x\n' });
+    const error = await failure({ user: 'database: mysql://user:secret@host/x\n' });
     expect(JSON.stringify(error)).not.toContain('secret');
   });
 });

@@ -135,6 +135,57 @@ describe('services on a real engine', () => {
     expect(after.sandbox?.generation).toBe(2);
   });
 
+  it('says it when volumes were lost, too, and brings the newest checkpoint back', async () => {
+    const task = await create('removed volumes');
+    await sh(task.id, 'echo saved >file');
+    await open.services.checkpoints.create(task.id, { name: 'saved' }, call);
+    await sh(task.id, 'echo unsaved >file');
+    const { sandbox } = await open.services.tasks.view(task.id);
+    await home.docker('rm', '-f', sandbox?.ref ?? '');
+    await home.docker('volume', 'rm', sandbox?.workspaceVolume ?? '');
+    const run = await sh(task.id, 'cat file');
+    expect(run.stdout.text).toBe('saved\n');
+    expect(run.notices).toEqual([expect.stringContaining('the workspace volume were gone')]);
+    const [record] = await open.services.ledger.history(task.id, { types: ['sandbox.requested'] });
+    expect(record?.payload).toContain('the workspace volume');
+    expect((await sh(task.id, 'true')).notices).toBeUndefined();
+  });
+
+  it('misses a chain that was removed whole, and leaves the files of a broken one alone', async () => {
+    const gone = await create('removed chain');
+    const broken = await create('broken chain');
+    await open.services.doctor.run(call);
+    await home.sql(
+      `create table kept as select * from ledger where stream = '${gone.id}'`,
+      `create table kept_streams as select * from streams where stream = '${gone.id}'`,
+      `delete from ledger where stream = '${gone.id}'`,
+      `delete from streams where stream = '${gone.id}'`,
+      `update ledger set payload = payload || ' ' where stream = '${broken.id}' and seq = 1`,
+    );
+    try {
+      const { ok, chains } = await open.services.ledger.verify();
+      expect(ok).toBe(false);
+      const faults = chains.flatMap((chain) => (chain.broken === null ? [] : [[chain.stream, chain.broken.fault]]));
+      expect(faults.toSorted()).toEqual(
+        [
+          [broken.id, 'payload-mismatch'],
+          [gone.id, 'chain-missing'],
+        ].toSorted(),
+      );
+      const report = await open.services.doctor.run(call);
+      expect(report.findings.filter(({ subject }) => subject === broken.id)).toEqual([]);
+    } finally {
+      await home.sql(
+        'insert into ledger select * from kept',
+        'insert into streams select * from kept_streams',
+        `update ledger set payload = rtrim(payload) where stream = '${broken.id}' and seq = 1`,
+        'drop table kept',
+        'drop table kept_streams',
+      );
+    }
+    expect((await open.services.ledger.verify()).ok).toBe(true);
+  });
+
   it('stops, resumes, completes and reopens a task at the same files', async () => {
     const task = await create('moves');
     await sh(task.id, 'echo kept >file');

@@ -1,42 +1,47 @@
 import { constants } from 'node:fs';
 import { access, lstat, realpath } from 'node:fs/promises';
 import { userInfo } from 'node:os';
-import { dirname, isAbsolute, relative, sep } from 'node:path';
+import { dirname, isAbsolute } from 'node:path';
+import { OpencodeToolsError, type ShareableDirectory, forbiddenHostPath, isWithin } from '@opencode-tools/core';
 import { toBytePath } from './byte-path.ts';
 import { invalid, treeFailure } from './failures.ts';
 
-/** Directories of the system: neither they nor anything in them is a project. */
-const systemDirectories = ['/bin', '/boot', '/dev', '/etc', '/lib', '/lib32', '/lib64', '/proc', '/sbin', '/sys'];
-/** Directories that hold projects of many, and are none themselves. */
-const sharedDirectories =
-  '/ /home /media /mnt /opt /root /run /srv /tmp /Users /usr /usr/bin /usr/lib /usr/local /usr/sbin /usr/share /var /var/lib /var/lib/docker /var/run /var/tmp'.split(
-    ' ',
-  );
+/** Where the store is, and whose secrets are not to be seen. */
+export interface HostPlaces {
+  readonly store: string;
+  readonly userHome: string | undefined;
+}
 
-/**
- * Checks that a directory may be shared with a sandbox. See `WorkspaceStore.checkDirectory`.
- *
- * @returns its real path
- */
-export async function checkShareable(
-  path: string,
-  homes: { readonly store: string; readonly userHome: string | undefined },
-): Promise<string> {
-  const real = await realDirectory(path);
-  const userHomes = await Promise.all([homes.userHome, userInfo().homedir].map(realOrSelf));
-  const forbidden =
-    sharedDirectories.includes(real) ||
-    (systemDirectories.some((directory) => contains(directory, real)) && !real.startsWith('/dev/shm/')) ||
-    userHomes.some((home) => home !== undefined && contains(real, home)) ||
-    /^\/(?:home|Users)\/[^/]+$/.test(real);
-  if (forbidden) {
-    throw invalid(`May not be shared with a sandbox: ${real}`, 'Name the directory of one project.', { path: real });
-  }
-  refuseOwnHome(real, homes.store);
+/** Checks that a directory may be shared with a sandbox. See `WorkspaceStore.checkDirectory`. */
+export async function checkShareable(path: string, places: HostPlaces): Promise<ShareableDirectory> {
+  const real = await checkSource(path, places);
   await access(real, constants.R_OK | constants.X_OK).catch((error: unknown) => {
     throw treeFailure(toBytePath(real), error);
   });
-  return real;
+  return { path: real, owner: await ownerOf(real) };
+}
+
+/**
+ * Checks that what is in a directory may come into a sandbox.
+ *
+ * @returns its real path
+ * @throws OpencodeToolsError `OCT_POLICY_DENIED` (see `forbiddenHostPath`); `OCT_INVALID_ARGUMENT` unless it is a directory
+ */
+export async function checkSource(path: string, { store, userHome }: HostPlaces): Promise<string> {
+  const real = await realDirectory(path);
+  const forbidden = forbiddenHostPath(real, {
+    userHomes: await realPaths([userHome, userInfo().homedir]),
+    protectedPaths: await realPaths([dirname(store)]),
+  });
+  if (forbidden === undefined) return real;
+  throw new OpencodeToolsError(
+    'OCT_POLICY_DENIED',
+    `A sandbox never sees ${forbidden.path}; it would through ${real}`,
+    {
+      remedy: 'Name the directory of one project.',
+      details: { path: real, kept: forbidden.path },
+    },
+  );
 }
 
 /** @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` unless the path leads to a directory */
@@ -56,7 +61,7 @@ export async function realDirectory(path: string): Promise<string> {
 /** Refuses the root, and directories that hold the store's home or lie in it. */
 export function refuseOwnHome(path: string, store: string): void {
   const home = dirname(store);
-  if (path !== sep && !contains(path, home) && !contains(home, path)) return;
+  if (path !== '/' && !isWithin(path, home) && !isWithin(home, path)) return;
   throw invalid(
     `Not a workspace: ${path}`,
     'Name the directory of one project, not one that holds the home of opencode-tools.',
@@ -64,11 +69,22 @@ export function refuseOwnHome(path: string, store: string): void {
   );
 }
 
-function contains(directory: string, path: string): boolean {
-  const way = relative(directory, path);
-  return way === '' || (way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way));
+/** Commands run as the directory's owner, and never as root. Where files have no numeric owner, as the images' user. */
+async function ownerOf(path: string): Promise<ShareableDirectory['owner']> {
+  if (process.getuid === undefined) return { uid: 1000, gid: 1000 };
+  const { uid, gid } = await lstat(path);
+  if (uid > 0 && gid > 0) return { uid, gid };
+  throw new OpencodeToolsError(
+    'OCT_POLICY_DENIED',
+    `${path} belongs to root (${uid}:${gid}), as whom no command runs`,
+    {
+      remedy: `Give it to a user (chown -R user:group ${path}), or use a volume workspace.`,
+      details: { path, uid, gid },
+    },
+  );
 }
 
-async function realOrSelf(path: string | undefined): Promise<string | undefined> {
-  return path === undefined || path === '' ? undefined : realpath(path).catch(() => path);
+async function realPaths(paths: readonly (string | undefined)[]): Promise<readonly string[]> {
+  const named = paths.filter((path): path is string => path !== undefined && path !== '');
+  return Promise.all(named.map((path) => realpath(path).catch(() => path)));
 }

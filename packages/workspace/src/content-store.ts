@@ -3,9 +3,11 @@ import { createReadStream } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  type GuardedPath,
   type Logger,
   type ProvisionRequest,
   type SeedRequest,
+  type ShareableDirectory,
   type SnapshotRef,
   type TreeRef,
   type VolumePort,
@@ -16,11 +18,12 @@ import { BlobReader, smallFileBytes } from './blob-reader.ts';
 import { toBytePath, toFs } from './byte-path.ts';
 import { diffTrees } from './diff-trees.ts';
 import type { Environment } from './extract-tar.ts';
-import { checkShareable, realDirectory, refuseOwnHome } from './check-directory.ts';
+import { type HostPlaces, checkShareable, checkSource, realDirectory, refuseOwnHome } from './check-directory.ts';
 import { errnoOf, storeFailure, throwIfCancelled } from './failures.ts';
 import { type FreezeDirectoryOptions, freezeDirectory } from './freeze-directory.ts';
 import { freezeStream } from './freeze-volume.ts';
 import type { HostGit } from './git.ts';
+import { guardDirectory } from './guard-directory.ts';
 import { PackWriter } from './pack-writer.ts';
 import { createPacer } from './pacer.ts';
 import { restoreTree } from './restore-directory.ts';
@@ -71,14 +74,19 @@ class ContentStore implements WorkspaceStore {
     this.#snapshots = new SnapshotFiles(this.#layout, this.#index);
   }
 
-  checkDirectory(path: string): Promise<string> {
-    return checkShareable(path, { store: this.#options.directory, userHome: this.#options.environment['HOME'] });
+  checkDirectory(path: string): Promise<ShareableDirectory> {
+    return checkShareable(path, this.#places);
+  }
+
+  guardDirectory(path: string): Promise<readonly GuardedPath[]> {
+    return guardDirectory(this.#options.git.runner, path);
   }
 
   async seed(request: SeedRequest): Promise<SnapshotRef> {
     const { source, signal } = request;
     throwIfCancelled(signal);
     if (source.kind === 'directory') return this.#seedDirectory(request, source.path);
+    await checkSource(source.repository, this.#places);
     return this.#inTemporary(async (directory) => {
       await seedFromGit(this.#options.git, source, directory, signal);
       await request.prepare?.(directory);
@@ -164,8 +172,7 @@ class ContentStore implements WorkspaceStore {
 
   async #seedDirectory(request: SeedRequest, source: string): Promise<SnapshotRef> {
     const { prepare, owner, signal } = request;
-    const path = await realDirectory(source);
-    this.#refuseOwnHome(path);
+    const path = await checkSource(source, this.#places);
     if (prepare === undefined) return this.#freezePath(path, { owner, useStatCache: true, signal });
     return this.#inTemporary(async (directory) => {
       const copy = await this.#snapshots.load((await this.#freezePath(path, { useStatCache: true, signal })).id);
@@ -226,6 +233,10 @@ class ContentStore implements WorkspaceStore {
       this.#opened = undefined;
       throw storeFailure(this.#options.directory, error);
     }
+  }
+
+  get #places(): HostPlaces {
+    return { store: this.#options.directory, userHome: this.#options.environment['HOME'] };
   }
 
   #refuseOwnHome(path: string): void {

@@ -2,7 +2,6 @@ import type { GitPort, Logger } from '@opencode-tools/core';
 import type { Environment } from './extract-tar.ts';
 import { invalid } from './failures.ts';
 import { inspectRepository } from './git-inspect.ts';
-import { guardedPaths } from './guarded-paths.ts';
 import { type GitRunner, createGitRunner, gitFailure } from './git-runner.ts';
 
 /** The git port, and the runner that seeding uses. */
@@ -25,7 +24,6 @@ export function createGit(options: { readonly environment: Environment; readonly
   return {
     runner,
     isBranchName,
-    guardedPaths,
     inspect: (directory, ref) => inspectRepository(runner, directory, ref),
     listBranches: async (directory) => {
       const out = await runner.run(['for-each-ref', '--format=%(refname)', 'refs/heads/'], { cwd: directory });

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '@opencode-tools/core';
@@ -68,22 +68,6 @@ describe('git on the host', () => {
     ['x.lock', false],
   ])('says whether %j can be a branch', async (name, answer) => {
     expect(await git.isBranchName(name)).toBe(answer);
-  });
-
-  test('names the paths that steer git, those of modules and worktrees too', async () => {
-    commit();
-    run('worktree', 'add', '-q', join(repository, 'linked'));
-    mkdirSync(join(repository, '.git/modules/a/b/hooks'), { recursive: true });
-    writeFileSync(join(repository, '.git/modules/a/b/HEAD'), 'ref: refs/heads/main\n');
-    mkdirSync(join(repository, '.git/hooks'), { recursive: true });
-    const guarded = await git.guardedPaths(repository);
-    for (const name of ['config', 'hooks', 'info', 'modules/a/b/hooks', 'worktrees/linked/gitdir']) {
-      expect(guarded).toContain(join(repository, '.git', name));
-    }
-    expect(await git.guardedPaths(join(repository, 'linked'))).toEqual([join(repository, 'linked/.git')]);
-    expect(await git.guardedPaths(base)).toEqual([]);
-    symlinkSync(join(repository, '.git'), join(base, '.git'));
-    expect(await git.guardedPaths(base)).toEqual([]);
   });
 
   test('says so when there is no git', async () => {

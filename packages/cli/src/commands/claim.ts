@@ -64,10 +64,13 @@ export const claimRelease: Command<{ readonly released: readonly Claim[] }> = {
     const { sessions } = context.services;
     const sessionId = sessionOf(context);
     const reference = context.input.get<string>('claim');
-    const options = given({ claimId: reference === undefined ? undefined : await findClaim(context, sessionId, reference) });
+    const options = given({
+      claimId: reference === undefined ? undefined : await findClaim(context, sessionId, reference),
+    });
     return { released: await sessions.releaseClaims(sessionId, options, context.call) };
   },
-  render: ({ released }, style) => `${style.good('released')} ${released.length} ${released.length === 1 ? 'claim' : 'claims'}`,
+  render: ({ released }, style) =>
+    `${style.good('released')} ${released.length} ${released.length === 1 ? 'claim' : 'claims'}`,
 };
 
 async function findClaim({ services }: CommandContext, sessionId: SessionId, reference: string): Promise<ClaimId> {

@@ -1,6 +1,7 @@
 import { type DoctorFinding, type DoctorReport, exitCodeFor } from '@opencode-tools/core';
 import type { Command } from '../command.ts';
 import { lines, oneLine, safeText } from '../render/format.ts';
+import { dbRebuild } from './db-rebuild.ts';
 import type { Style } from '../render/style.ts';
 
 export const doctor: Command<DoctorReport> = {
@@ -8,7 +9,11 @@ export const doctor: Command<DoctorReport> = {
   summary: 'check home, registry, ledger, engine and images, and finish what died half-way',
   notes: ['Exit code 6 when no engine answers, 1 for another problem. Nothing of a task is removed.'],
   parameters: [],
-  options: [],
+  options: [
+    { name: 'rebuild', summary: 'make a registry that is lost again from the task files; same as db rebuild' },
+    { name: 'dry-run', summary: 'with --rebuild: only say what would be there' },
+  ],
+  redirect: (input) => (input.flag('rebuild') ? dbRebuild : undefined),
   run: ({ services, call }) => services.doctor.run(call),
   exitCode({ healthy, engine }) {
     if (healthy) return 0;

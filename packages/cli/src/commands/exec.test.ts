@@ -9,8 +9,8 @@ function recording(end: Partial<Execution> = { exitCode: 0, reason: 'exited' }) 
   const requests: { readonly options: RunCommand; readonly call: Call }[] = [];
   const run = async (_task: string, options: RunCommand, call: Call) => {
     requests.push({ options, call });
-    options.onOutput?.('stdout', Buffer.from('out\u001b[31m\n'));
-    options.onOutput?.('stderr', Buffer.from('err\n'));
+    await options.onOutput?.('stdout', Buffer.from('out\u001b[31m\n'));
+    await options.onOutput?.('stderr', Buffer.from('err\n'));
     const preview = { text: 'out\n', totalBytes: 4, truncated: false };
     return { execution: { taskId, durationMs: 5, ...end }, stdout: preview, stderr: preview } as ExecutionResult;
   };

@@ -7,13 +7,13 @@ import { type Command, type CommandContext, taskParameter } from '../command.ts'
 import { readAll } from '../read-all.ts';
 
 /** Exit codes that the command did not give itself. */
-const execExitCodes = { timeout: 124, ours: 125, outOfMemory: 137 } as const;
+const execExitCodes = { timeout: 124, ours: 125, outOfMemory: 137, outputLimit: 153 } as const;
 
 export const exec: Command<ExecutionResult> = {
   name: 'exec',
   summary: 'run a command in the sandbox of a task, which is made or started when needed',
   notes: [
-    'Output is passed through as it comes; the whole of it is kept in the task. The exit code is the one of the command: 128 + n when signal n ended it, 124 after --timeout, 137 when memory ran out, 130 after Ctrl-C, and 125 when opencode-tools itself failed.',
+    'Output is passed through as it comes; the whole of it is kept in the task. The exit code is the one of the command: 128 + n when signal n ended it, 124 after --timeout, 137 when memory ran out, 153 when it put out more than is kept (exec.maxOutput), 130 after Ctrl-C, and 125 when opencode-tools itself failed.',
     'Variables given by --env are for this command only. NAME takes the value from the environment of opencode-tools, and is to be preferred: NAME=VALUE shows it to whoever lists processes. Names are recorded, values never.',
   ],
   changes: 'task',
@@ -39,13 +39,22 @@ export const exec: Command<ExecutionResult> = {
     const request = await requestOf(context);
     const taskId = await context.task();
     const result = await services.executions.run(taskId, request, { ...call, signal: AbortSignal.any(signals) });
-    const fact = context.json ? undefined : explain(result.execution);
-    if (fact !== undefined) terminal.writeError(`opencode-tools: ${fact}\n`);
+    if (!context.json) await tell(result, terminal);
     return result;
   },
   render: () => '',
   exitCode: ({ execution }) => exitCodeOf(execution),
 };
+
+/** What a person sees besides the output that was passed through. */
+async function tell(result: ExecutionResult, terminal: CommandContext['terminal']): Promise<void> {
+  if (result.replayed === true) {
+    await terminal.pass('stdout', Buffer.from(result.stdout.text));
+    await terminal.pass('stderr', Buffer.from(result.stderr.text));
+  }
+  const facts = [...(result.notices ?? []), explain(result.execution)];
+  for (const fact of facts) if (fact !== undefined) terminal.writeError(`opencode-tools: ${fact}\n`);
+}
 
 async function requestOf(context: CommandContext): Promise<RunCommand> {
   const { input, session, terminal, environment, json } = context;
@@ -57,14 +66,7 @@ async function requestOf(context: CommandContext): Promise<RunCommand> {
     env,
     ...given({ cwd: input.get<string>('cwd'), timeoutMs: input.get<number>('timeout') }),
     ...(input.flag('stdin') ? { stdin: await readAll(context.stdin) } : {}),
-    ...(json
-      ? {}
-      : {
-          onOutput: (stream, chunk) => {
-            if (stream === 'stdout') terminal.write(chunk);
-            else terminal.writeError(chunk);
-          },
-        }),
+    ...(json ? {} : { onOutput: (stream, chunk) => terminal.pass(stream, chunk) }),
   };
 }
 
@@ -97,6 +99,7 @@ export function exitCodeOf({ exitCode, reason, signal }: Pick<Execution, 'exitCo
   if (reason === 'timeout') return execExitCodes.timeout;
   if (reason === 'cancelled') return 130;
   if (reason === 'out-of-memory') return execExitCodes.outOfMemory;
+  if (reason === 'output-limit') return execExitCodes.outputLimit;
   if (exitCode !== null) return exitCode;
   const number = signal === null ? undefined : constants.signals[signal as NodeJS.Signals];
   return reason === 'signalled' && number !== undefined ? 128 + number : execExitCodes.ours;
@@ -106,6 +109,8 @@ function explain({ reason, durationMs }: Execution): string | undefined {
   if (reason === 'timeout') return `the command was ended after ${durationMs ?? 0} ms by its time limit (--timeout)`;
   if (reason === 'out-of-memory')
     return 'the command was ended because the memory of the sandbox ran out (--memory of create-task)';
+  if (reason === 'output-limit')
+    return 'the command was ended because it put out more than is kept (exec.maxOutput of the configuration)';
   if (reason === 'fenced') return 'the command was ended because another session took the task over';
   if (reason === 'sandbox-gone') return 'the command was ended because its sandbox was removed';
   return undefined;

@@ -20,7 +20,8 @@ export function compileGlob(glob: ParsedGlob): Automaton {
   const builder = new Builder();
   let end = builder.start;
   for (const segment of glob.segments) {
-    end = segment.kind === 'any-depth' ? builder.anyDepth(end) : builder.step(builder.parts(end, segment.parts), separator);
+    end =
+      segment.kind === 'any-depth' ? builder.anyDepth(end) : builder.step(builder.parts(end, segment.parts), separator);
   }
   return builder.finish(end);
 }

@@ -30,7 +30,10 @@ export function claimGlobs(task: Pick<Task, 'workspace'>, request: ClaimRequest)
     throw tooMany(`has ${all.length} globs`, `Give at most ${maxGlobs} globs to read and ${maxGlobs} to write.`);
   const characters = all.reduce((sum, glob) => sum + glob.length, 0);
   if (characters > maxCharacters)
-    throw tooMany(`has ${characters} characters`, `Use at most ${maxCharacters} characters; claim directories, not files.`);
+    throw tooMany(
+      `has ${characters} characters`,
+      `Use at most ${maxCharacters} characters; claim directories, not files.`,
+    );
   return globs;
 }
 

@@ -54,7 +54,8 @@ function expand(search: Search, triple: number): void {
   if (both.length === 0) return;
   const nextA = a.next[stateA] ?? 0;
   const nextB = b.next[stateB] ?? 0;
-  for (const [codePoint, after] of moves(both, phase)) visit(search, encode(search, nextA, nextB, after), triple, codePoint);
+  for (const [codePoint, after] of moves(both, phase))
+    visit(search, encode(search, nextA, nextB, after), triple, codePoint);
 }
 
 function inBoth({ common }: Search, a: CharSet, b: CharSet): CharSet {

@@ -120,7 +120,7 @@ describe('against brute force over a small alphabet', () => {
       fc.property(globText, (text) => {
         const glob = createGlob(text);
         const reference = referenceOf(glob.text);
-        for (const path of paths) if (glob.matches(path) !== reference.test(`${path}/`)) throw new Error(`${text}: ${path}`);
+        expect(paths.filter((path) => glob.matches(path) !== reference.test(`${path}/`))).toEqual([]);
       }),
       { numRuns: 150 },
     );
@@ -163,11 +163,10 @@ describe('hostile globs', () => {
 function referenceOf(normal: string): RegExp {
   const any = '[^/\\0]';
   const piece = (segment: string): string =>
-    segment
-      .replaceAll(/\\(.)|[.*?{},]|\[!/g, (match, escaped: string | undefined) => {
-        if (escaped !== undefined) return escaped;
-        return { '.': '\\.', '*': `${any}*`, '?': any, '{': '(?:', '}': ')', ',': '|', '[!': '[^/' }[match] ?? match;
-      });
+    segment.replaceAll(/\\(.)|[.*?{},]|\[!/g, (match, escaped: string | undefined) => {
+      if (escaped !== undefined) return escaped;
+      return { '.': '\\.', '*': `${any}*`, '?': any, '{': '(?:', '}': ')', ',': '|', '[!': '[^/' }[match] ?? match;
+    });
   const body = normal
     .split('/')
     .map((segment) => (segment === '**' ? `(?:${any}+/)*` : `${piece(segment)}/`))
@@ -181,7 +180,9 @@ function allPaths(): readonly string[] {
   );
   const short = names.filter((name) => name.length <= 2);
   const two = names.flatMap((first) => short.map((second) => `${first}/${second}`));
-  const three = ['a', 'b', 'ab'].flatMap((first) => two.filter((rest) => rest.length <= 4).map((rest) => `${first}/${rest}`));
+  const three = ['a', 'b', 'ab'].flatMap((first) =>
+    two.filter((rest) => rest.length <= 4).map((rest) => `${first}/${rest}`),
+  );
   return [...names, ...two, ...three];
 }
 

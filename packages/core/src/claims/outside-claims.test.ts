@@ -46,6 +46,8 @@ describe('paths outside the claims of a session', () => {
   });
 
   test('never hold git’s own directory', () => {
-    expect(pathsOutside(['.git', '.git/index', '.gitignore'], scene([claim(me, { write: ['a'] })]))).toEqual(['.gitignore']);
+    expect(pathsOutside(['.git', '.git/index', '.gitignore'], scene([claim(me, { write: ['a'] })]))).toEqual([
+      '.gitignore',
+    ]);
   });
 });

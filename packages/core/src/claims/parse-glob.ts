@@ -2,7 +2,7 @@ import { type CharSet, anyCharacter, charSet, complement, oneCharacter } from '.
 import { badGlob, outsideWorkspace } from './glob-error.ts';
 
 /** Longest glob, in UTF-16 code units. */
-export const maxGlobLength = 256;
+const maxGlobLength = 256;
 const maxBraceDepth = 4;
 
 /** One piece of a segment. */
@@ -12,7 +12,7 @@ export type GlobPart =
   | { readonly kind: 'alternatives'; readonly choices: readonly (readonly GlobPart[])[] };
 
 /** `any-depth` is `**`: no segment, or any number of them. */
-export type GlobSegment = { readonly kind: 'any-depth' } | { readonly kind: 'parts'; readonly parts: readonly GlobPart[] };
+type GlobSegment = { readonly kind: 'any-depth' } | { readonly kind: 'parts'; readonly parts: readonly GlobPart[] };
 
 export interface ParsedGlob {
   /** The glob in its normal form: what is recorded and shown. */

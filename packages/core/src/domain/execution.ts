@@ -8,7 +8,7 @@ export type Command =
 export const executionStates = ['running', 'exited', 'interrupted', 'failed'] as const;
 export type ExecutionState = (typeof executionStates)[number];
 
-/** Why an execution ended. */
+/** Why an execution ended. `output-limit`: it put out more than is kept of one output; what was kept stays. */
 export const endReasons = [
   'exited',
   'signalled',
@@ -16,6 +16,7 @@ export const endReasons = [
   'cancelled',
   'fenced',
   'out-of-memory',
+  'output-limit',
   'sandbox-gone',
   'owner-died',
 ] as const;

@@ -39,7 +39,10 @@ describe('the event bus', () => {
     ['task.*', ['task.started', 'task.completed']],
     ['*.completed', ['task.completed', 'execution.completed']],
     ['execution.completed', ['execution.completed']],
-    [['task.started', 'execution.*'], ['task.started', 'execution.completed']],
+    [
+      ['task.started', 'execution.*'],
+      ['task.started', 'execution.completed'],
+    ],
   ])('delivers to %j what fits it', async (pattern, expected) => {
     const { bus } = busOver();
     const seen: string[] = [];
@@ -128,7 +131,14 @@ describe('the event bus', () => {
       stream: 'home',
       type: 'event.dead_lettered',
       causationId: `${taskId}/1`,
-      detail: { subscription: 's', stream: taskId, seq: 1, type: 'note.added', attempts: 5, message: expect.stringContaining('no disk') },
+      detail: {
+        subscription: 's',
+        stream: taskId,
+        seq: 1,
+        type: 'note.added',
+        attempts: 5,
+        message: expect.stringContaining('no disk'),
+      },
     });
   });
 
@@ -254,32 +264,38 @@ describe('the event bus', () => {
       maxLength: 12,
     });
     await fc.assert(
-      fc.asyncProperty(batches, fc.nat({ max: 3 }), fc.integer({ min: 1, max: 8 }), async (plan, failing, maxPending) => {
-        const streams = ['home', taskId, other] as const;
-        const chains = Object.fromEntries(streams.map((stream) => [stream, records(stream, 60)]));
-        const at = new Map<StreamId, number>();
-        const { bus } = busOver(chains);
-        const seen = new Map<StreamId, number[]>();
-        const failed = new Set<string>();
-        bus.subscribe({ backoffMs: 0, maxPending }, async ({ stream, seq }) => {
-          const name = `${stream}/${seq}`;
-          if (failing > 0 && seq % failing === 0 && !failed.has(name)) {
-            failed.add(name);
-            throw new Error('once');
+      fc.asyncProperty(
+        batches,
+        fc.nat({ max: 3 }),
+        fc.integer({ min: 1, max: 8 }),
+        async (plan, failing, maxPending) => {
+          const streams = ['home', taskId, other] as const;
+          const chains = Object.fromEntries(streams.map((stream) => [stream, records(stream, 60)]));
+          const at = new Map<StreamId, number>();
+          const { bus } = busOver(chains);
+          const seen = new Map<StreamId, number[]>();
+          const failed = new Set<string>();
+          bus.subscribe({ backoffMs: 0, maxPending }, async ({ stream, seq }) => {
+            const name = `${stream}/${seq}`;
+            if (failing > 0 && seq % failing === 0 && !failed.has(name)) {
+              failed.add(name);
+              throw new Error('once');
+            }
+            seen.set(stream, [...(seen.get(stream) ?? []), seq]);
+          });
+          for (const stream of streams) bus.publish((chains[stream] ?? []).slice(0, 1));
+          for (const { stream, size, lost } of plan) {
+            const name = streams[stream] ?? 'home';
+            const from = at.get(name) ?? 1;
+            at.set(name, from + size);
+            if (!lost) bus.publish((chains[name] ?? []).slice(from, from + size));
           }
-          seen.set(stream, [...(seen.get(stream) ?? []), seq]);
-        });
-        for (const stream of streams) bus.publish((chains[stream] ?? []).slice(0, 1));
-        for (const { stream, size, lost } of plan) {
-          const name = streams[stream] ?? 'home';
-          const from = at.get(name) ?? 1;
-          at.set(name, from + size);
-          if (!lost) bus.publish((chains[name] ?? []).slice(from, from + size));
-        }
-        for (const stream of streams) bus.publish((chains[stream] ?? []).slice(59));
-        await bus.drain();
-        for (const stream of streams) expect(seen.get(stream)).toEqual(Array.from({ length: 60 }, (_, index) => index + 1));
-      }),
+          for (const stream of streams) bus.publish((chains[stream] ?? []).slice(59));
+          await bus.drain();
+          for (const stream of streams)
+            expect(seen.get(stream)).toEqual(Array.from({ length: 60 }, (_, index) => index + 1));
+        },
+      ),
       { numRuns: 60 },
     );
   });

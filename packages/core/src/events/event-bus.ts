@@ -82,7 +82,7 @@ class InProcessBus implements EventBus {
   }
 
   async *replay(stream: StreamId, { afterSeq = 0 } = {}): AsyncGenerator<StoredRecord> {
-    for (let after = afterSeq; ; ) {
+    for (let after = afterSeq; ;) {
       const records = await this.#options.ledger.read(stream, { afterSeq: after, limit: replaySize });
       yield* records;
       const last = records.at(-1);

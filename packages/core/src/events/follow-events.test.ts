@@ -4,7 +4,9 @@ import { chainOf, taskId } from '../../test/records.ts';
 import { followEvents } from './follow-events.ts';
 
 const actor = { kind: 'system', id: 'test', agent: null, model: null, session: null, onBehalfOf: null } as const;
-const chain = chainOf(Array.from({ length: 1_200 }, () => ({ stream: taskId, type: 'note.added' as const, actor, puts: [] })));
+const chain = chainOf(
+  Array.from({ length: 1_200 }, () => ({ stream: taskId, type: 'note.added' as const, actor, puts: [] })),
+);
 
 /** A ledger that grows with every look. */
 function growing(): Pick<Ledger, 'follow' | 'waitForMore'> {

@@ -74,9 +74,22 @@ export function hashRecord(record: Omit<LedgerRecord, 'hash'>): string {
   let text = '';
   for (const { name, key } of coveredMembers) {
     const member = record[name] as unknown as JsonValue | undefined;
-    if (member !== undefined) text += `${text === '' ? '{' : ','}${key}${canonicalJson(member)}`;
+    if (member === undefined) continue;
+    text += `${text === '' ? '{' : ','}${key}${name === 'actor' ? canonicalActor(member) : canonicalJson(member)}`;
   }
   return sha256(text === '' ? '{}' : `${text}}`);
+}
+
+const frozenActors = new WeakMap<object, string>();
+
+/** The same few actors are in all records of a chain; the text of one that cannot change is kept. */
+function canonicalActor(actor: JsonValue): string {
+  if (typeof actor !== 'object' || actor === null || !Object.isFrozen(actor)) return canonicalJson(actor);
+  const found = frozenActors.get(actor);
+  if (found !== undefined) return found;
+  const text = canonicalJson(actor);
+  frozenActors.set(actor, text);
+  return text;
 }
 
 export function sha256(text: string | Uint8Array): string {

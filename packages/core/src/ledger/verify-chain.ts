@@ -11,6 +11,7 @@ export const chainFaults = [
   'foreign-stream',
   'unparsable',
   'head-mismatch',
+  'chain-missing',
 ] as const;
 export type ChainFault = (typeof chainFaults)[number];
 

@@ -20,12 +20,6 @@ export interface GitPort {
   /** True when the name can be a branch. */
   isBranchName(name: string): Promise<boolean>;
   listBranches(directory: string): Promise<readonly string[]>;
-  /**
-   * Existing paths of a work tree that make git on the host run code or change what it does: `.git/config`, hooks, info, and
-   * the same of modules and linked worktrees. A sandbox that shares the tree gets them read-only. Empty when the directory
-   * is in no repository.
-   */
-  guardedPaths(directory: string): Promise<readonly string[]>;
   /** Makes a branch at HEAD and checks it out. */
   createBranch(directory: string, branch: string): Promise<void>;
 }

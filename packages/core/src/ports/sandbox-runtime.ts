@@ -47,6 +47,12 @@ export interface Fence {
   readonly revoked: readonly number[];
 }
 
+/**
+ * Takes the chunks of an output in order. A promise that it returns holds the output back until it settles, at the process that
+ * writes it: nothing piles up on the way. When it throws or rejects, the command is ended.
+ */
+export type OutputHandler = ((chunk: Uint8Array) => void) | ((chunk: Uint8Array) => Promise<void>);
+
 export interface ExecRequest {
   readonly executionId: ExecutionId;
   /** Compared inside the sandbox right before the command starts. */
@@ -56,10 +62,12 @@ export interface ExecRequest {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
   readonly stdin?: Uint8Array;
-  /** Ends the command and everything it started. */
+  /** Counts from the call; ends the command and everything it started, also while it waits for its turn. */
   readonly timeoutMs?: number;
-  readonly onStdout: (chunk: Uint8Array) => void;
-  readonly onStderr: (chunk: Uint8Array) => void;
+  /** While one output of a command is held back the other may be, too; other commands go on. An end is not waited for. */
+  readonly onStdout: OutputHandler;
+  readonly onStderr: OutputHandler;
+  /** Ends the command as its time limit does. */
   readonly signal?: AbortSignal;
 }
 
@@ -83,6 +91,11 @@ export interface SandboxFacts {
   readonly imageId: string;
   readonly outOfMemory: boolean;
   readonly createdAt: string;
+  /**
+   * True when a hostile command could pretend another's result, because nothing in the image can change user; null when this
+   * process has not spoken to the sandbox yet.
+   */
+  readonly forgeableResults: boolean | null;
 }
 
 export interface RootChange {
@@ -100,12 +113,15 @@ export interface SandboxStats {
 /** A live sandbox. Methods may be called from several callers at once; commands run concurrently. */
 export interface SandboxHandle extends AsyncDisposable {
   readonly ref: string;
+  /** As in `SandboxFacts`, without asking the engine; known once the sandbox was made or has run a command. */
+  readonly forgeableResults: boolean | null;
   inspect(): Promise<SandboxFacts>;
   /**
    * Runs a command to its end.
    *
    * @throws OpencodeToolsError `OCT_STALE_FENCING_TOKEN` when the token is fenced off before it starts;
-   *   `OCT_SANDBOX_NOT_FOUND` when the container is gone; `OCT_ENGINE_UNAVAILABLE`
+   *   `OCT_SANDBOX_NOT_FOUND` when the container is gone or stopped before it starts; `OCT_ENGINE_UNAVAILABLE`; whatever an
+   *   output handler threw
    */
   exec(request: ExecRequest): Promise<ExecOutcome>;
   /**
@@ -155,8 +171,6 @@ export interface RuntimeCapabilities {
   readonly runtimes: readonly string[];
   readonly storageDriver: string;
   readonly cgroupVersion: '1' | '2';
-  /** True when a hostile command could pretend another's result (image without a way to change user). */
-  readonly forgeableResults: boolean;
 }
 
 /** Makes and finds sandboxes on one engine. */
@@ -179,6 +193,10 @@ export interface SandboxRuntime {
     readonly taskId?: TaskId;
     readonly operationId?: OperationId;
   }): Promise<readonly SandboxFacts[]>;
+  /** Containers by which trees of volumes are read and written; each lives for the time of one call. */
+  listHelpers(filter: {
+    readonly homeId: HomeId;
+  }): Promise<readonly { readonly ref: string; readonly name: string; readonly createdAt: string }[]>;
   /** Ends what this process holds open (lanes, sockets); sandboxes live on. */
   close(): Promise<void>;
 }

@@ -31,19 +31,45 @@ export interface ProvisionRequest {
   readonly signal?: AbortSignal;
 }
 
+/** A directory of the host that a sandbox may share. */
+export interface ShareableDirectory {
+  /** Its real path. */
+  readonly path: string;
+  /** Whom it belongs to; commands run as this user, so that what they make belongs to the same. */
+  readonly owner: { readonly uid: number; readonly gid: number };
+}
+
+/** A path in a shared directory that is mounted over itself, so that it can neither be moved nor replaced. */
+export interface GuardedPath {
+  readonly path: string;
+  /** False for directories that are only kept in their place, since something below them is read-only. */
+  readonly readOnly: boolean;
+}
+
 /**
  * Frozen trees and the live ones made from them. A snapshot never changes; the same tree has the same id. Everything is
  * whole or absent after a crash at any point.
  */
 export interface WorkspaceStore {
   /**
-   * Checks that a directory of the host may be a bind workspace and returns its real path.
+   * Checks that a directory of the host may be a bind workspace.
    *
-   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` when it is missing, no directory, not readable, or a place that must not
-   *   be shared (`/`, `/etc`, a home directory itself, the home of opencode-tools)
+   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` when it is missing, no directory, not readable, or belongs to root;
+   *   `OCT_POLICY_DENIED` for a place that must not be shared (see `forbiddenHostPath`)
    */
-  checkDirectory(path: string): Promise<string>;
-  /** Reads a source repository or directory of the host and freezes it. Never changes the source. */
+  checkDirectory(path: string): Promise<ShareableDirectory>;
+  /**
+   * Finds what of a bind workspace a sandbox must not change, since programs on the host obey it: `.git`, what git's
+   * configuration includes, and `.opencode`. Makes an empty `.git`, which git ignores, where there is none.
+   *
+   * @returns existing paths, those that hold others first
+   */
+  guardDirectory(path: string): Promise<readonly GuardedPath[]>;
+  /**
+   * Reads a source repository or directory of the host and freezes it. Never changes the source.
+   *
+   * @throws OpencodeToolsError `OCT_POLICY_DENIED` for a place that sandboxes never see (see `forbiddenHostPath`)
+   */
   seed(request: SeedRequest): Promise<SnapshotRef>;
   /** Freezes a live tree. The caller makes sure that nothing writes to it meanwhile. */
   freeze(tree: TreeRef, options?: { readonly signal?: AbortSignal }): Promise<SnapshotRef>;

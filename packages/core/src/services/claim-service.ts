@@ -81,7 +81,10 @@ export function grantClaim(
     const { revision, active } = await kernel.deps.tasks.listClaims(task.id);
     const { overlaps, inTheWay } = compare(globs, active, session.id);
     if (overlaps.length > 0 && task.conflictStrategy === 'reject') {
-      await kernel.commit({ guard: leaseGuard(proof, true), records: [conflictRecord(claimant, globs, overlaps, call)] });
+      await kernel.commit({
+        guard: leaseGuard(proof, true),
+        records: [conflictRecord(claimant, globs, overlaps, call)],
+      });
       throw overlapError(task, overlaps);
     }
     const grant: ClaimGrant = { claim: newClaim(kernel, claimant, globs), overlaps };
@@ -133,7 +136,14 @@ function endedClaim(kernel: Kernel, active: Claim, reason: string): Claim {
 
 function endRecord(ended: Claim, proof: LeaseProof, call: Call): RecordDraft {
   const detail = { reason: ended.endReason };
-  return draft({ stream: ended.taskId, type: 'claim.ended', call, proof, puts: [{ noun: 'claim', value: ended }], detail });
+  return draft({
+    stream: ended.taskId,
+    type: 'claim.ended',
+    call,
+    proof,
+    puts: [{ noun: 'claim', value: ended }],
+    detail,
+  });
 }
 
 function conflictRecord(

@@ -16,7 +16,10 @@ const maxPaths = 100;
 
 /** The workspace as it was before an execution, to be compared with what it is afterwards. */
 export interface ClaimWatch {
-  finish(execution: Execution, call: Call): Promise<{ readonly outside: OutsideClaims; readonly records: readonly RecordDraft[] }>;
+  finish(
+    execution: Execution,
+    call: Call,
+  ): Promise<{ readonly outside: OutsideClaims; readonly records: readonly RecordDraft[] }>;
 }
 
 type View =
@@ -52,7 +55,10 @@ interface Comparison {
   readonly after: View;
 }
 
-async function compare(kernel: Kernel, { task, execution, atStart, before, after }: Comparison): Promise<OutsideClaims> {
+async function compare(
+  kernel: Kernel,
+  { task, execution, atStart, before, after }: Comparison,
+): Promise<OutsideClaims> {
   try {
     const changed = await changesBetween(kernel, before, after);
     if (changed.length === 0) return { checked: true, reason: null, paths: [], total: 0, uncertain: false };
@@ -71,7 +77,12 @@ function unchecked(reason: string): OutsideClaims {
   return { checked: false, reason, paths: [], total: 0, uncertain: false };
 }
 
-function recordsOf(outside: OutsideClaims, execution: Execution, leased: LeasedWork, call: Call): readonly RecordDraft[] {
+function recordsOf(
+  outside: OutsideClaims,
+  execution: Execution,
+  leased: LeasedWork,
+  call: Call,
+): readonly RecordDraft[] {
   if (outside.checked && outside.total === 0) return [];
   const type = outside.checked ? 'claim.violated' : 'claim.unchecked';
   const { id: executionId, sessionId, taskId: stream, operationId } = execution;

@@ -25,6 +25,7 @@ export async function createTask(kernel: Kernel, input: CreateTask, call: Call):
     ...(input.dependsOn ?? []),
   ]);
   return idempotent(kernel, call, 'create', asJson(input) as JsonValue, async (key) => {
+    await assertRuntime(kernel, checked.sandboxSpec.runtime);
     const image = await kernel.deps.images.ensure(
       checked.sandboxSpec.image,
       call.signal === undefined ? {} : { signal: call.signal },
@@ -72,7 +73,7 @@ function checkInput(kernel: Kernel, input: CreateTask): Task {
     conflictStrategy: oneOf('conflictStrategy', input.conflictStrategy ?? 'reject', conflictStrategies),
     workspace: checkWorkspace(input.workspace ?? { kind: 'empty' }),
     sandboxSpec: {
-      image: oneLine('image', input.image ?? defaults.image, 500),
+      image: imageReference(input.image ?? defaults.image),
       imageId: null,
       limits: resourceLimits({ ...defaults.limits, ...input.limits }),
       network: checkNetwork(input.network ?? noNetwork),
@@ -112,6 +113,27 @@ function checkWorkspace(workspace: NonNullable<CreateTask['workspace']>): Worksp
             dirty: checkDirty(workspace.dirty),
           };
   return { mode: 'volume', path: volumePath, source, base: null };
+}
+
+function imageReference(value: string): string {
+  const reference = oneLine('image', value, 500);
+  if (/^[A-Za-z0-9][A-Za-z0-9._:/@-]*$/.test(reference)) return reference;
+  throw invalid(
+    'image',
+    `${JSON.stringify(reference)} is no image reference`,
+    'Give a name such as debian:bookworm, or an image id.',
+  );
+}
+
+/** An engine names its runtimes; asking it now spares every later command the refusal. */
+async function assertRuntime(kernel: Kernel, runtime: string | null): Promise<void> {
+  if (runtime === null) return;
+  const { runtimes } = await kernel.deps.runtime.capabilities();
+  if (runtimes.includes(runtime)) return;
+  throw new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', `The engine has no runtime ${runtime}`, {
+    remedy: `Give one of: ${runtimes.join(', ')}.`,
+    details: { argument: 'runtime' },
+  });
 }
 
 function checkDirty(dirty: DirtyPolicy | undefined): DirtyPolicy {
@@ -182,9 +204,10 @@ async function seedWorkspace(
   };
   const { workspace } = task;
   if (workspace.mode === 'bind') {
-    const path = await workspaces.checkDirectory(workspace.path);
+    const { path, owner } = await workspaces.checkDirectory(workspace.path);
     await prepare(path);
-    return { task: { ...task, workspace: { mode: 'bind', path } }, detail };
+    const sandboxSpec = { ...task.sandboxSpec, user: owner };
+    return { task: { ...task, sandboxSpec, workspace: { mode: 'bind', path } }, detail };
   }
   if (workspace.source.kind === 'empty') return { task, detail };
   call.onProgress?.('freezing the source');

@@ -29,7 +29,10 @@ export interface ServiceDefaults {
   readonly maxAgents: number;
   readonly leaseTtlMs: number;
   readonly execTimeoutMs: number;
+  /** Of each output, how much is returned. */
   readonly outputLimitBytes: number;
+  /** Of each output, how much is kept at most. */
+  readonly outputMaxBytes: number;
 }
 
 /** The ports that the services run on. */

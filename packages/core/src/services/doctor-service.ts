@@ -2,6 +2,7 @@ import type { SandboxFacts } from '../ports/sandbox-runtime.ts';
 import type { StoreStatus } from '../ports/store-admin.ts';
 import { asOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { ErrorJson } from '../errors/opencode-tools-error.ts';
+import { findLeftovers } from './find-leftovers.ts';
 import type { Kernel } from './kernel.ts';
 import type {
   Call,
@@ -11,6 +12,7 @@ import type {
   LedgerService,
   RecoveredOperation,
 } from './services.ts';
+import { recordedForgeable } from './make-sandbox.ts';
 import { withLease } from './with-lease.ts';
 
 export function createDoctorService(kernel: Kernel, ledger: LedgerService): DoctorService {
@@ -27,13 +29,15 @@ async function examine(kernel: Kernel, ledger: LedgerService, call: Call): Promi
       return instead;
     });
   const store = await part('store', null, () => examineStore(kernel, findings));
-  await part('ledger', undefined, () => examineLedger(ledger, findings));
+  const broken = await part('ledger', new Set<string>(), () => examineLedger(ledger, findings));
   const engine = await part('engine', noEngine, () => examineEngine(kernel, findings));
   const usable = engine.capabilities !== null;
   if (usable) await part('image', undefined, () => examineImage(kernel, findings));
   const recovered = !usable ? [] : await part('operations', [], () => recoverAbandoned(kernel, findings, call));
+  if (usable) await part('sandboxes', undefined, () => examineSandboxes(kernel, findings));
   const orphans = usable ? await part('containers', [], () => findOrphans(kernel, findings)) : [];
-  await part('task memory', undefined, () => healMemory(kernel, findings));
+  if (usable) await part('leftovers', undefined, async () => void findings.push(...(await findLeftovers(kernel))));
+  await part('task memory', undefined, () => healMemory(kernel, broken, findings));
   const healthy = findings.every(({ severity }) => severity !== 'problem');
   return { healthy, findings, store, engine, recovered, orphans };
 }
@@ -45,18 +49,17 @@ async function examineStore(kernel: Kernel, findings: DoctorFinding[]): Promise<
   return status;
 }
 
-async function examineLedger(ledger: LedgerService, findings: DoctorFinding[]): Promise<void> {
+/** @returns the streams whose chain does not verify: their files must not be rebuilt from it */
+async function examineLedger(ledger: LedgerService, findings: DoctorFinding[]): Promise<ReadonlySet<string>> {
   const report = await ledger.verify();
-  const [broken] = report.chains.flatMap((chain) => (chain.broken === null ? [] : [chain.broken]));
-  if (broken === undefined)
+  const broken = report.chains.flatMap((chain) => (chain.broken === null ? [] : [chain.broken]));
+  if (broken.length === 0)
     findings.push(ok('ledger', `${report.records} records in ${report.chains.length} chains fit`));
-  else
-    findings.push({
-      severity: 'problem',
-      subject: 'ledger',
-      message: `${broken.stream} record ${broken.seq}: ${broken.fault}`,
-      remedy: 'Run `opencode-tools verify` and compare with a head kept elsewhere.',
-    });
+  for (const { stream, seq, fault } of broken) {
+    const remedy = `Run \`opencode-tools verify\` and compare with a head kept elsewhere; the task's files are left as they are.`;
+    findings.push({ severity: 'problem', subject: 'ledger', message: `${stream} record ${seq}: ${fault}`, remedy });
+  }
+  return new Set(broken.map(({ stream }) => stream));
 }
 
 async function examineEngine(kernel: Kernel, findings: DoctorFinding[]): Promise<DoctorReport['engine']> {
@@ -134,6 +137,20 @@ async function recoverAbandoned(
   return recovered;
 }
 
+/** Names sandboxes whose commands run under the same user as what reports their results. */
+async function examineSandboxes(kernel: Kernel, findings: DoctorFinding[]): Promise<void> {
+  for (const sandbox of await kernel.deps.tasks.listSandboxes()) {
+    if (sandbox.ref === null || (await recordedForgeable(kernel, sandbox)) !== true) continue;
+    findings.push({
+      severity: 'warning',
+      subject: sandbox.taskId,
+      message:
+        'Commands in the sandbox of this task could forge their results: its image has neither setpriv nor a usable su',
+      remedy: 'Use an image that has one of them, such as opencode-sandbox-base, for work that you do not trust.',
+    });
+  }
+}
+
 async function findOrphans(kernel: Kernel, findings: DoctorFinding[]): Promise<readonly SandboxFacts[]> {
   const { runtime, homeId, tasks } = kernel.deps;
   const known = new Set((await tasks.listSandboxes()).map((sandbox) => sandbox.ref));
@@ -152,7 +169,7 @@ async function findOrphans(kernel: Kernel, findings: DoctorFinding[]): Promise<r
   return orphans;
 }
 
-async function healMemory(kernel: Kernel, findings: DoctorFinding[]): Promise<void> {
+async function healMemory(kernel: Kernel, broken: ReadonlySet<string>, findings: DoctorFinding[]): Promise<void> {
   await kernel.deps.memory.project();
   let cursor: string | null = null;
   do {
@@ -161,6 +178,7 @@ async function healMemory(kernel: Kernel, findings: DoctorFinding[]): Promise<vo
       { limit: 500, ...(cursor === null ? {} : { cursor }) },
     );
     for (const task of page.items) {
+      if (broken.has(task.id)) continue;
       for (const { file, fault, keptAs } of (await kernel.deps.memory.heal(task.id)).healed) {
         findings.push({
           severity: 'warning',

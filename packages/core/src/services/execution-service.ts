@@ -17,6 +17,7 @@ import { withLease } from './with-lease.ts';
 
 const maxScriptBytes = 1024 ** 2;
 const maxOutputLimit = 1024 ** 2;
+const maxKeptOutput = 1024 ** 4;
 const maxTimeoutMs = 86_400_000;
 
 export function createExecutionService(kernel: Kernel, keeper: SandboxKeeper): ExecutionService {
@@ -73,6 +74,12 @@ function planRun(kernel: Kernel, task: Task, options: RunCommand): RunPlan {
       64,
       maxOutputLimit,
     ),
+    maxOutputBytes: integerBetween(
+      'maxOutputBytes',
+      options.maxOutputBytes ?? defaults.outputMaxBytes,
+      1,
+      maxKeptOutput,
+    ),
     onOutput: options.onOutput,
   };
 }
@@ -117,5 +124,5 @@ async function replay(kernel: Kernel, execution: Execution, limit: number): Prom
     if (rest > 0) collector.add((await read({ offset: -Math.min(rest, limit), limit })).bytes);
     return collector.preview();
   };
-  return { execution, stdout: await preview('stdout'), stderr: await preview('stderr') };
+  return { execution, stdout: await preview('stdout'), stderr: await preview('stderr'), replayed: true };
 }

@@ -53,11 +53,23 @@ export function createJournalService(kernel: Kernel): JournalService {
       const { state, major } = change;
       const text = change.text === undefined ? undefined : oneLine('text', change.text, 500);
       const fields = given({ state, text, major });
-      return set(kernel, taskId, { noun: 'todo', id: todoId, fields, expectedVersion: change.expectedVersion }, change, call);
+      return set(
+        kernel,
+        taskId,
+        { noun: 'todo', id: todoId, fields, expectedVersion: change.expectedVersion },
+        change,
+        call,
+      );
     },
     setNote: async (taskId, noteId, change, call) => {
       const fields = { text: nonEmpty(freeText('text', change.text, 20_000)) };
-      return set(kernel, taskId, { noun: 'note', id: noteId, fields, expectedVersion: change.expectedVersion }, change, call);
+      return set(
+        kernel,
+        taskId,
+        { noun: 'note', id: noteId, fields, expectedVersion: change.expectedVersion },
+        change,
+        call,
+      );
     },
     addNote: (taskId, input, call) =>
       write(kernel, taskId, input, call, 'note.added', (leased) => ({

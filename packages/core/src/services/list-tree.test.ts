@@ -1,5 +1,15 @@
 import { execFile } from 'node:child_process';
-import { chmodSync, linkSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -17,7 +27,7 @@ function localHandle(change: (request: ExecRequest) => Promise<{ stdout: Buffer;
   return {
     exec: async (request: ExecRequest) => {
       const { stdout, code } = await change(request);
-      for (let at = 0; at < stdout.length; at += 1_000) request.onStdout(stdout.subarray(at, at + 1_000));
+      for (let at = 0; at < stdout.length; at += 1_000) void request.onStdout(stdout.subarray(at, at + 1_000));
       return { reason: 'exited', exitCode: code, signal: null, durationMs: 1 };
     },
   } as Partial<SandboxHandle> as SandboxHandle;

@@ -29,7 +29,10 @@ export async function listTree(
   const outcome = await handle.exec({
     executionId: kernel.deps.ids.next('execution'),
     token,
-    command: { kind: 'argv', argv: ['/usr/bin/find', '.', '-mindepth', '1', '-path', './.git', '-prune', '-o', '-printf', format] },
+    command: {
+      kind: 'argv',
+      argv: ['/usr/bin/find', '.', '-mindepth', '1', '-path', './.git', '-prune', '-o', '-printf', format],
+    },
     cwd: task.workspace.path,
     env: {},
     timeoutMs: limitMs,

@@ -76,11 +76,12 @@ export async function makeSandbox(
     async () => {
       await input.prepare?.();
       const handle = await build(kernel, input, plan, facts, leased, call);
+      const { forgeableResults } = handle;
       const sandbox: Sandbox = { ...row, state: 'running', ref: handle.ref, updatedAt: kernel.now() };
       return {
         result: handle,
-        outcome: { ref: handle.ref },
-        detail: { ...input.detail, ref: handle.ref, generation: sandbox.generation },
+        outcome: { ref: handle.ref, forgeableResults },
+        detail: { ...input.detail, ref: handle.ref, generation: sandbox.generation, forgeableResults },
         puts: async () => [{ noun: 'sandbox', value: sandbox } as const, ...((await input.finish?.()) ?? [])],
       };
     },
@@ -137,11 +138,11 @@ function newVolumes(facts: PlanFacts, keep: KeptVolumes): readonly string[] {
   ) as readonly string[];
 }
 
-/** Paths through which the sandbox could make git on the host run code are mounted over themselves read-only. */
+/** Paths through which the sandbox could make programs on the host run code are mounted over themselves. */
 async function guardMounts(kernel: Kernel, task: Task, plan: SandboxPlan): Promise<SandboxPlan> {
   if (task.workspace.mode !== 'bind') return plan;
-  const guarded = await kernel.deps.git.guardedPaths(task.workspace.path);
-  const mounts = guarded.map((path) => ({ kind: 'bind', source: path, target: path, readOnly: true }) as const);
+  const guarded = await kernel.deps.workspaces.guardDirectory(task.workspace.path);
+  const mounts = guarded.map(({ path, readOnly }) => ({ kind: 'bind', source: path, target: path, readOnly }) as const);
   return { ...plan, mounts: [...plan.mounts, ...mounts] };
 }
 
@@ -179,4 +180,11 @@ export async function removeTraces(kernel: Kernel, operation: Operation): Promis
   for (const volume of Array.isArray(made) ? made : []) {
     if (typeof volume === 'string') await runtime.volumes.remove(volume);
   }
+}
+
+/** Whether commands in a sandbox could forge results, as the operation that made it recorded it; null when it did not say. */
+export async function recordedForgeable(kernel: Kernel, sandbox: Sandbox): Promise<boolean | null> {
+  const made = await kernel.deps.tasks.findOperation(sandbox.operationId);
+  const recorded = made?.outcome?.['forgeableResults'];
+  return typeof recorded === 'boolean' ? recorded : null;
 }

@@ -1,18 +1,18 @@
-import type { Command, Execution } from '../domain/execution.ts';
+import type { Command, EndReason, Execution } from '../domain/execution.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Operation } from '../domain/operation.ts';
 import type { Task } from '../domain/task.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { ExecOutcome, SandboxHandle } from '../ports/sandbox-runtime.ts';
-import type { OutputSink, OutputStream } from '../ports/task-memory.ts';
+import { type OutputStream, outputStreams } from '../ports/task-memory.ts';
 import { type ClaimWatch, watchClaims } from './claim-watch.ts';
 import type { IdempotencyKey } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
-import { PreviewCollector } from './output-preview.ts';
+import { RecordedOutputs, diskError } from './recorded-outputs.ts';
 import { runHooks } from './run-hooks.ts';
 import { type OperationEnd, runOperation } from './run-operation.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
-import type { Call, ExecutionResult } from './services.ts';
+import type { Call, ExecutionResult, RunCommand } from './services.ts';
 import type { LeasedWork } from './with-lease.ts';
 
 export interface RunPlan {
@@ -22,12 +22,8 @@ export interface RunPlan {
   readonly stdin: Uint8Array | undefined;
   readonly timeoutMs: number;
   readonly outputLimitBytes: number;
-  readonly onOutput: ((stream: OutputStream, chunk: Uint8Array) => void) | undefined;
-}
-
-interface Outputs {
-  readonly sinks: Readonly<Record<OutputStream, OutputSink>>;
-  readonly previews: Readonly<Record<OutputStream, PreviewCollector>>;
+  readonly maxOutputBytes: number;
+  readonly onOutput: RunCommand['onOutput'];
 }
 
 /** One command about to run: everything that its steps share. */
@@ -36,7 +32,7 @@ interface Run {
   readonly plan: RunPlan;
   readonly env: Readonly<Record<string, string>>;
   readonly execution: Execution;
-  readonly outputs: Outputs;
+  readonly outputs: RecordedOutputs;
   readonly leased: LeasedWork;
   readonly call: Call;
   /** Null when nobody claims anything on the task. */
@@ -86,7 +82,7 @@ export async function runExecution(
       { puts: async () => [{ noun: 'execution', value: await failedExecution(kernel, run) }] },
     );
   } finally {
-    await Promise.allSettled([run.outputs.sinks.stdout.close(), run.outputs.sinks.stderr.close()]);
+    await outputs.abandon();
   }
 }
 
@@ -94,12 +90,10 @@ function describeCommand(command: Command): string {
   return command.kind === 'script' ? command.script : command.argv.join(' ');
 }
 
-async function openOutputs(kernel: Kernel, execution: Execution, plan: RunPlan): Promise<Outputs> {
-  const limit = plan.outputLimitBytes;
-  return {
-    sinks: await kernel.deps.memory.openOutput(execution.taskId, execution.id),
-    previews: { stdout: new PreviewCollector(limit), stderr: new PreviewCollector(limit) },
-  };
+async function openOutputs(kernel: Kernel, execution: Execution, plan: RunPlan): Promise<RecordedOutputs> {
+  const { outputLimitBytes, maxOutputBytes, onOutput } = plan;
+  const sinks = await kernel.deps.memory.openOutput(execution.taskId, execution.id).catch(diskError);
+  return new RecordedOutputs({ sinks, outputLimitBytes, maxOutputBytes, onOutput });
 }
 
 interface ExecutionParts {
@@ -146,11 +140,6 @@ async function execute(keeper: SandboxKeeper, handle: SandboxHandle, run: Run): 
 }
 
 function executeOn(handle: SandboxHandle, { plan, env, execution, outputs, leased }: Run): Promise<ExecOutcome> {
-  const take = (stream: OutputStream) => (chunk: Uint8Array) => {
-    outputs.sinks[stream].write(chunk);
-    outputs.previews[stream].add(chunk);
-    plan.onOutput?.(stream, chunk);
-  };
   return handle.exec({
     executionId: execution.id,
     token: leased.proof.token,
@@ -159,16 +148,17 @@ function executeOn(handle: SandboxHandle, { plan, env, execution, outputs, lease
     env,
     ...(plan.stdin === undefined ? {} : { stdin: plan.stdin }),
     timeoutMs: plan.timeoutMs,
-    onStdout: take('stdout'),
-    onStderr: take('stderr'),
-    signal: leased.signal,
+    onStdout: (chunk) => outputs.take('stdout', chunk),
+    onStderr: (chunk) => outputs.take('stderr', chunk),
+    signal: AbortSignal.any([leased.signal, outputs.full]),
   });
 }
 
 async function endOf(kernel: Kernel, run: Run, outcome: ExecOutcome): Promise<OperationEnd<ExecutionResult>> {
-  const { sinks, previews } = run.outputs;
-  const [stdout, stderr] = await Promise.all([sinks.stdout.close(), sinks.stderr.close()]);
-  const { reason, exitCode, signal } = outcome;
+  const { outputs } = run;
+  const { stdout, stderr } = await outputs.close();
+  const { exitCode, signal } = outcome;
+  const reason = outputs.full.aborted ? withoutRest(outcome.reason) : outcome.reason;
   const byItself = reason === 'exited' || reason === 'signalled' || reason === 'out-of-memory';
   const state = byItself ? 'exited' : 'interrupted';
   const durationMs = Math.round(outcome.durationMs);
@@ -179,8 +169,9 @@ async function endOf(kernel: Kernel, run: Run, outcome: ExecOutcome): Promise<Op
   return {
     result: {
       execution,
-      stdout: previews.stdout.preview(),
-      stderr: previews.stderr.preview(),
+      stdout: outputs.preview('stdout'),
+      stderr: outputs.preview('stderr'),
+      ...(run.leased.notices.length === 0 ? {} : { notices: run.leased.notices }),
       ...(seen === undefined ? {} : { outsideClaims: seen.outside }),
     },
     state: byItself ? 'completed' : 'interrupted',
@@ -191,14 +182,20 @@ async function endOf(kernel: Kernel, run: Run, outcome: ExecOutcome): Promise<Op
   };
 }
 
+/** Also a command that ended while it was being ended has put out what is not kept. */
+function withoutRest(reason: EndReason): EndReason {
+  return reason === 'cancelled' || reason === 'exited' || reason === 'signalled' ? 'output-limit' : reason;
+}
+
 /** The row of a command of which nothing came; what it had put out until then is kept. */
 async function failedExecution(kernel: Kernel, { execution, outputs }: Run): Promise<Execution> {
-  const [stdout, stderr] = await Promise.allSettled([outputs.sinks.stdout.close(), outputs.sinks.stderr.close()]);
-  return {
-    ...execution,
-    state: 'failed',
-    stdout: stdout.status === 'fulfilled' ? stdout.value : null,
-    stderr: stderr.status === 'fulfilled' ? stderr.value : null,
-    endedAt: kernel.now(),
-  };
+  const closed = await outputs.abandon();
+  const [stdout, stderr] = await Promise.all(
+    outputStreams.map(async (stream) => closed[stream] ?? (await onDisk(kernel, execution, stream))),
+  );
+  return { ...execution, state: 'failed', stdout: stdout ?? null, stderr: stderr ?? null, endedAt: kernel.now() };
+}
+
+async function onDisk(kernel: Kernel, { taskId, id }: Execution, stream: OutputStream): Promise<Execution['stdout']> {
+  return kernel.deps.memory.summariseOutput(taskId, id, stream).catch(() => null);
 }

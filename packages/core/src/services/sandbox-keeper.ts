@@ -30,6 +30,7 @@ export interface SandboxKeeper {
 export function createSandboxKeeper(kernel: Kernel): SandboxKeeper {
   const { deps } = kernel;
   const known = new Map<TaskId, SandboxHandle>();
+  const stopping = new Set<TaskId>();
 
   const attach = async (sandbox: Sandbox): Promise<SandboxHandle | undefined> => {
     if (sandbox.ref === null) return undefined;
@@ -43,7 +44,9 @@ export function createSandboxKeeper(kernel: Kernel): SandboxKeeper {
   const make = async (task: Task, previous: Sandbox | null, leased: LeasedWork, call: Call): Promise<SandboxHandle> => {
     const keep = await existingVolumes(kernel, previous);
     const start = await startingPoint(kernel, task, previous);
-    const detail = { reason: reasonToMake(previous, keep) };
+    const reason = reasonToMake(task, previous, keep, start);
+    const detail = { reason };
+    if (previous?.ref != null) leased.notices.push(reason);
     const handle = await makeSandbox(kernel, { kind: 'sandbox', task, start, previous, keep, detail }, leased, call);
     known.set(task.id, handle);
     return handle;
@@ -104,6 +107,7 @@ export function createSandboxKeeper(kernel: Kernel): SandboxKeeper {
       return state === 'running' || state === 'paused' ? (await handle.endAll()).ended : 0;
     },
     ensureRunning: async (task, leased, call) => {
+      if (stopping.has(task.id)) throw beingStopped(task);
       const sandbox = await deps.tasks.findSandbox(task.id);
       const cached = known.get(task.id);
       if (sandbox?.state === 'running' && cached !== undefined && cached.ref === sandbox.ref) return cached;
@@ -116,10 +120,22 @@ export function createSandboxKeeper(kernel: Kernel): SandboxKeeper {
       known.delete(task.id);
       if (handle === undefined) return recordState(kernel, { ...sandbox, ref: null }, 'absent', leased, call);
       await awaitQuiet(kernel, task.id, ['checkpoint'], leased.signal);
-      await handle.stop(graceMs);
+      stopping.add(task.id);
+      try {
+        await handle.stop(graceMs);
+      } finally {
+        stopping.delete(task.id);
+      }
       await recordState(kernel, sandbox, 'stopped', leased, call);
     },
   };
+}
+
+/** A command beside a stop must not start again what the stop ends. */
+function beingStopped(task: Task): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_SANDBOX_NOT_FOUND', `The sandbox of ${task.id} is being stopped`, {
+    details: { taskId: task.id },
+  });
 }
 
 /** What a new container of the task begins with: the newest checkpoint of its line, else what the task was created from. */
@@ -166,10 +182,17 @@ async function existingVolumes(kernel: Kernel, sandbox: Sandbox | null): Promise
   return { workspace: await existing(sandbox?.workspaceVolume), home: await existing(sandbox?.homeVolume) };
 }
 
-function reasonToMake(previous: Sandbox | null, keep: KeptVolumes): string {
+/** Says what was lost, so that nobody takes a workspace of an earlier moment for the present one. */
+function reasonToMake(task: Task, previous: Sandbox | null, keep: KeptVolumes, start: StartingPoint): string {
   if (previous === null) return 'first use';
   if (previous.ref === null) return 'there was no container';
-  return keep.home === null
-    ? 'container and volumes were gone; restored from the newest checkpoint'
-    : 'the container was gone; changes of the root file system since the last checkpoint are lost';
+  const lost = [
+    ...(task.workspace.mode === 'volume' && keep.workspace === null ? ['the workspace volume'] : []),
+    ...(keep.home === null ? ['the home volume'] : []),
+  ];
+  if (lost.length === 0)
+    return 'the container was gone; changes of the root file system since the last checkpoint are lost';
+  const instead =
+    start.workspace === null && start.home === null ? 'made empty' : 'made again from the newest checkpoint or source';
+  return `the container and ${lost.join(' and ')} were gone; ${instead}: what was only there is lost`;
 }

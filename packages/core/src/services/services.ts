@@ -1,7 +1,17 @@
 import type { Claim, ClaimGrant, ClaimRequest, OutsideClaims } from '../claims/claim.ts';
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { Command, Execution } from '../domain/execution.ts';
-import type { CheckpointId, ClaimId, ExecutionId, HomeId, NoteId, OperationId, SessionId, TaskId, TodoId } from '../domain/ids.ts';
+import type {
+  CheckpointId,
+  ClaimId,
+  ExecutionId,
+  HomeId,
+  NoteId,
+  OperationId,
+  SessionId,
+  TaskId,
+  TodoId,
+} from '../domain/ids.ts';
 import type { Decision, Note, Todo, TodoState } from '../domain/journal.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { EnvReference, NetworkSpec, ResourceLimits } from '../domain/sandbox-spec.ts';
@@ -77,7 +87,7 @@ export interface CreateTask {
 export interface TaskView {
   readonly task: Task;
   readonly sandbox: Sandbox | null;
-  /** What the engine says; null when there is no container or no engine answers. */
+  /** What the engine says, and how the sandbox was made; null when there is no container or no engine answers. */
   readonly live: SandboxFacts | null;
   readonly sessions: readonly Session[];
   readonly leases: readonly Lease[];
@@ -221,11 +231,7 @@ export interface SessionService {
    */
   claim(sessionId: SessionId, request: ClaimRequest, call: Call): Promise<ClaimGrant>;
   /** Gives up one claim of a session, or all. Idempotent. @returns those that ended now */
-  releaseClaims(
-    sessionId: SessionId,
-    options: { readonly claimId?: ClaimId },
-    call: Call,
-  ): Promise<readonly Claim[]>;
+  releaseClaims(sessionId: SessionId, options: { readonly claimId?: ClaimId }, call: Call): Promise<readonly Claim[]>;
   /** Claims on a task that have not ended; one whose lease has expired makes way for whoever needs its place. */
   claims(taskId: TaskId): Promise<readonly Claim[]>;
 }
@@ -241,8 +247,11 @@ export interface RunCommand extends UnderSession {
   readonly timeoutMs?: number;
   /** Bytes of each output returned, head and tail; default 32,768, at most 1 MiB. The whole is in the task's memory. */
   readonly outputLimitBytes?: number;
-  /** Sees each chunk as it comes. */
-  readonly onOutput?: (stream: OutputStream, chunk: Uint8Array) => void;
+  /** Bytes of each output kept at most; beyond, the command is ended with reason `output-limit`. Default 1 GiB, 1 to 1 TiB. */
+  readonly maxOutputBytes?: number;
+  /** Sees each chunk as it comes. A promise that it returns holds the command's output back until it settles. */
+  readonly onOutput?:
+    ((stream: OutputStream, chunk: Uint8Array) => void) | ((stream: OutputStream, chunk: Uint8Array) => Promise<void>);
 }
 
 /** What is shown of one output. */
@@ -257,6 +266,10 @@ export interface ExecutionResult {
   readonly execution: Execution;
   readonly stdout: OutputPreview;
   readonly stderr: OutputPreview;
+  /** True for the result of an earlier call with the same idempotency key: nothing ran now. */
+  readonly replayed?: true;
+  /** What happened to the sandbox before the command that its caller should know, such as lost volumes; absent when nothing did. */
+  readonly notices?: readonly string[];
   /** What the command changed outside the session's claims; absent when nobody claims anything on the task. */
   readonly outsideClaims?: OutsideClaims;
 }

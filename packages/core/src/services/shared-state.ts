@@ -93,8 +93,12 @@ async function findRow<N extends SharedNoun>({ kernel, task, change }: Setting<N
   const rows: readonly SharedRows[SharedNoun]['value'][] =
     change.noun === 'todo' ? await tasks.listTodos(task.id) : await tasks.listNotes(task.id);
   const found = rows.find((row) => row.id === change.id);
-  if (found !== undefined) return found as SharedRows[N]['value'];
-  throw invalid(`${change.noun}Id`, `${change.id} is no ${change.noun} of this task`, `List the ${change.noun}s of the task.`);
+  if (found !== undefined) return found;
+  throw invalid(
+    `${change.noun}Id`,
+    `${change.id} is no ${change.noun} of this task`,
+    `List the ${change.noun}s of the task.`,
+  );
 }
 
 async function conflictWith<N extends SharedNoun>(
@@ -120,7 +124,7 @@ async function versionOf<N extends SharedNoun>(
   version: number,
 ): Promise<SharedRows[N]['value'] | undefined> {
   const types = [`${change.noun}.added`, `${change.noun}.changed`];
-  for (let afterSeq = 0; ; ) {
+  for (let afterSeq = 0; ;) {
     const page = await kernel.deps.ledger.read(task.id, { types, afterSeq, limit: pageSize });
     for (const { payload } of page) {
       if (payload?.includes(change.id) !== true) continue;
@@ -135,7 +139,9 @@ async function versionOf<N extends SharedNoun>(
 }
 
 function fieldsOf(noun: SharedNoun, row: Todo | Note): JsonObject {
-  return noun === 'todo' && 'state' in row ? { state: row.state, text: row.text, major: row.major } : { text: row.text };
+  return noun === 'todo' && 'state' in row
+    ? { state: row.state, text: row.text, major: row.major }
+    : { text: row.text };
 }
 
 function conflictRecord<N extends SharedNoun>(
@@ -166,7 +172,8 @@ function refused<N extends SharedNoun>(
   current: SharedRows[N]['value'],
   { merge }: Conflict,
 ): OpencodeToolsError {
-  const fields = merge === null || merge.conflicting.length === 0 ? '' : `; both changed ${merge.conflicting.join(', ')}`;
+  const fields =
+    merge === null || merge.conflicting.length === 0 ? '' : `; both changed ${merge.conflicting.join(', ')}`;
   return new OpencodeToolsError(
     'OCT_VERSION_CONFLICT',
     `${change.noun === 'todo' ? 'Todo' : 'Note'} ${change.id} is at version ${current.version}, not ${change.expectedVersion}${fields}`,

@@ -13,9 +13,7 @@ import { withLease } from './with-lease.ts';
 
 const maxDependencies = 200;
 
-type Fields = Partial<
-  Pick<Task, 'title' | 'description' | 'labels' | 'owner' | 'project' | 'parentId' | 'dependsOn'>
->;
+type Fields = Partial<Pick<Task, 'title' | 'description' | 'labels' | 'owner' | 'project' | 'parentId' | 'dependsOn'>>;
 
 /**
  * Changes what a task says about itself. None of that touches the work in its sandbox, so that it needs no lease: the version
@@ -24,8 +22,7 @@ type Fields = Partial<
 export async function updateTask(kernel: Kernel, id: TaskId, input: UpdateTask, call: Call): Promise<Task> {
   const fields = checkFields(id, input);
   const { expectedVersion, sessionId } = input;
-  if (expectedVersion !== undefined)
-    integerBetween('expectedVersion', expectedVersion, 1, Number.MAX_SAFE_INTEGER);
+  if (expectedVersion !== undefined) integerBetween('expectedVersion', expectedVersion, 1, Number.MAX_SAFE_INTEGER);
   const task = await kernel.deps.tasks.getTask(id);
   const named = [...(fields.parentId == null ? [] : [fields.parentId]), ...(fields.dependsOn ?? [])];
   for (const other of named) await kernel.deps.tasks.getTask(other);
@@ -51,7 +48,8 @@ function apply(
   proof: LeaseProof | null,
 ): Promise<Task> {
   return kernel.changeTask(id, (current) => {
-    if (expectedVersion !== undefined && expectedVersion !== current.version) throw changedMeanwhile(current, expectedVersion);
+    if (expectedVersion !== undefined && expectedVersion !== current.version)
+      throw changedMeanwhile(current, expectedVersion);
     const before: JsonObject = asJson(current);
     const changed = Object.entries(fields)
       .filter(([name, value]) => canonicalJson(value) !== canonicalJson(before[name] ?? null))
@@ -93,7 +91,11 @@ function checkFields(id: TaskId, input: UpdateTask): Fields {
 }
 
 function changedMeanwhile(task: Task, expected: number): OpencodeToolsError {
-  return new OpencodeToolsError('OCT_VERSION_CONFLICT', `Task ${task.id} is at version ${task.version}, not ${expected}`, {
-    details: { taskId: task.id, version: task.version, expectedVersion: expected },
-  });
+  return new OpencodeToolsError(
+    'OCT_VERSION_CONFLICT',
+    `Task ${task.id} is at version ${task.version}, not ${expected}`,
+    {
+      details: { taskId: task.id, version: task.version, expectedVersion: expected },
+    },
+  );
 }

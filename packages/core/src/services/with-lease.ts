@@ -28,6 +28,8 @@ export interface LeasedWork {
   readonly signal: AbortSignal;
   /** Operations of dead processes that were settled on the way in. */
   readonly recovered: readonly RecoveredOperation[];
+  /** What the caller should be told beside the result, in sentences; the work adds to it. */
+  readonly notices: string[];
 }
 
 /**
@@ -71,7 +73,7 @@ async function underLease<T>(
   try {
     await renewIfAged(kernel, lease);
     const recovered = options.sandbox ? await enterSandbox(kernel, lease, { ...call, signal }) : [];
-    return await work({ proof, session, signal, recovered });
+    return await work({ proof, session, signal, recovered, notices: [] });
   } catch (error) {
     if (lost.signal.aborted && isOpencodeToolsError(lost.signal.reason, 'OCT_LEASE_LOST')) throw lost.signal.reason;
     throw error;

@@ -17,7 +17,10 @@ export interface ContainerDescription {
   };
   readonly Config: { readonly Labels: Readonly<Record<string, string>> | null; readonly Cmd: readonly string[] | null };
   readonly Mounts: readonly { readonly Destination: string }[];
-  readonly HostConfig: { readonly Tmpfs?: Readonly<Record<string, string>> | null };
+  readonly HostConfig: {
+    readonly Tmpfs?: Readonly<Record<string, string>> | null;
+    readonly PidsLimit?: number | null;
+  };
 }
 
 interface ContainerRow {

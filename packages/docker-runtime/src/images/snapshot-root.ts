@@ -7,15 +7,18 @@ import type { ImageDescription } from './docker-images.ts';
 import { readLines } from './progress-lines.ts';
 
 /** Engines refuse more than about 125 layers; a deep image is also slow to start. */
-const mostLayers = 60;
+export const defaultMostLayers = 60;
 const longLimitMs = 15 * 60_000;
 
 /** Saves root file systems of containers as images. */
 export class Snapshots {
   readonly #client: EngineClient;
+  readonly #mostLayers: number;
 
-  constructor(client: EngineClient) {
+  /** @param mostLayers an image with as many is not built upon but flattened to one layer */
+  constructor(client: EngineClient, mostLayers: number) {
     this.#client = client;
+    this.#mostLayers = mostLayers;
   }
 
   async save(
@@ -26,9 +29,9 @@ export class Snapshots {
     if (existing) return { imageId: existing.Id };
     const source = await this.#find(container.Image);
     const labels = { ...fullLabels({ kind: 'snapshot' }), ...image.labels };
-    const flat = (source?.RootFS?.Layers?.length ?? 0) >= mostLayers;
     const config = imageConfig(source);
-    if (flat) await this.#flatten(container, image.tag, config, labels);
+    const deep = (source?.RootFS?.Layers?.length ?? 0) >= this.#mostLayers;
+    if (deep && canBeSaid(config, labels)) await this.#flatten(container, image.tag, config, labels);
     else await this.#commit(container, image.tag, config, labels);
     return { imageId: (await this.#find(image.tag))?.Id ?? '' };
   }
@@ -96,23 +99,36 @@ interface ImageConfig {
 function imageConfig(source: ImageDescription | undefined): ImageConfig {
   const config = source?.Config;
   return {
-    env: (config?.Env ?? []).filter((entry) => !entry.startsWith(`${supervisorVariable}=`)),
+    env: (config?.Env ?? []).filter((entry) => entry.includes('=') && !entry.startsWith(`${supervisorVariable}=`)),
     user: config?.User ?? '',
     workingDirectory: config?.WorkingDir || '/',
     command: config?.Cmd ?? ['/bin/sh'],
   };
 }
 
+/** The configuration as lines of a Dockerfile, which is how an import takes it. */
 function importChanges(config: ImageConfig, labels: Record<string, string>): readonly string[] {
   return [
-    ...config.env.map(
-      (entry) => `ENV ${entry.slice(0, entry.indexOf('='))}=${JSON.stringify(entry.slice(entry.indexOf('=') + 1))}`,
-    ),
-    ...Object.entries(labels).map(([key, value]) => `LABEL ${JSON.stringify(key)}=${JSON.stringify(value)}`),
-    ...(config.user ? [`USER ${config.user}`] : []),
-    `WORKDIR ${config.workingDirectory}`,
+    ...config.env.map((entry) => {
+      const equals = entry.indexOf('=');
+      return `ENV ${entry.slice(0, equals)}=${quoted(entry.slice(equals + 1))}`;
+    }),
+    ...Object.entries(labels).map(([key, value]) => `LABEL ${quoted(key)}=${quoted(value)}`),
+    ...(config.user ? [`USER ${quoted(config.user)}`] : []),
+    `WORKDIR ${quoted(config.workingDirectory)}`,
     `CMD ${JSON.stringify(config.command)}`,
   ];
+}
+
+/** In a Dockerfile's double quotes a backslash keeps these three from meaning anything, and nothing else. */
+function quoted(text: string): string {
+  return `"${text.replaceAll(/["$\\]/g, '\\$&')}"`;
+}
+
+/** A line of a Dockerfile cannot hold the end of one: such an image is built upon, however deep it is. */
+function canBeSaid(config: ImageConfig, labels: Record<string, string>): boolean {
+  const texts = [...config.env, ...Object.entries(labels).flat(), config.user, config.workingDirectory];
+  return texts.every((text) => !/[\r\n]/.test(text));
 }
 
 function splitTag(tag: string): { readonly repo: string; readonly tag: string } {

@@ -1,24 +1,40 @@
 import type { Lane } from './lane.ts';
 
-const mostLanes = 8;
+/** Lanes beyond these are closed when they are no longer used: each keeps three processes in the sandbox. */
+const mostIdle = 8;
+const fewestLanes = 8;
+const mostLanes = 32;
+/** What a lane and its command take of a sandbox's processes before the command starts any itself. */
+const processesPerLane = 8;
 
 export interface UseOptions {
   /** Opens a new lane even when one is idle. */
   readonly fresh?: boolean;
-  /** Does not wait for one of the eight. */
+  /** Does not wait for others, however many there are. */
   readonly urgent?: boolean;
+  /** Ends waiting for a lane, and for one that is opening. */
+  readonly signal?: AbortSignal;
 }
 
-/** Lanes to one sandbox: opened as commands overlap, kept for the next command, at most eight; further commands wait. */
+/** How many commands run at once in a sandbox with this limit of processes; null is no limit. */
+export function lanesFor(pids: number | null): number {
+  if (pids === null || pids <= 0) return mostLanes;
+  return Math.max(fewestLanes, Math.min(mostLanes, Math.floor(pids / processesPerLane)));
+}
+
+/** Lanes to one sandbox: opened as commands overlap, kept for the next command. Further commands wait, served in order. */
 export class LanePool {
   readonly #open: () => Promise<Lane>;
+  readonly #most: number;
   readonly #idle: Lane[] = [];
   readonly #all = new Set<Lane>();
   readonly #waiting: (() => void)[] = [];
   #taken = 0;
 
-  constructor(open: () => Promise<Lane>) {
+  /** @param most how many are lent at once, urgent uses left out */
+  constructor(open: () => Promise<Lane>, most: number) {
     this.#open = open;
+    this.#most = most;
   }
 
   /** Adds a lane that is open already. */
@@ -27,21 +43,28 @@ export class LanePool {
     this.#idle.push(lane);
   }
 
-  /** Lends a lane for the time of `use`; it is taken back unless it broke or was used up. */
+  /**
+   * Lends a lane for the time of `use`; it is taken back unless it broke or was used up.
+   *
+   * @throws the signal's reason, when it is aborted before `use` is called
+   */
   async use<T>(use: (lane: Lane) => Promise<T>, options: UseOptions = {}): Promise<T> {
-    while (this.#taken >= mostLanes && !options.urgent)
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#taken += 1;
+    const { signal, urgent = false } = options;
+    if (!urgent) await this.#takeSlot(signal);
+    const giveBack = (): void => (urgent ? undefined : this.#freeSlot());
+    const getting = this.#get(options.fresh === true);
+    let lane: Lane;
     try {
-      const lane = (options.fresh ? undefined : this.#takeIdle()) ?? (await this.#openNew());
-      try {
-        return await use(lane);
-      } finally {
-        if (lane.usable) this.#idle.push(lane);
-      }
+      lane = await unlessAborted(getting, signal);
+    } catch (error) {
+      void getting.then((late) => this.#keep(late), ignore).finally(giveBack);
+      throw error;
+    }
+    try {
+      return await use(lane);
     } finally {
-      this.#taken -= 1;
-      this.#waiting.shift()?.();
+      this.#keep(lane);
+      giveBack();
     }
   }
 
@@ -52,15 +75,59 @@ export class LanePool {
     this.#idle.length = 0;
   }
 
-  #takeIdle(): Lane | undefined {
-    for (let lane = this.#idle.pop(); lane; lane = this.#idle.pop()) if (lane.usable) return lane;
-    return undefined;
+  async #takeSlot(signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.#taken < this.#most) {
+      this.#taken += 1;
+      return;
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push(resolve);
+    try {
+      await unlessAborted(promise, signal);
+    } catch (error) {
+      const place = this.#waiting.indexOf(resolve);
+      if (place >= 0) this.#waiting.splice(place, 1);
+      else this.#freeSlot();
+      throw error;
+    }
   }
 
-  async #openNew(): Promise<Lane> {
+  /** A slot goes to whoever waits longest without being free in between, so that nobody can come before them. */
+  #freeSlot(): void {
+    const next = this.#waiting.shift();
+    if (next) next();
+    else this.#taken -= 1;
+  }
+
+  async #get(fresh: boolean): Promise<Lane> {
+    if (!fresh) {
+      for (let lane = this.#idle.pop(); lane; lane = this.#idle.pop()) if (lane.usable) return lane;
+    }
     const lane = await this.#open();
     this.#all.add(lane);
     lane.onLost(() => this.#all.delete(lane));
     return lane;
   }
+
+  #keep(lane: Lane): void {
+    if (!lane.usable) return;
+    if (this.#idle.length < mostIdle) this.#idle.push(lane);
+    else lane.close();
+  }
 }
+
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+const ignore = (): void => undefined;

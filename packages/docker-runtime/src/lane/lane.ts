@@ -1,11 +1,19 @@
 import type { Duplex } from 'node:stream';
 import { randomBytes } from 'node:crypto';
+import type { OutputHandler } from '@opencode-tools/core';
 import { Demultiplexer } from './demultiplex.ts';
 import { ResultSplitter } from './result-splitter.ts';
 import { encodeRun, type RunFrame } from './run-frame.ts';
 import { parseRunResult, type RunResult } from './run-result.ts';
+import { Valve } from './valve.ts';
 
+/** Handlers that never throw; both outputs wait for a promise that either of them returns. */
 export interface LaneOutput {
+  readonly onStdout: OutputHandler;
+  readonly onStderr: OutputHandler;
+}
+
+interface SplitOutput {
   readonly onStdout: (chunk: Uint8Array) => void;
   readonly onStderr: (chunk: Uint8Array) => void;
 }
@@ -29,6 +37,7 @@ export class Lane {
   readonly #stderr = new ResultSplitter();
   #usable = true;
   #how = '';
+  #valve: Valve | undefined;
 
   constructor(stream: Duplex) {
     this.#stream = stream;
@@ -49,7 +58,7 @@ export class Lane {
     return this.#usable;
   }
 
-  /** How the supervisor changes user; `none` when it cannot, `plain` when it is that user itself. */
+  /** How the supervisor changes user; `none` when it cannot, `plain` when it is that user itself, empty before it said so. */
   get how(): string {
     return this.#how;
   }
@@ -63,7 +72,8 @@ export class Lane {
   /** Sends a control request such as `all <nonce> 9`. */
   async control(verb: 'init' | 'fence' | 'cut' | 'all', ...words: readonly number[]): Promise<ControlAnswer> {
     const answer = await this.#ask((nonce) => `${[verb, nonce, ...words].join(' ')}\n`);
-    const [outcome, count] = answer.split(' ');
+    const [outcome, count, how] = answer.split(' ');
+    this.#how = how ?? this.#how;
     if (outcome !== 'ok' && outcome !== 'left' && outcome !== 'lower') throw this.#broken(answer);
     return { outcome, count: Number(count ?? 0) };
   }
@@ -72,17 +82,26 @@ export class Lane {
   async run(frame: Omit<RunFrame, 'nonce'>, output: LaneOutput, stdin?: Uint8Array): Promise<RunResult> {
     const nonce = randomBytes(16).toString('hex');
     const request = encodeRun({ ...frame, nonce });
+    const valve = new Valve(this.#stream);
+    this.#valve = valve;
     this.#hold(true);
     try {
-      const answer = this.#answer(nonce, output);
+      const onStdout = valve.through(output.onStdout);
+      const answer = this.#answer(nonce, { onStdout, onStderr: valve.through(output.onStderr) });
       this.#stream.write(request);
       if (frame.withStdin) this.#stream.end(stdin ?? new Uint8Array());
       const result = parseRunResult(await answer);
       if (frame.withStdin || (result.kind === 'ended' && result.leftovers)) this.#retire();
       return result;
     } finally {
+      valve.release();
       this.#hold(false);
     }
+  }
+
+  /** No longer waits for whoever takes the output of the command that runs: it is about to end. */
+  flow(): void {
+    this.#valve?.release();
   }
 
   /** Asks the supervisor, out of turn, to end the command that runs; the command's own result follows. */
@@ -109,7 +128,7 @@ export class Lane {
     }
   }
 
-  async #answer(nonce: string, output: LaneOutput): Promise<string> {
+  async #answer(nonce: string, output: SplitOutput): Promise<string> {
     const [stdout, stderr] = await Promise.all([
       this.#stdout.expect(nonce, output.onStdout),
       this.#stderr.expect(nonce, output.onStderr),

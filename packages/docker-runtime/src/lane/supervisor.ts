@@ -221,7 +221,7 @@ runner() {
     nums "$@" || break
     case $verb in
       hello) says "$nonce" "ok $HOW" ;;
-      init) [ -e "$D/fence" ] || printf '%s\n' "$*" >>"$D/fence"; says "$nonce" 'ok 0' ;;
+      init) [ -e "$D/fence" ] || printf '%s\n' "$*" >>"$D/fence"; says "$nonce" "ok 0 $HOW" ;;
       fence) fence "$@" ;;
       cut) stop_execution "$1" && r=ok || r=left
         running "$1" || "$RM" -f "$D/x.$1"

@@ -1,6 +1,12 @@
 import { lstat, realpath } from 'node:fs/promises';
-import { isAbsolute, normalize, relative } from 'node:path';
-import { OpencodeToolsError, type SandboxMount } from '@opencode-tools/core';
+import { isAbsolute, normalize } from 'node:path';
+import {
+  type HostFacts,
+  OpencodeToolsError,
+  type SandboxMount,
+  forbiddenHostPath,
+  isWithin,
+} from '@opencode-tools/core';
 
 /** What is known of the host when mounts are judged. */
 export interface MountPolicy {
@@ -10,29 +16,6 @@ export interface MountPolicy {
   readonly engineSocket: string | undefined;
 }
 
-const systemPaths = [
-  '/proc',
-  '/sys',
-  '/dev',
-  '/etc',
-  '/boot',
-  '/run',
-  '/var/run',
-  '/var/lib/docker',
-  '/var/lib/containerd',
-];
-const secretNames = [
-  '.ssh',
-  '.gnupg',
-  '.aws',
-  '.azure',
-  '.kube',
-  '.docker',
-  '.config/gcloud',
-  '.config/gh',
-  '.password-store',
-  '.netrc',
-];
 const reservedTargets = ['/proc', '/sys', '/dev', '/run/oct'];
 
 /**
@@ -45,39 +28,37 @@ export async function checkMounts(
   mounts: readonly SandboxMount[],
   policy: MountPolicy,
 ): Promise<readonly SandboxMount[]> {
+  const facts = {
+    userHomes: await realPaths([policy.home]),
+    sockets: await realPaths([policy.engineSocket]),
+  };
   return Promise.all(
     mounts.map(async (mount) => {
       checkTarget(mount.target);
-      return mount.kind === 'bind' ? { ...mount, source: await checkSource(mount.source, policy) } : mount;
+      return mount.kind === 'bind' ? { ...mount, source: await checkSource(mount.source, facts) } : mount;
     }),
   );
 }
 
-async function checkSource(source: string, policy: MountPolicy): Promise<string> {
+async function checkSource(source: string, host: HostFacts): Promise<string> {
   const real = isAbsolute(source) ? await realpath(source).catch(() => undefined) : undefined;
   if (real === undefined) throw invalid(`The directory to mount does not exist: ${source}`, 'source');
-  const kept = forbiddenPath(real, policy);
-  if (kept) throw denied(source, kept);
+  const kept = forbiddenHostPath(real, host);
+  if (kept) throw denied(source, kept.path);
   const facts = await lstat(real);
   if (!facts.isDirectory() && !facts.isFile()) throw denied(source, 'what is neither a directory nor a file');
   return real;
 }
 
-/** The protected path that a real path is, lies in or holds; undefined when there is none. */
-export function forbiddenPath(real: string, policy: MountPolicy): string | undefined {
-  const secrets = policy.home ? secretNames.map((name) => `${policy.home}/${name}`) : [];
-  const kept = [...systemPaths, ...secrets, ...(policy.engineSocket ? [policy.engineSocket] : [])];
-  return kept.find((path) => isInside(real, path) || isInside(path, real));
-}
-
-function isInside(path: string, directory: string): boolean {
-  const way = relative(directory, path);
-  return way === '' || (!way.startsWith('..') && !isAbsolute(way));
+/** A home or a socket may be reached through a link, while sources are judged by their real paths. */
+async function realPaths(paths: readonly (string | undefined)[]): Promise<readonly string[]> {
+  const named = paths.filter((path): path is string => path !== undefined && path !== '');
+  return Promise.all(named.map(async (path) => realpath(path).catch(() => path)));
 }
 
 function checkTarget(target: string): void {
   const usable = isAbsolute(target) && normalize(target) === target && target !== '/' && !/[,:\0]/.test(target);
-  if (!usable || reservedTargets.some((path) => isInside(target, path) || isInside(path, target))) {
+  if (!usable || reservedTargets.some((path) => isWithin(target, path) || isWithin(path, target))) {
     throw invalid(`Nothing can be mounted at ${target}`, 'target');
   }
 }

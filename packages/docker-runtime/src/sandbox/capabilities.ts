@@ -39,7 +39,6 @@ export function capabilitiesOf(info: EngineInfo, version: EngineVersion, endpoin
     runtimes: Object.keys(info.Runtimes ?? {}),
     storageDriver: info.Driver ?? '',
     cgroupVersion: info.CgroupVersion === '2' ? '2' : '1',
-    forgeableResults: false,
   };
 }
 

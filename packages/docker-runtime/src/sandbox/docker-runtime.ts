@@ -24,7 +24,8 @@ import { labelKeys } from '../plan/labels.ts';
 import { assertCapable, capabilitiesOf, type EngineInfo, type EngineVersion } from './capabilities.ts';
 import { DockerSandbox } from './docker-sandbox.ts';
 import { commandUser, sandboxFacts } from './sandbox-facts.ts';
-import { SandboxLink } from './sandbox-link.ts';
+import { SandboxLink, type SandboxUser } from './sandbox-link.ts';
+import { startError } from './start-error.ts';
 
 /** How long a container may take from being made to being started before its maker counts as gone. */
 const makerLimitMs = 3_000;
@@ -39,6 +40,7 @@ interface Options {
   readonly homeId: HomeId;
   readonly userHome: string | undefined;
   readonly requireLimits: boolean;
+  readonly mostLayers: number;
   readonly logger: Logger;
 }
 
@@ -50,6 +52,7 @@ export class DockerRuntime implements SandboxRuntime {
   readonly #homeId: HomeId;
   readonly #userHome: string | undefined;
   readonly #requireLimits: boolean;
+  readonly #mostLayers: number;
   readonly #logger: Logger;
   readonly #entries = new Map<string, Entry>();
   #capabilities: Promise<RuntimeCapabilities> | undefined;
@@ -60,6 +63,7 @@ export class DockerRuntime implements SandboxRuntime {
     this.#homeId = options.homeId;
     this.#userHome = options.userHome;
     this.#requireLimits = options.requireLimits;
+    this.#mostLayers = options.mostLayers;
     this.#logger = options.logger;
   }
 
@@ -100,9 +104,25 @@ export class DockerRuntime implements SandboxRuntime {
     readonly operationId?: OperationId;
   }): Promise<readonly SandboxFacts[]> {
     try {
-      return (await this.#find(await this.#containers(), filter)).map(sandboxFacts);
+      const found = await this.#find(await this.#containers(), filter);
+      return found.map((one) => sandboxFacts(one, this.#entries.get(one.Id)?.link.forgeable ?? null));
     } catch (error) {
       throw asPortError(error, 'Listing sandboxes');
+    }
+  }
+
+  async listHelpers({
+    homeId,
+  }: Parameters<SandboxRuntime['listHelpers']>[0]): ReturnType<SandboxRuntime['listHelpers']> {
+    try {
+      const containers = await this.#containers();
+      const ids = await containers.list([`${labelKeys.home}=${homeId}`, `${labelKeys.kind}=helper`]);
+      const found = await Promise.all(ids.map(async (id) => containers.find(id)));
+      return found
+        .filter((one) => one !== undefined)
+        .map(({ Id, Name, Created }) => ({ ref: Id, name: Name.slice(1), createdAt: Created }));
+    } catch (error) {
+      throw asPortError(error, 'Listing helper containers');
     }
   }
 
@@ -116,14 +136,13 @@ export class DockerRuntime implements SandboxRuntime {
       checkMounts(plan.mounts, await this.#mountPolicy()),
       this.#assertVolumes(plan),
     ]);
-    const [id] = await Promise.all([
-      this.#createContainer(containers, { ...plan, mounts }, signal),
-      this.capabilities(),
-    ]);
+    const capabilities = this.capabilities();
+    capabilities.catch(() => undefined);
+    const id = await this.#createContainer(containers, { ...plan, mounts }, signal);
     if (typeof id !== 'string') return this.#adopt(id, plan);
-    const entry = await this.#entryFor(id, plan.user);
+    const entry = await this.#entryFor(id, userOf(plan));
     try {
-      assertCapable(await this.capabilities(), plan, this.#requireLimits);
+      assertCapable(await capabilities, plan, this.#requireLimits);
       signal?.throwIfAborted();
       entry.link.remember(plan.fence);
       await ownVolumes(await this.#engine.client(), id, plan);
@@ -131,17 +150,27 @@ export class DockerRuntime implements SandboxRuntime {
       signal?.throwIfAborted();
       return entry.handle;
     } catch (error) {
-      await entry.handle.destroy();
-      throw signal?.aborted
+      const reason = signal?.aborted
         ? new OpencodeToolsError('OCT_CANCELLED', 'Making a sandbox was cancelled')
-        : startError(error);
+        : await startError(containers, id, error);
+      await this.#removeQuietly(entry);
+      throw reason;
+    }
+  }
+
+  /** What the sandbox failed with is worth more than what its removal failed with; its operation finds it by label. */
+  async #removeQuietly({ handle }: Entry): Promise<void> {
+    try {
+      await handle.destroy();
+    } catch (error) {
+      this.#logger.warn('A half-made sandbox was not removed', { sandbox: handle.ref, error: String(error) });
     }
   }
 
   /** Takes over what an interrupted call left; its fence is written if that call did not come so far. */
   async #adopt(found: ContainerDescription, plan: SandboxPlan): Promise<SandboxHandle> {
     const container = await this.#afterItsMaker(found);
-    const { link, handle } = await this.#entryFor(container.Id, plan.user);
+    const { link, handle } = await this.#entryFor(container.Id, userOf(plan));
     link.remember(plan.fence);
     if (container.State.Status === 'created') await ownVolumes(await this.#engine.client(), container.Id, plan);
     if (!container.State.Running) await link.start();
@@ -218,14 +247,14 @@ export class DockerRuntime implements SandboxRuntime {
     return user && this.#entryFor(container.Id, user);
   }
 
-  async #entryFor(id: string, user: SandboxPlan['user']): Promise<Entry> {
+  async #entryFor(id: string, user: SandboxUser): Promise<Entry> {
     const known = this.#entries.get(id);
     if (known) return known;
     const client = await this.#engine.client();
     const link = new SandboxLink(new Containers(client), id, user, this.#logger);
     const entry = {
       link,
-      handle: new DockerSandbox(link, client, new Snapshots(client), () => this.#entries.delete(id)),
+      handle: new DockerSandbox(link, client, new Snapshots(client, this.#mostLayers), () => this.#entries.delete(id)),
     };
     this.#entries.set(id, entry);
     return entry;
@@ -251,15 +280,6 @@ export class DockerRuntime implements SandboxRuntime {
   }
 }
 
-function startError(error: unknown): unknown {
-  const message = error instanceof Error ? error.message : '';
-  if (!hasStatus(error, 400) || !/no such file|not found|permission denied/i.test(message)) return error;
-  return new OpencodeToolsError(
-    'OCT_CAPABILITY_UNSUPPORTED',
-    `The image cannot be a sandbox: it has no /bin/sh (${message})`,
-    {
-      remedy: 'Use an image with a shell, such as opencode-sandbox-base.',
-      cause: error,
-    },
-  );
+function userOf({ user, limits }: SandboxPlan): SandboxUser {
+  return { ...user, pids: limits.pids };
 }

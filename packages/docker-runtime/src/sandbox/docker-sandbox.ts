@@ -13,6 +13,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { EngineClient } from '../engine/engine-client.ts';
 import { asPortError, hasStatus } from '../engine/engine-error.ts';
 import type { Snapshots } from '../images/snapshot-root.ts';
+import { LaneLostError } from '../lane/lane.ts';
 import { executionNumber } from '../lane/run-frame.ts';
 import { type EngineChange, rootChanges } from './root-changes.ts';
 import { runCommand } from './run-command.ts';
@@ -39,8 +40,12 @@ export class DockerSandbox implements SandboxHandle {
     this.#onDestroyed = onDestroyed;
   }
 
+  get forgeableResults(): boolean | null {
+    return this.#link.forgeable;
+  }
+
   async inspect(): Promise<SandboxFacts> {
-    return sandboxFacts(await this.#link.describe());
+    return sandboxFacts(await this.#link.describe(), this.#link.forgeable);
   }
 
   async exec(request: ExecRequest): Promise<ExecOutcome> {
@@ -172,7 +177,8 @@ export class DockerSandbox implements SandboxHandle {
     try {
       return await act();
     } catch (error) {
-      throw hasStatus(error, 404) ? sandboxNotFound(this.ref) : asPortError(error, doing);
+      if (hasStatus(error, 404)) throw sandboxNotFound(this.ref);
+      throw asPortError(error instanceof LaneLostError ? await this.#link.explain(error) : error, doing);
     }
   }
 }

@@ -1,4 +1,10 @@
-import { type EndReason, type ExecOutcome, type ExecRequest, OpencodeToolsError } from '@opencode-tools/core';
+import {
+  type EndReason,
+  type ExecOutcome,
+  type ExecRequest,
+  OpencodeToolsError,
+  type OutputHandler,
+} from '@opencode-tools/core';
 import { isAbsolute } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { asPortError } from '../engine/engine-error.ts';
@@ -22,6 +28,7 @@ export async function runCommand(link: SandboxLink, request: ExecRequest): Promi
     const ended = await run.toTheEnd();
     return { ...ended, durationMs: Math.round(performance.now() - startedAt) };
   } catch (error) {
+    if (run.outputFailure) throw run.outputFailure.error;
     throw asPortError(error, 'Running a command');
   } finally {
     run.release();
@@ -34,7 +41,9 @@ class Run {
   readonly #execution: number;
   readonly #timer: NodeJS.Timeout | undefined;
   readonly #onAbort = (): void => this.#cancel('cancelled');
+  readonly #gaveUp = new AbortController();
   #cause: Cause | undefined;
+  #outputFailure: { readonly error: unknown } | undefined;
   #end: (() => void) | undefined;
   #ending: Promise<void> | undefined;
 
@@ -54,22 +63,35 @@ class Run {
     return this.#ended(await this.#attempt());
   }
 
+  /** What the handler of an output failed with; the command was ended for it. */
+  get outputFailure(): { readonly error: unknown } | undefined {
+    return this.#outputFailure;
+  }
+
   release(): void {
     clearTimeout(this.#timer);
     this.#request.signal?.removeEventListener('abort', this.#onAbort);
   }
 
+  /** Undefined when the command was given up before it began. */
   async #attempt(): Promise<RunResult | undefined> {
     const fresh = this.#request.stdin !== undefined;
-    const result = await this.#link.lanes.use(async (lane) => (this.#cause ? undefined : this.#on(lane)), { fresh });
-    await this.#ending;
-    return result;
+    const { signal } = this.#gaveUp;
+    try {
+      return await this.#link.lanes.use(async (lane) => this.#on(lane), { fresh, signal });
+    } catch (error) {
+      if (signal.aborted && error === signal.reason) return undefined;
+      throw await this.#link.explain(error);
+    } finally {
+      await this.#ending;
+    }
   }
 
   async #on(lane: Lane): Promise<RunResult> {
-    const { token, command, cwd, env, stdin } = this.#request;
+    const { token, command, cwd, env, stdin, onStdout, onStderr } = this.#request;
     const frame = { token, mark: markFor(token, this.#execution), command, cwd, env, withStdin: stdin !== undefined };
-    const running = lane.run(frame, this.#request, stdin);
+    const output = { onStdout: this.#guarded(onStdout), onStderr: this.#guarded(onStderr) };
+    const running = lane.run(frame, output, stdin);
     const settled = running.then(ignore, ignore);
     this.#end = () => {
       this.#ending ??= this.#endOn(lane, settled).catch((error: unknown) => this.#giveUp(lane, error));
@@ -86,11 +108,31 @@ class Run {
 
   #cancel(cause: Cause): void {
     this.#cause ??= cause;
+    this.#gaveUp.abort();
     this.#end?.();
+  }
+
+  /** A handler that throws or rejects ends the command; it gets nothing more. */
+  #guarded(handler: OutputHandler): OutputHandler {
+    const fail = (error: unknown): void => {
+      this.#outputFailure ??= { error };
+      this.#cancel('cancelled');
+    };
+    return (chunk) => {
+      if (this.#outputFailure) return undefined;
+      try {
+        const dealing = handler(chunk);
+        return dealing instanceof Promise ? dealing.catch(fail) : undefined;
+      } catch (error) {
+        fail(error);
+        return undefined;
+      }
+    };
   }
 
   /** First the lane itself is asked, then the sandbox by other means; a lane that still says nothing is given up. */
   async #endOn(lane: Lane, settled: Promise<void>): Promise<void> {
+    lane.flow();
     if (this.#request.stdin === undefined && !this.#link.forgeable) {
       lane.end(this.#execution);
       if (await within(endLimitMs, settled)) return;
@@ -105,6 +147,7 @@ class Run {
   }
 
   async #ended(result: RunResult | undefined): Promise<Ended> {
+    if (this.#outputFailure) throw this.#outputFailure.error;
     if (result === undefined) return { reason: this.#cause ?? 'cancelled', exitCode: null, signal: null };
     if (result.kind === 'refused') throw staleToken(this.#request.token);
     if (result.kind === 'no-user') throw new Error('the supervisor cannot run commands');
@@ -123,7 +166,7 @@ class Run {
   /** The stream broke: the container says why. A command that lives on without its lane is ended. */
   async #lost(): Promise<Ended> {
     const killed = { exitCode: null, signal: 'SIGKILL' } as const;
-    const container = await this.#link.containers.find(this.#link.id);
+    const container = await this.#link.afterLoss();
     if (!container) return { reason: 'sandbox-gone', exitCode: null, signal: null };
     if (!container.State.Running) {
       const reason = container.State.OOMKilled ? 'out-of-memory' : 'sandbox-gone';

@@ -1,6 +1,7 @@
 import type { HomeId, OperationId, SandboxFacts, TaskId } from '@opencode-tools/core';
 import type { ContainerDescription } from '../engine/containers.ts';
 import { labelKeys } from '../plan/labels.ts';
+import type { SandboxUser } from './sandbox-link.ts';
 
 const states = {
   created: 'creating',
@@ -12,8 +13,12 @@ const states = {
   dead: 'failed',
 } as const;
 
-/** Reads a sandbox off the engine's description of its container. */
-export function sandboxFacts(container: ContainerDescription): SandboxFacts {
+/**
+ * Reads a sandbox off the engine's description of its container.
+ *
+ * @param forgeableResults what this process heard from a supervisor in it, null when it has not spoken to one
+ */
+export function sandboxFacts(container: ContainerDescription, forgeableResults: boolean | null): SandboxFacts {
   const labels = container.Config.Labels ?? {};
   return {
     ref: container.Id,
@@ -26,13 +31,12 @@ export function sandboxFacts(container: ContainerDescription): SandboxFacts {
     imageId: container.Image,
     outOfMemory: container.State.OOMKilled,
     createdAt: new Date(container.Created).toISOString(),
+    forgeableResults,
   };
 }
 
 /** The user that commands run as; part of the main process's arguments. */
-export function commandUser(
-  container: ContainerDescription,
-): { readonly uid: number; readonly gid: number } | undefined {
+export function commandUser(container: ContainerDescription): SandboxUser | undefined {
   const [uid, gid] = container.Config.Cmd?.slice(4, 6).map(Number) ?? [];
-  return uid && gid ? { uid, gid } : undefined;
+  return uid && gid ? { uid, gid, pids: container.HostConfig.PidsLimit ?? null } : undefined;
 }

@@ -1,33 +1,34 @@
 import { type Fence, type Logger, OpencodeToolsError } from '@opencode-tools/core';
 import type { ContainerDescription, Containers } from '../engine/containers.ts';
-import { hasStatus } from '../engine/engine-error.ts';
-import type { ControlAnswer, Lane } from '../lane/lane.ts';
-import { LanePool } from '../lane/lane-pool.ts';
+import { EngineError, hasStatus } from '../engine/engine-error.ts';
+import { type ControlAnswer, type Lane, LaneLostError } from '../lane/lane.ts';
+import { LanePool, lanesFor } from '../lane/lane-pool.ts';
 import { attachFirstLane, openLane } from '../lane/open-lanes.ts';
+
+/** How long an engine may take to notice that the processes of a container ended. */
+const noticeLimitMs = 500;
 
 /** What is open between this process and one container: its lanes, and the fence as this process last set it. */
 export class SandboxLink {
   readonly id: string;
   readonly containers: Containers;
   readonly logger: Logger;
-  readonly #user: { readonly uid: number; readonly gid: number };
+  readonly #user: SandboxUser;
   readonly #root: LanePool;
   readonly #plain: LanePool;
   #usePlain = false;
+  #forgeable: boolean | null = null;
   #fence: Fence | undefined;
 
-  constructor(
-    containers: Containers,
-    id: string,
-    user: { readonly uid: number; readonly gid: number },
-    logger: Logger,
-  ) {
+  /** @param user whom commands run as, and how many processes the sandbox may have; null is any number */
+  constructor(containers: Containers, id: string, user: SandboxUser, logger: Logger) {
     this.containers = containers;
     this.id = id;
     this.logger = logger;
     this.#user = user;
-    this.#root = new LanePool(async () => this.#open('root'));
-    this.#plain = new LanePool(async () => this.#open('user'));
+    const most = lanesFor(user.pids);
+    this.#root = new LanePool(async () => this.#open('root'), most);
+    this.#plain = new LanePool(async () => this.#open('user'), most);
   }
 
   /** Where commands run. */
@@ -35,13 +36,15 @@ export class SandboxLink {
     return this.#usePlain ? this.#plain : this.#root;
   }
 
-  /** True when commands share their user with the supervisor, and so could forge a result. */
-  get forgeable(): boolean {
-    return this.#usePlain;
+  /** True when commands share their user with the supervisor, and so could forge a result; null before one said so. */
+  get forgeable(): boolean | null {
+    return this.#forgeable;
   }
 
   /** From now on supervisors run as the commands' user, because nothing in the image can change user. */
   shareUser(): void {
+    this.#forgeable = true;
+    if (this.#usePlain) return;
     this.#usePlain = true;
     this.logger.warn('The image has neither setpriv nor a usable su: commands could forge results', {
       sandbox: this.id,
@@ -66,6 +69,7 @@ export class SandboxLink {
       await this.containers.act(this.id, 'start');
       if (this.#fence) await lane.control('init', ...fenceWords(this.#fence));
       else await lane.hello();
+      this.#heard(lane);
     } catch (error) {
       lane.close();
       throw error;
@@ -112,9 +116,30 @@ export class SandboxLink {
     return 1;
   }
 
+  /** Says in the terms of the port what became of a sandbox whose stream ended, or whose engine refused one. */
+  async explain(error: unknown): Promise<unknown> {
+    if (!(error instanceof LaneLostError || error instanceof EngineError)) return error;
+    const container = await this.afterLoss();
+    if (!container) return sandboxNotFound(this.id);
+    if (!container.State.Running) return notRunning(this.id, error);
+    return error instanceof LaneLostError ? noRoom(this.id, error) : error;
+  }
+
+  /** The container as it is after a stream ended: streams tell of an end somewhat before the engine has noticed it. */
+  async afterLoss(): Promise<ContainerDescription | undefined> {
+    await this.containers.wait(this.id, noticeLimitMs).catch(() => undefined);
+    return this.containers.find(this.id);
+  }
+
   close(): void {
     this.#root.close();
     this.#plain.close();
+  }
+
+  /** Takes note of what a supervisor said about itself. */
+  #heard(lane: Lane): void {
+    if (lane.how === 'none') this.shareUser();
+    else if (lane.how !== '') this.#forgeable ??= false;
   }
 
   async #ask(verb: 'fence' | 'cut' | 'all', words: readonly number[], fresh: boolean): Promise<ControlAnswer> {
@@ -134,13 +159,22 @@ export class SandboxLink {
 
   async #open(as: 'root' | 'user'): Promise<Lane> {
     try {
-      return await openLane(this.containers, this.id, this.#user, as);
+      const lane = await openLane(this.containers, this.id, this.#user, as);
+      if (as === 'root') this.#heard(lane);
+      return lane;
     } catch (error) {
       if (hasStatus(error, 404)) throw sandboxNotFound(this.id);
       if (hasStatus(error, 409)) throw notRunning(this.id, error);
       throw error;
     }
   }
+}
+
+/** Whom commands run as, and the limit of processes that they share with the lanes. */
+export interface SandboxUser {
+  readonly uid: number;
+  readonly gid: number;
+  readonly pids: number | null;
 }
 
 export function fenceWords(fence: Fence): readonly number[] {
@@ -157,6 +191,14 @@ function notRunning(id: string, cause: unknown): OpencodeToolsError {
   return new OpencodeToolsError('OCT_SANDBOX_NOT_FOUND', `The sandbox ${id.slice(0, 12)} does not run`, {
     remedy: 'Start or unpause it, then run the command again.',
     details: { sandbox: id },
+    cause,
+  });
+}
+
+function noRoom(id: string, cause: unknown): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_RESOURCE_LIMIT', `The sandbox ${id.slice(0, 12)} runs but takes no command`, {
+    remedy: 'Its processes or its memory may be used up: end what runs in it, stop the task, or raise its limits.',
+    details: { sandbox: id, limit: 'pids or memory' },
     cause,
   });
 }

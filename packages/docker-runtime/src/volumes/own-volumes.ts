@@ -18,9 +18,15 @@ export async function ownVolumes(client: EngineClient, id: string, plan: Sandbox
   const owned = (await ownerOf(client, plan.imageId)) === `${plan.user.uid}:${plan.user.gid}`;
   const foreign = fresh.filter(({ target }) => !owned || !ownedTargets.includes(target));
   if (foreign.length === 0) return;
-  const top = await topDirectory(plan.user);
-  const containers = new Containers(client);
-  await Promise.all(foreign.map(async ({ target }) => containers.unpack(id, target, top)));
+  // Unpacked from the root: an engine passes over the entry of the very directory that it unpacks into.
+  await new Containers(client).unpack(
+    id,
+    '/',
+    await directories(
+      foreign.map(({ target }) => target),
+      plan.user,
+    ),
+  );
 }
 
 async function ownerOf(client: EngineClient, imageId: string): Promise<string | undefined> {
@@ -32,9 +38,11 @@ async function ownerOf(client: EngineClient, imageId: string): Promise<string | 
   return Config?.Labels?.[labelKeys.owner];
 }
 
-async function topDirectory(owner: SandboxPlan['user']): Promise<Buffer> {
+async function directories(targets: readonly string[], { uid, gid }: SandboxPlan['user']): Promise<Buffer> {
   const tar = pack();
-  tar.entry({ name: './', type: 'directory', mode: 0o755, uid: owner.uid, gid: owner.gid, mtime: new Date() });
+  for (const target of targets) {
+    tar.entry({ name: `${target.slice(1)}/`, type: 'directory', mode: 0o755, uid, gid, mtime: new Date() });
+  }
   tar.finalize();
   const chunks: Uint8Array[] = [];
   for await (const chunk of tar as AsyncIterable<Uint8Array>) chunks.push(chunk);

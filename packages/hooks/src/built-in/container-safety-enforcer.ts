@@ -15,11 +15,27 @@ export function containerSafetyEnforcer(rules: PlanRules = {}): Hook {
     order: 1_000,
     run: async ({ plan }) => {
       if (plan === undefined) throw new HookRejection('No plan of the sandbox to inspect.', 'Report this as a defect.');
-      const [first, ...others] = [...inspectPlan(plan, rules), ...(await linkedSources(plan))];
+      const [first, ...others] = [...inspectPlan(plan, await realRules(rules)), ...(await linkedSources(plan))];
       if (first === undefined) return `checked user, limits and ${plan.mounts.length} mounts`;
       const more = others.length > 0 ? ` (and ${others.map(({ rule }) => rule).join(', ')})` : '';
       throw new HookRejection(`Rule ${first.rule}: ${first.message}${more}.`, first.remedy);
     },
+  };
+}
+
+async function realRules({
+  userHomes = [],
+  sockets = [],
+  protectedPaths = [],
+  ...rest
+}: PlanRules): Promise<PlanRules> {
+  const real = (paths: readonly string[]): Promise<readonly string[]> =>
+    Promise.all(paths.map((path) => realpath(path).catch(() => path)));
+  return {
+    ...rest,
+    userHomes: await real(userHomes),
+    sockets: await real(sockets),
+    protectedPaths: await real(protectedPaths),
   };
 }
 

@@ -1,5 +1,13 @@
 import { posix } from 'node:path';
-import type { ResourceLimits, SandboxMount, SandboxPlan } from '@opencode-tools/core';
+import {
+  type ForbiddenPlace,
+  type HostFacts,
+  type ResourceLimits,
+  type SandboxMount,
+  type SandboxPlan,
+  forbiddenHostPath,
+  isWithin,
+} from '@opencode-tools/core';
 
 /** One rule that a plan breaks. */
 export interface PlanFault {
@@ -8,48 +16,18 @@ export interface PlanFault {
   readonly remedy: string;
 }
 
-export interface PlanRules {
+/** What is known of the host, by real paths, and what is asked of a plan besides. */
+export interface PlanRules extends HostFacts {
   /** False admits sandboxes without limits; default true. */
   readonly requireLimits?: boolean;
-  /** Further host paths that no sandbox may see: nothing in them, nothing that holds them. Absolute. */
-  readonly protectedPaths?: readonly string[];
 }
 
 const smallestLimits: ResourceLimits = { memoryBytes: 32 * 1024 ** 2, cpus: 0.1, pids: 16, tmpBytes: 1 };
 
-/** Parts of the host that are the system's own; neither they nor anything in them may be mounted. */
-const systemPaths = [
-  '/bin',
-  '/boot',
-  '/dev',
-  '/etc',
-  '/lib',
-  '/lib32',
-  '/lib64',
-  '/proc',
-  '/run',
-  '/sbin',
-  '/sys',
-  '/usr',
-];
-const engineState = ['/var/lib/docker', '/var/lib/containerd', '/var/lib/containers', '/var/run'];
-const wholeHome = /^(?:\/root|\/home|\/Users|\/(?:home|Users)\/[^/]+)$/;
-const credentialNames = new Set([
-  '.ssh',
-  '.gnupg',
-  '.aws',
-  '.azure',
-  '.kube',
-  '.docker',
-  '.netrc',
-  '.git-credentials',
-  '.npmrc',
-  '.pypirc',
-]);
-const socketName = /(?:^|\/)(?:docker|containerd|podman|crio|buildkitd)[^/]*\.sock$/;
-
 /** Where the sandbox keeps what commands must not replace. */
-const reservedTargets = [...systemPaths, '/run/oct', '/var/run'];
+const reservedTargets = '/bin /boot /dev /etc /lib /lib32 /lib64 /libx32 /proc /run /sbin /sys /usr /var/run'.split(
+  ' ',
+);
 const reservedExactly = ['/', '/home', '/opt', '/root', '/tmp', '/var'];
 
 /**
@@ -61,7 +39,7 @@ const reservedExactly = ['/', '/home', '/opt', '/root', '/tmp', '/var'];
 export function inspectPlan(plan: SandboxPlan, rules: PlanRules = {}): readonly PlanFault[] {
   return [
     ...userFaults(plan),
-    ...plan.mounts.flatMap((mount) => [...sourceFaults(mount, rules.protectedPaths ?? []), ...targetFaults(mount)]),
+    ...plan.mounts.flatMap((mount) => [...sourceFaults(mount, rules), ...targetFaults(mount)]),
     ...duplicateTargets(plan.mounts),
     ...(rules.requireLimits === false ? [] : limitFaults(plan.limits)),
   ];
@@ -83,7 +61,7 @@ function limitFaults(limits: ResourceLimits): readonly PlanFault[] {
     );
 }
 
-function sourceFaults(mount: SandboxMount, protectedPaths: readonly string[]): readonly PlanFault[] {
+function sourceFaults(mount: SandboxMount, host: HostFacts): readonly PlanFault[] {
   if (mount.kind === 'volume') return volumeFaults(mount.volume);
   const { source } = mount;
   if (!isCanonical(source)) {
@@ -91,32 +69,12 @@ function sourceFaults(mount: SandboxMount, protectedPaths: readonly string[]): r
       fault('canonical-source', `${source} is not a canonical absolute path`, 'Name the real path of the directory.'),
     ];
   }
-  const names = source.split('/');
-  const parts = [...systemPaths, ...engineState, ...protectedPaths];
-  const system = parts.find((path) => isWithin(source, path) || isWithin(path, source));
-  const credential = names.find((name) => credentialNames.has(name));
-  const other = 'Bind a project directory, or use a volume workspace.';
-  if (socketName.test(source)) {
-    return [
-      fault(
-        'no-engine-socket',
-        `${source} is an engine's socket`,
-        'Nothing in a sandbox may drive the engine; run the step on the host.',
-      ),
-    ];
+  const forbidden = forbiddenHostPath(source, host);
+  if (forbidden !== undefined) {
+    const { rule, what, remedy } = placeFaults[forbidden.place];
+    return [fault(rule, `${source} is, holds or is part of ${what}: ${forbidden.path}`, remedy)];
   }
-  if (system !== undefined)
-    return [fault('no-host-system', `${source} holds or is part of ${system} of the host`, other)];
-  if (wholeHome.test(source)) return [fault('no-whole-home', `${source} is a whole home directory`, other)];
-  if (credential !== undefined)
-    return [
-      fault(
-        'no-credentials',
-        `${source} holds credentials (${credential})`,
-        'Pass secrets to commands by reference, as env.',
-      ),
-    ];
-  if (names.includes('.git') && !mount.readOnly) {
+  if (source.split('/').includes('.git') && !mount.readOnly) {
     return [
       fault(
         'git-read-only',
@@ -127,6 +85,24 @@ function sourceFaults(mount: SandboxMount, protectedPaths: readonly string[]): r
   }
   return [];
 }
+
+const bindProject = 'Bind a project directory, or use a volume workspace.';
+const placeFaults: Readonly<
+  Record<ForbiddenPlace, { readonly rule: string; readonly what: string; readonly remedy: string }>
+> = {
+  'engine-socket': {
+    rule: 'no-engine-socket',
+    what: "an engine's socket",
+    remedy: 'Nothing in a sandbox may drive the engine; run the step on the host.',
+  },
+  'host-system': { rule: 'no-host-system', what: 'what the host keeps to itself', remedy: bindProject },
+  'whole-home': { rule: 'no-whole-home', what: 'a whole home directory', remedy: bindProject },
+  credentials: {
+    rule: 'no-credentials',
+    what: 'credentials',
+    remedy: 'Pass secrets to commands by reference, as env.',
+  },
+};
 
 function volumeFaults(volume: string): readonly PlanFault[] {
   if (/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(volume)) return [];
@@ -171,10 +147,6 @@ function isCanonical(path: string): boolean {
   // Colons and commas separate options in the engine's own mount syntax.
   if (!path.startsWith('/') || /[\u0000-\u001f\u007f:,\\]/.test(path)) return false;
   return path === '/' || (posix.normalize(path) === path && !path.endsWith('/'));
-}
-
-function isWithin(path: string, directory: string): boolean {
-  return path === directory || path.startsWith(directory === '/' ? '/' : `${directory}/`);
 }
 
 function fault(rule: string, message: string, remedy: string): PlanFault {

@@ -89,7 +89,7 @@ function toCommand({ command, argv }: Arguments): Command {
   });
 }
 
-function answer({ execution, stdout, stderr }: ExecutionResult, maxBytes: number) {
+function answer({ execution, stdout, stderr, notices = [] }: ExecutionResult, maxBytes: number) {
   const out = bounded(stdout, maxBytes);
   const err = bounded(stderr, maxBytes);
   const { id, exitCode, signal, reason, durationMs } = execution;
@@ -106,7 +106,7 @@ function answer({ execution, stdout, stderr }: ExecutionResult, maxBytes: number
     stderr_bytes: stderr.totalBytes,
     truncated,
   };
-  return { text: describe(data), data };
+  return { text: [...notices.map((notice) => `Notice: ${notice}`), describe(data)].join('\n'), data };
 }
 
 function bounded({ text }: OutputPreview, maxBytes: number): string {

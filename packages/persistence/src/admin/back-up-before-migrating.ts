@@ -16,15 +16,19 @@ export async function backUpBeforeMigrating(
   engine: Engine,
   options: { readonly directory: string; readonly clock: Clock; readonly logger: Logger },
 ): Promise<void> {
-  using _lock = await lockPatiently(options.directory);
-  const identity = await engine.read(() => readIdentity(engine.traits));
-  if (identity === null || identity.schemaVersion === latestSchemaVersion) return;
-  const ctx = { ...options, place: { engine: 'sqlite' }, keepBackups: keptBackups, onStep: () => undefined } as const;
-  sweepScratch(ctx);
-  await backUp(ctx, engine, 'before-migrate');
+  const unlock = await lockPatiently(options.directory);
+  try {
+    const identity = await engine.read(() => readIdentity(engine.traits));
+    if (identity === null || identity.schemaVersion === latestSchemaVersion) return;
+    const ctx = { ...options, place: { engine: 'sqlite' }, keepBackups: keptBackups, onStep: () => undefined } as const;
+    sweepScratch(ctx);
+    await backUp(ctx, engine, 'before-migrate');
+  } finally {
+    unlock();
+  }
 }
 
-async function lockPatiently(directory: string): Promise<Disposable> {
+async function lockPatiently(directory: string): Promise<() => void> {
   for (const givenUpAt = performance.now() + patienceMs; ;) {
     try {
       return lockMaintenance(directory);

@@ -21,7 +21,11 @@ const automaticReasons: readonly string[] = ['before-migrate', 'before-rollback'
  *
  * @throws OpencodeToolsError `OCT_STATE_CORRUPT` when the copy does not hold what the registry does
  */
-export async function backUp(ctx: MaintenanceContext, engine: Engine, reason: string = manualReason): Promise<StoreBackup> {
+export async function backUp(
+  ctx: MaintenanceContext,
+  engine: Engine,
+  reason: string = manualReason,
+): Promise<StoreBackup> {
   return (await backUpWithFacts(ctx, engine, reason)).backup;
 }
 
@@ -38,7 +42,8 @@ export async function backUpWithFacts(
   const partial = `${file}.partial`;
   rmSync(partial, { force: true });
   ctx.onStep('backup: copy');
-  const expected = kind === 'sqlite' ? await copySqlite(engine, partial) : await engine.snapshot(() => dumpPlan(partial));
+  const expected =
+    kind === 'sqlite' ? await copySqlite(engine, partial) : await engine.snapshot(() => dumpPlan(partial));
   ctx.onStep('backup: check');
   const checked = path.join(path.dirname(file), `.check-${name}.partial${path.extname(file)}`);
   renameSync(partial, checked);
@@ -98,7 +103,11 @@ async function copySqlite(engine: Engine, target: string): Promise<RegistryFacts
 }
 
 /** @param expected null when the registry was written meanwhile: then only what the copy says of itself is checked */
-async function checkCopy(ctx: MaintenanceContext, file: string, expected: RegistryFacts | null): Promise<RegistryFacts> {
+async function checkCopy(
+  ctx: MaintenanceContext,
+  file: string,
+  expected: RegistryFacts | null,
+): Promise<RegistryFacts> {
   await using made: Scratch = await restoredScratch(ctx, file);
   const found = await made.engine.snapshot(readFacts);
   const { broken, problems } = await verifyRegistry(storeContext(ctx, made.engine));

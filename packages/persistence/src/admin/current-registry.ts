@@ -1,9 +1,8 @@
-import { existsSync } from 'node:fs';
 import { isOpencodeToolsError } from '@opencode-tools/core';
 import { type StoreIdentity, readIdentity } from '../migrations/migrate.ts';
 import type { Engine } from '../query/engine.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
-import { openPlace, sqliteFileOf } from './registry-place.ts';
+import { openPlace } from './registry-place.ts';
 
 /** The registry that a home has now. */
 export type CurrentRegistry = UsableRegistry | UnusableRegistry;
@@ -43,11 +42,6 @@ export async function openCurrent(ctx: MaintenanceContext): Promise<CurrentRegis
     if (!isOpencodeToolsError(error, 'OCT_STATE_CORRUPT')) throw error;
     return unusable(error.message, null);
   }
-}
-
-/** True when a file of the registry is there, usable or not. */
-export function hasRegistryFile(ctx: MaintenanceContext): boolean {
-  return ctx.place.engine === 'sqlite' && existsSync(sqliteFileOf(ctx.directory));
 }
 
 function unusable(fault: string, engine: Engine | null): UnusableRegistry {

@@ -41,7 +41,8 @@ export async function replaceContents(
     const { expected } = start;
     if (expected !== undefined) {
       const now = yield* readFacts();
-      if (now.epoch !== expected.epoch || differences(expected, { ...now, counts: expected.counts }).length > 0) return null;
+      if (now.epoch !== expected.epoch || differences(expected, { ...now, counts: expected.counts }).length > 0)
+        return null;
     }
     const seenTokens = new Map([...(start.seenTokens ?? []), ...(yield* readTokens())]);
     const meta = yield* firstRow(raw<{ epoch: number }>('select epoch from meta'));
@@ -60,11 +61,17 @@ export async function replaceContents(
  * Makes a scratch registry the file of a home that has none which can be used. What is there is kept aside with its
  * write-ahead log, which must not meet another database.
  */
-export async function installFile(ctx: MaintenanceContext, made: Scratch, start: StartEpoch & { readonly homeId: HomeId }) {
+export async function installFile(
+  ctx: MaintenanceContext,
+  made: Scratch,
+  start: StartEpoch & { readonly homeId: HomeId },
+) {
   const { epoch } = await made.engine.write(() => startEpochPlan(storeContext(ctx, made.engine, start.homeId), start));
   await made.engine.close();
   const file = sqliteFileOf(ctx.directory);
-  const aside = existsSync(file) ? path.join(backupDirectory(ctx), `${fileTime(ctx.clock.nowMs())}-unreadable.db`) : null;
+  const aside = existsSync(file)
+    ? path.join(backupDirectory(ctx), `${fileTime(ctx.clock.nowMs())}-unreadable.db`)
+    : null;
   ctx.onStep('install: keep aside');
   if (aside !== null) linkSync(file, aside);
   for (const suffix of ['-wal', '-shm']) {

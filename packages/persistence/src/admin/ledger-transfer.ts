@@ -120,4 +120,3 @@ function noExport(why: string): OpencodeToolsError {
     remedy: 'Give what `opencode-tools ledger export` wrote.',
   });
 }
-

@@ -8,7 +8,11 @@ import { type TableShape, readShapes } from './table-shapes.ts';
 const mostParameters: Readonly<Record<EngineName, number>> = { sqlite: 400, postgres: 30_000 };
 
 /** Takes every row out and puts a source's rows in; part of a transaction of the caller's. */
-export function* replaceRows(engine: EngineName, source: RowSource, except: ReadonlySet<string> = new Set()): Plan<number> {
+export function* replaceRows(
+  engine: EngineName,
+  source: RowSource,
+  except: ReadonlySet<string> = new Set(),
+): Plan<number> {
   const shapes = yield* readShapes();
   for (const { name } of shapes) if (!except.has(name)) yield raw(`delete from ${quoted(name)}`);
   let rows = 0;

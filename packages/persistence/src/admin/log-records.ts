@@ -59,7 +59,8 @@ function* parsedLines(directory: string): Generator<StoredRecord> {
 function erasedIn(directory: string): ReadonlySet<number> {
   const erased = new Set<number>();
   for (const file of logFiles(directory)) {
-    for (const line of linesOf(file)) if (line.includes('"payload.erased"')) erasedBy(line).forEach((seq) => erased.add(seq));
+    for (const line of linesOf(file))
+      if (line.includes('"payload.erased"')) erasedBy(line).forEach((seq) => erased.add(seq));
   }
   return erased;
 }

@@ -7,9 +7,10 @@ import { isBusy } from '../sqlite/sqlite-errors.ts';
  * Lets one process at a time work on the registry of a home as a whole. The lock is the kernel's, on a file of its own,
  * so that it ends with the process that has it.
  *
+ * @returns what ends it
  * @throws OpencodeToolsError `OCT_STORE_UNAVAILABLE` when another process is at it
  */
-export function lockMaintenance(directory: string): Disposable {
+export function lockMaintenance(directory: string): () => void {
   const file = path.join(directory, 'maintenance.lock');
   const database = new Database(file, { timeout: 0 });
   try {
@@ -23,10 +24,8 @@ export function lockMaintenance(directory: string): Disposable {
       cause: error,
     });
   }
-  return {
-    [Symbol.dispose]: () => {
-      if (database.inTransaction) database.exec('rollback');
-      database.close();
-    },
+  return () => {
+    if (database.inTransaction) database.exec('rollback');
+    database.close();
   };
 }

@@ -46,9 +46,7 @@ async function nextRows(source: Engine, shape: TableShape, after: number): Promi
   const columns = shape.columns.map(quoted).join(', ');
   const text = (place: string) =>
     `select ${columns} from ledger where position > ${place} order by position limit ${batchRows}`;
-  const found = await source.read(() =>
-    allRows(rawPer<Readonly<Record<string, unknown>>>({ sqlite: text('?'), postgres: text('$1') }, [after])),
-  );
+  const found = await source.read(() => allRows(rawPer({ sqlite: text('?'), postgres: text('$1') }, [after])));
   return found.map((row) => cellsOf(row, shape));
 }
 

@@ -28,7 +28,11 @@ export async function prepareTarget(ctx: MaintenanceContext, target: Engine, hom
         toTimestamp(ctx.clock.nowMs()),
         `, 'incoming')`,
       );
-      yield arguments1(`insert into move_progress (id, source, state, last_position) values (1, `, homeId, `, 'copying', 0)`);
+      yield arguments1(
+        `insert into move_progress (id, source, state, last_position) values (1, `,
+        homeId,
+        `, 'copying', 0)`,
+      );
       return 'new';
     }
     const progress = yield* firstRow(raw<{ source: string; state: string }>('select source, state from move_progress'));

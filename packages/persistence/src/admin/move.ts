@@ -132,7 +132,7 @@ export async function abandonMove(ctx: MaintenanceContext): Promise<void> {
   for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(movingFile(ctx) + suffix, { force: true });
 }
 
-export function movingFile(ctx: Pick<MaintenanceContext, 'directory'>): string {
+function movingFile(ctx: Pick<MaintenanceContext, 'directory'>): string {
   return path.join(ctx.directory, 'registry.moving.db');
 }
 

@@ -5,6 +5,7 @@ import {
   type Logger,
   type MaintenanceStatus,
   OpencodeToolsError,
+  type RegistryTarget,
   type SchemaChange,
   type StoreBackup,
   type StoreMaintenance,
@@ -25,6 +26,7 @@ import { readFacts } from './registry-facts.ts';
 import { type RegistryPlace, sqliteFileOf } from './registry-place.ts';
 import { restoreBackup } from './restore.ts';
 import { sweepScratch } from './scratch.ts';
+import { settle } from './settle.ts';
 import { verifyRegistry } from './verify-registry.ts';
 
 export interface OpenMaintenance {
@@ -54,32 +56,50 @@ export function createMaintenance(options: OpenMaintenance): StoreMaintenance {
   };
   const alone = async <T>(work: () => Promise<T>): Promise<T> => {
     if (!existsSync(ctx.directory)) throw noHome(ctx.directory);
-    using _lock = lockMaintenance(ctx.directory);
-    sweepScratch(ctx);
-    return await work();
+    const unlock = lockMaintenance(ctx.directory);
+    try {
+      sweepScratch(ctx);
+      return await work();
+    } finally {
+      unlock();
+    }
   };
   return {
     status: () => readStatus(ctx),
-    verify: () =>
-      onUsable(ctx, ({ engine }) => verifyRegistry(storeContext(ctx, engine, readHomeId(ctx.directory)))),
+    verify: () => onUsable(ctx, ({ engine }) => verifyRegistry(storeContext(ctx, engine, readHomeId(ctx.directory)))),
     migrate: (given) => alone(() => migrateSchema(ctx, given?.dryRun === true)),
     rollback: (given) => alone(() => rollBackSchema(ctx, given.to, given.dryRun === true)),
     backup: (given) => alone(() => onUsable(ctx, ({ engine }) => backUp(ctx, engine, slug(given?.reason)))),
     listBackups: async () => listBackups(ctx),
-    restore: (given) => alone(() => restoreBackup(ctx, given)),
-    move: (given) => alone(() => moveRegistry(ctx, given)),
+    restore: (given) => alone(() => settled(ctx, () => restoreBackup(ctx, given))),
+    move: (given) => alone(() => settled(ctx, () => moveRegistry(ctx, given), given.to)),
     abandonMove: () => alone(() => abandonMove(ctx)),
-    rebuild: (given) => alone(() => rebuildRegistry(ctx, given ?? {})),
+    rebuild: (given) => alone(() => settled(ctx, () => rebuildRegistry(ctx, given ?? {}))),
   };
+}
+
+async function settled<T extends { readonly dryRun: boolean }>(
+  ctx: MaintenanceContext,
+  work: () => Promise<T>,
+  moved?: RegistryTarget,
+): Promise<T> {
+  const report = await work();
+  if (!report.dryRun) await settle(ctx, moved);
+  return report;
 }
 
 async function onUsable<T>(ctx: MaintenanceContext, work: (current: UsableRegistry) => Promise<T>): Promise<T> {
   await using current = await openCurrent(ctx);
   if (current.usable) return await work(current);
-  throw new OpencodeToolsError('OCT_STATE_CORRUPT', `The registry of ${ctx.directory} cannot be used: ${current.fault}`, {
-    remedy: 'Restore a backup with `opencode-tools db restore`, or make it again with `opencode-tools doctor --rebuild`.',
-    details: { directory: ctx.directory, fault: current.fault },
-  });
+  throw new OpencodeToolsError(
+    'OCT_STATE_CORRUPT',
+    `The registry of ${ctx.directory} cannot be used: ${current.fault}`,
+    {
+      remedy:
+        'Restore a backup with `opencode-tools db restore`, or make it again with `opencode-tools doctor --rebuild`.',
+      details: { directory: ctx.directory, fault: current.fault },
+    },
+  );
 }
 
 async function readStatus(ctx: MaintenanceContext): Promise<MaintenanceStatus> {
@@ -133,7 +153,11 @@ function schemaChange(from: number, to: number, dryRun: boolean): SchemaChange {
 
 /** A reason as it may stand in a file name; an automatic one is never mistaken for a person's. */
 function slug(reason: string | undefined): string {
-  const words = (reason ?? '').toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-+|-+$/g, '').slice(0, 40);
+  const words = (reason ?? '')
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
+    .slice(0, 40);
   if (words === '') return 'manual';
   return isAutomatic(words) ? `manual-${words}` : words;
 }

@@ -2,7 +2,10 @@ import type { EngineName } from '../query/traits.ts';
 import type { Statement } from '../query/plan.ts';
 
 /** A statement as text, for what no query builder knows: schema, introspection, bulk rows. */
-export function raw<R = Readonly<Record<string, unknown>>>(sql: string, parameters: readonly unknown[] = []): Statement<R> {
+export function raw<R = Readonly<Record<string, unknown>>>(
+  sql: string,
+  parameters: readonly unknown[] = [],
+): Statement<R> {
   return { compile: () => ({ sql, parameters, name: null }) };
 }
 

@@ -26,8 +26,5 @@ function batchAfter(shape: TableShape, after: Row | null) {
     const columns = shape.columns.map(quoted).join(', ');
     return `select ${columns} from ${quoted(shape.name)} ${where} order by ${key} limit ${batchRows}`;
   };
-  return rawPer<Readonly<Record<string, unknown>>>(
-    { sqlite: text('sqlite'), postgres: text('postgres') },
-    after ?? [],
-  );
+  return rawPer({ sqlite: text('sqlite'), postgres: text('postgres') }, after ?? []);
 }

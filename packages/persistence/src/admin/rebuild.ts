@@ -34,7 +34,7 @@ export async function rebuildRegistry(
   const homeId = homeOf(ctx.directory);
   await made.engine.write(() => identify(homeId, toTimestamp(ctx.clock.nowMs())));
   ctx.onStep('rebuild: replay');
-  const { lost, records, tasks, epoch: seenEpoch } = await replayAll(ctx, made, homeId);
+  const { lost, records, tasks, newest } = await replayAll(ctx, made, homeId);
   const dryRun = options.dryRun === true;
   const report = { dryRun, tasks, records, lost, epoch: null, keptAside: null };
   if (dryRun) return report;
@@ -42,8 +42,8 @@ export async function rebuildRegistry(
   const start = {
     homeId,
     reason: 'rebuilt',
-    after: seenEpoch,
-    seenTokens: tokensInFiles(ctx.directory),
+    after: newest.epoch,
+    seenTokens: seenTokens(ctx.directory, newest.tokenFloor),
     because: { type: 'store.rebuilt', detail: { tasks, records, lost: lost.map((loss) => ({ ...loss })) } } as const,
   };
   if (ctx.place.engine === 'postgres' && current.engine !== null) {
@@ -58,7 +58,7 @@ async function replayAll(ctx: MaintenanceContext, made: Scratch, homeId: HomeId)
   let records = 0;
   let tasks = 0;
   // The first epoch is not recorded.
-  let epoch = 1;
+  let newest = { epoch: 1, tokenFloor: 0 };
   const streams = streamsWithLogs(ctx.directory);
   for (const [stream, directory] of streams) {
     const log = readSoundLog(stream, directory);
@@ -66,14 +66,14 @@ async function replayAll(ctx: MaintenanceContext, made: Scratch, homeId: HomeId)
     if (log === undefined) continue;
     const added = await replay(made, homeId, stream, log, lost);
     records += added;
-    if (stream === 'home') epoch = Math.max(epoch, lastEpoch(log));
+    if (stream === 'home') newest = lastEpoch(log);
     else if (added > 0) tasks += 1;
   }
-  lost.push(...(await missingTasks(ctx.directory, streams)));
+  lost.push(...missingTasks(ctx.directory, streams));
   await made.engine.write(function* () {
     yield rawPer({ sqlite: 'update streams set projected_seq = head_seq', postgres: '' });
   });
-  return { lost, records, tasks, epoch };
+  return { lost, records, tasks, newest };
 }
 
 /** Replays one log whole or, when it meets a row that cannot be, not at all: which is reported. */
@@ -110,29 +110,43 @@ function wasPruned(log: SoundLog): boolean {
   return false;
 }
 
-function lastEpoch(log: SoundLog): number {
-  let epoch = 0;
+function lastEpoch(log: SoundLog): { readonly epoch: number; readonly tokenFloor: number } {
+  let [epoch, tokenFloor] = [1, 0];
   for (const { type, payload } of log.records()) {
     if (type !== 'store.epoch_started' || payload === null) continue;
-    const found = (JSON.parse(payload) as RecordPayload).detail['epoch'];
-    if (typeof found === 'number') epoch = Math.max(epoch, found);
+    const { detail } = JSON.parse(payload) as RecordPayload;
+    epoch = Math.max(epoch, Number(detail['epoch'] ?? 0));
+    tokenFloor = Math.max(tokenFloor, Number(detail['tokenFloor'] ?? 0));
   }
-  return epoch;
+  return { epoch, tokenFloor };
+}
+
+/** Per stream the largest token that it, or the epoch, can have given out. */
+function seenTokens(directory: string, tokenFloor: number): ReadonlyMap<string, number> {
+  const seen = new Map([...streamsWithLogs(directory).keys()].map((stream) => [stream as string, tokenFloor]));
+  for (const [stream, token] of tokensInFiles(directory)) seen.set(stream, Math.max(token, tokenFloor));
+  return seen;
 }
 
 /** Tasks that the home's log knows and that have no files, and directories that are none of a task. */
-async function missingTasks(directory: string, streams: ReadonlyMap<StreamId, string>): Promise<readonly Loss[]> {
+function missingTasks(directory: string, streams: ReadonlyMap<StreamId, string>): readonly Loss[] {
   const home = streams.has('home') ? readSoundLog('home', directory) : undefined;
-  if (home === undefined) return [{ subject: 'home', fault: 'Its log is missing: a task without files would not be noticed' }];
-  const lost: Loss[] = [];
+  if (home === undefined)
+    return [{ subject: 'home', fault: 'Its log is missing: a task without files would not be noticed' }];
+  const known = new Set<StreamId>();
   for (const { type, payload } of home.records()) {
-    if (type !== 'task.created' || payload === null) continue;
+    if ((type !== 'task.created' && type !== 'ledger.forgotten') || payload === null) continue;
     const { taskId } = (JSON.parse(payload) as RecordPayload).detail as { readonly taskId?: StreamId };
-    if (taskId !== undefined && !streams.has(taskId)) lost.push({ subject: taskId, fault: 'It has no files' });
+    if (taskId === undefined) continue;
+    if (type === 'task.created') known.add(taskId);
+    else known.delete(taskId);
   }
+  const lost: Loss[] = [];
+  for (const taskId of known) if (!streams.has(taskId)) lost.push({ subject: taskId, fault: 'It has no files' });
   const tasks = path.join(directory, 'tasks');
   for (const name of existsSync(tasks) ? readdirSync(tasks) : []) {
-    if (!streams.has(name as StreamId)) lost.push({ subject: `tasks/${name}`, fault: 'It is not the directory of a task' });
+    if (!streams.has(name as StreamId))
+      lost.push({ subject: `tasks/${name}`, fault: 'It is not the directory of a task' });
   }
   return lost;
 }

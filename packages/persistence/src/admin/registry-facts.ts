@@ -19,7 +19,9 @@ export interface RegistryFacts {
 }
 
 export function* readFacts(): Plan<RegistryFacts> {
-  const meta = yield* firstRow(raw<{ schema_version: number; epoch: number }>('select schema_version, epoch from meta'));
+  const meta = yield* firstRow(
+    raw<{ schema_version: number; epoch: number }>('select schema_version, epoch from meta'),
+  );
   const shapes = yield* readShapes();
   const counts: Record<string, number> = {};
   for (const { name } of shapes) {

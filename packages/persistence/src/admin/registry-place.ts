@@ -7,7 +7,7 @@ import { openSqliteFile } from './sqlite-file.ts';
 /** Where the registry of a home is. */
 export type RegistryPlace = { readonly engine: 'sqlite' } | PostgresPlace;
 
-export interface PostgresPlace {
+interface PostgresPlace {
   readonly engine: 'postgres';
   readonly url: string;
   /** The environment variable that the address came from. */

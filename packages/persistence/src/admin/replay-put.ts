@@ -4,7 +4,7 @@ import type { Traits } from '../query/traits.ts';
 import { toRow } from '../rows/entity-rows.ts';
 import { applyPut } from '../write/apply-put.ts';
 import { writeSearchDocument } from '../write/search-document.ts';
-import { CountChanges } from '../write/task-counts.ts';
+import type { CountChanges } from '../write/task-counts.ts';
 import { placeholders, quoted, raw, rawPer } from './raw.ts';
 
 /**
@@ -13,7 +13,8 @@ import { placeholders, quoted, raw, rawPer } from './raw.ts';
  */
 export function* replayPut(traits: Traits, put: Put, counts: CountChanges): Plan<void> {
   if (put.noun === 'task') yield* replayTask(traits, put.value, counts);
-  else if (put.noun === 'todo' || put.noun === 'note' || put.noun === 'claim') yield* replayVersion(traits, put, counts);
+  else if (put.noun === 'todo' || put.noun === 'note' || put.noun === 'claim')
+    yield* replayVersion(traits, put, counts);
   else if (put.noun === 'sandbox') {
     yield raw1('delete from sandboxes where task_id = ', put.value.taskId);
     yield* applyPut(put, counts);
@@ -21,7 +22,7 @@ export function* replayPut(traits: Traits, put: Put, counts: CountChanges): Plan
 }
 
 function* replayTask(traits: Traits, task: Task, counts: CountChanges): Plan<void> {
-  if ((yield* firstRow(raw1<{ task_id: string }>('select task_id from receipts where task_id = ', task.id)))) return;
+  if (yield* firstRow(raw1<{ task_id: string }>('select task_id from receipts where task_id = ', task.id))) return;
   const found = yield* firstRow(
     raw1<{ version: number; status: Task['status'] }>('select version, status from tasks where id = ', task.id),
   );

@@ -31,7 +31,11 @@ export async function prune(ctx: StoreContext, options: PruneOptions): Promise<P
   return { dryRun, chains, tombstones };
 }
 
-async function pruneChains(ctx: StoreContext, keepDays: number | null, dryRun: boolean): Promise<PruneReport['chains']> {
+async function pruneChains(
+  ctx: StoreContext,
+  keepDays: number | null,
+  dryRun: boolean,
+): Promise<PruneReport['chains']> {
   if (keepDays === null) return [];
   const before = toTimestamp(ctx.clock.nowMs() - keepDays * dayMs);
   const due = await ctx.engine.read(() => prunable(ctx, before));
@@ -110,7 +114,11 @@ function* rowsOf(engine: EngineName, taskId: TaskId): Plan<readonly Put[]> {
   for (const [noun, [table, column]] of Object.entries(entityTables)) {
     const order = column === 'id' || table === 'receipts' || table === 'sandboxes' ? column : 'id';
     const found = yield* allRows(
-      withArguments<{ entity: string }>(engine, [`select entity from ${table} where ${column} = `, ` order by ${order}`], [taskId]),
+      withArguments<{ entity: string }>(
+        engine,
+        [`select entity from ${table} where ${column} = `, ` order by ${order}`],
+        [taskId],
+      ),
     );
     for (const row of found) puts.push({ noun, value: fromRow(row) } as Put);
   }
@@ -121,7 +129,11 @@ function* rowsOf(engine: EngineName, taskId: TaskId): Plan<readonly Put[]> {
   return puts;
 }
 
-async function forgetTombstones(ctx: StoreContext, keepDays: number | null, dryRun: boolean): Promise<readonly TaskId[]> {
+async function forgetTombstones(
+  ctx: StoreContext,
+  keepDays: number | null,
+  dryRun: boolean,
+): Promise<readonly TaskId[]> {
   if (keepDays === null) return [];
   const before = toTimestamp(ctx.clock.nowMs() - keepDays * dayMs);
   const { engine } = ctx.engine.traits;
@@ -151,7 +163,13 @@ async function forgetTombstones(ctx: StoreContext, keepDays: number | null, dryR
 
 /** Removes every row of a deleted task; the home's ledger keeps the head that its chain had. */
 function* forget(ctx: StoreContext, taskId: TaskId): Plan<void> {
-  const opened = yield* openTransaction(ctx, new Map<StreamId, typeof ctx.homeId>([['home', ctx.homeId], [taskId, ctx.homeId]]));
+  const opened = yield* openTransaction(
+    ctx,
+    new Map<StreamId, typeof ctx.homeId>([
+      ['home', ctx.homeId],
+      [taskId, ctx.homeId],
+    ]),
+  );
   const { engine } = ctx.engine.traits;
   const state = opened.streams.get(taskId);
   const detail = { taskId, head: { seq: state?.seq ?? 0, hash: state?.hash ?? '' } };
@@ -177,7 +195,11 @@ export async function erasePayloads(
     const { engine } = ctx.engine.traits;
     for (const seq of wanted) {
       const row = yield* firstRow(
-        withArguments<{ type: string }>(engine, ['select type from ledger where stream = ', ' and seq = ', ''], [stream, seq]),
+        withArguments<{ type: string }>(
+          engine,
+          ['select type from ledger where stream = ', ' and seq = ', ''],
+          [stream, seq],
+        ),
       );
       if (row === undefined || row.type === 'payload.erased') throw notErasable(stream, seq, row?.type);
       yield withArguments(

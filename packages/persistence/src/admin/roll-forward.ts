@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, renameSync } from 'node:fs';
 import path from 'node:path';
-import { type HomeId, type StreamId, type TaskId, isId, isOpencodeToolsError } from '@opencode-tools/core';
+import { type HomeId, type StreamId, isId, isOpencodeToolsError } from '@opencode-tools/core';
 import type { Engine } from '../query/engine.ts';
 import { logFiles } from '../memory/log-files.ts';
 import { TaskPaths } from '../memory/task-paths.ts';
@@ -13,7 +13,7 @@ export function streamsWithLogs(directory: string): ReadonlyMap<StreamId, string
   if (logFiles(directory).length > 0) found.set('home', directory);
   const tasks = path.join(directory, 'tasks');
   for (const name of existsSync(tasks) ? readdirSync(tasks).toSorted() : []) {
-    if (isId('task', name)) found.set(name as TaskId, new TaskPaths(directory, name as TaskId).directory);
+    if (isId('task', name)) found.set(name, new TaskPaths(directory, name).directory);
   }
   return found;
 }

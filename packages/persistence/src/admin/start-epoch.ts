@@ -9,7 +9,7 @@ import { openTransaction } from '../write/open-transaction.ts';
 import { registryActor } from './registry-actor.ts';
 
 /** How far an epoch raises every token counter past what was seen (ARCHITECTURE.md, epochs). */
-export const tokenLeap = 2 ** 20;
+const tokenLeap = 2 ** 20;
 
 export interface StartEpoch {
   readonly reason: string;
@@ -51,13 +51,15 @@ export function* startEpochPlan(ctx: StoreContext, start: StartEpoch): Plan<Star
   const epoch = Math.max(opened.epoch, start.after ?? 0) + 1;
   yield adHoc(({ db }) => db.updateTable('meta').set({ epoch }));
   const { because } = start;
+  // For a rebuild that finds no other trace of what this epoch gives out.
+  const tokenFloor = [...opened.streams.values()].reduce((floor, { lastToken }) => Math.max(floor, lastToken), 0);
   const common = { stream: 'home', actor: registryActor, puts: [] } as const;
   yield* appendRecords(ctx, opened, [
     ...(because === undefined ? [] : [prepareDraft({ ...common, ...because })]),
     prepareDraft({
       ...common,
       type: 'store.epoch_started',
-      detail: { epoch, reason: start.reason, revokedTasks: tasks.length },
+      detail: { epoch, reason: start.reason, revokedTasks: tasks.length, tokenFloor },
     }),
   ]);
   return { epoch, tasks };

@@ -7,7 +7,6 @@ import {
   type RecordPayload,
   type StoredRecord,
   type StreamId,
-  genesisHash,
   hashRecord,
   sha256,
 } from '@opencode-tools/core';
@@ -124,8 +123,6 @@ export function brokenChain(broken: BrokenRecord): OpencodeToolsError {
     { details: { ...broken } },
   );
 }
-
-export const genesis: ChainHead = { seq: 0, hash: genesisHash };
 
 const selectChain = template<{ stream: string }>()(({ db, rowLocks }, slot) =>
   db

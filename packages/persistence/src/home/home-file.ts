@@ -1,4 +1,4 @@
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type HomeId, OpencodeToolsError, isId } from '@opencode-tools/core';
 
@@ -6,15 +6,6 @@ const homeFileVersion = 1;
 
 function homeFilePath(directory: string): string {
   return path.join(directory, 'home.json');
-}
-
-/** Makes the home directory, readable by its owner only. @throws OpencodeToolsError `OCT_STORE_READ_ONLY`, `OCT_STORE_UNAVAILABLE` */
-export function createHomeDirectory(directory: string): void {
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw homeError(directory, error);
-  }
 }
 
 /** Where the registry of a home is, when that is not in the home itself. Holds no credentials. */

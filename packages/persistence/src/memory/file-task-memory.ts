@@ -4,7 +4,6 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type Change,
-  type Decision,
   type ExecutionId,
   type JsonObject,
   type Logger,
@@ -19,14 +18,11 @@ import {
   type StreamId,
   type TaskId,
   type TaskMemory,
-  createIds,
   isOpencodeToolsError,
-  toTimestamp,
 } from '@opencode-tools/core';
-import { readSoundLog } from '../admin/log-records.ts';
-import { takeInRecords } from '../admin/take-in-records.ts';
 import { commitChange } from '../write/commit.ts';
 import type { StoreContext } from '../write/context.ts';
+import { editRecords } from './decision-edits.ts';
 import { healFiles, setAsideState } from './heal.ts';
 import { HomeLog } from './home-log.ts';
 import { readLogTail } from './log-files.ts';
@@ -40,6 +36,7 @@ import {
   unlockProjection,
 } from './projection-plans.ts';
 import { Projector, type Repair } from './projector.ts';
+import { rollLogForward } from './roll-log-forward.ts';
 import { readStateFile } from './state-file.ts';
 import { TaskPaths } from './task-paths.ts';
 
@@ -58,9 +55,6 @@ const memoryActor = {
   session: null,
   onBehalfOf: null,
 } as const;
-
-/** Whoever wrote into a file by hand. */
-const editor = { ...memoryActor, kind: 'user', id: 'decisions.md' } as const;
 
 type Work = (projector: Projector, facts: TaskFacts) => Promise<readonly Repair[]>;
 
@@ -145,7 +139,7 @@ export class FileTaskMemory implements TaskMemory {
     if (this.#ctx.writeRefusal !== null) throw this.#ctx.writeRefusal;
     const paths = this.#paths(taskId);
     const healed: Repair[] = [];
-    await this.#rollForward(taskId);
+    await rollLogForward(this.#ctx, taskId, this.#paths(taskId).directory, this.#logger);
     await this.#withRight(taskId, async (projector, facts) => {
       const { extent } = facts;
       if (extent.projectedSeq < extent.headSeq) {
@@ -189,50 +183,12 @@ export class FileTaskMemory implements TaskMemory {
     return new TaskPaths(this.#homeDirectory, taskId);
   }
 
-  /** Takes in what the log has beyond the registry, when it goes on from where the registry ends. */
-  async #rollForward(taskId: TaskId): Promise<void> {
-    const { engine, homeId } = this.#ctx;
-    const [newest] = await readLogTail(this.#paths(taskId).directory, 1).catch(() => []);
-    const extent = await engine.read(() => readExtent(taskId));
-    if (newest === undefined || extent === undefined || extent.homeId !== homeId || newest.seq <= extent.headSeq) return;
-    const log = readSoundLog(taskId, this.#paths(taskId).directory);
-    if (log === undefined || log.fault !== null) return;
-    const { base, erased } = log;
-    const given = () => ({ stream: taskId, homeId, base, erased, records: log.records() });
-    try {
-      const { added } = await engine.write(() => takeInRecords(engine.traits, given()));
-      this.#logger.warn('A log was ahead of the registry and was taken in', { taskId, records: added });
-    } catch (error) {
-      if (!isOpencodeToolsError(error, 'OCT_LEDGER_BROKEN')) throw error;
-    }
-  }
-
   /** Makes records of what a person changed in `decisions.md`, before the page is written over. */
   async #takeInEdits(projector: Projector, facts: TaskFacts): Promise<boolean> {
     const edits = await projector.decisionEdits(facts);
     const taskId = facts.task?.id;
     if (edits === null || taskId === undefined) return false;
-    const at = toTimestamp(this.#ctx.clock.nowMs());
-    const ids = createIds(this.#ctx.clock);
-    const added: readonly Decision[] = edits.added.map((entry) => ({
-      ...entry,
-      id: ids.next('decision'),
-      taskId,
-      sessionId: null,
-      agent: editor.id,
-      executionIds: [],
-      checkpointIds: [],
-      createdAt: at,
-    }));
-    await this.#commit({
-      records: [...edits.changed, ...added].map((value) => ({
-        stream: taskId,
-        type: 'decision.edited',
-        actor: editor,
-        puts: [{ noun: 'decision', value }],
-        detail: { file: 'decisions.md', added: added.includes(value) },
-      })),
-    });
+    await this.#commit({ records: editRecords(edits, taskId, this.#ctx.clock) });
     return true;
   }
 

@@ -120,7 +120,11 @@ function comparable(state: JsonObject): JsonObject {
   const { digest: _, counters, ...rest } = state;
   const { lastToken: _token, ...counted } = (counters ?? {}) as JsonObject;
   const leases = (Array.isArray(rest['leases']) ? rest['leases'] : []) as readonly JsonObject[];
-  return { ...rest, counters: counted, leases: leases.map(({ renewedAt: _renewed, expiresAt: _expires, ...lease }) => lease) };
+  return {
+    ...rest,
+    counters: counted,
+    leases: leases.map(({ renewedAt: _renewed, expiresAt: _expires, ...lease }) => lease),
+  };
 }
 
 interface Print {

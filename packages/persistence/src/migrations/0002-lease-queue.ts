@@ -14,8 +14,5 @@ export const leaseQueue: Migration = {
     `create index lease_waiters_task on lease_waiters (task_id, position)`,
     ...(traits.rowLocks ? [`create index ledger_transaction on ledger (transaction_id)`] : []),
   ],
-  down: (traits) => [
-    ...(traits.rowLocks ? [`drop index ledger_transaction`] : []),
-    `drop table lease_waiters`,
-  ],
+  down: (traits) => [...(traits.rowLocks ? [`drop index ledger_transaction`] : []), `drop table lease_waiters`],
 };

@@ -98,7 +98,7 @@ export async function rollback(ctx: StoreContext, to: number): Promise<void> {
 
 export function assertWayBack(from: number, to: number): void {
   const known = migrations.some(({ version }) => version === to);
-  const possible = stepsBetween(from, to).every(({ down }) => down !== undefined);
+  const possible = stepsBetween(from, to).every((step) => 'down' in step);
   if (known && to <= from && possible) return;
   throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `The registry cannot go back from schema ${from} to ${to}`, {
     remedy: `Name a version from ${migrations[0]?.version ?? 1} to ${from}.`,

@@ -19,7 +19,7 @@ export class Notifications {
   readonly #sender = randomUUID().slice(0, 8);
   readonly #due = new Set<string>();
   #sending: Promise<void> | null = null;
-  #listening: Promise<void> | null = null;
+  #listens = false;
   #listener: Client | null = null;
   #closed = false;
 
@@ -38,7 +38,9 @@ export class Notifications {
 
   /** Begins to listen, once; goes on by itself after a lost connection. */
   listen(): void {
-    this.#listening ??= this.#listen();
+    if (this.#listens) return;
+    this.#listens = true;
+    void this.#listen();
   }
 
   async close(): Promise<void> {
@@ -53,7 +55,9 @@ export class Notifications {
       this.#due.clear();
       const payload = `${this.#sender} ${topics.length > longestPayload ? '*' : topics}`;
       // A hint that is lost costs a waiter its patience, nothing else.
-      await this.#pool.query({ name: 'oct_notify', text: `select pg_notify('${channel}', $1)`, values: [payload] }).catch(() => undefined);
+      await this.#pool
+        .query({ name: 'oct_notify', text: `select pg_notify('${channel}', $1)`, values: [payload] })
+        .catch(() => undefined);
       if (!this.#closed) await sleep(gapMs);
     }
     this.#sending = null;

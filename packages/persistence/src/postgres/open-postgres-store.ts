@@ -10,13 +10,8 @@ import {
 } from '@opencode-tools/core';
 import { Client, type ClientConfig, Pool, types } from 'pg';
 import { backUpBeforeMigrating } from '../admin/back-up-before-migrating.ts';
-import {
-  claimHomeFile,
-  createHomeDirectory,
-  readHomeFile,
-  readHomeId,
-  switchHomeDatabase,
-} from '../home/home-file.ts';
+import { createHomeDirectory } from '../home/home-directory.ts';
+import { claimHomeFile, readHomeFile, readHomeId, switchHomeDatabase } from '../home/home-file.ts';
 import { migrate, readIdentity, registerHome } from '../migrations/migrate.ts';
 import { latestSchemaVersion } from '../migrations/migrations.ts';
 import { type Store, createStore } from '../store.ts';

@@ -30,7 +30,14 @@ export class PostgresEngine implements Engine {
   }
 
   async read<T>(plan: () => Plan<T>): Promise<T> {
-    return this.#guarded(() => driveLater(plan(), (statement) => this.#execute(this.#pool, statement), new Unanswered()));
+    return this.#guarded(async () => {
+      const client = await this.#pool.connect();
+      try {
+        return await driveLater(plan(), (statement) => this.#execute(client, statement), new Unanswered());
+      } finally {
+        client.release();
+      }
+    });
   }
 
   async snapshot<T>(plan: () => Plan<T>): Promise<T> {
@@ -87,7 +94,7 @@ export class PostgresEngine implements Engine {
     }
   }
 
-  async #execute(on: Pool | PoolClient, statement: Statement<unknown>): Promise<Outcome> {
+  async #execute(on: PoolClient, statement: Statement<unknown>): Promise<Outcome> {
     const { sql, parameters, name } = statement.compile(postgresTraits);
     const result = await on.query<Record<string, unknown>>({
       text: sql,

@@ -44,6 +44,30 @@ export function template<A>() {
   };
 }
 
+const mostShapes = 500;
+
+/**
+ * Makes statements whose text depends on which arguments are given, never on what they are: each shape is compiled once.
+ *
+ * @param build gets the arguments by name as slots, and decides by the shape alone
+ */
+export function shapedTemplate<S, R>(
+  build: (traits: Traits, shape: S, slot: (name: string) => string) => Compilable<R>,
+): (shape: S, args: Readonly<Record<string, unknown>>) => Statement<R> {
+  const shapes = new Map<string, (args: Readonly<Record<string, unknown>>) => Statement<R>>();
+  return (shape, args) => {
+    const key = JSON.stringify(shape);
+    const found = shapes.get(key);
+    if (found !== undefined) return found(args);
+    if (shapes.size >= mostShapes) shapes.clear();
+    const made = template<Record<string, string>>()((traits, slot) => build(traits, shape, slot)) as (
+      args: Readonly<Record<string, unknown>>,
+    ) => Statement<R>;
+    shapes.set(key, made);
+    return made(args);
+  };
+}
+
 function fill(parameters: readonly unknown[], args: Readonly<Record<string, unknown>>): readonly unknown[] {
   return parameters.map((parameter) => (parameter instanceof Slot ? args[parameter.name] : parameter));
 }

@@ -25,8 +25,10 @@ export interface Traits {
   readonly counterShards: number;
   /** The store's clock in ms, given what the process's clock says. */
   readonly nowMs: (processNowMs: number) => RawBuilder<number>;
-  /** Ids of tasks with a search document that has a word starting with `word` (letters and digits only). */
-  readonly tasksWithWord: (word: string) => RawBuilder<string>;
+  /** What is searched for to find words that start with `word` (letters and digits only). */
+  readonly wordPattern: (word: string) => string;
+  /** Ids of tasks with a search document that has a word of a pattern. */
+  readonly tasksWithWord: (pattern: string) => RawBuilder<string>;
   /**
    * Transactions that have ended whatever their number: all with a smaller one. Null where transactions end in the order
    * in which they insert, so that the position in the ledger says it all.
@@ -57,8 +59,9 @@ export const sqliteTraits: Traits = {
   rowLocks: false,
   counterShards: 1,
   nowMs: (processNowMs) => sql`cast(${processNowMs} as integer)`,
-  tasksWithWord: (word) => sql`(select d.task_id from search_index i join search_documents d on d.id = i.rowid
-    where i.search_index match ${`"${word}"*`})`,
+  wordPattern: (word) => `"${word}"*`,
+  tasksWithWord: (pattern) => sql`(select d.task_id from search_index i join search_documents d on d.id = i.rowid
+    where i.search_index match ${pattern})`,
   endedBefore: null,
   countingKey: 'integer primary key',
   tableNames: sql<{ name: string }>`select name from sqlite_master where type = 'table'`,
@@ -80,7 +83,8 @@ export const postgresTraits: Traits = {
   rowLocks: true,
   counterShards: 16,
   nowMs: () => sql`(extract(epoch from clock_timestamp()) * 1000)::bigint`,
-  tasksWithWord: (word) => sql`(select task_id from search_documents where terms @@ cast(${`${word}:*`} as tsquery))`,
+  wordPattern: (word) => `${word}:*`,
+  tasksWithWord: (pattern) => sql`(select task_id from search_documents where terms @@ cast(${pattern} as tsquery))`,
   endedBefore: sql`pg_snapshot_xmin(pg_current_snapshot())::text`,
   countingKey: 'bigint generated always as identity primary key',
   tableNames: sql<{

@@ -49,7 +49,7 @@ export function fromRecordRow(row: RecordRow): StoredRecord {
     seq: row.seq,
     type: row.type as StoredRecord['type'],
     at: row.at,
-    actor: parsedOrAsIs(row.actor) as StoredRecord['actor'],
+    actor: actorOf(row.actor),
     homeId: row.home_id as StoredRecord['homeId'],
     token: row.token,
     operationId: row.operation_id as StoredRecord['operationId'],
@@ -62,10 +62,24 @@ export function fromRecordRow(row: RecordRow): StoredRecord {
   };
 }
 
-function parsedOrAsIs(text: string): unknown {
+const mostActors = 200;
+const actors = new Map<string, StoredRecord['actor']>();
+
+/** The same few actors are in all records of a chain: each is parsed once, and nobody may change it. */
+function actorOf(text: string): StoredRecord['actor'] {
+  const found = actors.get(text);
+  if (found !== undefined) return found;
+  if (actors.size >= mostActors) actors.clear();
+  const actor = parsedOrAsIs(text);
+  actors.set(text, actor);
+  return actor;
+}
+
+function parsedOrAsIs(text: string): StoredRecord['actor'] {
   try {
-    return JSON.parse(text) as unknown;
+    const parsed = JSON.parse(text) as StoredRecord['actor'];
+    return typeof parsed === 'object' ? Object.freeze(parsed) : parsed;
   } catch {
-    return text;
+    return text as never;
   }
 }

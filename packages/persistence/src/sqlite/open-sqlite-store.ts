@@ -11,10 +11,10 @@ import {
 } from '@opencode-tools/core';
 import Database from 'better-sqlite3';
 import { backUpBeforeMigrating } from '../admin/back-up-before-migrating.ts';
+import { createHomeDirectory, createPrivateFile } from '../home/home-directory.ts';
 import {
   type HomeDatabase,
   claimHomeFile,
-  createHomeDirectory,
   errnoOf,
   homeError,
   readHomeFile,
@@ -71,6 +71,7 @@ async function openForWriting(
   gate: WriteGate,
 ): Promise<Store> {
   const clock = options.clock ?? systemClock;
+  createPrivateFile(file);
   const engine = new SqliteEngine(file, connect(file), () => connect(file, { readonly: true }), gate);
   try {
     const found = await engine.inspect(() => readIdentity(engine.traits));

@@ -15,7 +15,7 @@ export const defaultWaitMs = 5_000;
  * How long one process may go on writing while others wait. Handing over costs a millisecond of sleep and more on a busy
  * machine: with a turn per write most of the time would be nobody's.
  */
-const sliceMs = 8;
+const sliceMs = 5;
 const shortestPauseMs = 1;
 const longestPauseMs = 40;
 const pausePerPlaceMs = 2;

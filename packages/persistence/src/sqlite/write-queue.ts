@@ -71,7 +71,7 @@ export class WriteQueue {
 
   /** Lets those who were answered together ask again together, and the event loop see to other things now and then. */
   async #gather(): Promise<void> {
-    await null;
+    await Promise.resolve();
     if (this.#lastBatch < 2 && performance.now() - this.#yieldedAt < mostWithoutYieldMs) return;
     await nextTurn();
     this.#yieldedAt = performance.now();
@@ -86,7 +86,8 @@ export class WriteQueue {
     let outcomes: readonly Outcome[];
     try {
       outcomes = batch.length === 1 ? batch.map((each) => this.#runAlone(each)) : this.#runEach(batch);
-      if (connection.inTransaction) connection.command(outcomes.some((each) => 'value' in each) ? 'commit' : 'rollback');
+      if (connection.inTransaction)
+        connection.command(outcomes.some((each) => 'value' in each) ? 'commit' : 'rollback');
     } catch (error) {
       if (connection.inTransaction) connection.command('rollback');
       outcomes = batch.map(() => ({ error }));

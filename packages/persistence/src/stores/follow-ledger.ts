@@ -37,16 +37,25 @@ export function decodeFollow(cursor: string | null, epoch: number): FollowPositi
   const valid =
     found === kind && isNumber(of) && isTransaction(from) && isTransaction(to) && isNumber(position) && position >= 0;
   if (!valid) {
-    throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Not a cursor of the ledger: ${JSON.stringify(cursor.slice(0, 80))}`, {
-      remedy: 'Pass `cursor` of the call before, or null to begin with the oldest record.',
-      details: { argument: 'after' },
-    });
+    throw new OpencodeToolsError(
+      'OCT_INVALID_ARGUMENT',
+      `Not a cursor of the ledger: ${JSON.stringify(cursor.slice(0, 80))}`,
+      {
+        remedy: 'Pass `cursor` of the call before, or null to begin with the oldest record.',
+        details: { argument: 'after' },
+      },
+    );
   }
   if (of === epoch) return { epoch, from, to, position };
-  throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `The cursor is of epoch ${of}; the registry is in epoch ${epoch}`, {
-    remedy: 'The registry was restored, rebuilt or moved: begin anew with null and skip what is known by stream and seq.',
-    details: { argument: 'after', epoch, cursorEpoch: of },
-  });
+  throw new OpencodeToolsError(
+    'OCT_INVALID_ARGUMENT',
+    `The cursor is of epoch ${of}; the registry is in epoch ${epoch}`,
+    {
+      remedy:
+        'The registry was restored, rebuilt or moved: begin anew with null and skip what is known by stream and seq.',
+      details: { argument: 'after', epoch, cursorEpoch: of },
+    },
+  );
 }
 
 /** Reads on from a position; the position returned is past the rows. */

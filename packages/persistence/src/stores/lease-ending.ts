@@ -1,5 +1,5 @@
 import { type Actor, type Claim, type Lease, type RecordDraft, type Session, toTimestamp } from '@opencode-tools/core';
-import { type Plan, allRows, firstRow } from '../query/plan.ts';
+import { type Plan, outcomeRows, together } from '../query/plan.ts';
 import { fromRow } from '../rows/entity-rows.ts';
 import { selectSessionClaims } from './claim-rows.ts';
 import { selectSessionById } from './lease-rows.ts';
@@ -25,12 +25,15 @@ export function* endingOf(
   const drafts: RecordDraft[] = [
     { ...common, type: `lease.${ending}`, puts: [{ noun: 'lease', value: { ...lease, state: ending, endedAt } }] },
   ];
-  for (const found of yield* allRows(selectSessionClaims({ sessionId: lease.sessionId }))) {
+  const claims = selectSessionClaims({ sessionId: lease.sessionId });
+  const sessions = selectSessionById({ id: lease.sessionId });
+  const [claimed, attached] = yield* together([claims, sessions]);
+  for (const found of outcomeRows(claims, claimed)) {
     const claim = fromRow<Claim>(found);
     const ended: Claim = { ...claim, state: 'ended', version: claim.version + 1, endedAt, endReason: end.reason };
     drafts.push({ ...common, type: 'claim.ended', puts: [{ noun: 'claim', value: ended }] });
   }
-  const row = yield* firstRow(selectSessionById({ id: lease.sessionId }));
+  const [row] = outcomeRows(sessions, attached);
   const before = row === undefined ? undefined : fromRow<Session>(row);
   if (before === undefined || before.state !== 'attached') return { drafts, session: null };
   const state = ending === 'released' ? 'detached' : 'lost';

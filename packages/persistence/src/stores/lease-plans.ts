@@ -41,14 +41,13 @@ export function* acquirePlan(ctx: StoreContext, request: AcquireLease): Plan<Acq
   return yield* grant(ctx, request, found);
 }
 
-/** Grants a lease, or puts the session in line: null. */
-export function* acquireOrQueuePlan(ctx: StoreContext, request: AcquireLease): Plan<AcquiredLease | null> {
+/** Grants a lease, or puts the session in line: its position there. */
+export function* acquireOrQueuePlan(ctx: StoreContext, request: AcquireLease): Plan<AcquiredLease | number> {
   const { session } = request;
   const found = yield* findRoom(ctx, request);
   if (found.free) return yield* grant(ctx, request, found);
-  const inLine = found.waiters.some(({ sessionId }) => sessionId === session.id);
-  if (!inLine) yield* enterLine(session.taskId, session.id, found.opened.nowMs);
-  return null;
+  const own = found.waiters.find(({ sessionId }) => sessionId === session.id);
+  return own?.position ?? (yield* enterLine(session.taskId, session.id, found.opened.nowMs));
 }
 
 interface Room {
@@ -139,8 +138,9 @@ export function* renewPlan(ctx: StoreContext, proof: LeaseProof): Plan<Lease> {
 }
 
 export function* releasePlan(ctx: StoreContext, proof: LeaseProof, end: EndOfLease): Plan<void> {
-  const opened = yield* openOn(ctx, proof.taskId);
-  const row = yield* firstRow(selectLeaseById({ id: proof.leaseId }));
+  const select = selectLeaseById({ id: proof.leaseId });
+  const opened = yield* openOn(ctx, proof.taskId, [select]);
+  const [row] = outcomeRows(select, opened.also[0]);
   if (row === undefined) throw leaseLost(proof.leaseId, undefined, undefined);
   const lease = fromLeaseRow(row);
   if (!isActive(lease) || lease.token !== proof.token) return;

@@ -1,5 +1,5 @@
 import type { AcquireLease, Lease, SessionId, TaskId } from '@opencode-tools/core';
-import { type Outcome, type Plan, changedRows, later, outcomeRows, together } from '../query/plan.ts';
+import { type Outcome, type Plan, changedRows, firstRow, later, outcomeRows, together } from '../query/plan.ts';
 import { template } from '../query/template.ts';
 import { fromLeaseRow } from '../rows/lease-row.ts';
 import type { StoreContext } from '../write/context.ts';
@@ -12,6 +12,7 @@ const waiterTtlMs = 2_500;
 /** One who stands in line, as of a moment of the store's clock. */
 export interface Waiter {
   readonly sessionId: string;
+  readonly position: number;
   readonly alive: boolean;
 }
 
@@ -29,6 +30,7 @@ export interface Place {
 export function waitersIn(taskId: TaskId, outcome: Outcome | undefined, nowMs: number): readonly Waiter[] {
   return outcomeRows(selectWaiters({ taskId }), outcome).map((row) => ({
     sessionId: row.session_id,
+    position: row.position,
     alive: row.expires_at_ms > nowMs,
   }));
 }
@@ -49,9 +51,9 @@ export function hasRoom(request: AcquireLease, remaining: readonly Lease[]): boo
   return remaining.length < request.maxAgents && remaining.every((lease) => lease.mode === 'collaborative');
 }
 
-/** Puts a session at the end of the line. The caller has locked the task's stream. */
-export function* enterLine(taskId: TaskId, sessionId: SessionId, nowMs: number): Plan<void> {
-  yield* later(insertWaiter({ taskId, sessionId, expiresAtMs: nowMs + waiterTtlMs }));
+/** Puts a session at the end of the line; positions rise. The caller has locked the task's stream. */
+export function* enterLine(taskId: TaskId, sessionId: SessionId, nowMs: number): Plan<number> {
+  return (yield* firstRow(insertWaiter({ taskId, sessionId, expiresAtMs: nowMs + waiterTtlMs })))?.position ?? 0;
 }
 
 /** Takes a session out of the line, and with it all that were passed over. */
@@ -90,17 +92,16 @@ export function* giveUpPlace(ctx: StoreContext, taskId: TaskId, sessionId: Sessi
 export const selectWaiters = template<{ taskId: string }>()(({ db }, slot) =>
   db
     .selectFrom('lease_waiters')
-    .select(['session_id', 'expires_at_ms'])
+    .select(['session_id', 'position', 'expires_at_ms'])
     .where('task_id', '=', slot('taskId'))
     .orderBy('position'),
 );
 
 const insertWaiter = template<{ taskId: string; sessionId: string; expiresAtMs: number }>()(({ db }, slot) =>
-  db.insertInto('lease_waiters').values({
-    task_id: slot('taskId'),
-    session_id: slot('sessionId'),
-    expires_at_ms: slot('expiresAtMs'),
-  } as never),
+  db
+    .insertInto('lease_waiters')
+    .values({ task_id: slot('taskId'), session_id: slot('sessionId'), expires_at_ms: slot('expiresAtMs') } as never)
+    .returning('position'),
 );
 
 const renewWaiter = template<{ sessionId: string; expiresAtMs: number }>()(({ db }, slot) =>

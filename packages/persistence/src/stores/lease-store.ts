@@ -18,7 +18,7 @@ import type { StoreContext } from '../write/context.ts';
 import type { EndOfLease } from './lease-ending.ts';
 import { acquirePlan, confirmPlan, releasePlan, renewPlan, revokeAllPlan } from './lease-plans.ts';
 import { leaseLost, selectActiveLeases, selectLeaseById, selectSessionById } from './lease-rows.ts';
-import { waitForLease } from './wait-for-lease.ts';
+import { LocalLines, waitForLease } from './wait-for-lease.ts';
 
 const shortestTtlMs = 1_000;
 const longestTtlMs = 86_400_000;
@@ -26,6 +26,7 @@ const longestTtlMs = 86_400_000;
 /** Leases as rows; each verb is one transaction on the task's stream. */
 export class StoredLeases implements LeaseStore {
   readonly #ctx: StoreContext;
+  readonly #lines = new LocalLines();
 
   constructor(ctx: StoreContext) {
     this.#ctx = ctx;
@@ -42,7 +43,7 @@ export class StoredLeases implements LeaseStore {
     this.#checkWritable();
     const acquire = () => this.acquire(request);
     if (wait.waitMs === 0) return acquire();
-    const acquired = await waitForLease(this.#ctx, request, wait, acquire);
+    const acquired = await waitForLease(this.#ctx, this.#lines, request, wait, acquire);
     this.#appended(request.session.taskId);
     return acquired;
   }

@@ -1,26 +1,43 @@
 import type { PageRequest, TaskFilter, TaskOrder } from '@opencode-tools/core';
 import { type ExpressionBuilder, type ExpressionWrapper, type SqlBool, sql } from 'kysely';
 import type { Database } from '../query/database.ts';
-import { type Statement, adHoc } from '../query/plan.ts';
+import type { Statement } from '../query/plan.ts';
+import { shapedTemplate } from '../query/template.ts';
 import type { Traits } from '../query/traits.ts';
 import { searchWords } from '../rows/search-text.ts';
-import { type CursorPosition, decodeCursor, pageLimit } from './cursor.ts';
+import { decodeCursor, pageLimit } from './cursor.ts';
 
 export interface TaskListRow {
-  readonly id: string;
-  readonly created_at: string;
-  readonly updated_at: string;
   readonly entity: string;
 }
 
 export const taskSorting = {
-  newest: { column: 'created_at', direction: 'desc' },
-  oldest: { column: 'created_at', direction: 'asc' },
-  updated: { column: 'updated_at', direction: 'desc' },
+  newest: { column: 'created_at', member: 'createdAt', direction: 'desc' },
+  oldest: { column: 'created_at', member: 'createdAt', direction: 'asc' },
+  updated: { column: 'updated_at', member: 'updatedAt', direction: 'desc' },
 } as const satisfies Record<
   TaskOrder,
-  { readonly column: 'created_at' | 'updated_at'; readonly direction: 'asc' | 'desc' }
+  {
+    readonly column: 'created_at' | 'updated_at';
+    /** Where the task itself has the same value. */
+    readonly member: 'createdAt' | 'updatedAt';
+    readonly direction: 'asc' | 'desc';
+  }
 >;
+
+interface ListShape {
+  readonly order: TaskOrder;
+  readonly past: boolean;
+  /** Number of statuses asked for; null for all. */
+  readonly statuses: number | null;
+  readonly equal: readonly ('parent_id' | 'owner' | 'project')[];
+  readonly createdAfter: boolean;
+  readonly createdBefore: boolean;
+  readonly label: 'name' | 'value' | null;
+  readonly agent: boolean;
+  /** Number of words; null when no text is asked for. */
+  readonly words: number | null;
+}
 
 /** Builds the query of one page, with one row more than asked to tell whether another page follows. */
 export function listTasksStatement(
@@ -28,73 +45,104 @@ export function listTasksStatement(
   page: (PageRequest & { readonly order?: TaskOrder }) | undefined,
 ): Statement<TaskListRow> {
   const order = page?.order ?? 'newest';
-  const limit = pageLimit(page);
   const after = decodeCursor(`tasks:${order}`, page?.cursor);
-  const { column, direction } = taskSorting[order];
-  return adHoc((traits) =>
-    traits.db
-      .selectFrom('tasks')
-      .select(['id', 'created_at', 'updated_at', 'entity'])
-      .where((expression) => expression.and(conditions(expression, filter, traits)))
-      .$if(after !== null, (query) => query.where(pastCursor(column, direction, after)))
-      .orderBy(column, direction)
-      .orderBy('id', direction)
-      .limit(limit + 1),
-  );
+  const words = filter.text === undefined ? null : searchWords(filter.text);
+  const { status, parentId, owner, project, createdAfter, createdBefore, label, agent } = filter;
+  const equal = { parent_id: parentId, owner, project };
+  const shape: ListShape = {
+    order,
+    past: after !== null,
+    statuses: status === undefined ? null : status.length,
+    equal: equalColumns.filter((column) => equal[column] !== undefined),
+    createdAfter: createdAfter !== undefined,
+    createdBefore: createdBefore !== undefined,
+    label: label === undefined ? null : label.value === undefined ? 'name' : 'value',
+    agent: agent !== undefined,
+    words: words === null ? null : words.length,
+  };
+  return {
+    compile: (traits) => {
+      const compiled = listTasks(shape, {
+        ...equal,
+        ...Object.fromEntries((status ?? []).map((each, index) => [`status${index}`, each])),
+        ...Object.fromEntries((words ?? []).map((word, index) => [`word${index}`, traits.wordPattern(word)])),
+        createdAfter,
+        createdBefore,
+        agent,
+        labelName: label?.name,
+        labelValue: label?.value,
+        afterValue: after?.value,
+        afterId: after?.id,
+        limit: pageLimit(page) + 1,
+      }).compile(traits);
+      // How many rows a word matches decides the plan, so a plan for any word fits none.
+      return words === null ? compiled : { ...compiled, name: null };
+    },
+  };
 }
 
-function pastCursor(column: 'created_at' | 'updated_at', direction: 'asc' | 'desc', after: CursorPosition | null) {
-  return (expression: ExpressionBuilder<Database, 'tasks'>) =>
-    expression(
-      expression.refTuple(column, 'id'),
-      direction === 'asc' ? '>' : '<',
-      expression.tuple(after?.value ?? '', after?.id ?? ''),
-    );
-}
+const equalColumns = ['parent_id', 'owner', 'project'] as const;
+
+type Slots = (name: string) => string;
+
+const listTasks = shapedTemplate<ListShape, TaskListRow>((traits, shape, slot) => {
+  const { column, direction } = taskSorting[shape.order];
+  return traits.db
+    .selectFrom('tasks')
+    .select('entity')
+    .where((expression) => expression.and(conditions(expression, shape, traits, slot)))
+    .$if(shape.past, (query) =>
+      query.where((expression) =>
+        expression(
+          expression.refTuple(column, 'id'),
+          direction === 'asc' ? '>' : '<',
+          expression.tuple(slot('afterValue'), slot('afterId')),
+        ),
+      ),
+    )
+    .orderBy(column, direction)
+    .orderBy('id', direction)
+    .limit(slot('limit') as unknown as number);
+});
 
 type Condition = ExpressionWrapper<Database, 'tasks', SqlBool>;
 
 function conditions(
   expression: ExpressionBuilder<Database, 'tasks'>,
-  filter: TaskFilter,
+  shape: ListShape,
   traits: Traits,
+  slot: Slots,
 ): readonly Condition[] {
-  const found: Condition[] = [];
-  const { status, parentId, owner, project, createdAfter, createdBefore } = filter;
-  if (status?.length === 1) found.push(expression('status', '=', status[0] ?? ''));
-  else if (status !== undefined) found.push(status.length === 0 ? nothing() : expression('status', 'in', status));
-  if (parentId !== undefined) found.push(expression('parent_id', '=', parentId));
-  if (owner !== undefined) found.push(expression('owner', '=', owner));
-  if (project !== undefined) found.push(expression('project', '=', project));
-  if (createdAfter !== undefined) found.push(expression('created_at', '>', createdAfter));
-  if (createdBefore !== undefined) found.push(expression('created_at', '<', createdBefore));
-  if (filter.label !== undefined) found.push(expression('id', 'in', labelled(traits, filter.label)));
-  if (filter.agent !== undefined) found.push(expression('id', 'in', ofAgent(traits, filter.agent)));
-  if (filter.text !== undefined) found.push(...withWords(expression, traits, filter.text));
+  const { statuses, words } = shape;
+  const found: Condition[] = shape.equal.map((column) => expression(column, '=', slot(column)));
+  if (statuses === 1) found.push(expression('status', '=', slot('status0')));
+  else if (statuses === 0) found.push(nothing());
+  else if (statuses !== null) found.push(expression('status', 'in', numbered('status', statuses, slot)));
+  if (shape.createdAfter) found.push(expression('created_at', '>', slot('createdAfter')));
+  if (shape.createdBefore) found.push(expression('created_at', '<', slot('createdBefore')));
+  if (shape.label !== null) found.push(expression('id', 'in', labelled(traits, shape.label, slot)));
+  if (shape.agent) found.push(expression('id', 'in', ofAgent(traits, slot)));
+  if (words === 0) found.push(nothing());
+  else if (words !== null) {
+    for (const word of numbered('word', words, slot)) found.push(expression('id', 'in', traits.tasksWithWord(word)));
+  }
   return found;
 }
 
-function labelled({ db }: Traits, label: NonNullable<TaskFilter['label']>) {
-  const { name, value } = label;
+function numbered(name: string, count: number, slot: Slots): string[] {
+  return Array.from({ length: count }, (_, index) => slot(`${name}${index}`));
+}
+
+function labelled({ db }: Traits, by: 'name' | 'value', slot: Slots) {
   return db
     .selectFrom('task_labels')
     .select('task_id')
-    .where('name', '=', name)
-    .$if(value !== undefined, (query) => query.where('value', '=', value ?? ''));
+    .where('name', '=', slot('labelName'))
+    .$if(by === 'value', (query) => query.where('value', '=', slot('labelValue')));
 }
 
-function ofAgent({ db }: Traits, agent: string) {
-  return db.selectFrom('sessions').select('task_id').where('agent', '=', agent);
-}
-
-function withWords(
-  expression: ExpressionBuilder<Database, 'tasks'>,
-  traits: Traits,
-  text: string,
-): readonly Condition[] {
-  const words = searchWords(text);
-  if (words.length === 0) return [nothing()];
-  return words.map((word) => expression('id', 'in', traits.tasksWithWord(word)));
+function ofAgent({ db }: Traits, slot: Slots) {
+  return db.selectFrom('sessions').select('task_id').where('agent', '=', slot('agent'));
 }
 
 function nothing(): Condition {

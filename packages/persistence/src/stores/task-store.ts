@@ -87,12 +87,13 @@ export class StoredTasks implements TaskStore {
     const found = await this.#ctx.engine.read(() => allRows(listTasksStatement(filter, page)));
     const order = page?.order ?? 'newest';
     const limit = page?.limit ?? 50;
-    const last = found.length > limit ? found[limit - 1] : undefined;
+    const items = found.slice(0, limit).map((row) => fromRow<Task>(row));
+    const last = found.length > limit ? items.at(-1) : undefined;
     const next =
       last === undefined
         ? null
-        : encodeCursor(`tasks:${order}`, { value: last[taskSorting[order].column], id: last.id });
-    return { items: found.slice(0, limit).map((row) => fromRow<Task>(row)), next };
+        : encodeCursor(`tasks:${order}`, { value: last[taskSorting[order].member], id: last.id });
+    return { items, next };
   }
 
   async countTasks(): Promise<Readonly<Record<TaskStatus, number>>> {

@@ -5,7 +5,7 @@ import {
   OpencodeToolsError,
   isOpencodeToolsError,
 } from '@opencode-tools/core';
-import type { Watch } from '../query/hints.ts';
+import { type Watch, sleepUntil } from '../query/hints.ts';
 import type { StoreContext } from '../write/context.ts';
 import { acquireOrQueuePlan } from './lease-plans.ts';
 import { giveUpPlace, keepPlace, readPlace } from './lease-queue.ts';
@@ -16,12 +16,52 @@ const pacePerPlaceMs = 2;
 const longestPaceMs = 40;
 
 /**
+ * Those of one process who wait for the same task. Only the first of them looks at the database; the others do so to say
+ * that they are still there, and when they have become first.
+ */
+export class LocalLines {
+  readonly #lines = new Map<string, LocalPlace[]>();
+
+  /** Takes a place by its position in the whole line. */
+  enter(taskId: string, position: number): LocalPlace {
+    const line = this.#lines.get(taskId) ?? [];
+    this.#lines.set(taskId, line);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const place: LocalPlace = {
+      position,
+      first: promise,
+      isFirst: () => line[0] === place,
+      becomeFirst: resolve,
+      leave: () => {
+        line.splice(line.indexOf(place), 1);
+        line[0]?.becomeFirst();
+        if (line.length === 0 && this.#lines.get(taskId) === line) this.#lines.delete(taskId);
+      },
+    };
+    line.push(place);
+    line.sort((left, right) => left.position - right.position);
+    line[0]?.becomeFirst();
+    return place;
+  }
+}
+
+interface LocalPlace {
+  readonly position: number;
+  /** Resolves when it has become first. */
+  readonly first: Promise<void>;
+  isFirst(): boolean;
+  becomeFirst(): void;
+  leave(): void;
+}
+
+/**
  * Stands in line for a lease. Looking is a read; only who is first and sees room begins a transaction.
  *
  * @param acquire tries the grant without waiting, and says why not
  */
 export async function waitForLease(
   ctx: StoreContext,
+  lines: LocalLines,
   request: AcquireLease,
   wait: LeaseWait,
   acquire: () => Promise<AcquiredLease>,
@@ -32,8 +72,7 @@ export async function waitForLease(
   const watch = ctx.engine.watch(taskId);
   let acquired: AcquiredLease | null = null;
   try {
-    acquired = await ctx.engine.write(() => acquireOrQueuePlan(ctx, request));
-    acquired ??= await standInLine(ctx, request, { ...wait, until: from + wait.waitMs }, watch);
+    acquired = await standInLine(ctx, lines, request, { ...wait, until: from + wait.waitMs }, watch);
   } finally {
     watch.close();
     if (acquired === null) await leaveQuietly(ctx, request);
@@ -44,33 +83,68 @@ export async function waitForLease(
   });
 }
 
-/** Null when the time is over. */
+interface LimitedWait {
+  readonly until: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Takes a place at the end as often as it was passed over. Null when the time is over. */
 async function standInLine(
   ctx: StoreContext,
+  lines: LocalLines,
   request: AcquireLease,
-  wait: { readonly until: number; readonly signal?: AbortSignal | undefined },
+  wait: LimitedWait,
   watch: Watch,
 ): Promise<AcquiredLease | null> {
+  for (;;) {
+    wait.signal?.throwIfAborted();
+    const got = await ctx.engine.write(() => acquireOrQueuePlan(ctx, request));
+    if (typeof got !== 'number') return got;
+    const place = lines.enter(request.session.taskId, got);
+    try {
+      const ended = await keepStanding(ctx, request, wait, watch, place);
+      if (ended === 'time is over') return null;
+      if (ended !== 'passed over') return ended;
+    } finally {
+      place.leave();
+    }
+  }
+}
+
+async function keepStanding(
+  ctx: StoreContext,
+  request: AcquireLease,
+  wait: LimitedWait,
+  watch: Watch,
+  place: LocalPlace,
+): Promise<AcquiredLease | 'passed over' | 'time is over'> {
   let heartbeatAt = performance.now() + heartbeatMs;
   for (;;) {
     wait.signal?.throwIfAborted();
     const { ahead, room, inLine } = await ctx.engine.read(() => readPlace(ctx, request));
-    if (!inLine || (ahead === 0 && room)) {
-      const acquired = await ctx.engine.write(() => acquireOrQueuePlan(ctx, request));
-      if (acquired !== null) return acquired;
+    if (!inLine) return 'passed over';
+    if (ahead === 0 && room) {
+      const got = await ctx.engine.write(() => acquireOrQueuePlan(ctx, request));
+      if (typeof got !== 'number') return got;
+      if (got !== place.position) return 'passed over';
     }
     const nowMs = performance.now();
-    if (nowMs >= wait.until) return null;
+    if (nowMs >= wait.until) return 'time is over';
     if (nowMs >= heartbeatAt) {
       await ctx.engine.write(() => keepPlace(ctx, request.session.id), { durable: false });
       heartbeatAt = performance.now() + heartbeatMs;
     }
-    await watch.changed({
-      limitMs: Math.min(wait.until, heartbeatAt) - performance.now(),
-      paceMs: Math.min(longestPaceMs, (ahead + 1) * pacePerPlaceMs),
-      signal: wait.signal,
-    });
+    const limitMs = Math.min(wait.until, heartbeatAt) - performance.now();
+    const paceMs = Math.min(longestPaceMs, (ahead + 1) * pacePerPlaceMs);
+    if (place.isFirst()) await watch.changed({ limitMs, paceMs, signal: wait.signal });
+    else await sleepUntil(orAborted(place.first, wait.signal), limitMs);
   }
+}
+
+function orAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return promise;
+  const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  return Promise.race([promise, aborted]);
 }
 
 /** A place that cannot be given up is passed over soon. */

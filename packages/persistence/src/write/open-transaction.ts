@@ -1,6 +1,14 @@
 import { type HomeId, OpencodeToolsError, type StreamId, genesisHash } from '@opencode-tools/core';
 import { latestSchemaVersion } from '../migrations/migrations.ts';
-import { type Outcome, type Plan, type Statement, changedRows, firstRow, outcomeRows, together } from '../query/plan.ts';
+import {
+  type Outcome,
+  type Plan,
+  type Statement,
+  changedRows,
+  firstRow,
+  outcomeRows,
+  together,
+} from '../query/plan.ts';
 import { template } from '../query/template.ts';
 import type { StoreContext } from './context.ts';
 
@@ -65,7 +73,7 @@ export function schemaTooNew(found: number): OpencodeToolsError {
 }
 
 /** @param mark `moving <location>` or `moved <location>` */
-export function storeMoved(mark: string): OpencodeToolsError {
+function storeMoved(mark: string): OpencodeToolsError {
   const [state = '', location = ''] = mark.split(' ', 2);
   const remedy =
     state === 'moving'

@@ -31,13 +31,9 @@ function* addTask(task: Task): Plan<void> {
   const [receipt, inserted] = yield* together([selectReceipt({ id: task.id }), insertTask(toRow.tasks(task))]);
   const deleted = (receipt?.rows.length ?? 0) > 0;
   if (deleted || inserted?.changes === 0) {
-    throw new OpencodeToolsError(
-      'OCT_TASK_EXISTS',
-      `Task ${task.id} exists${deleted ? ' and was deleted' : ''}`,
-      {
-        details: { taskId: task.id },
-      },
-    );
+    throw new OpencodeToolsError('OCT_TASK_EXISTS', `Task ${task.id} exists${deleted ? ' and was deleted' : ''}`, {
+      details: { taskId: task.id },
+    });
   }
   yield* writeLabels(task);
 }

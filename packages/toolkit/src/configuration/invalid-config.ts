@@ -1,5 +1,5 @@
 import { OpencodeToolsError } from '@opencode-tools/core';
-import { type ConfigurationKey, configurationKeyNames, configurationKeys } from './keys.ts';
+import { type ConfigurationKey, configurationKeyNames, configurationKeys, environmentVariable } from './keys.ts';
 
 /** Says that a value has not the accepted form; names where it stands, the key, and the form. */
 export function refusedValue(source: string, key: ConfigurationKey, value: unknown): OpencodeToolsError {
@@ -8,6 +8,15 @@ export function refusedValue(source: string, key: ConfigurationKey, value: unkno
   return new OpencodeToolsError('OCT_INVALID_CONFIG', `${source}: ${key} does not accept ${shown}`, {
     remedy: `Write ${key} as ${accepted}.`,
     details: { file: source, key, accepted },
+  });
+}
+
+/** Says that a key stands in a project's file, which may not decide it. */
+export function refusedPlace(source: string, key: ConfigurationKey, userFile: string): OpencodeToolsError {
+  const variable = environmentVariable(key);
+  return new OpencodeToolsError('OCT_INVALID_CONFIG', `${source}: ${key} is not for the file of a project`, {
+    remedy: `Set ${key} in ${userFile}, or with the environment variable ${variable}.`,
+    details: { file: source, key, accepted: `${userFile}, ${variable}` },
   });
 }
 

@@ -24,9 +24,10 @@ function membersOf(properties: Record<string, unknown>, group: string): Record<s
 }
 
 function describe(name: (typeof configurationKeyNames)[number]): JsonObject {
-  const { kind, fallback, description } = configurationKeys[name];
+  const { kind, fallback, description, ...more } = configurationKeys[name];
+  const place = 'userOnly' in more ? " Not in a project's file." : '';
   return {
-    description: `${description} Accepts ${kind.accepted}. Environment: ${environmentVariable(name)}.`,
+    description: `${description} Accepts ${kind.accepted}. Environment: ${environmentVariable(name)}.${place}`,
     ...(fallback === null ? {} : { default: fallback }),
     ...kind.schema,
   };

@@ -5,6 +5,11 @@ interface Key<T> {
   readonly kind: ValueKind<T>;
   readonly fallback: T | null;
   readonly description: string;
+  /**
+   * True for what a project must not decide about the host of whoever works in it: its file comes with the repository, and
+   * agents can write it.
+   */
+  readonly userOnly?: true;
 }
 
 const mebibyte = 1024 ** 2;
@@ -15,21 +20,48 @@ const gibibyte = 1024 ** 3;
  * and the defaults.
  */
 export const configurationKeys = {
-  home: key(path(), null, 'Directory of the home; the data directory of the platform by default.'),
-  database: key(
-    { ...text('sqlite, or a postgres:// address', '^(sqlite|postgres(ql)?://.+)$'), secret: true },
-    'sqlite',
-    'Where the registry is kept: `sqlite`, in the home directory, or the address of a PostgreSQL database.',
+  home: userOnly(key(path(), null, 'Directory of the home; the data directory of the platform by default.')),
+  database: userOnly(
+    key(
+      {
+        ...text(
+          'sqlite, env:NAME of a variable with a postgres:// address, or the address itself',
+          '^(sqlite|env:[A-Za-z_][A-Za-z0-9_]*|postgres(ql)?://.+)$',
+        ),
+        secret: true,
+      },
+      'sqlite',
+      'Where the registry of a new home is kept: `sqlite`, in the home directory, or a PostgreSQL database, whose address stays out of files as `env:NAME`. A home that exists knows where its registry is; `db move` changes it.',
+    ),
+  ),
+  'postgres.tls': userOnly(
+    key(
+      choice('disable', 'require', 'verify'),
+      null,
+      'Encryption of connections to PostgreSQL; `verify` also checks the certificate. As the address says by default.',
+    ),
+  ),
+  'postgres.ca': userOnly(key(path(), null, 'PEM file of the authority that signed the server’s certificate.')),
+  'postgres.pool': userOnly(
+    key(number({ min: 1, max: 100 }, { whole: true }), 10, 'Connections of one process at most.'),
+  ),
+  'retention.backups': userOnly(
+    key(number({ min: 1, max: 1_000 }, { whole: true }), 10, 'Automatic backups of the registry that are kept.'),
   ),
   defaultImage: key(
     text('an image reference such as opencode-sandbox-base or example.org/image:tag', '^[^\\s]{1,255}$'),
     'opencode-sandbox-base',
     'Image of tasks that name none.',
   ),
-  'engine.endpoint': key(
-    text('unix:///path, npipe:////./pipe/name, tcp://host:port, http://host:port or https://host:port', endpointForm()),
-    null,
-    'Docker Engine to use; found like the docker command finds it by default.',
+  'engine.endpoint': userOnly(
+    key(
+      text(
+        'unix:///path, npipe:////./pipe/name, tcp://host:port, http://host:port or https://host:port',
+        endpointForm(),
+      ),
+      null,
+      'Docker Engine to use; found like the docker command finds it by default.',
+    ),
   ),
   'limits.memory': key(
     byteSize({ min: 32 * mebibyte, max: 1024 * gibibyte }),
@@ -47,7 +79,7 @@ export const configurationKeys = {
     defaultLimits.tmpBytes,
     'Size of the tmpfs at /tmp, which counts as memory.',
   ),
-  requireLimits: key(flag(), true, 'Refuse to run where the engine cannot enforce the limits.'),
+  requireLimits: userOnly(key(flag(), true, 'Refuse to run where the engine cannot enforce the limits.')),
   'lease.mode': key(choice(...leaseModes), 'exclusive', 'Whether one agent or several work in a task at once.'),
   'lease.ttl': key(
     duration({ min: 1_000, max: 86_400_000 }),
@@ -63,15 +95,20 @@ export const configurationKeys = {
   'exec.outputLimit': key(
     byteSize({ min: 1_024, max: mebibyte }),
     32_768,
-    'Bytes of each output that are returned, head and tail; the whole output is always kept.',
+    'Bytes of each output that are returned, head and tail; what `exec.maxOutput` allows is kept.',
   ),
-  'hooks.branchCreator': key(
-    flag(),
-    false,
-    'Make a branch <agent>-<model>/<description> for each task from a git repository.',
+  'exec.maxOutput': userOnly(
+    key(
+      byteSize({ min: 1_024, max: 1024 * gibibyte }),
+      gibibyte,
+      'Bytes of each output that are kept; a command that puts out more is ended.',
+    ),
   ),
-  'hooks.planFile': key(flag(), false, 'Write a Plan.md into the workspace of each task that has none.'),
-  'hooks.safetyEnforcer': key(flag(), true, 'Refuse sandbox plans that would weaken the hardening.'),
+  'hooks.branchCreator': userOnly(
+    key(flag(), false, 'Make a branch <agent>-<model>/<description> for each task from a git repository.'),
+  ),
+  'hooks.planFile': userOnly(key(flag(), false, 'Write a Plan.md into the workspace of each task that has none.')),
+  'hooks.safetyEnforcer': userOnly(key(flag(), true, 'Refuse sandbox plans that would weaken the hardening.')),
 } as const satisfies Record<string, Key<unknown>>;
 
 export type ConfigurationKey = keyof typeof configurationKeys;
@@ -93,6 +130,10 @@ export function environmentVariable(name: ConfigurationKey): string {
 
 function key<T, const F extends T | null>(kind: ValueKind<T>, fallback: F, description: string) {
   return { kind, fallback, description };
+}
+
+function userOnly<T extends Key<unknown>>(of: T) {
+  return { ...of, userOnly: true } as const;
 }
 
 function endpointForm(): string {

@@ -5,21 +5,35 @@ import type { LeaseMode, ResourceLimits } from '@opencode-tools/core';
 import type { Environment } from './environment.ts';
 import { refusedForm } from './invalid-config.ts';
 import { type Place, findProjectFile, resolveHome, userFile } from './locations.ts';
-import { type PartialValues, defaultValues, readDocument, readEnvironment } from './read-values.ts';
+import {
+  type ConfigurationSource,
+  type PartialValues,
+  defaultValues,
+  readDocument,
+  readEnvironment,
+} from './read-values.ts';
 import type { ConfigurationValues } from './keys.ts';
 
 /** What a home is opened with: every key resolved, durations in milliseconds, sizes in bytes. */
 export interface Configuration {
   /** Absolute path of the home directory. */
   readonly home: string;
+  /** `sqlite`, `env:NAME`, or an address. */
   readonly database: string;
+  readonly postgres: {
+    /** Null leaves it to the address. */
+    readonly tls: 'disable' | 'require' | 'verify' | null;
+    readonly caFile: string | null;
+    readonly pool: number;
+  };
+  readonly retention: { readonly backups: number };
   readonly defaultImage: string;
   /** Null finds the engine as the docker command does. */
   readonly engineEndpoint: string | null;
   readonly limits: ResourceLimits;
   readonly requireLimits: boolean;
   readonly lease: { readonly mode: LeaseMode; readonly ttlMs: number; readonly maxAgents: number };
-  readonly exec: { readonly timeoutMs: number; readonly outputLimitBytes: number };
+  readonly exec: { readonly timeoutMs: number; readonly outputLimitBytes: number; readonly outputMaxBytes: number };
   readonly hooks: { readonly branchCreator: boolean; readonly planFile: boolean; readonly safetyEnforcer: boolean };
   /** Files that were read, the weakest first. */
   readonly files: readonly string[];
@@ -36,27 +50,32 @@ export interface ConfigurationOptions {
 }
 
 /**
- * Reads the configuration: the project's file over the user's over the defaults, and `OPENCODE_TOOLS_*` over them.
+ * Reads the configuration: the project's file over the user's over the defaults, and `OPENCODE_TOOLS_*` over them. What
+ * decides about the host (home, database, engine, required limits, hooks) is never taken from a file found in a project.
  *
  * @throws OpencodeToolsError `OCT_INVALID_CONFIG` naming file (or variable), key and accepted form
  */
 export async function loadConfiguration(options: ConfigurationOptions): Promise<Configuration> {
   const { cwd, environment, platform = process.platform } = options;
   const place: Place = { cwd, environment, platform };
-  const files = findFiles(place, options.configFile);
+  const sources = findFiles(place, options.configFile);
   const layers: PartialValues[] = [];
-  for (const file of files) layers.push(await readFileValues(file));
+  for (const source of sources) layers.push(await readFileValues(source));
+  const files = sources.map(({ file }) => file);
   const values = Object.assign({}, defaultValues(), ...layers, readEnvironment(environment)) as ConfigurationValues;
   return shape(values, resolveHome(place, options.home, values.home), files);
 }
 
-function findFiles(place: Place, configFile: string | undefined): readonly string[] {
+function findFiles(place: Place, configFile: string | undefined): readonly ConfigurationSource[] {
   const user = userFile(place);
-  const project = configFile === undefined ? findProjectFile(place) : resolve(place.cwd, configFile);
-  return [...(existsSync(user) ? [user] : []), ...(project === undefined ? [] : [project])];
+  const own = existsSync(user) ? [{ file: user, userOnlyIn: null }] : [];
+  if (configFile !== undefined) return [...own, { file: resolve(place.cwd, configFile), userOnlyIn: null }];
+  const project = findProjectFile(place);
+  return [...own, ...(project === undefined ? [] : [{ file: project, userOnlyIn: user }])];
 }
 
-async function readFileValues(file: string): Promise<PartialValues> {
+async function readFileValues(source: ConfigurationSource): Promise<PartialValues> {
+  const { file } = source;
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw refusedForm(file, '', 'a readable YAML file', `the file cannot be read (${error.code ?? error.message})`);
   });
@@ -68,7 +87,7 @@ async function readFileValues(file: string): Promise<PartialValues> {
   } catch (error) {
     throw refusedForm(file, '', 'YAML 1.2 without anchors', error instanceof Error ? error.message : String(error));
   }
-  return readDocument(file, document);
+  return readDocument(source, document);
 }
 
 function shape(values: ConfigurationValues, home: string, files: readonly string[]): Configuration {
@@ -76,6 +95,8 @@ function shape(values: ConfigurationValues, home: string, files: readonly string
     home,
     files,
     database: values.database,
+    postgres: { tls: values['postgres.tls'], caFile: values['postgres.ca'], pool: values['postgres.pool'] },
+    retention: { backups: values['retention.backups'] },
     defaultImage: values.defaultImage,
     engineEndpoint: values['engine.endpoint'],
     limits: {
@@ -86,7 +107,11 @@ function shape(values: ConfigurationValues, home: string, files: readonly string
     },
     requireLimits: values.requireLimits,
     lease: { mode: values['lease.mode'], ttlMs: values['lease.ttl'], maxAgents: values['lease.maxAgents'] },
-    exec: { timeoutMs: values['exec.timeout'], outputLimitBytes: values['exec.outputLimit'] },
+    exec: {
+      timeoutMs: values['exec.timeout'],
+      outputLimitBytes: values['exec.outputLimit'],
+      outputMaxBytes: values['exec.maxOutput'],
+    },
     hooks: {
       branchCreator: values['hooks.branchCreator'],
       planFile: values['hooks.planFile'],

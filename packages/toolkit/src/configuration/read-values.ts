@@ -1,5 +1,5 @@
 import type { Environment } from './environment.ts';
-import { refusedForm, refusedValue, unknownKey } from './invalid-config.ts';
+import { refusedForm, refusedPlace, refusedValue, unknownKey } from './invalid-config.ts';
 import {
   type ConfigurationKey,
   type ConfigurationValues,
@@ -15,22 +15,30 @@ const groups = new Set(
   configurationKeyNames.filter((name) => name.includes('.')).map((name) => name.split('.')[0] ?? ''),
 );
 
+/** A configuration file: where it is, and for one that came with a project, where keys may stand that it may not have. */
+export interface ConfigurationSource {
+  readonly file: string;
+  /** The user's own file; null when this one is the user's, or was named by the user. */
+  readonly userOnlyIn: string | null;
+}
+
 /**
  * Reads the values of a parsed configuration file.
  *
- * @param source the file, for messages
- * @throws OpencodeToolsError `OCT_INVALID_CONFIG` at the first key that is unknown or has a value of another form
+ * @throws OpencodeToolsError `OCT_INVALID_CONFIG` at the first key that is unknown, not for this file, or has a value of
+ *   another form
  */
-export function readDocument(source: string, document: unknown): PartialValues {
+export function readDocument(place: ConfigurationSource, document: unknown): PartialValues {
+  const { file: source } = place;
   if (document === null || document === undefined) return {};
   const found: Record<string, unknown> = {};
   for (const [name, value] of entriesOf(source, '', document)) {
     if (groups.has(name)) {
       if (value === null) continue;
       for (const [inner, innerValue] of entriesOf(source, name, value)) {
-        readKey(source, `${name}.${inner}`, innerValue, found);
+        readKey(place, `${name}.${inner}`, innerValue, found);
       }
-    } else readKey(source, name, value, found);
+    } else readKey(place, name, value, found);
   }
   return found;
 }
@@ -61,8 +69,10 @@ export function defaultValues(): ConfigurationValues {
   return Object.fromEntries(entries) as ConfigurationValues;
 }
 
-function readKey(source: string, name: string, value: unknown, found: Record<string, unknown>): void {
+function readKey(place: ConfigurationSource, name: string, value: unknown, found: Record<string, unknown>): void {
+  const { file: source, userOnlyIn } = place;
   if (!isKey(name)) throw unknownKey(source, name);
+  if (userOnlyIn !== null && 'userOnly' in configurationKeys[name]) throw refusedPlace(source, name, userOnlyIn);
   const kind: ValueKind<unknown> = configurationKeys[name].kind;
   const parsed = kind.parse(value);
   if (parsed === undefined) throw refusedValue(source, name, value);

@@ -41,7 +41,7 @@ export function wireEngine(options: {
     runtime: {
       name: 'docker',
       volumes,
-      ...lazyMethods(runtime, ['capabilities', 'create', 'find', 'list']),
+      ...lazyMethods(runtime, ['capabilities', 'create', 'find', 'list', 'listHelpers']),
       close: async () => {
         await (await runtime.peek())?.close();
       },

@@ -23,11 +23,12 @@ export function wireWorkspace(options: {
       'freeze',
       'provision',
       'checkDirectory',
+      'guardDirectory',
       'restoreDirectory',
       'diff',
       'verify',
       'has',
     ]),
-    git: lazyMethods(git, ['inspect', 'isBranchName', 'listBranches', 'guardedPaths', 'createBranch']),
+    git: lazyMethods(git, ['inspect', 'isBranchName', 'listBranches', 'createBranch']),
   };
 }

@@ -19,8 +19,14 @@ export function callBy(agent: string): Call {
   return { actor: { kind: 'agent', id: agent, agent, model: null, session: null, onBehalfOf: null } };
 }
 
-/** A real home with its registry, for verbs that never touch a sandbox: only the lookup of the image needs no engine here. */
-export async function createEnginelessHome(): Promise<EnginelessHome> {
+/**
+ * A real home with its registry, for verbs that never touch a sandbox: the lookup of images needs no engine here.
+ *
+ * @param more ports to put in place of the home's own
+ */
+export async function createEnginelessHome(
+  more: (ports: ServiceDependencies) => Partial<ServiceDependencies> = () => ({}),
+): Promise<EnginelessHome> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'oct-coordination-'));
   let aheadMs = 0;
   const clock = { nowMs: () => Date.now() + aheadMs, move: (ms: number) => void (aheadMs += ms) };
@@ -34,7 +40,8 @@ export async function createEnginelessHome(): Promise<EnginelessHome> {
       clock,
       decorate: (given) => {
         ports ??= given;
-        return { ...given, images: { ...given.images, ensure: async (reference) => facts(reference) } };
+        const images = { ...given.images, ensure: async (reference: string) => facts(reference) };
+        return { ...given, images, ...more(given) };
       },
     });
     opened.push(home);

@@ -7,7 +7,7 @@ const [directory = '', task = '', name = '', count = '0'] = process.argv.slice(2
 const home = await openHome({ home: directory, cwd: directory, environment: {} });
 const taskId = parseId('task', task);
 const { session } = await home.services.sessions.attach(taskId, { agent: name }, callBy(name));
-for (let index = 0; index < Number(count); ) {
+for (let index = 0; index < Number(count);) {
   try {
     await home.services.journal.addNote(taskId, { text: `${name} ${index}`, sessionId: session.id }, callBy(name));
     index += 1;

@@ -4,8 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { OpenHome } from '@opencode-tools/core';
-import { openTestEngine } from '@opencode-tools/testkit';
-import { openHome } from '../../src/index.ts';
+import { type TestEngine, openTestEngine } from '@opencode-tools/testkit';
+import { type OpenHomeOptions, openHome } from '../../src/index.ts';
 
 const run = promisify(execFile);
 
@@ -13,12 +13,18 @@ const run = promisify(execFile);
 export interface TestHome {
   readonly directory: string;
   readonly image: string;
-  open(): Promise<OpenHome>;
+  readonly engine: TestEngine;
+  open(options?: Partial<OpenHomeOptions>): Promise<OpenHome>;
   docker(...argv: readonly string[]): Promise<string>;
   /** Containers and volumes of a task, by label. */
   objectsOf(taskId: string): Promise<readonly string[]>;
+  /** Changes the registry behind our back, from another process: two SQLite libraries in one would break its locks. */
+  sql(...statements: readonly string[]): Promise<void>;
   remove(): Promise<void>;
 }
+
+const runSql =
+  "const [file, ...statements] = process.argv.slice(1); const { DatabaseSync } = require('node:sqlite'); const db = new DatabaseSync(file); db.exec('pragma busy_timeout = 5000'); for (const statement of statements) db.exec(statement); db.close();";
 
 export async function createTestHome(): Promise<TestHome> {
   const engine = await openTestEngine();
@@ -33,10 +39,14 @@ export async function createTestHome(): Promise<TestHome> {
   return {
     directory,
     image: engine.imageId,
+    engine,
     docker,
+    sql: async (...statements) => {
+      await run(process.execPath, ['-e', runSql, path.join(directory, 'registry.db'), ...statements]);
+    },
     objectsOf: (taskId) => objects(`io.opencode-tools.task=${taskId}`),
-    open: async () => {
-      const opened = await openHome({ home: directory, cwd: directory, environment: process.env });
+    open: async (options) => {
+      const opened = await openHome({ home: directory, cwd: directory, environment: process.env, ...options });
       homeId = opened.homeId;
       return opened;
     },

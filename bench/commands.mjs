@@ -1,0 +1,68 @@
+/*
+ * node --conditions=@opencode-tools/source bench/commands.mjs [--rounds 100] [--json]
+ *
+ * What a command costs in a sandbox that runs: `true` by a lane and by a task with its records, beside `docker exec`; and 100 MB
+ * of output, read by the runtime and kept by a task, beside `docker exec` into a file. Output has a tenth of the rounds.
+ */
+import { join } from 'node:path';
+import { benchOptions, interleave, report, run, summarise } from './lib/measure.mjs';
+import { call, withTemporaryHome } from './lib/temporary-home.mjs';
+
+const { json, rounds } = benchOptions(100);
+const image = process.env.OPENCODE_TOOLS_DEFAULT_IMAGE ?? 'opencode-sandbox-base';
+const outputBytes = 100_000_000;
+
+await withTemporaryHome(async ({ services, ports, directory }) => {
+  const task = await services.tasks.create({ title: 'Commands', image }, call);
+  const { session, lease } = await services.sessions.attach(task.id, { agent: 'bench' }, call);
+  const byTask = async (argv) => {
+    const options = { command: { kind: 'argv', argv }, sessionId: session.id };
+    const { execution } = await services.executions.run(task.id, options, call);
+    return execution.stdout.bytes;
+  };
+  await byTask(['true']);
+  const { sandbox } = await services.tasks.view(task.id);
+  const handle = await ports.runtime.find(sandbox.ref);
+  const byRuntime = async (argv) => {
+    let bytes = 0;
+    await handle.exec({
+      executionId: ports.ids.next('execution'),
+      token: lease.token,
+      command: { kind: 'argv', argv },
+      cwd: '/workspace',
+      env: {},
+      onStdout: (chunk) => void (bytes += chunk.length),
+      onStderr: () => undefined,
+    });
+    return bytes;
+  };
+  const file = join(directory, 'output');
+  const fromDocker = (argv) => run('sh', ['-c', 'exec docker exec "$@" >"$0"', file, sandbox.ref, ...argv]);
+  const small = {
+    'docker exec': async () => void (await fromDocker(['true'])),
+    'ours: the runtime alone': async () => void (await byRuntime(['true'])),
+    'ours: a command of a task': async () => void (await byTask(['true'])),
+  };
+  const all = async (bytes) => {
+    if ((await bytes) !== outputBytes) throw new Error(`${await bytes} bytes came of ${outputBytes}`);
+  };
+  const argv = ['head', '-c', String(outputBytes), '/dev/zero'];
+  const large = {
+    'docker exec, to a file': async () => void (await fromDocker(argv)),
+    'ours: the runtime alone': async () => all(byRuntime(argv)),
+    'ours: a command of a task': async () => all(byTask(argv)),
+  };
+  const sets = { 'true in a sandbox that runs': [small, rounds], '100 MB of output': [large, Math.ceil(rounds / 10)] };
+  for (const [title, [contestants, times]] of Object.entries(sets)) {
+    const samples = await interleave(contestants, times);
+    report(title, summarise(samples, Object.keys(contestants)[0]), { json });
+    if (!json) process.stdout.write(`\n${peaks(samples)}\n\n`);
+  }
+});
+
+function peaks(samples) {
+  const at99 = (times) => times.toSorted((a, b) => a - b)[Math.floor((times.length - 1) * 0.99)];
+  return Object.entries(samples)
+    .map(([name, times]) => `p99 ${name}: ${at99(times).toFixed(1)} ms`)
+    .join('\n');
+}

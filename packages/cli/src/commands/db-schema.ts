@@ -1,0 +1,36 @@
+import type { SchemaChange } from '@opencode-tools/core';
+import type { Style } from '../render/style.ts';
+import { integer } from '../arguments/values.ts';
+import { lines } from '../render/format.ts';
+import { dryRunOption, maintenanceCommand } from './maintenance-command.ts';
+
+export const dbMigrate = maintenanceCommand<SchemaChange>({
+  name: 'db migrate',
+  summary: 'bring the registry to the newest schema, after a backup',
+  parameters: [],
+  options: [dryRunOption],
+  maintain: ({ maintenance, input }) => maintenance.migrate({ dryRun: input.flag('dry-run') }),
+  render: renderChange,
+});
+
+export const dbRollback = maintenanceCommand<SchemaChange>({
+  name: 'db rollback',
+  summary: 'take the registry back to an older schema, after a backup, for an older version to open',
+  notes: ['The next verb of this version that opens the home brings it forward again.'],
+  parameters: [],
+  options: [
+    { name: 'to', value: integer('version', 1, 10_000), summary: 'schema version to go back to (required)' },
+    dryRunOption,
+  ],
+  maintain: ({ maintenance, input }) =>
+    maintenance.rollback({ to: input.get<number>('to') ?? 0, dryRun: input.flag('dry-run') }),
+  render: renderChange,
+});
+
+function renderChange({ dryRun, from, to, steps, backup }: SchemaChange, style: Style): string {
+  if (steps.length === 0) return `The schema is at version ${to} already.`;
+  return lines(
+    `${dryRun ? style.warning('would go') : style.good('went')} from schema ${from} to ${to}: ${steps.join(', ')}`,
+    backup !== null && `backup ${backup.file}`,
+  );
+}

@@ -1,0 +1,103 @@
+import { PassThrough } from 'node:stream';
+import { describe, expect, test } from 'vitest';
+import { Lane } from './lane.ts';
+import { LanePool, lanesFor } from './lane-pool.ts';
+
+function pool(most: number) {
+  const lanes: Lane[] = [];
+  const open = async (): Promise<Lane> => {
+    const lane = new Lane(new PassThrough());
+    lanes.push(lane);
+    return lane;
+  };
+  return { lanes, pool: new LanePool(open, most) };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Uses a lane until it is told to end, and writes its name down when it begins. */
+function user(of: LanePool, name: string, seen: string[]) {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const using = of.use(async () => {
+    seen.push(name);
+    await promise;
+  });
+  return { using, end: resolve };
+}
+
+describe('a pool of lanes', () => {
+  test('serves those that wait in order, and nobody who comes in between', async () => {
+    const { pool: one } = pool(1);
+    const seen: string[] = [];
+    const first = user(one, 'first', seen);
+    const second = user(one, 'second', seen);
+    const third = user(one, 'third', seen);
+    await turn();
+    first.end();
+    await first.using;
+    const late = user(one, 'late', seen);
+    await turn();
+    expect(seen).toEqual(['first', 'second']);
+    for (const { end, using } of [second, third, late]) {
+      end();
+      await using;
+    }
+    expect(seen).toEqual(['first', 'second', 'third', 'late']);
+  });
+
+  test('lets go who no longer wants to wait, and gives the place to the next', async () => {
+    const { pool: one } = pool(1);
+    const seen: string[] = [];
+    const first = user(one, 'first', seen);
+    const abort = new AbortController();
+    const gone = one.use(async () => void seen.push('gone'), { signal: abort.signal });
+    const next = user(one, 'next', seen);
+    abort.abort();
+    await expect(gone).rejects.toBe(abort.signal.reason);
+    first.end();
+    await first.using;
+    next.end();
+    await next.using;
+    expect(seen).toEqual(['first', 'next']);
+  });
+
+  test('keeps a lane that opened for somebody who gave up', async () => {
+    const opening = Promise.withResolvers<Lane>();
+    let opened = 0;
+    const slow = new LanePool(async () => {
+      opened += 1;
+      return opening.promise;
+    }, 1);
+    const abort = new AbortController();
+    const gone = slow.use(async () => 'used', { signal: abort.signal });
+    const next = slow.use(async (lane) => lane);
+    abort.abort();
+    await expect(gone).rejects.toBe(abort.signal.reason);
+    const lane = new Lane(new PassThrough());
+    opening.resolve(lane);
+    expect(await next).toBe(lane);
+    expect(opened).toBe(1);
+  });
+
+  test('does not make urgent uses wait', async () => {
+    const { pool: one } = pool(1);
+    const first = user(one, 'first', []);
+    expect(await one.use(async () => 'done', { urgent: true })).toBe('done');
+    first.end();
+    await first.using;
+  });
+
+  test('closes lanes beyond the few that it keeps', async () => {
+    const { pool: many, lanes } = pool(12);
+    const users = Array.from({ length: 12 }, () => user(many, '', []));
+    await turn();
+    for (const { end } of users) end();
+    await Promise.all(users.map(({ using }) => using));
+    expect(lanes).toHaveLength(12);
+    expect(lanes.filter(({ usable }) => usable)).toHaveLength(8);
+  });
+
+  test('leaves processes for the commands themselves', () => {
+    expect([null, 0, 16, 128, 512].map(lanesFor)).toEqual([32, 32, 8, 16, 32]);
+  });
+});

@@ -1,0 +1,30 @@
+import { OpencodeToolsError } from '@opencode-tools/core';
+import type { Containers } from '../engine/containers.ts';
+import { hasStatus } from '../engine/engine-error.ts';
+import { LaneLostError } from '../lane/lane.ts';
+
+/** How long an engine may take to notice that a container ended. */
+const endLimitMs = 3_000;
+
+/** Exit codes by which an init says that it cannot run, or does not find, what it was told to start. */
+const noProgram = [126, 127];
+
+/**
+ * Says what kept a container from starting. Engines refuse to start one without its program, unless an init is started first: then that
+ * ends at once.
+ */
+export async function startError(containers: Containers, id: string, error: unknown): Promise<unknown> {
+  const message = error instanceof Error ? error.message : '';
+  const refused = hasStatus(error, 400) && /no such file|not found|permission denied/i.test(message);
+  if (!refused && !(error instanceof LaneLostError && (await endedWith(containers, id, noProgram)))) return error;
+  return new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', 'The image cannot be a sandbox: it has no /bin/sh', {
+    remedy: 'Use an image with a shell, such as opencode-sandbox-base.',
+    details: { capability: 'shell' },
+    cause: error,
+  });
+}
+
+async function endedWith(containers: Containers, id: string, codes: readonly number[]): Promise<boolean> {
+  const code = await containers.wait(id, endLimitMs).catch(() => undefined);
+  return code !== undefined && codes.includes(code);
+}

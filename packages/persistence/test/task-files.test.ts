@@ -1,0 +1,184 @@
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { type Decision, type Task, silentLogger, systemClock } from '@opencode-tools/core';
+import { addRows, addTask, sampleActor, sampleDecision, sampleNote } from '@opencode-tools/testkit';
+import Database from 'better-sqlite3';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openSqliteFile } from '../src/admin/sqlite-file.ts';
+import { FileTaskMemory } from '../src/memory/file-task-memory.ts';
+import { type Store, openSqliteStore } from '../src/sqlite.ts';
+import { temporaryDirectory } from './open-sqlite-registry.ts';
+
+let temporary: ReturnType<typeof temporaryDirectory>;
+let directory: string;
+let store: Store;
+let task: Task;
+beforeEach(async () => {
+  temporary = temporaryDirectory();
+  directory = join(temporary.path, 'home');
+  store = await openSqliteStore({ directory });
+  task = await addTask(store.tasks);
+});
+afterEach(async () => {
+  await store.close();
+  temporary.remove();
+});
+
+const file = (name: string) => join(directory, 'tasks', task.id, name);
+const read = (name: string) => fs.readFileSync(file(name), 'utf8');
+const names = () => fs.readdirSync(file('.'));
+
+describe('decisions.md', () => {
+  let decision: Decision;
+  beforeEach(async () => {
+    decision = sampleDecision(task.id);
+    await addRows(store.tasks, task.id, { noun: 'decision', value: decision });
+    await store.memory.project(task.id);
+  });
+  const edit = (change: (text: string) => string) =>
+    fs.writeFileSync(file('decisions.md'), change(read('decisions.md')));
+  const types = async () => (await store.ledger.read(task.id)).map(({ type }) => type);
+
+  test('takes in what a person changed, before it is written again', async () => {
+    edit((text) => text.replace('It merges without conflicts.', 'It merges cleanly.\n\nMeasured twice.'));
+    await addRows(store.tasks, task.id, { noun: 'note', value: sampleNote(task.id) });
+    await store.memory.project(task.id);
+    expect(await store.tasks.listDecisions(task.id)).toEqual([
+      { ...decision, why: 'It merges cleanly.\n\nMeasured twice.' },
+    ]);
+    const [record] = await store.ledger.read(task.id, { types: ['decision.edited'] });
+    expect(record?.actor).toMatchObject({ kind: 'user', id: 'decisions.md' });
+    expect(names().filter((name) => name.includes('.bad-'))).toEqual([]);
+    expect((await store.memory.heal(task.id)).healed).toEqual([]);
+    expect(read('decisions.md')).toContain('Measured twice.');
+  });
+
+  test('takes in what a person added, and healing does the same', async () => {
+    edit((text) => `${text}\n## Ask before deleting\n\nIt happened once.\n\nAlternatives:\n\n- Delete at once\n`);
+    expect((await store.memory.heal(task.id)).healed).toEqual([]);
+    const [, added] = await store.tasks.listDecisions(task.id);
+    expect(added).toMatchObject({
+      what: 'Ask before deleting',
+      why: 'It happened once.',
+      alternatives: ['Delete at once'],
+    });
+    expect(read('decisions.md')).toContain(`\`${added?.id ?? ''}\``);
+    expect(await types()).toEqual(['task.created', 'task.changed', 'decision.edited']);
+  });
+
+  test.each([
+    ['an entry is taken out', (text: string) => `${text.split('\n## ')[0] ?? ''}\n`],
+    ['an id is changed', (text: string) => text.replace(/dec_[0-9a-z]{4}/, 'dec_0000')],
+    ['a text is too long', (text: string) => text.replace('It merges', `It merges ${'x'.repeat(20_001)}`)],
+    ['an entry is doubled', (text: string) => text + text.slice(text.indexOf('## '))],
+  ])('is kept aside when %s', async (_, change) => {
+    edit(change);
+    const edited = read('decisions.md');
+    expect((await store.memory.heal(task.id)).healed).toMatchObject([{ file: 'decisions.md' }]);
+    const [kept = ''] = names().filter((name) => name.startsWith('decisions.md.bad-'));
+    expect(read(kept)).toBe(edited);
+    expect(await store.tasks.listDecisions(task.id)).toEqual([decision]);
+    expect(await types()).not.toContain('decision.edited');
+  });
+
+  test('is never mistaken where a text looks like the page itself', async () => {
+    const value = sampleDecision(task.id, {
+      why: 'First\n\n## Not a heading\n\nAlternatives:\n\n- no',
+      alternatives: [],
+    });
+    await addRows(store.tasks, task.id, { noun: 'decision', value });
+    await store.memory.project(task.id);
+    edit((text) => text.replace('First', 'Changed'));
+    expect((await store.memory.heal(task.id)).healed).toMatchObject([{ file: 'decisions.md', fault: 'changed' }]);
+    expect(await store.tasks.listDecisions(task.id)).toContainEqual(value);
+  });
+});
+
+describe('a log that has grown large', () => {
+  const small = async (work: (memory: FileTaskMemory) => Promise<void>) => {
+    const engine = openSqliteFile(join(directory, 'registry.db'));
+    const ctx = {
+      engine,
+      homeId: store.homeId,
+      clock: systemClock,
+      epoch: 1,
+      writeRefusal: null,
+      onAppended: () => undefined,
+    };
+    const memory = new FileTaskMemory(ctx, directory, silentLogger, 4_000);
+    await work(memory);
+    await memory.close();
+    await engine.close();
+  };
+  const grow = async (memory: FileTaskMemory, rounds: number) => {
+    for (let round = 0; round < rounds; round += 1) {
+      await addRows(store.tasks, task.id, { noun: 'note', value: sampleNote(task.id) });
+      await memory.project(task.id);
+    }
+  };
+  const seqs = (name: string) =>
+    read(name)
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => (JSON.parse(line) as { seq: number }).seq);
+  const segments = () =>
+    names()
+      .filter((name) => /^log\.\d+-\d+\.jsonl$/.test(name))
+      .toSorted((a, b) => seqs(a)[0]! - seqs(b)[0]!);
+
+  test('is put away in segments that continue one chain, whole and in order', async () => {
+    await small(async (memory) => {
+      await grow(memory, 30);
+      expect(segments().length).toBeGreaterThan(3);
+      expect([...segments(), 'log.jsonl'].flatMap(seqs)).toEqual(Array.from({ length: 31 }, (_, index) => index + 1));
+      expect((await memory.readLogTail(task.id, 12)).map(({ seq }) => seq)).toEqual(
+        Array.from({ length: 12 }, (_, index) => index + 20),
+      );
+      expect((await memory.heal(task.id)).healed).toEqual([]);
+    });
+  });
+
+  test.each(['removed', 'changed'])('is whole again after a segment was %s', async (how) => {
+    await small(async (memory) => {
+      await grow(memory, 20);
+      const victim = segments()[1] ?? '';
+      if (how === 'removed') fs.rmSync(file(victim));
+      else fs.writeFileSync(file(victim), read(victim).replace('"seq":', '"seq" :'));
+      expect((await memory.heal(task.id)).healed.length).toBeGreaterThan(0);
+      expect([...segments(), 'log.jsonl'].flatMap(seqs).slice(0, 21)).toEqual(
+        Array.from({ length: 21 }, (_, index) => index + 1),
+      );
+      expect((await memory.heal(task.id)).healed).toEqual([]);
+    });
+  });
+});
+
+test('a log that is ahead of the registry and goes on from it is taken in', async () => {
+  await addRows(store.tasks, task.id, { noun: 'note', value: sampleNote(task.id, { text: 'kept' }) });
+  await store.memory.project();
+  await store.close();
+  const older = join(temporary.path, 'older.db');
+  fs.copyFileSync(join(directory, 'registry.db'), older);
+  store = await openSqliteStore({ directory });
+  await addRows(store.tasks, task.id, { noun: 'note', value: sampleNote(task.id, { text: 'ahead' }) });
+  await store.close();
+  fs.copyFileSync(older, join(directory, 'registry.db'));
+  store = await openSqliteStore({ directory });
+  expect(await store.tasks.listNotes(task.id)).toHaveLength(1);
+  expect((await store.memory.heal(task.id)).healed).toEqual([]);
+  expect((await store.tasks.listNotes(task.id)).map(({ text }) => text)).toEqual(['kept', 'ahead']);
+  expect(await store.ledger.verify(task.id)).toMatchObject({ records: 3, broken: null });
+});
+
+test('the home’s own ledger is a file too, and continues its chain', async () => {
+  await store.tasks.commit({ records: [{ stream: 'home', type: 'home.tried', actor: sampleActor, puts: [] }] });
+  await store.memory.project();
+  const lines = fs.readFileSync(join(directory, 'log.jsonl'), 'utf8').trimEnd().split('\n');
+  expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual(await store.ledger.read('home'));
+  const database = new Database(join(directory, 'registry.db'));
+  database.exec(`update streams set projected_seq = 0 where stream = 'home'`);
+  database.close();
+  await store.tasks.commit({ records: [{ stream: 'home', type: 'home.tried', actor: sampleActor, puts: [] }] });
+  await store.memory.project();
+  expect(fs.readFileSync(join(directory, 'log.jsonl'), 'utf8').trimEnd().split('\n')).toHaveLength(3);
+});

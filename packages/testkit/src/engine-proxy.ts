@@ -1,0 +1,103 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { type Socket, connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A request that does not come to its end. */
+export interface EngineCut {
+  /** Fits the first line of the request. */
+  readonly request: RegExp;
+  /** Whose bytes are counted: those of the request's body, or those of the answer. */
+  readonly of: 'body' | 'answer';
+  /** How many pass, over all requests that fit. */
+  readonly bytes: number;
+  /** Called once, when they have passed; nothing follows them. */
+  readonly reached: () => void;
+}
+
+/** A real engine behind a socket that can misbehave. */
+export interface EngineProxy {
+  /** Address to be used in place of the engine's own. */
+  readonly endpoint: string;
+  /** Requests whose first line fits are answered with status 500. */
+  readonly faults: RegExp[];
+  cut: EngineCut | undefined;
+  close(): Promise<void>;
+}
+
+/** Stands in front of the engine at `DOCKER_HOST` or at the default socket. Connections must carry one request each. */
+export async function openEngineProxy(): Promise<EngineProxy> {
+  const directory = await mkdtemp(join(tmpdir(), 'oct-engine-proxy-'));
+  const path = join(directory, 'engine.sock');
+  const open = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (client) => {
+    open.add(client.on('error', () => client.destroy()).on('close', () => open.delete(client)));
+    client.once('data', (first: Buffer) => {
+      const line = first.toString('latin1').split('\r\n', 1)[0] ?? '';
+      if (proxy.faults.some((fault) => fault.test(line))) refuse(client);
+      else passOn(client, first, proxy.cut?.request.test(line) === true ? meter(proxy.cut) : undefined);
+    });
+  });
+  const meters = new WeakMap<EngineCut, Meter>();
+  const meter = (cut: EngineCut): Meter => {
+    const known = meters.get(cut) ?? { cut, left: cut.bytes, over: false };
+    meters.set(cut, known);
+    return known;
+  };
+  const proxy: EngineProxy = {
+    endpoint: `unix://${path}`,
+    faults: [],
+    cut: undefined,
+    close: async () => {
+      for (const client of open) client.destroy();
+      await new Promise((resolve) => server.close(resolve));
+      await rm(directory, { recursive: true });
+    },
+  };
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  return proxy;
+}
+
+interface Meter {
+  readonly cut: EngineCut;
+  left: number;
+  over: boolean;
+}
+
+function refuse(client: Socket): void {
+  const body = JSON.stringify({ message: 'injected fault' });
+  const head = ['HTTP/1.1 500 Fault', 'content-type: application/json', `content-length: ${body.length}`];
+  client.end([...head, 'connection: close', '', body].join('\r\n'));
+}
+
+function passOn(client: Socket, first: Buffer, meter: Meter | undefined): void {
+  const path = (process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock').replace(/^unix:\/\//, '');
+  const engine = connect({ path, allowHalfOpen: true });
+  engine.on('error', () => client.destroy()).on('end', () => client.end());
+  client.on('error', () => engine.destroy()).on('close', () => engine.destroy());
+  const send = (to: Socket, chunk: Buffer): void => {
+    if (chunk.length > 0) to.write(chunk);
+  };
+  const head = first.indexOf('\r\n\r\n') + 4;
+  const body = through(first.subarray(head), meter, 'body');
+  send(engine, Buffer.concat([first.subarray(0, head), body]));
+  client.on('data', (chunk: Buffer) => send(engine, through(chunk, meter, 'body')));
+  client.on('end', () => {
+    if (meter?.over === true) client.destroy();
+    else engine.end();
+  });
+  engine.on('data', (chunk: Buffer) => send(client, through(chunk, meter, 'answer')));
+}
+
+/** What of a chunk passes. */
+function through(chunk: Buffer, meter: Meter | undefined, of: EngineCut['of']): Buffer {
+  if (meter === undefined || meter.cut.of !== of) return chunk;
+  const passing = chunk.subarray(0, meter.left);
+  meter.left -= passing.length;
+  if (passing.length === chunk.length && meter.left > 0) return passing;
+  if (!meter.over) {
+    meter.over = true;
+    setImmediate(meter.cut.reached);
+  }
+  return passing;
+}

@@ -1,0 +1,244 @@
+import type { LedgerRecord, StoreAdmin, StoredRecord, Task } from '@opencode-tools/core';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { OpenRegistry } from './open-registry.ts';
+import {
+  addRows,
+  addTask,
+  sampleActor,
+  sampleDecision,
+  sampleDraft,
+  sampleMessage,
+  sampleNote,
+  sampleSession,
+  sampleTodo,
+} from './registry-samples.ts';
+
+const dayMs = 24 * 60 * 60 * 1000;
+
+/** Says what every `StoreAdmin` does. Called at the top level of a test file. */
+export function storeAdminContract(name: string, open: () => Promise<OpenRegistry>): void {
+  describe(`${name} as an administered store`, () => {
+    let registry: OpenRegistry;
+    let admin: StoreAdmin;
+    let task: Task;
+    beforeEach(async () => {
+      registry = await open();
+      ({ admin } = registry);
+      task = await addTask(registry.tasks, { labels: { team: 'blue' } });
+      await addRows(registry.tasks, task.id, { noun: 'todo', value: sampleTodo(task.id) });
+      await addRows(registry.tasks, task.id, { noun: 'note', value: sampleNote(task.id) });
+      await addRows(registry.tasks, task.id, { noun: 'decision', value: sampleDecision(task.id) });
+      await addRows(registry.tasks, task.id, { noun: 'message', value: sampleMessage(task.id) });
+    });
+    afterEach(async () => registry.close());
+
+    const exported = async () => {
+      const lines: string[] = [];
+      for await (const line of admin.exportLedger(task.id)) lines.push(line);
+      return lines;
+    };
+    const acquire = async () => {
+      const session = sampleSession(task.id);
+      const common = {
+        actor: sampleActor,
+        correlationId: null,
+        takeover: true,
+        mode: 'exclusive',
+        maxAgents: 1,
+      } as const;
+      return (await registry.leases.acquire({ ...common, session, ttlMs: 60_000 })).lease;
+    };
+    const rows = async () => ({
+      task: await registry.tasks.getTask(task.id),
+      todos: await registry.tasks.listTodos(task.id),
+      notes: await registry.tasks.listNotes(task.id),
+      decisions: await registry.tasks.listDecisions(task.id),
+      labelled: (await registry.tasks.listTasks({ label: { name: 'team' } })).items,
+      found: (await registry.tasks.listTasks({ text: 'linter' })).items,
+    });
+
+    describe('an epoch', () => {
+      test('ends every lease, and gives only tokens far above those before', async () => {
+        const before = await acquire();
+        expect(await admin.startEpoch('for a test')).toBe(2);
+        expect(await registry.leases.listActive(task.id)).toEqual([]);
+        expect((await acquire()).token).toBeGreaterThan(before.token + 2 ** 20 - 1);
+        expect(await admin.startEpoch('again')).toBe(3);
+        expect(await admin.status()).toMatchObject({ epoch: 3 });
+        expect(await admin.verify()).toMatchObject({ ok: true, broken: [], problems: [] });
+      });
+    });
+
+    describe('an exported ledger', () => {
+      test('is taken in by a registry that does not have the task, with all its rows', async () => {
+        const lines = await exported();
+        const before = await rows();
+        const other = await open();
+        const imported = await other.admin.importLedger(lines);
+        expect(imported).toEqual({ stream: task.id, added: 5, head: await registry.ledger.head(task.id) });
+        expect(await other.tasks.getTask(task.id)).toEqual(before.task);
+        expect(await other.tasks.listTodos(task.id)).toEqual(before.todos);
+        expect(await other.tasks.listDecisions(task.id)).toEqual(before.decisions);
+        expect((await other.tasks.countTasks()).pending).toBe(1);
+        expect(await other.ledger.verify(task.id)).toMatchObject({ records: 5, broken: null });
+        expect(await other.admin.importLedger(lines)).toMatchObject({ added: 0 });
+        expect(await other.admin.verify()).toMatchObject({ ok: true });
+        await other.close();
+      });
+
+      test('goes on from what is there', async () => {
+        const early = await exported();
+        const other = await open();
+        await other.admin.importLedger(early);
+        await addRows(registry.tasks, task.id, { noun: 'note', value: sampleNote(task.id, { text: 'later' }) });
+        expect(await other.admin.importLedger(await exported())).toMatchObject({ added: 1 });
+        expect((await other.tasks.listNotes(task.id)).map(({ text }) => text)).toContain('later');
+        expect(await other.admin.importLedger(early)).toMatchObject({ added: 0 });
+        await other.close();
+      });
+
+      const spoilt: readonly (readonly [string, string, (lines: string[]) => string[]])[] = [
+        ['a gap', 'sequence-gap', (lines) => lines.toSpliced(3, 1)],
+        ['a cut', 'head-mismatch', (lines) => lines.slice(0, -1)],
+        [
+          'a changed record',
+          'hash-mismatch',
+          (lines) => change(lines, 2, (record) => ({ ...record, type: 'note.gone' })),
+        ],
+        [
+          'a changed payload',
+          'payload-mismatch',
+          (lines) => change(lines, 2, (record) => ({ ...record, payload: '{}' })),
+        ],
+        [
+          'a payload taken out',
+          'payload-missing',
+          (lines) => change(lines, 2, (record) => ({ ...record, payload: null })),
+        ],
+        ['a line that is none', 'unparsable', (lines) => lines.with(2, '{"seq":')],
+      ];
+      test.each(spoilt)('with %s is refused, and nothing is taken in', async (_, fault, spoil) => {
+        const lines = spoil(await exported());
+        const other = await open();
+        await expect(other.admin.importLedger(lines)).rejects.toMatchObject({
+          code: 'OCT_LEDGER_BROKEN',
+          details: { fault },
+        });
+        expect(await other.ledger.listStreams()).not.toContain(task.id);
+        await other.close();
+      });
+
+      test('that went another way than the one that is here is refused', async () => {
+        const other = await open();
+        await other.admin.importLedger(await exported());
+        await addRows(other.tasks, task.id, { noun: 'note', value: sampleNote(task.id) });
+        await addRows(registry.tasks, task.id, { noun: 'note', value: sampleNote(task.id) });
+        const refused = other.admin.importLedger(await exported());
+        await expect(refused).rejects.toMatchObject({
+          code: 'OCT_LEDGER_BROKEN',
+          details: { fault: 'broken-link', seq: 6 },
+        });
+        await other.close();
+      });
+
+      test.each([
+        ['nothing', []],
+        ['other text', ['hello']],
+      ])('is not %s', async (_, lines) => {
+        await expect(admin.importLedger(lines)).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+      });
+    });
+
+    describe('an erased payload', () => {
+      test('is gone from rows and file, and the chain stays whole', async () => {
+        await registry.memory.project();
+        await admin.erasePayloads(task.id, [3], { reason: 'a secret', actor: sampleActor });
+        const records = await registry.ledger.read(task.id);
+        expect(records[2]?.payload).toBeNull();
+        expect(records.at(-1)).toMatchObject({ type: 'payload.erased' });
+        expect(await registry.ledger.verify(task.id)).toMatchObject({ records: 6, broken: null });
+        expect((await registry.memory.readLogTail(task.id, 10)).map(({ payload }) => payload === null)).toEqual([
+          false,
+          false,
+          true,
+          false,
+          false,
+          false,
+        ]);
+        expect((await registry.memory.heal(task.id)).healed).toEqual([]);
+        const other = await open();
+        expect(await other.admin.importLedger(await exported())).toMatchObject({ added: 6 });
+        expect(await other.tasks.listNotes(task.id)).toEqual([]);
+        await other.close();
+      });
+
+      test('cannot be the one that says what was erased, nor one that is not there', async () => {
+        await admin.erasePayloads(task.id, [3], { reason: 'a secret', actor: sampleActor });
+        for (const seq of [6, 99]) {
+          const refused = admin.erasePayloads(task.id, [seq], { reason: 'more', actor: sampleActor });
+          await expect(refused).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+        }
+      });
+    });
+
+    describe('pruning', () => {
+      const soon = -1 / dayMs;
+
+      test('takes out what is too old, and the rest still proves itself and rebuilds every row', async () => {
+        await registry.memory.project();
+        const before = await rows();
+        const head = await registry.ledger.head(task.id);
+        const options = { keepLedgerDays: soon, keepTombstoneDays: null };
+        expect(await admin.prune({ ...options, dryRun: true })).toMatchObject({ dryRun: true });
+        const { chains } = await admin.prune(options);
+        expect(chains).toContainEqual({ stream: task.id, records: 5, base: head });
+        expect(await rows()).toEqual(before);
+        expect(await registry.ledger.read(task.id)).toMatchObject([
+          { seq: 6, type: 'ledger.pruned', prevHash: head.hash },
+        ]);
+        expect(await registry.ledger.verify(task.id)).toMatchObject({ records: 1, broken: null });
+        expect(await admin.verify()).toMatchObject({ ok: true });
+        expect((await registry.memory.heal(task.id)).healed).toEqual([]);
+        await addRows(registry.tasks, task.id, { noun: 'note', value: sampleNote(task.id) });
+        const other = await open();
+        expect(await other.admin.importLedger(await exported())).toMatchObject({ added: 2 });
+        expect(await other.tasks.getTask(task.id)).toEqual(before.task);
+        expect(await other.tasks.listTodos(task.id)).toEqual(before.todos);
+        await other.close();
+      });
+
+      test('does nothing twice', async () => {
+        const options = { keepLedgerDays: soon, keepTombstoneDays: null };
+        await admin.prune(options);
+        expect((await admin.prune(options)).chains.filter(({ stream }) => stream === task.id)).toEqual([]);
+      });
+
+      test('forgets deleted tasks after their time, and keeps the head that they had', async () => {
+        const receipt = {
+          taskId: task.id,
+          title: task.title,
+          deletedAt: new Date(Date.now() - 10 * dayMs).toISOString(),
+          finalCheckpointId: null,
+          memory: `tasks/${task.id}`,
+          removed: { containers: 0, volumes: 0, networks: 0 },
+          keptImages: [],
+        };
+        const drafts = [sampleDraft(task.id, 'task.deleted', { noun: 'receipt', value: receipt })];
+        const [last] = (await registry.tasks.commit({ records: drafts })) as readonly [LedgerRecord];
+        const options = { keepLedgerDays: null, keepTombstoneDays: 11 };
+        expect(await admin.prune(options)).toMatchObject({ tombstones: [] });
+        expect(await admin.prune({ ...options, keepTombstoneDays: 9 })).toMatchObject({ tombstones: [task.id] });
+        expect(await registry.tasks.findReceipt(task.id)).toBeUndefined();
+        expect(await registry.ledger.listStreams()).not.toContain(task.id);
+        const [record] = await registry.ledger.read('home', { newestFirst: true, limit: 1 });
+        expect(record?.type).toBe('ledger.forgotten');
+        expect(JSON.parse(record?.payload ?? '')).toMatchObject({ detail: { head: { seq: 6, hash: last.hash } } });
+        expect(await admin.verify()).toMatchObject({ ok: true });
+      });
+    });
+  });
+}
+
+function change(lines: readonly string[], index: number, to: (record: StoredRecord) => object): string[] {
+  return lines.with(index, JSON.stringify(to(JSON.parse(lines[index] ?? '') as StoredRecord)));
+}

@@ -1,0 +1,163 @@
+import { chown, lstat, mkdir, readFile, readdir, realpath } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { type GuardedPath, OpencodeToolsError, isOpencodeToolsError, isWithin } from '@opencode-tools/core';
+import { realDirectory } from './check-directory.ts';
+import { errnoOf } from './failures.ts';
+import { type GitRunner, gitFailure } from './git-runner.ts';
+
+/** Owners differ when an administrator works for a user; what is asked of git here runs nothing that is configured. */
+const anyOwner = { config: ['safe.directory=*'] };
+
+/**
+ * Finds what of a shared directory programs on the host obey. See `WorkspaceStore.guardDirectory`. The whole of `.git` is
+ * read-only: whoever may write an index can name a submodule, and `git status` runs what that one's configuration says.
+ */
+export async function guardDirectory(git: GitRunner, directory: string): Promise<readonly GuardedPath[]> {
+  const top = await realDirectory(directory);
+  const guards = new Guards(top);
+  const isRepository = await guardDotGit(guards, top);
+  const opencode = join(top, '.opencode');
+  if ((await typeOf(opencode)) === 'directory') await guards.add(opencode);
+  for (const path of await linkedWorktrees(join(top, '.git'))) {
+    if (guards.holds(path) && (await typeOf(path)) === 'file') await guards.add(path);
+  }
+  // Above the directory, where no sandbox writes, git is asked when the directory has no repository of its own.
+  const workTree = await workTreeOf(git, isRepository ? top : dirname(top), isRepository);
+  if (workTree !== undefined) {
+    await guardConfigured(guards, git, workTree);
+    await guardSubmodules(guards, git, workTree);
+  }
+  return guards.sorted();
+}
+
+/** @returns whether the directory is the top of a work tree */
+async function guardDotGit(guards: Guards, top: string): Promise<boolean> {
+  const path = join(top, '.git');
+  const type = await typeOf(path);
+  if (type === 'absent') {
+    await mkdir(path, { mode: 0o755 });
+    const { uid, gid } = await lstat(top);
+    if (process.getuid?.() === 0) await chown(path, uid, gid);
+  }
+  await guards.add(path);
+  return type === 'file' || (type === 'directory' && (await readdir(path)).length > 0);
+}
+
+/** Work trees of the same repository; their `.git` is a file that says where the repository is. */
+async function linkedWorktrees(repository: string): Promise<readonly string[]> {
+  const names = await readdir(join(repository, 'worktrees')).catch(() => []);
+  const files = await Promise.all(
+    names.map((name) => readFile(join(repository, 'worktrees', name, 'gitdir'), 'utf8').catch(() => '')),
+  );
+  return files.map((text) => text.trim()).filter((path) => path.startsWith('/'));
+}
+
+/** Files that the configuration includes, and the directory of its hooks. */
+async function guardConfigured(guards: Guards, git: GitRunner, cwd: string): Promise<void> {
+  const args = ['config', '--list', '--show-origin', '--includes', '-z'];
+  const words = (await ask(git, args, cwd)).split('\0');
+  for (let at = 0; at + 1 < words.length; at += 2) {
+    const [origin = '', entry = ''] = words.slice(at, at + 2);
+    if (!origin.startsWith('file:')) continue;
+    const file = resolve(cwd, origin.slice('file:'.length));
+    const key = entry.split('\n', 1)[0] ?? '';
+    const value = entry.slice(key.length + 1);
+    if (/^include(?:if\..*)?\.path$/.test(key)) await guards.addNamed(resolve(dirname(file), value), key);
+    if (key === 'core.hookspath') await guards.addNamed(resolve(cwd, value), key);
+  }
+}
+
+/** Submodules of the work tree, and theirs: git on the host goes into each when it is asked for the status. */
+async function guardSubmodules(guards: Guards, git: GitRunner, cwd: string): Promise<void> {
+  const lines = (await ask(git, ['ls-files', '--stage', '-z'], cwd)).split('\0');
+  const links = lines.filter((line) => line.startsWith('160000 ')).map((line) => line.slice(line.indexOf('\t') + 1));
+  for (const path of links.map((link) => join(cwd, link)).filter((link) => guards.holds(link))) {
+    if ((await typeOf(path)) !== 'directory') {
+      throw refused(`The submodule at ${path} has no directory`, 'Make the empty directory, or remove the submodule.');
+    }
+    const dotGit = join(path, '.git');
+    if ((await typeOf(dotGit)) === 'absent') await guards.add(path);
+    else {
+      await guards.add(dotGit);
+      await guardSubmodules(guards, git, path);
+    }
+  }
+}
+
+/** The top of the work tree that a directory is in; undefined outside of one, and where there is no git at all. */
+async function workTreeOf(git: GitRunner, cwd: string, isRepository: boolean): Promise<string | undefined> {
+  const args = ['rev-parse', '--show-toplevel'];
+  try {
+    const { code, stdout, stderr } = await git.try(args, { cwd, ...anyOwner });
+    if (code === 0) return stdout.toString('utf8').replace(/\n$/, '');
+    if (stderr.includes('not a git repository') || stderr.includes('must be run in a work tree')) return undefined;
+    throw gitFailure(args, { cwd }, stderr);
+  } catch (error) {
+    if (!isRepository && isOpencodeToolsError(error, 'OCT_CAPABILITY_UNSUPPORTED')) return undefined;
+    throw error;
+  }
+}
+
+async function ask(git: GitRunner, args: readonly string[], cwd: string): Promise<string> {
+  return (await git.run(args, { cwd, ...anyOwner })).toString('utf8');
+}
+
+/** Collects paths, and the directories between them and the top, whose renaming would take them away. */
+class Guards {
+  readonly #top: string;
+  readonly #paths = new Map<string, boolean>();
+
+  constructor(top: string) {
+    this.#top = top;
+  }
+
+  holds(path: string): boolean {
+    return path !== this.#top && isWithin(path, this.#top);
+  }
+
+  async add(path: string): Promise<void> {
+    if ((await realpath(path)) !== path) {
+      throw refused(
+        `${path} is a symbolic link, or lies behind one, which a sandbox could turn elsewhere`,
+        'Put the directory itself there, or use a volume workspace.',
+      );
+    }
+    this.#paths.set(path, true);
+    for (let parent = dirname(path); this.holds(parent); parent = dirname(parent)) {
+      if (!this.#paths.has(parent)) this.#paths.set(parent, false);
+    }
+  }
+
+  /** A path that a key of git's configuration names: anybody could make it when it is not there yet. */
+  async addNamed(path: string, key: string): Promise<void> {
+    if (!this.holds(path) || this.#isBelowReadOnly(path)) return;
+    if ((await typeOf(path)) !== 'absent') return this.add(path);
+    throw refused(
+      `git's ${key} names ${path}, which does not exist`,
+      `Make it, or take ${key} out of the configuration.`,
+    );
+  }
+
+  sorted(): readonly GuardedPath[] {
+    const kept = [...this.#paths].filter(([path]) => !this.#isBelowReadOnly(path));
+    return kept.map(([path, readOnly]) => ({ path, readOnly })).sort((a, b) => (a.path < b.path ? -1 : 1));
+  }
+
+  #isBelowReadOnly(path: string): boolean {
+    return [...this.#paths].some(([other, readOnly]) => readOnly && other !== path && isWithin(path, other));
+  }
+}
+
+async function typeOf(path: string): Promise<'absent' | 'file' | 'directory' | 'other'> {
+  try {
+    const facts = await lstat(path);
+    return facts.isFile() ? 'file' : facts.isDirectory() || facts.isSymbolicLink() ? 'directory' : 'other';
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return 'absent';
+    throw error;
+  }
+}
+
+function refused(message: string, remedy: string): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_POLICY_DENIED', message, { remedy });
+}
