@@ -240,7 +240,7 @@ describe('progress', () => {
     const client = await run({
       run: async ({ onOutput }, { onProgress }) => {
         onProgress?.('making the sandbox');
-        for (let index = 0; index < 50; index += 1) onOutput?.('stdout', Buffer.alloc(1_000));
+        for (let index = 0; index < 50; index += 1) await onOutput?.('stdout', Buffer.alloc(1_000));
         await setImmediate();
         return executionResult('');
       },

@@ -21,6 +21,8 @@ export interface SandboxKeeper {
   find(taskId: TaskId): Promise<{ readonly handle: SandboxHandle; readonly sandbox: Sandbox } | undefined>;
   /** Stops the container and records it; fine when there is none. */
   stop(task: Task, leased: LeasedWork, graceMs: number, call: Call): Promise<void>;
+  /** While this work goes on in this process, no command starts the sandbox of the task again. */
+  puttingAway<T>(taskId: TaskId, work: () => Promise<T>): Promise<T>;
   /** Ends whatever runs in the sandbox. @returns how many processes were ended */
   endExecutions(taskId: TaskId): Promise<number>;
   /** Forgets a handle that proved dead. */
@@ -106,6 +108,14 @@ export function createSandboxKeeper(kernel: Kernel): SandboxKeeper {
       if (state === 'paused') await handle.unpause();
       return state === 'running' || state === 'paused' ? (await handle.endAll()).ended : 0;
     },
+    puttingAway: async (taskId, work) => {
+      stopping.add(taskId);
+      try {
+        return await work();
+      } finally {
+        stopping.delete(taskId);
+      }
+    },
     ensureRunning: async (task, leased, call) => {
       if (stopping.has(task.id)) throw beingStopped(task);
       const sandbox = await deps.tasks.findSandbox(task.id);
@@ -120,12 +130,7 @@ export function createSandboxKeeper(kernel: Kernel): SandboxKeeper {
       known.delete(task.id);
       if (handle === undefined) return recordState(kernel, { ...sandbox, ref: null }, 'absent', leased, call);
       await awaitQuiet(kernel, task.id, ['checkpoint'], leased.signal);
-      stopping.add(task.id);
-      try {
-        await handle.stop(graceMs);
-      } finally {
-        stopping.delete(task.id);
-      }
+      await handle.stop(graceMs);
       await recordState(kernel, sandbox, 'stopped', leased, call);
     },
   };

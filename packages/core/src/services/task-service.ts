@@ -87,20 +87,22 @@ async function putAway(kernel: Kernel, keeper: SandboxKeeper, id: TaskId, option
         ? {}
         : await runHooks(kernel, { point: options.point, ...context }, { stream: id, call, proof });
     if (options.to === 'completed') await assertAlone(kernel, id, leased, 'Completing');
-    await keeper.stop(task, leased, options.graceMs, call);
-    await recoverOwn(kernel, id, leased, call);
-    const moved = await kernel.changeTask(id, (current) => {
-      if (resting || current.status === options.to) return { change: null, result: current };
-      const move = moveTask(kernel, current, options.to, proof, call, { reason: options.reason, detail });
-      return { change: { guard: leaseGuard(proof), records: [move.record] }, result: move.task };
+    return keeper.puttingAway(id, async () => {
+      await keeper.stop(task, leased, options.graceMs, call);
+      await recoverOwn(kernel, id, leased, call);
+      const moved = await kernel.changeTask(id, (current) => {
+        if (resting || current.status === options.to) return { change: null, result: current };
+        const move = moveTask(kernel, current, options.to, proof, call, { reason: options.reason, detail });
+        return { change: { guard: leaseGuard(proof), records: [move.record] }, result: move.task };
+      });
+      await kernel.deps.leases.revokeAll(id, {
+        reason: `task ${options.to}`,
+        actor: call.actor,
+        correlationId: call.correlationId ?? null,
+      });
+      kernel.deps.memory.touch(id);
+      return moved;
     });
-    await kernel.deps.leases.revokeAll(id, {
-      reason: `task ${options.to}`,
-      actor: call.actor,
-      correlationId: call.correlationId ?? null,
-    });
-    kernel.deps.memory.touch(id);
-    return moved;
   });
 }
 
