@@ -59,9 +59,9 @@ export class HintedWatch implements Watch {
     if (!this.#missed && wait.limitMs > 0 && wait.signal?.aborted !== true) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
-      wait.signal?.addEventListener('abort', resolve as Wake, { once: true });
+      wait.signal?.addEventListener('abort', resolve, { once: true });
       await this.#nap(wait, promise);
-      wait.signal?.removeEventListener('abort', resolve as Wake);
+      wait.signal?.removeEventListener('abort', resolve);
       this.#wake = null;
     }
     this.#missed = false;

@@ -12,14 +12,7 @@ import {
 import Database from 'better-sqlite3';
 import { backUpBeforeMigrating } from '../admin/back-up-before-migrating.ts';
 import { createHomeDirectory, createPrivateFile } from '../home/home-directory.ts';
-import {
-  type HomeDatabase,
-  claimHomeFile,
-  errnoOf,
-  homeError,
-  readHomeFile,
-  readHomeId,
-} from '../home/home-file.ts';
+import { type HomeDatabase, claimHomeFile, errnoOf, homeError, readHomeFile, readHomeId } from '../home/home-file.ts';
 import { refuseNetworkFilesystem } from '../home/network-filesystem.ts';
 import { type StoreIdentity, migrate, readIdentity } from '../migrations/migrate.ts';
 import { latestSchemaVersion } from '../migrations/migrations.ts';
@@ -204,10 +197,14 @@ function registryLost(directory: string, homeId: HomeId): OpencodeToolsError {
 }
 
 function registryElsewhere(directory: string, { location, urlFrom }: HomeDatabase): OpencodeToolsError {
-  return new OpencodeToolsError('OCT_STORE_UNAVAILABLE', `The registry of ${directory} is on PostgreSQL at ${location}`, {
-    remedy: `Set ${urlFrom} to its address, with user and password.`,
-    details: { directory, location, urlFrom },
-  });
+  return new OpencodeToolsError(
+    'OCT_STORE_UNAVAILABLE',
+    `The registry of ${directory} is on PostgreSQL at ${location}`,
+    {
+      remedy: `Set ${urlFrom} to its address, with user and password.`,
+      details: { directory, location, urlFrom },
+    },
+  );
 }
 
 function homesDiffer(directory: string, inFile: HomeId | undefined, inDatabase: HomeId): OpencodeToolsError {

@@ -90,7 +90,8 @@ export class SqliteEngine implements Engine {
       const waitedMs = performance.now() - from;
       if (version !== seen || waitedMs >= wait.limitMs) return version;
       const paceMs = Math.max(wait.paceMs, Math.min(longestPaceMs, waitedMs * patience));
-      if ((await sleepUntil(hinted, Math.min(paceMs, wait.limitMs - waitedMs))) === 'hinted') return this.#dataVersion();
+      if ((await sleepUntil(hinted, Math.min(paceMs, wait.limitMs - waitedMs))) === 'hinted')
+        return this.#dataVersion();
     }
   }
 

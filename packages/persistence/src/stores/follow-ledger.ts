@@ -22,7 +22,7 @@ export interface FollowPosition {
 
 export type PositionedRow = RecordRow & { readonly position: number };
 
-export const followStart: FollowPosition = { epoch: 0, from: '0', to: '0', position: 0 };
+const followStart: FollowPosition = { epoch: 0, from: '0', to: '0', position: 0 };
 
 const kind = 'follow';
 
