@@ -155,6 +155,7 @@ describe('a home', () => {
 
   test('whose registry a newer version wrote is refused', async () => {
     await using newer = await openCli();
+    await newer.json(['list-tasks'], noEngine);
     const { latestSchemaVersion } = await newer.json<{ latestSchemaVersion: number }>(['db', 'status'], noEngine);
     pretendNewer(join(newer.home, 'registry.db'), latestSchemaVersion + 1);
     const ran = await newer.run(['list-tasks', '--json'], noEngine);

@@ -47,10 +47,11 @@ function makeDirectories(directory: string): void {
   throw Object.assign(new Error(`${directory} is no directory`), { code: 'ENOTDIR' });
 }
 
+/** Takes rights away and never gives any: a home that its owner made read-only stays so. */
 function restrict(target: string, mode: number): void {
   quietly(() => {
     const now = statSync(target).mode;
-    if ((now & othersMode) !== 0 && (now & stickyMode) === 0) chmodSync(target, mode);
+    if ((now & othersMode) !== 0 && (now & stickyMode) === 0) chmodSync(target, now & mode);
   });
 }
 

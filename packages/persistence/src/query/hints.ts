@@ -58,10 +58,11 @@ export class HintedWatch implements Watch {
   async changed(wait: ChangeWait): Promise<void> {
     if (!this.#missed && wait.limitMs > 0 && wait.signal?.aborted !== true) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      this.#wake = resolve;
-      wait.signal?.addEventListener('abort', resolve, { once: true });
+      const wake: Wake = () => resolve();
+      this.#wake = wake;
+      wait.signal?.addEventListener('abort', wake, { once: true });
       await this.#nap(wait, promise);
-      wait.signal?.removeEventListener('abort', resolve);
+      wait.signal?.removeEventListener('abort', wake);
       this.#wake = null;
     }
     this.#missed = false;
