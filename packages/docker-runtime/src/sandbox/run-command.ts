@@ -152,8 +152,8 @@ class Run {
     if (result.kind === 'refused') throw staleToken(this.#request.token);
     if (result.kind === 'no-user') throw new Error('the supervisor cannot run commands');
     if (result.kind === 'lost') return this.#lost();
-    if (result.stuck) await this.#link.cut(this.#execution);
-    if (this.#cause && result.note === 'none') await this.#link.cut(this.#execution);
+    // The command itself may end before the last of what it started: whoever gave it up is told when nothing is left.
+    if (result.stuck || this.#cause) await this.#link.cut(this.#execution);
     return { reason: this.#reason(result), exitCode: result.exitCode, signal: result.signal };
   }
 
