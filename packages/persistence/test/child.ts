@@ -111,6 +111,16 @@ const stories: Readonly<Record<string, () => Promise<void>>> = {
   },
 };
 
+const becomes = process.env['OCT_TEST_BECOMES'];
+if (becomes !== undefined) {
+  // Loads the driver's native part while it can still be read.
+  new Database(':memory:').close();
+  process.chdir('/');
+  process.setgroups?.([]);
+  process.setgid?.(Number(becomes));
+  process.setuid?.(Number(becomes));
+}
+
 try {
   await stories[story]?.();
 } catch (error) {

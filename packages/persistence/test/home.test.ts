@@ -16,6 +16,8 @@ beforeEach(() => {
 });
 afterEach(() => temporary.remove());
 
+/** Who reads what only its owner may change: another user where tests run as root, whom no mode stops. */
+const nobody = process.getuid?.() === 0 ? 65_534 : undefined;
 const registry = () => join(directory, 'registry.db');
 const homeFile = () => join(directory, 'home.json');
 const makeHome = async (title = 'kept'): Promise<string> => {
@@ -106,9 +108,8 @@ describe('files of a home', () => {
 });
 
 test('a new home is refused where nothing can be made', async () => {
-  const user = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
-  protect(temporary.path, 0o500, user.uid);
-  const child = startChild('open', [directory], { ...user, cwd: '/' });
+  protect(temporary.path, 0o500, nobody);
+  const child = startChild('open', [directory], { becomes: nobody });
   await child.ended;
   fs.chmodSync(temporary.path, 0o700);
   expect(JSON.parse(child.lines[0] ?? '')).toMatchObject({ code: 'OCT_STORE_READ_ONLY' });
@@ -202,12 +203,11 @@ describe('an existing home', () => {
     async (how) => {
       if (how === 'closed well') await makeHome('visible');
       else await killedWith('visible');
-      const user = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
       fs.chmodSync(temporary.path, 0o755);
       for (const name of fs.readdirSync(directory))
-        if (name !== 'tasks') protect(join(directory, name), 0o400, user.uid);
-      protect(directory, 0o500, user.uid);
-      const child = startChild('read-only', [directory], { ...user, cwd: '/' });
+        if (name !== 'tasks') protect(join(directory, name), 0o400, nobody);
+      protect(directory, 0o500, nobody);
+      const child = startChild('read-only', [directory], { becomes: nobody });
       await child.ended;
       fs.chmodSync(directory, 0o700);
       expect(JSON.parse(child.lines[0] ?? '')).toMatchObject({ titles: ['visible'], code: 'OCT_STORE_READ_ONLY' });

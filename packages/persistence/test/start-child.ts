@@ -12,10 +12,16 @@ export interface Child {
 
 const script = fileURLToPath(new URL('child.ts', import.meta.url));
 
+export interface ChildOptions extends SpawnOptions {
+  /** User and group that the child becomes once its code is loaded, which that user may not be able to read. */
+  readonly becomes?: number | undefined;
+}
+
 /** Starts a story of `child.ts` in a process of its own. */
-export function startChild(story: string, args: readonly string[], options: SpawnOptions = {}): Child {
+export function startChild(story: string, args: readonly string[], { becomes, ...options }: ChildOptions = {}): Child {
   const argv = ['--conditions=@opencode-tools/source', script, story, ...args];
-  const child = spawn(process.execPath, argv, { stdio: ['pipe', 'pipe', 'inherit'], ...options });
+  const env = becomes === undefined ? process.env : { ...process.env, OCT_TEST_BECOMES: String(becomes) };
+  const child = spawn(process.execPath, argv, { stdio: ['pipe', 'pipe', 'inherit'], env, ...options });
   const lines: string[] = [];
   let rest = '';
   const waiters = new Set<() => void>();
@@ -27,7 +33,8 @@ export function startChild(story: string, args: readonly string[], options: Spaw
     wake();
   });
   let over = false;
-  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
+  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve, reject) => {
+    child.once('error', reject);
     child.once('close', (code, signal) => {
       over = true;
       wake();
