@@ -36,7 +36,7 @@ async function group(directory) {
 
 async function verify(directory) {
   const store = await openSqliteStore({ directory: join(directory, 'verify') });
-  const { touch } = store.memory;
+  const touch = store.memory.touch.bind(store.memory);
   store.memory.touch = () => undefined;
   const task = await addTask(store.tasks);
   const perCommit = 1_000;
