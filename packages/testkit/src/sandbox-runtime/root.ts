@@ -1,0 +1,27 @@
+import { describe, expect, test } from 'vitest';
+import { runIn } from '../sandbox-samples.ts';
+import type { SandboxBed } from './sandbox-bed.ts';
+
+/** What a sandbox says of its root file system. */
+export function rootOfSandbox(bed: SandboxBed): void {
+  describe('the root file system', () => {
+    test('is unchanged at first, and lists what commands did to it', async () => {
+      await bed.withSandbox(async (sandbox) => {
+        await runIn(sandbox, 'true');
+        expect(await sandbox.rootChanges()).toEqual([]);
+        await runIn(sandbox, 'echo x >/home/agent/new; echo y >/tmp/elsewhere');
+        expect(await sandbox.rootChanges()).toContainEqual({ path: '/home/agent/new', change: 'added' });
+      });
+    });
+
+    test('can be read-only', async () => {
+      await bed.withSandbox(
+        async (sandbox) => {
+          const ran = await runIn(sandbox, 'echo x >/workspace/new || echo y >/tmp/new && cat /tmp/new');
+          expect(ran).toMatchObject({ stdout: 'y\n' });
+        },
+        { readOnlyRoot: true },
+      );
+    });
+  });
+}
