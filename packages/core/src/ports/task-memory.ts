@@ -40,8 +40,12 @@ export interface MemoryHealth {
 export interface TaskMemory {
   /** The directory, relative to the home: `tasks/<taskId>`. */
   directory(taskId: TaskId): string;
-  /** Opens both outputs of an execution for writing; what an earlier attempt left is replaced. */
+  /**
+   * Opens both outputs of an execution for writing; what an earlier attempt left is replaced. An output to which nothing
+   * is written leaves no file.
+   */
   openOutput(taskId: TaskId, executionId: ExecutionId): Promise<Readonly<Record<OutputStream, OutputSink>>>;
+  /** @throws OpencodeToolsError `OCT_EXECUTION_NOT_FOUND` when nothing of this output is kept */
   readOutput(taskId: TaskId, executionId: ExecutionId, stream: OutputStream, range?: OutputRange): Promise<OutputSlice>;
   /** Size and digest of an output as it lies on disk; for executions whose owner died. */
   summariseOutput(taskId: TaskId, executionId: ExecutionId, stream: OutputStream): Promise<OutputSummary>;

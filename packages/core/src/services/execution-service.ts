@@ -3,7 +3,7 @@ import type { Command, Execution } from '../domain/execution.ts';
 import type { ExecutionId, TaskId } from '../domain/ids.ts';
 import type { JsonValue } from '../domain/json.ts';
 import type { Task } from '../domain/task.ts';
-import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { OutputRange, OutputSlice, OutputStream } from '../ports/task-memory.ts';
 import { idempotent } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
@@ -30,7 +30,7 @@ export function createExecutionService(kernel: Kernel, keeper: SandboxKeeper): E
   return {
     get,
     list: (taskId, page) => deps.tasks.listExecutions(taskId, page),
-    readOutput: async (id, stream, range) => deps.memory.readOutput((await get(id)).taskId, id, stream, range),
+    readOutput: async (id, stream, range) => readKept(kernel, await get(id), stream, range),
     run: async (taskId, options, call) => {
       const task = await deps.tasks.getTask(taskId);
       const plan = planRun(kernel, task, options);
@@ -47,7 +47,10 @@ export function createExecutionService(kernel: Kernel, keeper: SandboxKeeper): E
             { sessionId: options.sessionId, sandbox: true },
             call,
             async (leased) => {
-              const running = await ensureRunningStatus(kernel, task, leased.proof, call, { reopen: false });
+              const running =
+                task.status === 'running'
+                  ? task
+                  : await ensureRunningStatus(kernel, task, leased.proof, call, { reopen: false });
               return runExecution(kernel, keeper, running, plan, leased, key, call);
             },
           );
@@ -111,11 +114,28 @@ function runArguments(taskId: TaskId, options: RunCommand, plan: RunPlan): JsonV
   return { taskId, command, cwd: plan.cwd, envNames: Object.keys(plan.env).sort(), stdin, timeoutMs: plan.timeoutMs };
 }
 
+/** A part of an output; empty when the command has put out nothing (yet), for which no file is kept. */
+async function readKept(
+  kernel: Kernel,
+  { id, taskId, ...execution }: Execution,
+  stream: OutputStream,
+  range?: OutputRange,
+): Promise<OutputSlice> {
+  try {
+    return await kernel.deps.memory.readOutput(taskId, id, stream, range);
+  } catch (error) {
+    const empty = (execution[stream]?.bytes ?? 0) === 0;
+    if (empty && isOpencodeToolsError(error, 'OCT_EXECUTION_NOT_FOUND')) return nothing;
+    throw error;
+  }
+}
+
+const nothing: OutputSlice = { bytes: new Uint8Array(), offset: 0, totalBytes: 0 };
+
 /** The result of an execution that an earlier call with the same key ran, shown as that call showed it. */
 async function replay(kernel: Kernel, execution: Execution, limit: number): Promise<ExecutionResult> {
   const preview = async (stream: OutputStream): Promise<OutputPreview> => {
-    const read = (range: OutputRange): Promise<OutputSlice> =>
-      kernel.deps.memory.readOutput(execution.taskId, execution.id, stream, range);
+    const read = (range: OutputRange): Promise<OutputSlice> => readKept(kernel, execution, stream, range);
     const head = await read({ limit });
     const collector = new PreviewCollector(limit);
     collector.add(head.bytes);

@@ -3,6 +3,7 @@ import { isId } from '../domain/ids.ts';
 import type { TaskId } from '../domain/ids.ts';
 import type { Operation, OperationKind } from '../domain/operation.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { sha256 } from '../ledger/chain.ts';
 import type { Put } from '../ledger/put.ts';
 import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
 import type { OutputStream } from '../ports/task-memory.ts';
@@ -88,11 +89,11 @@ async function awakeSandbox(kernel: Kernel, operation: Operation): Promise<Sandb
   return state === 'running' || state === 'paused' ? handle : undefined;
 }
 
-async function summarise(kernel: Kernel, execution: Execution, stream: OutputStream): Promise<OutputSummary | null> {
+async function summarise(kernel: Kernel, execution: Execution, stream: OutputStream): Promise<OutputSummary> {
   try {
     return await kernel.deps.memory.summariseOutput(execution.taskId, execution.id, stream);
   } catch (error) {
-    if (isOpencodeToolsError(error, 'OCT_EXECUTION_NOT_FOUND')) return null;
+    if (isOpencodeToolsError(error, 'OCT_EXECUTION_NOT_FOUND')) return { bytes: 0, digest: sha256('') };
     throw error;
   }
 }

@@ -41,6 +41,7 @@ import { readStateFile } from './state-file.ts';
 import { TaskPaths } from './task-paths.ts';
 
 const coalesceMs = 15;
+const intervalMs = 200;
 const rightMs = 10_000;
 /** The right is given up this long before it ends, so that two never write at once. */
 const marginMs = 2_000;
@@ -68,6 +69,7 @@ export class FileTaskMemory implements TaskMemory {
   readonly #working = new Map<TaskId, Promise<void>>();
   readonly #homeLog: HomeLog;
   #timer: NodeJS.Timeout | null = null;
+  #flushedAt = 0;
   #flushing: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -111,7 +113,7 @@ export class FileTaskMemory implements TaskMemory {
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
       this.#flushing = this.#flushing.then(() => this.#flush());
-    }, coalesceMs);
+    }, this.#pauseMs());
     this.#timer.unref();
   }
 
@@ -210,6 +212,11 @@ export class FileTaskMemory implements TaskMemory {
     }
   }
 
+  /** The first change after a while shows soon; many in a row share one projection each interval. */
+  #pauseMs(): number {
+    return Math.max(coalesceMs, this.#flushedAt + intervalMs - performance.now());
+  }
+
   async #flushNow(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
@@ -229,6 +236,7 @@ export class FileTaskMemory implements TaskMemory {
         });
       }
     }
+    this.#flushedAt = performance.now();
   }
 
   /** Returns when the files are at the head that was there when called, whoever wrote them. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import {
   type ExecutionId,
   OpencodeToolsError,
@@ -11,6 +11,7 @@ import {
   type OutputSummary,
 } from '@opencode-tools/core';
 import { errnoOf } from '../home/home-file.ts';
+import { NewFile } from './new-file.ts';
 import { FileOutputSink } from './output-sink.ts';
 import type { TaskPaths } from './task-paths.ts';
 
@@ -18,22 +19,15 @@ const defaultLimit = 65_536;
 const largestLimit = 16 * 1024 ** 2;
 const readBlock = 1024 ** 2;
 
-/** Opens both outputs of an execution as new files; a file or link left under their names is removed first. */
-export async function openOutputs(
+/** Both outputs of an execution. A file is made when its first byte comes; whatever is found under its name is removed first. */
+export function openOutputs(
   paths: TaskPaths,
   executionId: ExecutionId,
-): Promise<Readonly<Record<OutputStream, OutputSink>>> {
-  await mkdir(paths.executionDirectory(executionId), { recursive: true, mode: 0o700 });
-  const stdout = await create(paths.output(executionId, 'stdout'));
-  try {
-    return {
-      stdout: new FileOutputSink(stdout),
-      stderr: new FileOutputSink(await create(paths.output(executionId, 'stderr'))),
-    };
-  } catch (error) {
-    await stdout.close();
-    throw error;
-  }
+): Readonly<Record<OutputStream, OutputSink>> {
+  return {
+    stdout: new FileOutputSink(new NewFile(paths.output(executionId, 'stdout'))),
+    stderr: new FileOutputSink(new NewFile(paths.output(executionId, 'stderr'))),
+  };
 }
 
 /** Reads a part of an output. @throws OpencodeToolsError `OCT_EXECUTION_NOT_FOUND` when no output is kept. */
@@ -70,12 +64,6 @@ export async function summariseOutputFile(
     hash.update(block.subarray(0, bytesRead));
     bytes += bytesRead;
   }
-}
-
-async function create(file: string): Promise<FileHandle> {
-  await rm(file, { force: true });
-  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
-  return open(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
 }
 
 async function openForReading(paths: TaskPaths, executionId: ExecutionId, stream: OutputStream): Promise<FileHandle> {

@@ -1,13 +1,13 @@
 import { type Hash, createHash } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
 import type { OutputSink, OutputSummary } from '@opencode-tools/core';
+import type { NewFile } from './new-file.ts';
 
 /**
  * Writes one output to its file in the background, digesting it on the way. Chunks are kept until they are written, so a
  * caller with much to write waits for `drained` now and then.
  */
 export class FileOutputSink implements OutputSink {
-  readonly #file: FileHandle;
+  readonly #file: NewFile;
   readonly #hash: Hash = createHash('sha256');
   #bytes = 0;
   #pending: Uint8Array[] = [];
@@ -15,7 +15,7 @@ export class FileOutputSink implements OutputSink {
   #failure: { readonly error: unknown } | null = null;
   #summary: Promise<OutputSummary> | null = null;
 
-  constructor(file: FileHandle) {
+  constructor(file: NewFile) {
     this.#file = file;
   }
 
@@ -52,7 +52,7 @@ export class FileOutputSink implements OutputSink {
       while (this.#pending.length > 0) {
         const chunks = this.#pending;
         this.#pending = [];
-        await writeFully(this.#file, chunks);
+        await this.#file.append(chunks);
       }
     } catch (error) {
       this.#failure = { error };
@@ -60,13 +60,5 @@ export class FileOutputSink implements OutputSink {
     } finally {
       this.#writing = null;
     }
-  }
-}
-
-async function writeFully(file: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
-  let rest = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
-  while (rest.byteLength > 0) {
-    const { bytesWritten } = await file.write(rest);
-    rest = rest.subarray(bytesWritten);
   }
 }

@@ -1,0 +1,46 @@
+import { constants } from 'node:fs';
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
+import path from 'node:path';
+
+/** A file that is made when it is first written to, in place of whatever lies under its name. */
+export class NewFile {
+  readonly #name: string;
+  #handle: FileHandle | null = null;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  /** Writes all chunks after what was written before. */
+  async append(chunks: readonly Uint8Array[]): Promise<void> {
+    this.#handle ??= await create(this.#name);
+    let rest = chunks;
+    while (rest.length > 0) {
+      const { bytesWritten } = await this.#handle.writev(rest);
+      rest = after(rest, bytesWritten);
+    }
+  }
+
+  /** When nothing was written, nothing is left under the name. */
+  async close(): Promise<void> {
+    if (this.#handle === null) await rm(this.#name, { force: true });
+    else await this.#handle.close();
+  }
+}
+
+/** What is left of the chunks when this many bytes of them are written. */
+function after(chunks: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
+  let left = bytes;
+  for (const [index, chunk] of chunks.entries()) {
+    if (left < chunk.byteLength) return [chunk.subarray(left), ...chunks.slice(index + 1)];
+    left -= chunk.byteLength;
+  }
+  return [];
+}
+
+async function create(name: string): Promise<FileHandle> {
+  await mkdir(path.dirname(name), { recursive: true, mode: 0o700 });
+  await rm(name, { force: true });
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  return open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+}
