@@ -20,10 +20,7 @@ const largestLimit = 16 * 1024 ** 2;
 const readBlock = 1024 ** 2;
 
 /** Both outputs of an execution. A file is made when its first byte comes; whatever is found under its name is removed first. */
-export function openOutputs(
-  paths: TaskPaths,
-  executionId: ExecutionId,
-): Readonly<Record<OutputStream, OutputSink>> {
+export function openOutputs(paths: TaskPaths, executionId: ExecutionId): Readonly<Record<OutputStream, OutputSink>> {
   return {
     stdout: new FileOutputSink(new NewFile(paths.output(executionId, 'stdout'))),
     stderr: new FileOutputSink(new NewFile(paths.output(executionId, 'stderr'))),
