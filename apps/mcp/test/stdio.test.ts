@@ -17,6 +17,11 @@ const toolNames = [
   'stop_task',
   'delete_task',
   'record_decision',
+  'update_task',
+  'set_todo',
+  'set_note',
+  'claim_paths',
+  'release_claims',
 ];
 const missing = { task_id: 'tsk_00000000000000000000000000' };
 

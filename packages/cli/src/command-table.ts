@@ -17,12 +17,14 @@ import { fork } from './commands/fork.ts';
 import { imagesBuild, imagesList } from './commands/images.ts';
 import { findTask, listTasks } from './commands/list-tasks.ts';
 import { ledgerErase, ledgerExport, ledgerImport } from './commands/ledger.ts';
-import { noteAdd, noteList } from './commands/note.ts';
+import { noteAdd, noteEdit, noteList } from './commands/note.ts';
 import { detach, resumeTask } from './commands/sessions.ts';
+import { revoke } from './commands/revoke.ts';
 import { taskExecutions } from './commands/task-executions.ts';
 import { taskHistory } from './commands/task-history.ts';
 import { taskStats } from './commands/task-stats.ts';
-import { todoAdd, todoDone, todoDrop, todoList, todoStart } from './commands/todo.ts';
+import { todoAdd, todoDone, todoDrop, todoEdit, todoList, todoStart } from './commands/todo.ts';
+import { updateTask } from './commands/update-task.ts';
 import { verify } from './commands/verify.ts';
 
 /** Every verb, in the order of the help page. */
@@ -31,12 +33,14 @@ export const commandTable: readonly Command[] = [
   resumeTask,
   listTasks,
   findTask,
+  updateTask,
   exec,
   detach,
   stop,
   completeTask,
   cancel,
   cleanupTask,
+  revoke,
   checkpoint,
   restoreCheckpoint,
   fork,
@@ -49,8 +53,10 @@ export const commandTable: readonly Command[] = [
   todoStart,
   todoDone,
   todoDrop,
+  todoEdit,
   noteAdd,
   noteList,
+  noteEdit,
   taskHistory,
   taskExecutions,
   taskDecisions,

@@ -37,7 +37,7 @@ export async function createContext(options: CliOptions, invoked: Invoked, termi
     ...(options.isTty && !json ? { onProgress: (message) => terminal.writeError(`${style.dim(message)}\n`) } : {}),
   };
   const session = given({ sessionId });
-  const task = () => services.tasks.resolve(input.text('task'));
+  const task = () => services.tasks.resolve(input.text('task'), call);
   const context = { input, home, services, call, session, environment, cwd, json, terminal, stdin, accountName, task };
   return { context, style };
 }

@@ -1,6 +1,7 @@
 import {
   type ExecutionId,
   OpencodeToolsError,
+  type NoteId,
   type Services,
   type TaskId,
   type TodoId,
@@ -36,6 +37,18 @@ export async function findTodo(services: Services, taskId: TaskId, reference: st
   throw usageError(
     `Task ${taskId} has no todo ${quoted(reference)}`,
     `List them with \`opencode-tools todo list ${shortId(taskId)}\`.`,
+    { taskId, reference },
+  );
+}
+
+/** Finds a note of a task by full or short id. @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` */
+export async function findNote(services: Services, taskId: TaskId, reference: string): Promise<NoteId> {
+  if (isId('note', reference)) return reference;
+  const found = (await services.journal.notes(taskId)).find(({ id }) => shortId(id) === reference);
+  if (found !== undefined) return found.id;
+  throw usageError(
+    `Task ${taskId} has no note ${quoted(reference)}`,
+    `List them with \`opencode-tools note list ${shortId(taskId)}\`.`,
     { taskId, reference },
   );
 }

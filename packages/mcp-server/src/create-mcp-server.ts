@@ -26,7 +26,7 @@ const serverName = 'opencode-tools';
 const listTtlMs = 3_600_000;
 
 /**
- * Makes the MCP server: nine tools over the services of a home.
+ * Makes the MCP server: the tools over the services of a home.
  *
  * Handles, not connections, tie calls to tasks: any call may name any task and session. Sessions attached through this server
  * have their leases renewed until they end, the server closes, or the process dies.

@@ -1,7 +1,12 @@
-import type { Readable, Writable } from 'node:stream';
+import type { Readable, Transform, Writable } from 'node:stream';
+import type { JSONRPCMessage } from '@modelcontextprotocol/server';
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio';
-import { silentLogger } from '@opencode-tools/core';
+import { type Logger, silentLogger } from '@opencode-tools/core';
 import { type McpServerOptions, createMcpServer } from './create-mcp-server.ts';
+import { type LongLine, limitLines } from './limit-lines.ts';
+
+const longestMessageBytes = 10 * 1024 ** 2;
+const invalidRequest = -32_600;
 
 export interface ServeMcpStdioOptions extends McpServerOptions {
   readonly stdin: Readable;
@@ -23,7 +28,7 @@ export interface McpConnection {
 export function serveMcpStdio(options: ServeMcpStdioOptions): McpConnection {
   const { stdin, stdout, logger = silentLogger } = options;
   const tools = createMcpServer(options);
-  const transport = new WatchedTransport(stdin, stdout);
+  const transport = new WatchedTransport(stdin, stdout, logger);
   const handle = serveStdio(() => tools.createServer(), {
     transport,
     onerror: (error) => logger.warn('The connection reported a fault', { message: error.message }),
@@ -38,16 +43,46 @@ export function serveMcpStdio(options: ServeMcpStdioOptions): McpConnection {
   };
 }
 
-/** Closes itself at the end of input and when output breaks; says so. */
+/** Closes itself at the end of input and when output breaks; says so. Answers a message that is too long instead of ending. */
 class WatchedTransport extends StdioServerTransport {
   readonly #closed = Promise.withResolvers<void>();
+  readonly #stdin: Readable;
+  readonly #lines: Transform;
+
+  constructor(stdin: Readable, stdout: Writable, logger: Logger) {
+    const lines = limitLines(longestMessageBytes, (line) => {
+      logger.warn('A message was too long and was not read', { bytes: line.bytes });
+      this.#refuse(line);
+    });
+    super(lines, stdout, { maxBufferSize: 2 * longestMessageBytes });
+    this.#stdin = stdin;
+    this.#lines = lines;
+  }
 
   get closed(): Promise<void> {
     return this.#closed.promise;
   }
 
+  override async start(): Promise<void> {
+    await super.start();
+    const gone = () => void this.close();
+    this.#stdin.once('error', gone).once('close', gone);
+    if (this.#stdin.readableEnded || this.#stdin.destroyed) this.#lines.end();
+    else this.#stdin.pipe(this.#lines);
+  }
+
   override async close(): Promise<void> {
+    this.#stdin.unpipe(this.#lines);
+    this.#stdin.pause();
     await super.close();
     this.#closed.resolve();
+  }
+
+  #refuse({ id, bytes }: LongLine): void {
+    const message = `The message has ${bytes} bytes; at most ${longestMessageBytes} are read. Pass large content in several calls, or as a file of the workspace.`;
+    const error = { code: invalidRequest, message, data: { bytes, maxBytes: longestMessageBytes } };
+    // JSON-RPC answers what it cannot read under the id null, which the SDK's type leaves out.
+    const answer = { jsonrpc: '2.0', id, error } as unknown as JSONRPCMessage;
+    this.send(answer).catch(() => undefined);
   }
 }

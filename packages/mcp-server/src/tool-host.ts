@@ -65,7 +65,8 @@ function createContext(home: OpenHome, shared: Shared): ToolContext {
     home,
     signal,
     progress,
-    taskId: (reference) => home.services.tasks.resolve(reference),
+    taskId: (reference, idempotencyKey) =>
+      home.services.tasks.resolve(reference, idempotencyKey === undefined ? {} : { idempotencyKey }),
     call: async (who, idempotencyKey) => ({
       actor: await actorOf(home, shared, who),
       correlationId,

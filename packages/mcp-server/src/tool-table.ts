@@ -1,5 +1,6 @@
 import type { Tool } from './tool.ts';
 import { attachAgentToTask } from './tools/attach-agent-to-task.ts';
+import { claimPaths } from './tools/claim-paths.ts';
 import { createTaskSandbox } from './tools/create-task-sandbox.ts';
 import { deleteTask } from './tools/delete-task.ts';
 import { detachAgentFromTask } from './tools/detach-agent-from-task.ts';
@@ -7,7 +8,11 @@ import { executeInTask } from './tools/execute-in-task.ts';
 import { getTaskStatus } from './tools/get-task-status.ts';
 import { listTasks } from './tools/list-tasks.ts';
 import { recordDecision } from './tools/record-decision.ts';
+import { releaseClaims } from './tools/release-claims.ts';
+import { setNote } from './tools/set-note.ts';
+import { setTodo } from './tools/set-todo.ts';
 import { stopTask } from './tools/stop-task.ts';
+import { updateTask } from './tools/update-task.ts';
 
 /** Every tool, in the order in which clients see them. */
 export const toolTable: readonly Tool[] = [
@@ -20,6 +25,11 @@ export const toolTable: readonly Tool[] = [
   stopTask,
   deleteTask,
   recordDecision,
+  updateTask,
+  setTodo,
+  setNote,
+  claimPaths,
+  releaseClaims,
 ];
 
 /** What a model is told once about all tools together. */

@@ -14,8 +14,8 @@ export interface ToolContext {
   readonly signal: AbortSignal;
   /** Tells the client in a few words what long work is doing. */
   readonly progress: (message: string) => void;
-  /** Turns what a person or a model writes into the id of a task. */
-  taskId(reference: string): Promise<TaskId>;
+  /** Turns what a person or a model writes into the id of a task; a repeated call may name it by the title it had. */
+  taskId(reference: string, idempotencyKey?: string): Promise<TaskId>;
   /** The last parameter of a mutating verb. */
   call(who: Caller, idempotencyKey?: string): Promise<Call>;
   /** Keeps a session that was attached here alive as long as this server runs. */

@@ -291,3 +291,16 @@ test('a task that was created but could not be attached is named in the error', 
     },
   });
 });
+
+test('a message of more than 10 MB is answered with an error, and the connection lives on', async () => {
+  const client = await run({});
+  const long = client.start('tools/call', { name: 'list_tasks', arguments: { text: 'x'.repeat(10 * 1024 ** 2) } });
+  expect((await client.answerTo(long)).error).toMatchObject({
+    code: -32_600,
+    message: expect.stringContaining('at most 10485760 are read') as string,
+  });
+  const script = 'x'.repeat(9 * 1024 ** 2);
+  const refused = await client.callTool('execute_in_task', { task_id: taskId, command: script });
+  expect(refused.structuredContent).toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+  expect((await client.callTool('execute_in_task', execute.arguments)).isError).toBeUndefined();
+});

@@ -77,7 +77,7 @@ export function claimContract(name: string, open: () => Promise<OpenRegistry>): 
         const end = { reason: 'over', actor: sampleActor, correlationId: null };
         const proof = { taskId: task.id, sessionId: session.id, leaseId: lease.id, token: lease.token };
         if (how === 'released') await registry.leases.release(proof, end);
-        else if (how === 'revoked') await registry.leases.revokeAll(task.id, end);
+        else if (how === 'revoked') await registry.leases.revoke(task.id, end);
         else {
           await registry.passTime(2_000);
           await attach(task.id);

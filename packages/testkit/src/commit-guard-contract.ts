@@ -1,4 +1,4 @@
-import type { IdempotencyEntry, TaskId, TaskStore } from '@opencode-tools/core';
+import type { IdempotencyEntry, OperationId, TaskId, TaskStore } from '@opencode-tools/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { OpenRegistry } from './open-registry.ts';
 import {
@@ -136,6 +136,33 @@ export function commitGuardContract(name: string, open: () => Promise<OpenRegist
         await expect(call(task.id, second)).rejects.toMatchObject({ code: 'OCT_VERSION_CONFLICT' });
         await call(task.id, { ...owned, result: 'done' });
         expect(await tasks.findIdempotency('key-1')).toEqual({ ...owned, result: 'done' });
+      });
+
+      test('are reserved from the start by a call without an operation, until it answers, gives them back or is gone', async () => {
+        const task = await addTask(tasks);
+        const reserve = (id: OperationId, reservedForMs: number) =>
+          tasks.commit({ records: [], idempotency: entry({ operationId: id, result: null, reservedForMs }) });
+        const [first, second] = [sampleIds.next('operation'), sampleIds.next('operation')];
+        await reserve(first, 30_000);
+        await expect(reserve(second, 30_000)).rejects.toMatchObject({ code: 'OCT_VERSION_CONFLICT' });
+        await expect(call(task.id, entry({ operationId: second }))).rejects.toMatchObject({
+          code: 'OCT_VERSION_CONFLICT',
+        });
+        await registry.passTime(20_000);
+        await reserve(first, 30_000);
+        await registry.passTime(20_000);
+        expect(await tasks.findIdempotency('key-1')).toMatchObject({ operationId: first, result: null });
+        await reserve(first, 0);
+        expect(await tasks.findIdempotency('key-1')).toBeUndefined();
+        await reserve(second, 30_000);
+        await registry.passTime(30_001);
+        await reserve(first, 30_000);
+        await expect(call(task.id, entry({ operationId: second }))).rejects.toMatchObject({
+          code: 'OCT_VERSION_CONFLICT',
+        });
+        await call(task.id, entry({ operationId: first, result: 'done' }));
+        await expect(reserve(first, 0)).rejects.toMatchObject({ code: 'OCT_VERSION_CONFLICT' });
+        expect(await tasks.findIdempotency('key-1')).toMatchObject({ operationId: first, result: 'done' });
       });
 
       test('are forgotten after a day', async () => {

@@ -181,10 +181,19 @@ export function leaseStoreContract(name: string, open: () => Promise<OpenRegistr
     test('revokes every lease of a task', async () => {
       const shared = { mode: 'collaborative', maxAgents: 2 } as const;
       const sessions = [(await attach(shared)).lease.sessionId, (await attach(shared)).lease.sessionId];
-      const ended = await leases.revokeAll(task.id, end);
+      const ended = await leases.revoke(task.id, end);
       expect(ended.map(({ id }) => id).toSorted()).toEqual(sessions.toSorted());
       expect(await leases.listActive(task.id)).toEqual([]);
-      expect(await leases.revokeAll(task.id, end)).toEqual([]);
+      expect(await leases.revoke(task.id, end)).toEqual([]);
+    });
+
+    test('revokes only the leases of the sessions that are named', async () => {
+      const shared = { mode: 'collaborative', maxAgents: 2 } as const;
+      const [first, second] = [(await attach(shared)).lease, (await attach(shared)).lease];
+      const ended = await leases.revoke(task.id, end, [first.sessionId]);
+      expect(ended).toMatchObject([{ id: first.sessionId, state: 'lost', endReason: end.reason }]);
+      expect((await leases.listActive(task.id)).map(({ id }) => id)).toEqual([second.id]);
+      expect(await leases.revoke(task.id, end, [])).toEqual([]);
     });
 
     describe('with agents in line', () => {

@@ -38,6 +38,11 @@ export function integer(placeholder: string, min: number, max: number): ValueFor
   return number(placeholder, /^\d+$/, min, max, 'whole number');
 }
 
+/** The version of a row that the caller saw. */
+export function expectedVersion(): ValueForm {
+  return integer('version', 1, Number.MAX_SAFE_INTEGER);
+}
+
 export function decimal(placeholder: string, min: number, max: number): ValueForm {
   return number(placeholder, /^\d+(\.\d+)?$/, min, max, 'number');
 }
@@ -118,7 +123,7 @@ export function time(): ValueForm {
 }
 
 /** Full or short id of something that belongs to the task. */
-export function idOf(kind: 'execution' | 'checkpoint' | 'todo'): ValueForm {
+export function idOf(kind: 'execution' | 'checkpoint' | 'todo' | 'note'): ValueForm {
   return {
     placeholder: kind,
     parse: (value, where) => {

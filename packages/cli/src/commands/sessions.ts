@@ -9,7 +9,7 @@ import {
   parseId,
   shortId,
 } from '@opencode-tools/core';
-import { given } from '../arguments/input.ts';
+import { type Input, given } from '../arguments/input.ts';
 import { usageError } from '../arguments/usage-error.ts';
 import { duration, text } from '../arguments/values.ts';
 import type { Command } from '../command.ts';
@@ -38,6 +38,8 @@ export const resumeTask: Command<Resumed> = {
   options: [
     { name: 'takeover', summary: 'end the sessions that hold the task now, and what runs under them' },
     { name: 'ttl', value: duration(1_000, dayMs), summary: 'life of the lease without a sign of life (default: 15m)' },
+    { name: 'write', value: text('glob'), repeatable: true, summary: 'claim at once: what you will change' },
+    { name: 'read', value: text('glob'), repeatable: true, summary: 'claim at once: what must not change meanwhile' },
     { name: 'wait', value: duration(0, dayMs), summary: 'how long to wait for the holder to leave (default: 0)' },
   ],
   async run({ input, services, call, task, accountName }) {
@@ -49,6 +51,7 @@ export const resumeTask: Command<Resumed> = {
         model: input.get<string>('model'),
         ttlMs: input.get<number>('ttl'),
         waitMs: input.get<number>('wait'),
+        claims: claimsOf(input),
       }),
     };
     const attachment = await services.sessions.attach(taskId, options, call);
@@ -71,6 +74,11 @@ export const resumeTask: Command<Resumed> = {
     );
   },
 };
+
+function claimsOf(input: Input): AttachOptions['claims'] {
+  const [read, write] = [input.list('read'), input.list('write')];
+  return read.length === 0 && write.length === 0 ? undefined : { read, write };
+}
 
 export const detach: Command<{ readonly task: Task; readonly sessionId: SessionId }> = {
   name: 'detach',

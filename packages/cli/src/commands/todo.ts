@@ -1,6 +1,8 @@
 import { type Todo, type TodoState, shortId } from '@opencode-tools/core';
-import { idOf } from '../arguments/values.ts';
-import { type Command, taskParameter } from '../command.ts';
+import { given } from '../arguments/input.ts';
+import { usageError } from '../arguments/usage-error.ts';
+import { expectedVersion, idOf, text as anyText } from '../arguments/values.ts';
+import { type Command, type CommandContext, type CommandOption, taskParameter } from '../command.ts';
 import { findTodo } from '../find-by-short-id.ts';
 import { oneLine } from '../render/format.ts';
 import type { Style } from '../render/style.ts';
@@ -9,6 +11,13 @@ import { table } from '../render/table.ts';
 interface OneTodo {
   readonly todo: Todo;
 }
+
+const todoParameter = { name: 'todo', summary: 'full or short id' };
+const versionOption: CommandOption = {
+  name: 'expected-version',
+  value: expectedVersion(),
+  summary: 'version that you saw; has it gone on, the task’s conflict strategy decides',
+};
 
 export const todoAdd: Command<OneTodo> = {
   name: 'todo add',
@@ -36,6 +45,7 @@ export const todoList: Command<{ readonly todos: readonly Todo[] }> = {
       [
         { title: 'TODO', text: ({ id }) => shortId(id) },
         { title: 'STATE', text: ({ state }) => state, paint: ({ state }) => paintState(state, style) },
+        { title: 'VERSION', text: ({ version }) => String(version) },
         { title: 'MAJOR', text: ({ major }) => (major ? 'yes' : '') },
         { title: 'TEXT', text: ({ text }) => oneLine(text, 100) },
       ],
@@ -53,16 +63,43 @@ function setState(name: string, summary: string, state: TodoState, word: string)
     name,
     summary,
     changes: 'task',
-    parameters: [taskParameter, { name: 'todo', summary: 'full or short id' }],
-    options: [],
-    async run({ input, services, call, session, task }) {
-      const reference = idOf('todo').parse(input.text('todo'), 'todo') as string;
-      const taskId = await task();
-      const todoId = await findTodo(services, taskId, reference);
-      return { todo: await services.journal.setTodo(taskId, todoId, { ...session, state }, call) };
-    },
+    parameters: [taskParameter, todoParameter],
+    options: [versionOption],
+    run: (context) => setTodo(context, { state }),
     render: ({ todo }, style) => renderTodo(word, todo, style),
   };
+}
+
+export const todoEdit: Command<OneTodo> = {
+  name: 'todo edit',
+  summary: 'change the words or the weight of a todo',
+  changes: 'task',
+  parameters: [taskParameter, todoParameter],
+  options: [
+    { name: 'text', value: anyText('text'), summary: '1 to 500 characters' },
+    { name: 'major', summary: 'worth a checkpoint when done' },
+    { name: 'minor', summary: 'not worth one' },
+    versionOption,
+  ],
+  async run(context) {
+    const { input } = context;
+    if (input.flag('major') && input.flag('minor'))
+      throw usageError('--major and --minor cannot be combined', 'Name one of them.', { argument: 'major' });
+    const major = input.flag('major') ? true : input.flag('minor') ? false : undefined;
+    return setTodo(context, given({ text: input.get<string>('text'), major }));
+  },
+  render: ({ todo }, style) => renderTodo('changed', todo, style),
+};
+
+async function setTodo(
+  { input, services, call, session, task }: CommandContext,
+  change: { readonly state?: TodoState; readonly text?: string; readonly major?: boolean },
+): Promise<OneTodo> {
+  const reference = idOf('todo').parse(input.text('todo'), 'todo') as string;
+  const taskId = await task();
+  const todoId = await findTodo(services, taskId, reference);
+  const seen = given({ expectedVersion: input.get<number>('expected-version') });
+  return { todo: await services.journal.setTodo(taskId, todoId, { ...session, ...change, ...seen }, call) };
 }
 
 function renderTodo(word: string, todo: Todo, style: Style): string {

@@ -28,7 +28,7 @@ export function announceLeases(leases: LeaseStore, ledger: Pick<Ledger, 'head' |
     acquire: (request) => told(request.session.taskId, () => leases.acquire(request)),
     confirm: (proof, actor) => told(proof.taskId, () => leases.confirm(proof, actor)),
     release: (proof, end) => told(proof.taskId, () => leases.release(proof, end)),
-    revokeAll: (taskId, end) => told(taskId, () => leases.revokeAll(taskId, end)),
+    revoke: (taskId, end, only) => told(taskId, () => leases.revoke(taskId, end, only)),
     renew: (proof) => leases.renew(proof),
     proofOf: (sessionId) => leases.proofOf(sessionId),
     listActive: (taskId) => leases.listActive(taskId),

@@ -69,10 +69,15 @@ export interface LeaseStore {
     proof: LeaseProof,
     end: { readonly reason: string; readonly actor: Actor; readonly correlationId: string | null },
   ): Promise<void>;
-  /** Ends all leases of a task (operator's verb). Returns the sessions that ended. */
-  revokeAll(
+  /**
+   * Ends the leases of a task, or only those of the named sessions (operator's verb). Idempotent.
+   *
+   * @returns the sessions that ended now
+   */
+  revoke(
     taskId: TaskId,
     end: { readonly reason: string; readonly actor: Actor; readonly correlationId: string | null },
+    only?: readonly SessionId[],
   ): Promise<readonly Session[]>;
   /**
    * The lease of a session, for the proof that its own calls show.

@@ -32,6 +32,11 @@ export interface IdempotencyEntry {
   readonly operationId: OperationId | null;
   /** What the first call answered; null while it is still under way. */
   readonly result: JsonValue;
+  /**
+   * Keeps the key for this many milliseconds only, for a call that has effects before its first record; stored again under the
+   * same `operationId` it goes on, and 0 gives the key back. Absent: 24 h.
+   */
+  readonly reservedForMs?: number;
 }
 
 /** One atomic change: records in order, each with the rows it leaves behind. */

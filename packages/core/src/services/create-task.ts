@@ -8,7 +8,7 @@ import type { DirtyPolicy, WorkspaceSource, WorkspaceSpec } from '../domain/work
 import { dirtyPolicies } from '../domain/workspace-spec.ts';
 import { networkModes } from '../domain/sandbox-spec.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
-import { idempotent } from './idempotent.ts';
+import { idempotentFromStart } from './idempotent.ts';
 import { type Kernel, draft } from './kernel.ts';
 import { runHooks } from './run-hooks.ts';
 import type { Call, CreateTask } from './services.ts';
@@ -24,7 +24,7 @@ export async function createTask(kernel: Kernel, input: CreateTask, call: Call):
     ...(input.parentId === undefined ? [] : [input.parentId]),
     ...(input.dependsOn ?? []),
   ]);
-  return idempotent(kernel, call, 'create', asJson(input) as JsonValue, async (key) => {
+  return idempotentFromStart(kernel, call, 'create', asJson(input) as JsonValue, async (key) => {
     await assertRuntime(kernel, checked.sandboxSpec.runtime);
     const image = await kernel.deps.images.ensure(
       checked.sandboxSpec.image,

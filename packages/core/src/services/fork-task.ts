@@ -5,7 +5,7 @@ import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { RecordPayload } from '../ledger/ledger-record.ts';
 import { clip } from './clip.ts';
-import { idempotent } from './idempotent.ts';
+import { idempotentFromStart } from './idempotent.ts';
 import { type Kernel, draft } from './kernel.ts';
 import { runHooks } from './run-hooks.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
@@ -31,7 +31,7 @@ export async function forkTask(
   const living = await kernel.deps.tasks.findTask(id);
   const source = living ?? (await lastRow(kernel, id));
   const title = oneLine('title', options.title ?? `${clip(source.title, 190)} (fork)`, 200);
-  return idempotent(
+  return idempotentFromStart(
     kernel,
     call,
     'fork',

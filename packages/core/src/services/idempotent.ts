@@ -16,6 +16,7 @@ export interface IdempotencyKey {
   finished(result: JsonObject, operationId?: OperationId): Pick<Change, 'idempotency'>;
 }
 
+const reservedMs = 30_000;
 const withoutKey: IdempotencyKey = { started: () => ({}), finished: () => ({}) };
 
 /**
@@ -49,6 +50,41 @@ export async function idempotent<T>(
   });
 }
 
+/**
+ * Runs a verb like `idempotent`, for verbs that do something before their first record, such as running hooks: the key is kept
+ * from the start, so that the same call made twice at once does it once. A process that dies lets go of the key half a minute
+ * later.
+ *
+ * @throws OpencodeToolsError as `idempotent`
+ */
+export function idempotentFromStart<T>(
+  kernel: Kernel,
+  call: Call,
+  verb: string,
+  args: JsonValue,
+  work: (key: IdempotencyKey) => Promise<T>,
+): Promise<T> {
+  return idempotent(kernel, call, verb, args, async (key) => {
+    if (key === withoutKey) return work(key);
+    const id = kernel.deps.ids.next('operation');
+    const reserve = (reservedForMs: number) => {
+      const { idempotency } = key.started(id);
+      return kernel.commit({ records: [], ...(idempotency && { idempotency: { ...idempotency, reservedForMs } }) });
+    };
+    await reserve(reservedMs);
+    const timer = setInterval(() => void reserve(reservedMs).catch(() => undefined), reservedMs / 3);
+    try {
+      return await work({ ...key, finished: (result) => key.finished(result, id) });
+    } catch (error) {
+      // A key that cannot be given back now is free half a minute later.
+      await reserve(0).catch(() => undefined);
+      throw error;
+    } finally {
+      clearInterval(timer);
+    }
+  });
+}
+
 function assertSameCall(entry: IdempotencyEntry, verb: string, argumentsDigest: string): void {
   if (entry.verb === verb && entry.argumentsDigest === argumentsDigest) return;
   throw new OpencodeToolsError(
@@ -62,13 +98,14 @@ function assertSameCall(entry: IdempotencyEntry, verb: string, argumentsDigest: 
 
 async function assertNotUnderWay(kernel: Kernel, entry: IdempotencyEntry): Promise<void> {
   const operation = entry.operationId === null ? undefined : await kernel.deps.tasks.findOperation(entry.operationId);
-  if (operation?.state !== 'open') return;
+  const { operationId } = entry;
+  if (operationId === null || (operation !== undefined && operation.state !== 'open')) return;
   throw new OpencodeToolsError(
     'OCT_VERSION_CONFLICT',
     `The call with idempotency key ${entry.key} is still under way`,
     {
-      remedy: 'Ask for the task status until the operation has ended, then call again to get its result.',
-      details: { key: entry.key, operationId: operation.id, taskId: operation.taskId },
+      remedy: 'Call again in a few seconds to get its result.',
+      details: { key: entry.key, operationId, ...(operation === undefined ? {} : { taskId: operation.taskId }) },
     },
   );
 }

@@ -7,7 +7,7 @@ import type { Task } from '../domain/task.ts';
 import type { Put } from '../ledger/put.ts';
 import { assertAlone } from './assert-alone.ts';
 import { clip } from './clip.ts';
-import { idempotent } from './idempotent.ts';
+import { idempotentFromStart } from './idempotent.ts';
 import { type Kernel, draft, leaseGuard } from './kernel.ts';
 import { makeSandbox } from './make-sandbox.ts';
 import { directoryPuts, headPut, restoreDirectory } from './restore-directory.ts';
@@ -33,7 +33,7 @@ export async function restoreCheckpoint(
 ): Promise<Restoration> {
   const target = await kernel.deps.checkpoints.resolve(taskId, reference);
   const task = await kernel.deps.tasks.getTask(taskId);
-  return idempotent(kernel, call, 'restore', { taskId, checkpointId: target.id }, (key) =>
+  return idempotentFromStart(kernel, call, 'restore', { taskId, checkpointId: target.id }, (key) =>
     withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, call, async (leased) => {
       const { proof, session } = leased;
       await assertAlone(kernel, taskId, leased, 'Restoring');

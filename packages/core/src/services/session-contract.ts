@@ -53,6 +53,17 @@ export interface SessionService {
   detach(sessionId: SessionId, options: { readonly reason?: string }, call: Call): Promise<Task>;
   /** @throws OpencodeToolsError `OCT_LEASE_LOST` */
   renew(sessionId: SessionId): Promise<Lease>;
+  /**
+   * Ends the leases of a task, or those of one agent, whether or not their holders answer: an operator's verb. The task stays as it
+   * is; what runs under an ended lease can change no row any more, and is ended before the next lease is usable. Idempotent.
+   *
+   * @returns the sessions that ended now
+   */
+  revoke(
+    taskId: TaskId,
+    options: { readonly agent?: string; readonly reason?: string },
+    call: Call,
+  ): Promise<readonly Session[]>;
   get(sessionId: SessionId): Promise<Session>;
   list(taskId: TaskId): Promise<readonly Session[]>;
   /**

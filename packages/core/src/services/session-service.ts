@@ -5,7 +5,7 @@ import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { AcquiredLease } from '../ports/lease-store.ts';
 import { asJson } from '../domain/json.ts';
 import { passBarrier, proofOf } from './barrier.ts';
-import { idempotent } from './idempotent.ts';
+import { idempotentFromStart } from './idempotent.ts';
 import { type Kernel, leaseGuard } from './kernel.ts';
 import { recoverTask } from './recovery.ts';
 import { claim, grantClaim, releaseClaims } from './claim-service.ts';
@@ -33,9 +33,10 @@ export function createSessionService(kernel: Kernel, keeper: SandboxKeeper): Ses
     claim: (sessionId, request, call) => claim(kernel, sessionId, request, call),
     releaseClaims: (sessionId, options, call) => releaseClaims(kernel, sessionId, options.claimId, call),
     claims: async (taskId) => (await deps.tasks.listClaims(taskId)).active.map((active) => active.claim),
+    revoke: (taskId, options, call) => revoke(kernel, taskId, options, call),
     renew: async (sessionId) => deps.leases.renew((await deps.leases.proofOf(sessionId)).proof),
     attach: (taskId, options, call) =>
-      idempotent(kernel, call, 'attach', { taskId, ...asJson(options) }, async (key) => {
+      idempotentFromStart(kernel, call, 'attach', { taskId, ...asJson(options) }, async (key) => {
         const attachment = await attach(kernel, taskId, options, call);
         await kernel.commit({ records: [], ...key.finished(asJson(attachment)) });
         return attachment;
@@ -72,6 +73,24 @@ async function attach(kernel: Kernel, taskId: TaskId, options: AttachOptions, ca
     await releaseQuietly(kernel, proofOf(lease), 'attaching failed', acting);
     throw error;
   }
+}
+
+async function revoke(
+  kernel: Kernel,
+  taskId: TaskId,
+  options: { readonly agent?: string; readonly reason?: string },
+  call: Call,
+): Promise<readonly Session[]> {
+  const { deps } = kernel;
+  const reason = oneLine('reason', options.reason ?? 'revoked', 500);
+  const agent = options.agent === undefined ? undefined : oneLine('agent', options.agent, 100);
+  await deps.tasks.getTask(taskId);
+  const named = (await deps.tasks.listSessions(taskId)).filter((session) => session.agent === agent);
+  const only = agent === undefined ? undefined : named.map(({ id }) => id);
+  const end = { reason, actor: call.actor, correlationId: call.correlationId ?? null };
+  const ended = await deps.leases.revoke(taskId, end, only);
+  deps.memory.touch(taskId);
+  return ended;
 }
 
 async function start(kernel: Kernel, task: Task, session: Session, lease: Lease, call: Call): Promise<Task> {

@@ -93,6 +93,10 @@ export interface UpdateTask extends UnderSession {
   readonly description?: string;
   /** Replaces all labels. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** Sets these labels and leaves the others, after `labels` and `removeLabels`. */
+  readonly setLabels?: Readonly<Record<string, string>>;
+  /** Names of labels to take away. */
+  readonly removeLabels?: readonly string[];
   readonly owner?: string | null;
   readonly project?: string | null;
   readonly parentId?: TaskId | null;
@@ -105,8 +109,12 @@ export interface UpdateTask extends UnderSession {
 export interface TaskService {
   /** Records a task and freezes its source; no container is made before its first use. */
   create(input: CreateTask, call: Call): Promise<Task>;
-  /** Full id, short id or unique title. @throws OpencodeToolsError `OCT_TASK_NOT_FOUND` */
-  resolve(reference: string): Promise<TaskId>;
+  /**
+   * Full id, short id or unique title; for a call that is repeated with its key also a title that the task had at the first.
+   *
+   * @throws OpencodeToolsError `OCT_TASK_NOT_FOUND`
+   */
+  resolve(reference: string, call?: Pick<Call, 'idempotencyKey'>): Promise<TaskId>;
   get(id: TaskId): Promise<Task>;
   view(id: TaskId): Promise<TaskView>;
   list(filter: TaskFilter, page?: PageRequest & { readonly order?: TaskOrder }): Promise<Page<Task>>;

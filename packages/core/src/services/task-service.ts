@@ -11,11 +11,11 @@ import { forkTask } from './fork-task.ts';
 import { type Kernel, leaseGuard } from './kernel.ts';
 import { recordedForgeable } from './make-sandbox.ts';
 import { recoverTask } from './recovery.ts';
+import { resolveTask } from './resolve-task.ts';
 import { runHooks } from './run-hooks.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, TaskService, TaskView, UnderSession } from './services.ts';
 import { moveTask } from './task-moves.ts';
-import { taskReference } from './task-reference.ts';
 import { taskStats } from './task-stats.ts';
 import { updateTask } from './update-task.ts';
 import { freeText, integerBetween } from './validate.ts';
@@ -27,7 +27,7 @@ export function createTaskService(kernel: Kernel, keeper: SandboxKeeper): TaskSe
   const { tasks } = kernel.deps;
   return {
     create: (input, call) => createTask(kernel, input, call),
-    resolve: async (reference) => tasks.resolveTaskId(taskReference(reference)),
+    resolve: (reference, by) => resolveTask(kernel, reference, by?.idempotencyKey),
     get: (id) => tasks.getTask(id),
     view: (id) => viewTask(kernel, id),
     list: (filter, page) => tasks.listTasks(filter, page),
@@ -95,7 +95,7 @@ async function putAway(kernel: Kernel, keeper: SandboxKeeper, id: TaskId, option
         const move = moveTask(kernel, current, options.to, proof, call, { reason: options.reason, detail });
         return { change: { guard: leaseGuard(proof), records: [move.record] }, result: move.task };
       });
-      await kernel.deps.leases.revokeAll(id, {
+      await kernel.deps.leases.revoke(id, {
         reason: `task ${options.to}`,
         actor: call.actor,
         correlationId: call.correlationId ?? null,

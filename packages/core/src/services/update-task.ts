@@ -26,9 +26,10 @@ export async function updateTask(kernel: Kernel, id: TaskId, input: UpdateTask, 
   const task = await kernel.deps.tasks.getTask(id);
   const named = [...(fields.parentId == null ? [] : [fields.parentId]), ...(fields.dependsOn ?? [])];
   for (const other of named) await kernel.deps.tasks.getTask(other);
-  const args = { taskId: id, fields: asJson(fields), expectedVersion };
+  const relabel = relabelling(input);
+  const args = { taskId: id, fields: asJson(fields), ...asJson(relabel), expectedVersion };
   return idempotent(kernel, call, 'update', args, (key) => {
-    const change = { id, fields, expectedVersion, key, call };
+    const change = { id, fields, relabel, expectedVersion, key, call };
     if (sessionId === undefined) return apply(kernel, change, null);
     return withLease(kernel, task, { sessionId, sandbox: false }, call, ({ proof }) => apply(kernel, change, proof));
   });
@@ -37,6 +38,7 @@ export async function updateTask(kernel: Kernel, id: TaskId, input: UpdateTask, 
 interface FieldChange {
   readonly id: TaskId;
   readonly fields: Fields;
+  readonly relabel: Relabelling;
   readonly expectedVersion: number | undefined;
   readonly key: IdempotencyKey;
   readonly call: Call;
@@ -44,12 +46,13 @@ interface FieldChange {
 
 function apply(
   kernel: Kernel,
-  { id, fields, expectedVersion, key, call }: FieldChange,
+  { id, fields: given, relabel, expectedVersion, key, call }: FieldChange,
   proof: LeaseProof | null,
 ): Promise<Task> {
   return kernel.changeTask(id, (current) => {
     if (expectedVersion !== undefined && expectedVersion !== current.version)
       throw changedMeanwhile(current, expectedVersion);
+    const fields = relabelled(current, given, relabel);
     const before: JsonObject = asJson(current);
     const changed = Object.entries(fields)
       .filter(([name, value]) => canonicalJson(value) !== canonicalJson(before[name] ?? null))
@@ -67,6 +70,25 @@ function apply(
     const guard = proof === null ? {} : { guard: leaseGuard(proof, true) };
     return { change: { ...guard, records: [record], ...key.finished(asJson(task)) }, result: task };
   });
+}
+
+interface Relabelling {
+  readonly setLabels?: Readonly<Record<string, string>>;
+  readonly removeLabels?: readonly string[];
+}
+
+function relabelling({ setLabels, removeLabels }: UpdateTask): Relabelling {
+  return {
+    ...(setLabels === undefined ? {} : { setLabels: labels(setLabels) }),
+    ...(removeLabels === undefined ? {} : { removeLabels }),
+  };
+}
+
+/** Labels that are set one by one start from those of the row that is changed, however often that is read. */
+function relabelled(current: Task, fields: Fields, { setLabels = {}, removeLabels = [] }: Relabelling): Fields {
+  if (Object.keys(setLabels).length === 0 && removeLabels.length === 0) return fields;
+  const start = Object.entries(fields.labels ?? current.labels).filter(([name]) => !removeLabels.includes(name));
+  return { ...fields, labels: labels({ ...Object.fromEntries(start), ...setLabels }) };
 }
 
 function checkFields(id: TaskId, input: UpdateTask): Fields {

@@ -1,7 +1,8 @@
 import type { Attachment, Decision, JournalService, TaskId, Todo } from '@opencode-tools/core';
 import * as z from 'zod/v4';
 import { defineTool } from '../tool.ts';
-import { agentName, count, idempotencyKey, taskId } from './fields.ts';
+import { overlapOutput, overlapText, overlapsOf } from './claim-paths.ts';
+import { agentName, count, globs, idempotencyKey, taskId } from './fields.ts';
 
 const mostShown = 10;
 
@@ -17,6 +18,8 @@ export const attachAgentToTask = defineTool({
     takeover: z.boolean().optional().describe('End the session that holds the task, and its commands'),
     ttl_seconds: z.number().min(1).max(86_400).optional(),
     wait_seconds: z.number().min(0).max(3_600).optional().describe('Wait for the holder to leave'),
+    write: globs.optional().describe('Globs you will change, in a shared task'),
+    read: globs.optional(),
     idempotency_key: idempotencyKey,
   }),
   output: z.object({
@@ -30,6 +33,8 @@ export const attachAgentToTask = defineTool({
     displaced: z.array(z.string()),
     recovered: z.array(z.string()),
     ended_processes: count,
+    claim_id: z.string().optional(),
+    claim_overlaps: z.array(overlapOutput).optional(),
     open_todos: z.array(z.string()),
     decisions: z.array(z.string()),
   }),
@@ -42,6 +47,9 @@ export const attachAgentToTask = defineTool({
       ...(args.takeover === undefined ? {} : { takeover: args.takeover }),
       ...(args.ttl_seconds === undefined ? {} : { ttlMs: Math.round(args.ttl_seconds * 1_000) }),
       ...(args.wait_seconds === undefined ? {} : { waitMs: Math.round(args.wait_seconds * 1_000) }),
+      ...(args.write === undefined && args.read === undefined
+        ? {}
+        : { claims: { write: args.write ?? [], read: args.read ?? [] } }),
     };
     const attachment = await context.home.services.sessions.attach(id, options, call);
     context.keepAlive(attachment.session.id, attachment.lease.ttlMs, call.actor);
@@ -50,7 +58,7 @@ export const attachAgentToTask = defineTool({
   },
 });
 
-function attachmentData({ session, lease, task, displaced, recovered, endedProcesses }: Attachment) {
+function attachmentData({ session, lease, task, displaced, recovered, endedProcesses, claim }: Attachment) {
   return {
     session_id: session.id,
     task_id: task.id,
@@ -62,6 +70,7 @@ function attachmentData({ session, lease, task, displaced, recovered, endedProce
     displaced: displaced.map(({ agent }) => agent),
     recovered: recovered.map(({ kind, resolution, summary }) => `${kind} ${resolution}: ${summary}`),
     ended_processes: endedProcesses,
+    ...(claim === undefined ? {} : { claim_id: claim.claim.id, claim_overlaps: overlapsOf(claim) }),
   };
 }
 
@@ -97,6 +106,7 @@ function briefing(data: Briefing): string {
     ...(data.description === '' ? [] : [`Description: ${data.description.slice(0, 2_000)}`]),
     ...listed('Sessions ended by this', data.displaced),
     ...(data.ended_processes === 0 ? [] : [`Processes ended: ${data.ended_processes}`]),
+    ...listed('Overlaps with your claim', (data.claim_overlaps ?? []).map(overlapText)),
     ...listed('Interrupted before', data.recovered),
     ...listed('Open todos', data.open_todos),
     ...listed('Latest decisions', data.decisions),

@@ -4,9 +4,11 @@ import {
   asOpencodeToolsError,
   OpencodeToolsError,
   dirtyPolicies,
+  conflictStrategies,
   leaseModes,
 } from '@opencode-tools/core';
 import * as z from 'zod/v4';
+import { misplaced } from '../misplaced.ts';
 import { type ToolContext, defineTool } from '../tool.ts';
 import { agentName, idempotencyKey } from './fields.ts';
 
@@ -31,6 +33,8 @@ const input = z.strictObject({
   memory_mb: z.int().min(32).optional(),
   cpus: z.number().min(0.1).optional(),
   lease_mode: z.enum(leaseModes).optional(),
+  max_agents: z.int().min(1).max(100).optional(),
+  conflict_strategy: z.enum(conflictStrategies).optional().describe('What overlapping changes lead to'),
   labels: z.record(z.string(), z.string()).optional(),
   idempotency_key: idempotencyKey,
 });
@@ -105,6 +109,8 @@ function toCreateTask(args: Arguments): CreateTask {
     workspace: toWorkspace(args),
     limits,
     ...(args.lease_mode === undefined ? {} : { leaseMode: args.lease_mode }),
+    ...(args.max_agents === undefined ? {} : { maxAgents: args.max_agents }),
+    ...(args.conflict_strategy === undefined ? {} : { conflictStrategy: args.conflict_strategy }),
     ...(args.labels === undefined ? {} : { labels: args.labels }),
     ...(args.agent === undefined ? {} : { agent: args.agent }),
     ...(args.model === undefined ? {} : { model: args.model }),
@@ -124,11 +130,4 @@ function toWorkspace(args: Arguments): NonNullable<CreateTask['workspace']> {
     throw misplaced(ref === undefined ? 'dirty' : 'git_ref', 'It goes with source_kind git only.');
   }
   return { kind, path };
-}
-
-function misplaced(argument: string, remedy: string): OpencodeToolsError {
-  return new OpencodeToolsError('OCT_INVALID_ARGUMENT', `${argument} does not fit the other arguments`, {
-    remedy,
-    details: { argument },
-  });
 }

@@ -26,7 +26,7 @@ export const deleteTask = defineTool({
     kept_images: z.array(z.string()),
   }),
   async run({ task_id, session_id: sessionId, dry_run: dryRun, force, idempotency_key: key }, context) {
-    const id = await context.taskId(task_id);
+    const id = await context.taskId(task_id, key);
     const call = await context.call({ sessionId }, key);
     const options = {
       ...(sessionId === undefined ? {} : { sessionId }),

@@ -12,3 +12,5 @@ export const optionalSessionId = sessionId.optional();
 export const idempotencyKey = z.string().min(1).max(180).optional();
 export const agentName = z.string().min(1).max(100);
 export const count = z.int().nonnegative();
+export const expectedVersion = z.int().min(1).optional().describe('Refused or merged when it has gone on');
+export const globs = z.array(z.string().min(1).max(500)).max(100);

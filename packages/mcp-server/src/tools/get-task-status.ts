@@ -1,10 +1,13 @@
-import type { Command, TaskView } from '@opencode-tools/core';
+import type { Command, TaskId, TaskView } from '@opencode-tools/core';
 import * as z from 'zod/v4';
 import { redactHandles } from '../redact-handles.ts';
-import { defineTool } from '../tool.ts';
+import { type ToolContext, defineTool } from '../tool.ts';
+import { claimData, claimOutput } from './claim-paths.ts';
+import { todoData, todoOutput } from './set-todo.ts';
 import { count, taskId } from './fields.ts';
 
 const longestCommand = 200;
+const mostShown = 50;
 
 export const getTaskStatus = defineTool({
   name: 'get_task_status',
@@ -29,14 +32,42 @@ export const getTaskStatus = defineTool({
     checkpoints: count,
     open_todos: count,
     records: count,
+    version: count,
+    lease_mode: z.string(),
+    conflict_strategy: z.string(),
+    labels: z.record(z.string(), z.string()),
+    owner: z.string().optional(),
+    project: z.string().optional(),
+    parent_id: z.string().optional(),
+    depends_on: z.array(z.string()),
+    claims: z.array(claimOutput),
+    todos: z.array(todoOutput),
+    notes: z.array(z.object({ note_id: z.string(), agent: z.string(), text: z.string(), version: count })),
     updated_at: z.string(),
   }),
   async run(args, context) {
-    const view = await context.home.services.tasks.view(await context.taskId(args.task_id));
-    const data = redactHandles(viewData(view));
+    const id = await context.taskId(args.task_id);
+    const [view, shared] = await Promise.all([context.home.services.tasks.view(id), sharedData(id, context)]);
+    const data = redactHandles({ ...viewData(view), ...shared });
     return { text: describe(data), data };
   },
 });
+
+/** What agents of a task change together: claims, todos that are not done, and the newest notes, each with its version. */
+async function sharedData(id: TaskId, { home }: ToolContext) {
+  const { journal, sessions } = home.services;
+  const [claims, todos, notes] = await Promise.all([sessions.claims(id), journal.todos(id), journal.notes(id)]);
+  return {
+    claims: claims.slice(0, mostShown).map(claimData),
+    todos: todos
+      .filter(({ state }) => state === 'open' || state === 'active')
+      .slice(0, mostShown)
+      .map(todoData),
+    notes: notes
+      .slice(-mostShown)
+      .map(({ id: noteId, agent, text, version }) => ({ note_id: noteId, agent, text: text.slice(0, 2_000), version })),
+  };
+}
 
 function viewData(view: TaskView) {
   const { task, sandbox, live } = view;
@@ -60,6 +91,14 @@ function viewData(view: TaskView) {
     checkpoints: view.checkpoints,
     open_todos: view.openTodos,
     records: view.ledger.seq,
+    version: task.version,
+    lease_mode: task.leaseMode,
+    conflict_strategy: task.conflictStrategy,
+    labels: { ...task.labels },
+    ...(task.owner === null ? {} : { owner: task.owner }),
+    ...(task.project === null ? {} : { project: task.project }),
+    ...(task.parentId === null ? {} : { parent_id: task.parentId }),
+    depends_on: [...task.dependsOn],
     updated_at: task.updatedAt,
   };
 }
@@ -82,7 +121,9 @@ function commandText(command: Command): string {
   return text.length > longestCommand ? `${text.slice(0, longestCommand)}…` : text;
 }
 
-function describe(data: ReturnType<typeof viewData>): string {
+type StatusData = ReturnType<typeof viewData> & Awaited<ReturnType<typeof sharedData>>;
+
+function describe(data: StatusData): string {
   const agents = data.agents.map(
     ({ agent, expires_at }) => `${agent}${expires_at ? ` (lease until ${expires_at})` : ''}`,
   );
@@ -92,6 +133,11 @@ function describe(data: ReturnType<typeof viewData>): string {
     `Agents: ${agents.join(', ') || 'none'}`,
     ...data.running.map(({ execution_id, agent, command }) => `Running (${execution_id}, ${agent}): ${command}`),
     `${data.executions} executions, ${data.checkpoints} checkpoints, ${data.open_todos} open todos`,
+    ...data.claims.map(
+      ({ agent, write, read }) => `Claim of ${agent}: write ${write.join(' ')}; read ${read.join(' ')}`,
+    ),
+    ...data.todos.map(({ todo_id, state, text, version }) => `Todo ${todo_id} (${state}, version ${version}): ${text}`),
+    ...data.notes.map(({ note_id, version, text }) => `Note ${note_id} (version ${version}): ${text.slice(0, 200)}`),
     ...(data.description === '' ? [] : [`Description: ${data.description.slice(0, 2_000)}`]),
   ].join('\n');
 }

@@ -1,14 +1,23 @@
 import { type Task, type TaskFilter, shortId, taskStatuses } from '@opencode-tools/core';
 import * as z from 'zod/v4';
-import { defineTool } from '../tool.ts';
+import { type ToolContext, defineTool } from '../tool.ts';
 
 const defaultLimit = 20;
+
+const time = z
+  .union([z.iso.date(), z.iso.datetime({ offset: true })])
+  .transform((text) => new Date(text).toISOString());
 
 const input = z.strictObject({
   status: z.array(z.enum(taskStatuses)).optional(),
   text: z.string().min(1).max(200).optional().describe('Words in title, description, decisions, todos or notes'),
   agent: z.string().min(1).max(100).optional(),
   label: z.string().min(1).max(200).optional().describe('name or name=value'),
+  parent: z.string().min(1).max(200).optional().describe('Only parts of this task'),
+  owner: z.string().min(1).max(200).optional(),
+  project: z.string().min(1).max(200).optional(),
+  created_after: time.optional().describe('Such as 2026-11-20T08:00:00Z'),
+  created_before: time.optional(),
   limit: z.int().min(1).max(100).optional(),
   cursor: z.string().min(1).max(1_000).optional(),
 });
@@ -25,7 +34,7 @@ export const listTasks = defineTool({
   }),
   async run(args, context) {
     const page = { limit: args.limit ?? defaultLimit, ...(args.cursor === undefined ? {} : { cursor: args.cursor }) };
-    const { items, next } = await context.home.services.tasks.list(toFilter(args), page);
+    const { items, next } = await context.home.services.tasks.list(await toFilter(args, context), page);
     const more = next === null ? [] : [`More with cursor ${next}`];
     return {
       text: items.length === 0 ? 'No tasks.' : [...items.map(line), ...more].join('\n'),
@@ -34,13 +43,19 @@ export const listTasks = defineTool({
   },
 });
 
-function toFilter({ status, text, agent, label }: z.output<typeof input>): TaskFilter {
+async function toFilter(args: z.output<typeof input>, context: ToolContext): Promise<TaskFilter> {
+  const { status, text, agent, label, parent, owner, project } = args;
   const [name = '', ...value] = label?.split('=') ?? [];
   return {
     ...(status === undefined ? {} : { status }),
     ...(text === undefined ? {} : { text }),
     ...(agent === undefined ? {} : { agent }),
     ...(label === undefined ? {} : { label: { name, ...(value.length === 0 ? {} : { value: value.join('=') }) } }),
+    ...(parent === undefined ? {} : { parentId: await context.taskId(parent) }),
+    ...(owner === undefined ? {} : { owner }),
+    ...(project === undefined ? {} : { project }),
+    ...(args.created_after === undefined ? {} : { createdAfter: args.created_after }),
+    ...(args.created_before === undefined ? {} : { createdBefore: args.created_before }),
   };
 }
 

@@ -8,6 +8,7 @@ import {
   type RecordDraft,
   type Sandbox,
   type Session,
+  type SessionId,
   type TaskId,
   prepareDraft,
   toTimestamp,
@@ -148,22 +149,29 @@ export function* releasePlan(ctx: StoreContext, proof: LeaseProof, end: EndOfLea
   yield* writeDrafts(ctx, opened, drafts);
 }
 
-export function* revokeAllPlan(ctx: StoreContext, taskId: TaskId, end: EndOfLease): Plan<readonly Session[]> {
+export function* revokePlan(
+  ctx: StoreContext,
+  taskId: TaskId,
+  end: EndOfLease,
+  only?: readonly SessionId[],
+): Plan<readonly Session[]> {
   const opened = yield* openOn(ctx, taskId);
-  return yield* revokeOn(ctx, opened, taskId, end);
+  return yield* revokeOn(ctx, opened, taskId, end, only);
 }
 
-/** Revokes every active lease of a task whose stream the transaction has locked. */
+/** Revokes the active leases, of the named sessions or all, of a task whose stream the transaction has locked. */
 export function* revokeOn(
   ctx: StoreContext,
   opened: Opened,
   taskId: TaskId,
   end: EndOfLease,
+  only?: readonly SessionId[],
 ): Plan<readonly Session[]> {
   const drafts: RecordDraft[] = [];
   const ended: Session[] = [];
-  for (const row of yield* allRows(selectActiveLeases({ taskId }))) {
-    const { drafts: own, session } = yield* endingOf(fromLeaseRow(row), 'revoked', end, opened.nowMs);
+  const active = (yield* allRows(selectActiveLeases({ taskId }))).map(fromLeaseRow);
+  for (const lease of active.filter(({ sessionId }) => only?.includes(sessionId) !== false)) {
+    const { drafts: own, session } = yield* endingOf(lease, 'revoked', end, opened.nowMs);
     drafts.push(...own);
     if (session !== null) ended.push(session);
   }

@@ -16,7 +16,7 @@ import { fromRow } from '../rows/entity-rows.ts';
 import { fromLeaseRow } from '../rows/lease-row.ts';
 import type { StoreContext } from '../write/context.ts';
 import type { EndOfLease } from './lease-ending.ts';
-import { acquirePlan, confirmPlan, releasePlan, renewPlan, revokeAllPlan } from './lease-plans.ts';
+import { acquirePlan, confirmPlan, releasePlan, renewPlan, revokePlan } from './lease-plans.ts';
 import { leaseLost, selectActiveLeases, selectLeaseById, selectSessionById } from './lease-rows.ts';
 import { LocalLines, waitForLease } from './wait-for-lease.ts';
 
@@ -61,8 +61,8 @@ export class StoredLeases implements LeaseStore {
     return this.#write(proof.taskId, () => releasePlan(this.#ctx, proof, end));
   }
 
-  async revokeAll(taskId: TaskId, end: EndOfLease): Promise<readonly Session[]> {
-    return this.#write(taskId, () => revokeAllPlan(this.#ctx, taskId, end));
+  async revoke(taskId: TaskId, end: EndOfLease, only?: readonly SessionId[]): Promise<readonly Session[]> {
+    return this.#write(taskId, () => revokePlan(this.#ctx, taskId, end, only));
   }
 
   async proofOf(

@@ -18,9 +18,9 @@ export function* storeIdempotency(entry: IdempotencyEntry, nowMs: number): Plan<
     if (found.verb !== entry.verb || found.arguments_digest !== entry.argumentsDigest) throw mismatch(entry);
     const operationState = found.operation_id === null ? null : yield* stateOf(found.operation_id);
     const owned =
-      entry.result !== null &&
+      (entry.result !== null || entry.reservedForMs !== undefined) &&
       found.operation_id === entry.operationId &&
-      (found.result === null || operationState !== null);
+      (found.result === null || (entry.result !== null && operationState !== null));
     const abandoned = found.result === null && operationState !== null && operationState !== 'open';
     if (!owned && !abandoned) throw inUse(entry, found.operation_id);
   }
@@ -31,7 +31,7 @@ export function* storeIdempotency(entry: IdempotencyEntry, nowMs: number): Plan<
       digest: entry.argumentsDigest,
       operationId: entry.operationId,
       result: entry.result === null ? null : JSON.stringify(entry.result),
-      expiresAtMs: nowMs + keptForMs,
+      expiresAtMs: nowMs + (entry.reservedForMs ?? keptForMs),
     }),
   );
 }

@@ -60,7 +60,7 @@ function decorate(ports: ServiceDependencies): ServiceDependencies {
     ...ports,
     runtime,
     tasks: stepping(ports.tasks, ['commit']),
-    leases: stepping(ports.leases, ['acquire', 'confirm', 'release', 'revokeAll']),
+    leases: stepping(ports.leases, ['acquire', 'confirm', 'release', 'revoke']),
     workspaces: stepping(ports.workspaces, ['freeze', 'provision']),
   };
 }

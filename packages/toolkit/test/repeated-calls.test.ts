@@ -1,0 +1,107 @@
+import type { HookPort, ServiceDependencies } from '@opencode-tools/core';
+import { afterEach, describe, expect, it } from 'vitest';
+import { type EnginelessHome, callBy, createEnginelessHome } from './support/home-without-engine.ts';
+
+const keyed = { ...callBy('ada'), idempotencyKey: 'k1' };
+
+/** Deleting asks the engine for what is left of a task: here nothing is. */
+const emptyEngine = ({ runtime }: ServiceDependencies): Partial<ServiceDependencies> => ({
+  runtime: { ...runtime, list: async () => [], volumes: { ...runtime.volumes, list: async () => [] } },
+});
+
+describe('a call that is made twice with one key', () => {
+  const homes: EnginelessHome[] = [];
+  const newHome = async (more?: Parameters<typeof createEnginelessHome>[0]) => {
+    const home = await createEnginelessHome(more);
+    homes.push(home);
+    return home;
+  };
+  afterEach(async () => {
+    for (const home of homes.splice(0)) await home.remove();
+  });
+
+  /** Counts what `task:creating` runs, and holds it until `go`. */
+  function countedHooks({ hooks }: ServiceDependencies, counted: { runs: number; go: Promise<void> }): HookPort {
+    return {
+      listens: (point) => point === 'task:creating' || hooks.listens(point),
+      run: async (context) => {
+        if (context.point === 'task:creating') {
+          counted.runs += 1;
+          await counted.go;
+        }
+        return hooks.run(context);
+      },
+    };
+  }
+
+  it('creates one task and runs its hooks once, also from two processes at the very same time', async () => {
+    const gate = Promise.withResolvers<void>();
+    const counted = { runs: 0, go: gate.promise };
+    const home = await newHome((ports) => ({ hooks: countedHooks(ports, counted) }));
+    const other = await home.openAgain();
+    const calls = [home.open, other, home.open, other].map((open) =>
+      open.services.tasks.create({ title: 'Once' }, keyed).catch((error: unknown) => {
+        gate.resolve();
+        throw error;
+      }),
+    );
+    const settled = await Promise.allSettled(calls);
+    const made = settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value.id] : []));
+    expect(new Set(made).size).toBe(1);
+    for (const each of settled)
+      if (each.status === 'rejected') expect(each.reason).toMatchObject({ code: 'OCT_VERSION_CONFLICT' });
+    expect(counted.runs).toBe(1);
+    expect((await home.open.services.tasks.list({})).items).toHaveLength(1);
+    expect((await other.services.tasks.create({ title: 'Once' }, keyed)).id).toBe(made[0]);
+    expect(counted.runs).toBe(1);
+  });
+
+  it('runs again when the first one failed', async () => {
+    const home = await newHome();
+    const create = (path: string) =>
+      home.open.services.tasks.create({ title: 'Once', workspace: { kind: 'directory', path } }, keyed);
+    await expect(create('/no/such/directory')).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+    await expect(create('/no/such/directory')).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+    expect((await home.open.services.tasks.create({ title: 'Else' }, keyed)).title).toBe('Else');
+  });
+
+  it('gives the key of a process that died back after half a minute', async () => {
+    const home = await newHome();
+    await home.ports.tasks.commit({
+      records: [],
+      idempotency: {
+        key: 'k1',
+        verb: 'create',
+        argumentsDigest: 'a'.repeat(64),
+        operationId: 'opn_00000000000000000000000001',
+        result: null,
+        reservedForMs: 30_000,
+      },
+    });
+    const create = () => home.open.services.tasks.create({ title: 'Mine' }, keyed);
+    await expect(create()).rejects.toMatchObject({ code: 'OCT_IDEMPOTENCY_MISMATCH' });
+    home.clock.move(30_001);
+    expect((await create()).title).toBe('Mine');
+  });
+
+  it('deletes a task by its title, and answers for it when the title is gone', async () => {
+    const home = await newHome(emptyEngine);
+    const { tasks } = home.open.services;
+    await home.create({ title: 'Old' });
+    const first = await tasks.delete(await tasks.resolve('Old', keyed), {}, keyed);
+    const second = await tasks.delete(await tasks.resolve('Old', keyed), {}, keyed);
+    expect(second.receipt).toEqual(first.receipt);
+    const notFound = { code: 'OCT_TASK_NOT_FOUND' };
+    await expect(tasks.resolve('Old')).rejects.toMatchObject(notFound);
+    await expect(tasks.resolve('Old', { idempotencyKey: 'k2' })).rejects.toMatchObject(notFound);
+    await expect(tasks.resolve('Other', keyed)).rejects.toMatchObject(notFound);
+  });
+
+  it('renames a task by its title, and answers the same when it has another', async () => {
+    const home = await newHome();
+    const { tasks } = home.open.services;
+    await home.create({ title: 'Old' });
+    const rename = async () => tasks.update(await tasks.resolve('Old', keyed), { title: 'New' }, keyed);
+    expect(await rename()).toEqual(await rename());
+  });
+});
