@@ -66,13 +66,15 @@ function align(text, width, left) {
   return left ? text.padEnd(width) : text.padStart(width);
 }
 
-function quantile(values, at) {
+/** A quantile by linear interpolation. */
+export function quantile(values, at) {
   const sorted = values.toSorted((a, b) => a - b);
   const place = (sorted.length - 1) * at;
   const low = sorted[Math.floor(place)];
   return low + (sorted[Math.ceil(place)] - low) * (place % 1);
 }
 
-function round(value, digits = 1) {
+/** Rounds to digits after the point. */
+export function round(value, digits = 1) {
   return Number(value.toFixed(digits));
 }

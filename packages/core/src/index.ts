@@ -126,6 +126,8 @@ export type {
   SandboxPlan,
   SandboxRuntime,
   SandboxStats,
+  SandboxEvent,
+  LiveLimits,
 } from './ports/sandbox-runtime.ts';
 export type { SecretResolver } from './ports/secret-resolver.ts';
 export type {

@@ -22,11 +22,20 @@ export interface EngineProxy {
   /** Requests whose first line fits are answered with status 500. */
   readonly faults: RegExp[];
   cut: EngineCut | undefined;
+  /** Requests whose first line fits reach the engine, and their answer never comes. */
+  readonly silences: RegExp[];
+  /** The connection of requests whose first line fits is reset when the first bytes of the answer come. */
+  readonly resets: RegExp[];
   close(): Promise<void>;
 }
 
-/** Stands in front of the engine at `DOCKER_HOST` or at the default socket. Connections must carry one request each. */
-export async function openEngineProxy(): Promise<EngineProxy> {
+/**
+ * Stands in front of an engine: the one at `DOCKER_HOST`, or at the default socket, unless said otherwise. Connections must
+ * carry one request each.
+ */
+export async function openEngineProxy(
+  host: string = process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock',
+): Promise<EngineProxy> {
   const directory = await mkdtemp(join(tmpdir(), 'oct-engine-proxy-'));
   const path = join(directory, 'engine.sock');
   const open = new Set<Socket>();
@@ -35,7 +44,12 @@ export async function openEngineProxy(): Promise<EngineProxy> {
     client.once('data', (first: Buffer) => {
       const line = first.toString('latin1').split('\r\n', 1)[0] ?? '';
       if (proxy.faults.some((fault) => fault.test(line))) refuse(client);
-      else passOn(client, first, proxy.cut?.request.test(line) === true ? meter(proxy.cut) : undefined);
+      else {
+        const fits = (lines: readonly RegExp[]): boolean => lines.some((one) => one.test(line));
+        const fate = fits(proxy.silences) ? 'silence' : fits(proxy.resets) ? 'reset' : 'answer';
+        const metered = proxy.cut?.request.test(line) === true ? meter(proxy.cut) : undefined;
+        passOn({ host, client, first, fate }, metered);
+      }
     });
   });
   const meters = new WeakMap<EngineCut, Meter>();
@@ -47,6 +61,8 @@ export async function openEngineProxy(): Promise<EngineProxy> {
   const proxy: EngineProxy = {
     endpoint: `unix://${path}`,
     faults: [],
+    silences: [],
+    resets: [],
     cut: undefined,
     close: async () => {
       for (const client of open) client.destroy();
@@ -70,10 +86,18 @@ function refuse(client: Socket): void {
   client.end([...head, 'connection: close', '', body].join('\r\n'));
 }
 
-function passOn(client: Socket, first: Buffer, meter: Meter | undefined): void {
-  const path = (process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock').replace(/^unix:\/\//, '');
+interface Passing {
+  readonly host: string;
+  readonly client: Socket;
+  readonly first: Buffer;
+  readonly fate: 'answer' | 'silence' | 'reset';
+}
+
+function passOn({ host, client, first, fate }: Passing, meter: Meter | undefined): void {
+  const path = host.replace(/^unix:\/\//, '');
   const engine = connect({ path, allowHalfOpen: true });
-  engine.on('error', () => client.destroy()).on('end', () => client.end());
+  engine.on('error', () => client.destroy());
+  if (fate !== 'silence') engine.on('end', () => client.end());
   client.on('error', () => engine.destroy()).on('close', () => engine.destroy());
   const send = (to: Socket, chunk: Buffer): void => {
     if (chunk.length > 0) to.write(chunk);
@@ -86,7 +110,10 @@ function passOn(client: Socket, first: Buffer, meter: Meter | undefined): void {
     if (meter?.over === true) client.destroy();
     else engine.end();
   });
-  engine.on('data', (chunk: Buffer) => send(client, through(chunk, meter, 'answer')));
+  engine.on('data', (chunk: Buffer) => {
+    if (fate === 'reset') client.resetAndDestroy();
+    else if (fate === 'answer') send(client, through(chunk, meter, 'answer'));
+  });
 }
 
 /** What of a chunk passes. */

@@ -35,6 +35,8 @@ export { taskStoreContract } from './task-store-contract.ts';
 export { busyboxTree } from './busybox-image.ts';
 export { imageStoreContract } from './image-store-contract.ts';
 export type { OpenImageStore } from './image-store-contract.ts';
+export { startOwnEngine, whyNoOwnEngine } from './own-engine.ts';
+export type { OwnEngine, OwnEngineOptions } from './own-engine.ts';
 export { sandboxRuntimeContract } from './sandbox-runtime-contract.ts';
 export type { OpenSandboxRuntime } from './sandbox-runtime-contract.ts';
 export { agentProcesses, runIn, samplePlan } from './sandbox-samples.ts';

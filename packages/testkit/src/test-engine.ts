@@ -22,12 +22,15 @@ export interface TestEngine {
   close(): Promise<void>;
 }
 
-/** Opens the engine at `DOCKER_HOST` or at the default socket. */
-export async function openTestEngine(): Promise<TestEngine> {
+/** Opens an engine: the one at `DOCKER_HOST`, or at the default socket, unless said otherwise. */
+export async function openTestEngine(
+  host: string = process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock',
+): Promise<TestEngine> {
   const homeId = createIds(systemClock).next('home');
-  const images = [await importImage(homeId, busyboxTree())];
+  const callEngine: EngineCall = async (method, path, body) => callEngineAt(addressOf(host), method, path, body);
+  const images = [await importImage(callEngine, homeId, busyboxTree())];
   const add = async (tree: Buffer): Promise<string> => {
-    const id = await importImage(homeId, tree);
+    const id = await importImage(callEngine, homeId, tree);
     images.push(id);
     return id;
   };
@@ -37,18 +40,23 @@ export async function openTestEngine(): Promise<TestEngine> {
     plainImage: async () => add(busyboxTree({ user: false })),
     shellessImage: async () => add(busyboxTree({ applets: ['true', 'env'] })),
     call: async <T>(method: string, path: string, body?: unknown) => (await callEngine(method, path, json(body))) as T,
-    leftovers: async () => listLeftovers(homeId, images),
+    leftovers: async () => listLeftovers(callEngine, homeId, images),
     close: async () => {
-      const left = await listLeftovers(homeId, images);
-      await removeAll(left);
-      await removeAll(images.map((id) => `image:${id}`));
+      const left = await listLeftovers(callEngine, homeId, images);
+      await removeAll(callEngine, left);
+      await removeAll(
+        callEngine,
+        images.map((id) => `image:${id}`),
+      );
       if (left.length > 0) throw new Error(`The tests left behind: ${left.join(', ')}`);
     },
   };
   return engine;
 }
 
-async function importImage(homeId: string, bytes: Buffer): Promise<string> {
+type EngineCall = (method: string, path: string, body?: Body) => Promise<unknown>;
+
+async function importImage(callEngine: EngineCall, homeId: string, bytes: Buffer): Promise<string> {
   const changes = encodeURIComponent(`LABEL ${homeLabel}=${homeId}`);
   const path = `/images/create?fromSrc=-&changes=${changes}`;
   const answer = JSON.stringify(await callEngine('POST', path, { type: 'application/x-tar', bytes }));
@@ -57,7 +65,11 @@ async function importImage(homeId: string, bytes: Buffer): Promise<string> {
   return id;
 }
 
-async function listLeftovers(homeId: string, images: readonly string[]): Promise<readonly string[]> {
+async function listLeftovers(
+  callEngine: EngineCall,
+  homeId: string,
+  images: readonly string[],
+): Promise<readonly string[]> {
   const filters = encodeURIComponent(JSON.stringify({ label: [`${homeLabel}=${homeId}`] }));
   const containers = (await callEngine('GET', `/containers/json?all=1&filters=${filters}`)) as { Id: string }[];
   const volumes = (await callEngine('GET', `/volumes?filters=${filters}`)) as { Volumes: { Name: string }[] | null };
@@ -69,7 +81,7 @@ async function listLeftovers(homeId: string, images: readonly string[]): Promise
   ];
 }
 
-async function removeAll(things: readonly string[]): Promise<void> {
+async function removeAll(callEngine: EngineCall, things: readonly string[]): Promise<void> {
   for (const thing of things) {
     const [kind, ...rest] = thing.split(':');
     const query = kind === 'container' ? '?force=1&v=1' : kind === 'image' ? '?force=1' : '';
@@ -86,10 +98,10 @@ function json(body: unknown): Body | undefined {
   return body === undefined ? undefined : { type: 'application/json', bytes: Buffer.from(JSON.stringify(body)) };
 }
 
-async function callEngine(method: string, path: string, body?: Body): Promise<unknown> {
+async function callEngineAt(address: object, method: string, path: string, body?: Body): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const headers = body ? { 'content-type': body.type, 'content-length': body.bytes.length } : {};
-    const outgoing = request({ ...address(), method, path, headers, timeout: 60_000 }, (answer) => {
+    const outgoing = request({ ...address, method, path, headers, timeout: 60_000 }, (answer) => {
       const chunks: Buffer[] = [];
       answer.on('data', (chunk: Buffer) => chunks.push(chunk));
       answer.on('end', () => {
@@ -104,8 +116,7 @@ async function callEngine(method: string, path: string, body?: Body): Promise<un
   });
 }
 
-function address(): object {
-  const host = process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock';
+function addressOf(host: string): object {
   if (host.startsWith('unix://')) return { socketPath: host.slice('unix://'.length) };
   const url = new URL(host.replace(/^tcp:/, 'http:'));
   return { host: url.hostname, port: url.port };

@@ -105,10 +105,26 @@ export interface RootChange {
 
 export interface SandboxStats {
   readonly memoryBytes: number;
+  /** The most that was in use since the container started; null where the engine does not tell. */
+  readonly memoryPeakBytes: number | null;
   readonly memoryLimitBytes: number;
   readonly cpuNanoseconds: number;
   readonly processes: number;
+  /** Null where the engine sets none. */
+  readonly processLimit: number | null;
 }
+
+/** What happened to a sandbox without our asking for it. */
+export interface SandboxEvent {
+  readonly kind: 'out-of-memory' | 'ended';
+  readonly ref: string;
+  readonly taskId: TaskId;
+  /** RFC 3339, by the engine's clock. */
+  readonly at: string;
+}
+
+/** Limits that can change while a sandbox runs; the others are fixed when its container is made. */
+export type LiveLimits = Pick<ResourceLimits, 'memoryBytes' | 'cpus' | 'pids'>;
 
 /** A live sandbox. Methods may be called from several callers at once; commands run concurrently. */
 export interface SandboxHandle extends AsyncDisposable {
@@ -144,6 +160,13 @@ export interface SandboxHandle extends AsyncDisposable {
   stop(graceMs: number): Promise<void>;
   pause(): Promise<void>;
   unpause(): Promise<void>;
+  /**
+   * Sets limits, running or not; what runs goes on.
+   *
+   * @throws OpencodeToolsError `OCT_RESOURCE_LIMIT` when more memory is in use than the new limit allows;
+   *   `OCT_CAPABILITY_UNSUPPORTED` when the engine cannot do it for this sandbox
+   */
+  update(limits: LiveLimits): Promise<void>;
   /** Removes the container; volumes stay. Absent is fine. */
   destroy(): Promise<void>;
   /** Paths of the root file system that differ from the image; mounts and our own files left out. */
@@ -154,6 +177,8 @@ export interface SandboxHandle extends AsyncDisposable {
     readonly labels: Readonly<Record<string, string>>;
   }): Promise<{ readonly imageId: string }>;
   stats(): Promise<SandboxStats>;
+  /** Bytes that a directory inside takes up, counted by the sandbox itself; null when it cannot count. */
+  measure(directory: string): Promise<number | null>;
 }
 
 /** What a runtime can and cannot do on this engine, found out by asking it. */
@@ -167,6 +192,8 @@ export interface RuntimeCapabilities {
   };
   readonly limits: { readonly memory: boolean; readonly cpu: boolean; readonly pids: boolean; readonly disk: boolean };
   readonly seccomp: boolean;
+  /** True when a sandbox can be without any route. */
+  readonly noRoute: boolean;
   readonly userNamespaces: boolean;
   readonly runtimes: readonly string[];
   readonly storageDriver: string;
@@ -197,6 +224,8 @@ export interface SandboxRuntime {
   listHelpers(filter: {
     readonly homeId: HomeId;
   }): Promise<readonly { readonly ref: string; readonly name: string; readonly createdAt: string }[]>;
+  /** Tells what happens to the sandboxes of a home from now on, until the signal aborts or the engine goes away. */
+  events(options: { readonly homeId: HomeId; readonly signal: AbortSignal }): AsyncIterable<SandboxEvent>;
   /** Ends what this process holds open (lanes, sockets); sandboxes live on. */
   close(): Promise<void>;
 }

@@ -71,6 +71,11 @@ export class Containers {
     });
   }
 
+  /** Sets what can change while a container runs. */
+  async update(id: string, options: object): Promise<void> {
+    await this.#client.call({ method: 'POST', path: `/containers/${id}/update`, body: options });
+  }
+
   /** Absent is fine, and so is a removal that somebody else began. */
   async remove(id: string): Promise<void> {
     const query = { force: true, v: true };

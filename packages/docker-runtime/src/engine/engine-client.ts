@@ -36,12 +36,17 @@ interface Modem {
   dial(options: object, callback: (error: unknown, data: unknown) => void): void;
 }
 
-/** Makes a client for one endpoint. dockerode is loaded here and nowhere else. */
-export async function createEngineClient(endpoint: Endpoint): Promise<EngineClient> {
+/**
+ * Makes a client for one endpoint. dockerode is loaded here and nowhere else.
+ *
+ * @param apiVersion such as `1.41`, the version that the engine is spoken to in; its own when absent
+ */
+export async function createEngineClient(endpoint: Endpoint, apiVersion?: string): Promise<EngineClient> {
   const { default: Docker } = await import('dockerode');
   const modem = new Docker(connection(endpoint)).modem as Modem;
+  const prefix = apiVersion === undefined ? '' : `/v${apiVersion}`;
   const dial = async (request: EngineRequest, mode: object): Promise<unknown> =>
-    dialOnce(modem, endpoint, request, mode);
+    dialOnce(modem, endpoint, { ...request, path: prefix + request.path }, mode);
   return {
     call: async <T>(request: EngineRequest) => (await dial(request, {})) as T,
     stream: async (request) => (await dial(request, { isStream: true })) as Readable,

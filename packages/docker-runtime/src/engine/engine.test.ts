@@ -39,8 +39,8 @@ describe('an engine', () => {
 
   test('that refuses a call is told from one that is not there', async () => {
     const path = await listen((request, response) => {
-      response.statusCode = request.url === '/_ping' ? 200 : 409;
-      response.end(request.url === '/_ping' ? 'OK' : '{"message":"in use"}');
+      response.statusCode = request.url === '/version' ? 200 : 409;
+      response.end(request.url === '/version' ? '{"ApiVersion":"1.41"}' : '{"message":"in use"}');
     });
     const client = await new Engine({}, `unix://${path}`).client();
     const failed = await client.call({ method: 'GET', path: '/x' }).catch((error: unknown) => error);
@@ -51,18 +51,44 @@ describe('an engine', () => {
     });
   });
 
+  test('that is too old is refused, and the message says what to do', async () => {
+    const path = await listen((_request, response) => response.end('{"ApiVersion":"1.40","MinAPIVersion":"1.12"}'));
+    const other = await listen((_request, response) => response.end('{}'));
+    await expect(new Engine({}, `unix://${path}`).find()).rejects.toMatchObject({
+      code: 'OCT_ENGINE_UNAVAILABLE',
+      message: expect.stringContaining('it speaks API 1.40, and 1.41 is needed: update it to Docker Engine 20.10'),
+    });
+    await expect(new Engine({}, `unix://${other}`).find()).rejects.toMatchObject({
+      message: expect.stringContaining('it does not answer as a Docker Engine does'),
+    });
+  });
+
+  test('is looked for in order, and each one that does not serve is told of', async () => {
+    const home = join(directory, 'home');
+    const endpoint = `${home}/.docker/run/docker.sock`;
+    const environment = { HOME: home, DOCKER_HOST: `unix://${endpoint}` };
+    await expect(new Engine(environment).find()).rejects.toMatchObject({
+      message: `No Docker Engine answers:\n  unix://${endpoint} (DOCKER_HOST): no such socket`,
+      details: { answers: [{ endpoint: `unix://${endpoint}`, origin: 'DOCKER_HOST', message: 'no such socket' }] },
+    });
+  });
+
   test('is asked for what was meant, query and body included', async () => {
     const seen: string[] = [];
     const path = await listen((request, response) => {
       request.on('data', (chunk: Buffer) => seen.push(chunk.toString()));
       request.on('end', () => {
         seen.push(request.url ?? '');
-        response.end('{"ok":true}');
+        response.end(request.url === '/version' ? '{"ApiVersion":"1.52","MinAPIVersion":"1.44"}' : '{"ok":true}');
       });
     });
     const client = await new Engine({ DOCKER_HOST: 'tcp://127.0.0.1:1' }, `unix://${path}`).client();
     const query = { t: ['a:1', 'b c'], all: true };
     expect(await client.call({ method: 'POST', path: '/build', query, body: { A: 1 } })).toEqual({ ok: true });
-    expect(seen.map((line) => line.replace(/&$/, ''))).toEqual(['/_ping', '{"A":1}', '/build?t=a%3A1&t=b+c&all=true']);
+    expect(seen.map((line) => line.replace(/&$/, ''))).toEqual([
+      '/version',
+      '{"A":1}',
+      '/v1.44/build?t=a%3A1&t=b+c&all=true',
+    ]);
   });
 });

@@ -1,10 +1,13 @@
 import { type EndpointAnswer, OpencodeToolsError } from '@opencode-tools/core';
+import { type SpokenVersions, chooseApiVersion, oldestApiVersion } from './api-version.ts';
 import { type EngineClient, createEngineClient } from './engine-client.ts';
 import { type Endpoint, type Environment, findEndpoints } from './find-endpoints.ts';
 
 export interface FoundEngine {
   readonly client: EngineClient;
   readonly endpoint: Endpoint;
+  /** The version of the engine's API that is spoken. */
+  readonly apiVersion: string;
 }
 
 const pingLimitMs = 3_000;
@@ -44,23 +47,38 @@ export class Engine {
   async #search(): Promise<FoundEngine> {
     const answers: EndpointAnswer[] = [];
     for (const endpoint of findEndpoints(this.#environment, this.#endpoint)) {
-      const { answer, client } = await ping(endpoint);
-      if (client) return { client, endpoint };
+      const { answer, client, apiVersion } = await ping(endpoint);
+      if (client && apiVersion !== undefined) return { client, endpoint, apiVersion };
       answers.push(answer);
     }
     throw unavailable(answers);
   }
 }
 
-async function ping(endpoint: Endpoint): Promise<{ answer: EndpointAnswer; client?: EngineClient }> {
+interface Pinged {
+  readonly answer: EndpointAnswer;
+  readonly client?: EngineClient;
+  readonly apiVersion?: string;
+}
+
+/** Asks for the versions that an engine speaks; one that is too old counts as one that does not answer. */
+async function ping(endpoint: Endpoint): Promise<Pinged> {
   const asked = { endpoint: endpoint.url, origin: endpoint.origin };
   try {
-    const client = await createEngineClient(endpoint);
-    await client.call({ method: 'GET', path: '/_ping', limitMs: pingLimitMs });
-    return { answer: { ...asked, answered: true, message: 'OK' }, client };
+    const unversioned = await createEngineClient(endpoint);
+    const spoken = await unversioned.call<SpokenVersions>({ method: 'GET', path: '/version', limitMs: pingLimitMs });
+    const apiVersion = chooseApiVersion(spoken);
+    if (apiVersion === undefined) return { answer: { ...asked, answered: false, message: tooOld(spoken) } };
+    const client = await createEngineClient(endpoint, apiVersion);
+    return { answer: { ...asked, answered: true, message: 'OK' }, client, apiVersion };
   } catch (error) {
     return { answer: { ...asked, answered: false, message: reason(error) } };
   }
+}
+
+function tooOld({ ApiVersion: version }: SpokenVersions): string {
+  if (version === undefined) return 'it does not answer as a Docker Engine does';
+  return `it speaks API ${version}, and ${oldestApiVersion} is needed: update it to Docker Engine 20.10 or newer`;
 }
 
 function reason(error: unknown): string {
@@ -75,7 +93,7 @@ function reason(error: unknown): string {
 function unavailable(answers: readonly EndpointAnswer[]): OpencodeToolsError {
   const lines = answers.map(({ endpoint, origin, message }) => `  ${endpoint} (${origin}): ${message}`);
   return new OpencodeToolsError('OCT_ENGINE_UNAVAILABLE', `No Docker Engine answers:\n${lines.join('\n')}`, {
-    remedy: 'Start the Docker Engine, or set DOCKER_HOST to the address of one that runs.',
+    remedy: 'Start a Docker Engine (20.10 or newer), or set DOCKER_HOST to the address of one that runs.',
     details: { answers: answers.map(({ endpoint, origin, message }) => ({ endpoint, origin, message })) },
   });
 }

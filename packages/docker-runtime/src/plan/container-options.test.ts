@@ -62,7 +62,17 @@ describe('what a plan asks the engine for', () => {
         },
       },
     ],
-    ['a read-only root', { readOnlyRoot: true }, { ReadonlyRootfs: true }],
+    [
+      'a read-only root, with what programs write to in memory',
+      { readOnlyRoot: true },
+      {
+        ReadonlyRootfs: true,
+        Tmpfs: {
+          '/run': 'rw,noexec,nosuid,nodev,size=16777216,mode=0755,uid=1000,gid=1000',
+          '/var/tmp': 'rw,exec,nosuid,nodev,size=67108864,mode=1777',
+        },
+      },
+    ],
     ['another runtime', { runtime: 'runsc' }, { Runtime: 'runsc' }],
     [
       'a volume without what the image has at its place',

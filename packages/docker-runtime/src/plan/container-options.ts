@@ -1,10 +1,11 @@
-import { OpencodeToolsError, type SandboxMount, type SandboxPlan } from '@opencode-tools/core';
+import { OpencodeToolsError, type ResourceLimits, type SandboxMount, type SandboxPlan } from '@opencode-tools/core';
 import { supervisor, supervisorCommand, supervisorVariable } from '../lane/supervisor.ts';
 import { fullLabels } from './labels.ts';
 
 /** Where the fence and the supervisors' notes are: a tmpfs that only root can write. */
 const controlDirectory = '/run/oct';
 const controlBytes = 4 * 1024 ** 2;
+const runBytes = 16 * 1024 ** 2;
 const cpuPeriodMicroseconds = 100_000;
 
 /** Environment that every command starts from, on top of the image's own. */
@@ -46,17 +47,33 @@ function hostOptions(plan: SandboxPlan): Readonly<Record<string, unknown>> {
     ...hardening,
     Init: true,
     ReadonlyRootfs: plan.readOnlyRoot,
+    ...limitOptions(limits),
+    Tmpfs: {
+      '/tmp': `rw,exec,nosuid,nodev,size=${limits.tmpBytes},mode=1777`,
+      ...(plan.readOnlyRoot ? writableInReadOnlyRoot(plan) : {}),
+      [controlDirectory]: `rw,noexec,nosuid,nodev,size=${controlBytes},mode=0755`,
+    },
+    Mounts: plan.mounts.map(mountOptions),
+    ...(plan.runtime === null ? {} : { Runtime: plan.runtime }),
+  };
+}
+
+/** The limits that an engine can also change while the container runs; swap is part of the memory, so there is none beside it. */
+export function limitOptions(limits: Pick<ResourceLimits, 'memoryBytes' | 'cpus' | 'pids'>): object {
+  return {
     Memory: limits.memoryBytes,
     MemorySwap: limits.memoryBytes,
     CpuPeriod: cpuPeriodMicroseconds,
     CpuQuota: Math.round(limits.cpus * cpuPeriodMicroseconds),
     PidsLimit: limits.pids,
-    Tmpfs: {
-      '/tmp': `rw,exec,nosuid,nodev,size=${limits.tmpBytes},mode=1777`,
-      [controlDirectory]: `rw,noexec,nosuid,nodev,size=${controlBytes},mode=0755`,
-    },
-    Mounts: plan.mounts.map(mountOptions),
-    ...(plan.runtime === null ? {} : { Runtime: plan.runtime }),
+  };
+}
+
+/** Where programs expect to write beside the workspace, the home directory and `/tmp`. */
+function writableInReadOnlyRoot({ user, limits }: SandboxPlan): Readonly<Record<string, string>> {
+  return {
+    '/run': `rw,noexec,nosuid,nodev,size=${runBytes},mode=0755,uid=${user.uid},gid=${user.gid}`,
+    '/var/tmp': `rw,exec,nosuid,nodev,size=${limits.tmpBytes},mode=1777`,
   };
 }
 

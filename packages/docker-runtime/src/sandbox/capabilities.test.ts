@@ -10,6 +10,7 @@ const info = {
   Runtimes: { runc: {}, runsc: {} },
   Driver: 'overlay2',
   CgroupVersion: '2',
+  Plugins: { Network: ['bridge', 'host', 'null'] },
 };
 const read = (change: object = {}) =>
   capabilitiesOf({ ...info, ...change }, { Version: '28.0', ApiVersion: '1.48' }, 'unix:///x');
@@ -20,6 +21,7 @@ describe('what an engine can do', () => {
       engine: { name: 'Docker Engine', version: '28.0', apiVersion: '1.48', rootless: true, endpoint: 'unix:///x' },
       limits: { memory: true, cpu: true, pids: true, disk: false },
       seccomp: true,
+      noRoute: true,
       runtimes: ['runc', 'runsc'],
       cgroupVersion: '2',
     });
@@ -27,6 +29,7 @@ describe('what an engine can do', () => {
 
   test.each([
     ['without a system call filter', { SecurityOptions: null }, {}, 'seccomp'],
+    ['without containers that have no route', { Plugins: { Network: ['bridge'] } }, {}, 'noRoute'],
     ['that cannot limit memory', { MemoryLimit: false }, {}, 'memory'],
     ['that cannot limit processes', { PidsLimit: false }, {}, 'pids'],
     ['without the runtime', {}, { runtime: 'kata' }, 'runtime'],

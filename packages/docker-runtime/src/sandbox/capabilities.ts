@@ -8,12 +8,14 @@ export interface EngineInfo {
   readonly Runtimes?: Readonly<Record<string, unknown>> | null;
   readonly Driver?: string;
   readonly CgroupVersion?: string;
+  readonly Plugins?: { readonly Network?: readonly string[] | null };
 }
 
 export interface EngineVersion {
   readonly Version?: string;
   readonly ApiVersion?: string;
   readonly Platform?: { readonly Name?: string };
+  readonly Components?: readonly { readonly Name?: string }[] | null;
 }
 
 /** Reads what an engine can do off its own answers. */
@@ -35,11 +37,17 @@ export function capabilitiesOf(info: EngineInfo, version: EngineVersion, endpoin
       disk: false,
     },
     seccomp: secured('seccomp'),
+    noRoute: isPodman(version) || (info.Plugins?.Network ?? []).includes('null'),
     userNamespaces: secured('userns') || secured('rootless'),
     runtimes: Object.keys(info.Runtimes ?? {}),
     storageDriver: info.Driver ?? '',
     cgroupVersion: info.CgroupVersion === '2' ? '2' : '1',
   };
+}
+
+/** Podman has containers without a network, but lists no driver for it. */
+function isPodman({ Components: parts }: EngineVersion): boolean {
+  return (parts ?? []).some(({ Name }) => /podman/i.test(Name ?? ''));
 }
 
 /**
@@ -49,6 +57,7 @@ export function capabilitiesOf(info: EngineInfo, version: EngineVersion, endpoin
  */
 export function assertCapable(can: RuntimeCapabilities, plan: SandboxPlan, requireLimits: boolean): void {
   if (!can.seccomp) throw unsupported('filters no system calls (seccomp)', 'seccomp');
+  if (plan.networkMode !== 'policy' && !can.noRoute) throw unsupported('has no containers without a route', 'noRoute');
   if (requireLimits && !can.limits.memory) throw unsupported('cannot limit memory', 'memory');
   if (requireLimits && !can.limits.cpu) throw unsupported('cannot limit processor time', 'cpu');
   if (requireLimits && !can.limits.pids) throw unsupported('cannot limit processes', 'pids');

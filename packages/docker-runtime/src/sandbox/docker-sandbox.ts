@@ -3,6 +3,7 @@ import {
   type ExecRequest,
   type ExecutionId,
   type Fence,
+  type LiveLimits,
   OpencodeToolsError,
   type RootChange,
   type SandboxFacts,
@@ -15,11 +16,14 @@ import { asPortError, hasStatus } from '../engine/engine-error.ts';
 import type { Snapshots } from '../images/snapshot-root.ts';
 import { LaneLostError } from '../lane/lane.ts';
 import { executionNumber } from '../lane/run-frame.ts';
+import { limitOptions } from '../plan/container-options.ts';
+import { measureDirectory } from './measure-directory.ts';
 import { type EngineChange, rootChanges } from './root-changes.ts';
 import { runCommand } from './run-command.ts';
 import { sandboxFacts } from './sandbox-facts.ts';
 import { type SandboxLink, fenceWords, sandboxNotFound } from './sandbox-link.ts';
 import { type EngineStats, sandboxStats } from './sandbox-stats.ts';
+import { updateError } from './update-error.ts';
 
 const pollMs = 20;
 const mostGraceMs = 60_000;
@@ -111,6 +115,16 @@ export class DockerSandbox implements SandboxHandle {
     await this.#unless('unpaused', async () => this.#link.containers.act(this.ref, 'unpause'));
   }
 
+  async update(limits: LiveLimits): Promise<void> {
+    await this.#doing('Changing the limits of the sandbox', async () => {
+      try {
+        await this.#link.containers.update(this.ref, limitOptions(limits));
+      } catch (error) {
+        throw updateError(error, limits);
+      }
+    });
+  }
+
   async destroy(): Promise<void> {
     await this.#doing('Removing the sandbox', async () => {
       await this.#link.containers.remove(this.ref);
@@ -145,6 +159,13 @@ export class DockerSandbox implements SandboxHandle {
       return sandboxStats(
         await this.#client.call<EngineStats>({ method: 'GET', path: `/containers/${this.ref}/stats`, query }),
       );
+    });
+  }
+
+  async measure(directory: string): Promise<number | null> {
+    return this.#doing('Measuring a directory of the sandbox', async () => {
+      const { State } = await this.#link.describe();
+      return State.Running && !State.Paused ? measureDirectory(this.#link, directory) : null;
     });
   }
 

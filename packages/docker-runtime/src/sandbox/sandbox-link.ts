@@ -41,6 +41,11 @@ export class SandboxLink {
     return this.#forgeable;
   }
 
+  /** Whom commands run as. */
+  get user(): SandboxUser {
+    return this.#user;
+  }
+
   /** From now on supervisors run as the commands' user, because nothing in the image can change user. */
   shareUser(): void {
     this.#forgeable = true;

@@ -5,6 +5,7 @@ export interface EngineStats {
   readonly memory_stats?: {
     readonly usage?: number;
     readonly limit?: number;
+    readonly max_usage?: number;
     readonly stats?: {
       readonly cache?: number;
       readonly total_inactive_file?: number;
@@ -12,7 +13,7 @@ export interface EngineStats {
     };
   };
   readonly cpu_stats?: { readonly cpu_usage?: { readonly total_usage?: number } };
-  readonly pids_stats?: { readonly current?: number };
+  readonly pids_stats?: { readonly current?: number; readonly limit?: number };
 }
 
 /** Memory in use is what cannot be had back at once: usage without inactive file pages, as `docker stats` counts it. */
@@ -20,8 +21,15 @@ export function sandboxStats({ memory_stats: memory, cpu_stats: cpu, pids_stats:
   const inactive = memory?.stats?.total_inactive_file ?? memory?.stats?.inactive_file ?? 0;
   return {
     memoryBytes: Math.max(0, (memory?.usage ?? 0) - inactive),
+    memoryPeakBytes: memory?.max_usage ?? null,
     memoryLimitBytes: memory?.limit ?? 0,
     cpuNanoseconds: cpu?.cpu_usage?.total_usage ?? 0,
     processes: pids?.current ?? 0,
+    processLimit: finite(pids?.limit),
   };
+}
+
+/** Engines say "no limit" by leaving it out, by 0, or by the largest number there is. */
+function finite(limit: number | undefined): number | null {
+  return limit === undefined || limit === 0 || limit > Number.MAX_SAFE_INTEGER ? null : limit;
 }

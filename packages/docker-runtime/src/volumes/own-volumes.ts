@@ -1,4 +1,4 @@
-import type { SandboxPlan } from '@opencode-tools/core';
+import type { SandboxMount, SandboxPlan, VolumePort } from '@opencode-tools/core';
 import { pack } from 'tar-stream';
 import { Containers } from '../engine/containers.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
@@ -12,12 +12,24 @@ const ownedTargets = ['/workspace', '/home/agent'];
  * mode of their top directories, so that nothing needs to run as root for it. A volume takes over what the image has at its
  * target, so there is nothing to do where the image says that its directories belong to the user.
  */
-export async function ownVolumes(client: EngineClient, id: string, plan: SandboxPlan): Promise<void> {
-  const fresh = plan.mounts.filter((mount) => mount.kind === 'volume' && mount.create !== undefined);
+export async function ownVolumes(
+  client: EngineClient,
+  volumes: VolumePort,
+  id: string,
+  plan: SandboxPlan,
+): Promise<void> {
+  const fresh = plan.mounts.filter(isFresh);
   if (fresh.length === 0) return;
   const owned = (await ownerOf(client, plan.imageId)) === `${plan.user.uid}:${plan.user.gid}`;
   const foreign = fresh.filter(({ target }) => !owned || !ownedTargets.includes(target));
   if (foreign.length === 0) return;
+  if (plan.readOnlyRoot) {
+    // An engine unpacks nothing into a container whose root is read-only, not even where a volume is mounted.
+    await Promise.all(
+      foreign.map(async ({ volume, create: labels }) => volumes.create({ name: volume, labels, owner: plan.user })),
+    );
+    return;
+  }
   // Unpacked from the root: an engine passes over the entry of the very directory that it unpacks into.
   await new Containers(client).unpack(
     id,
@@ -27,6 +39,12 @@ export async function ownVolumes(client: EngineClient, id: string, plan: Sandbox
       plan.user,
     ),
   );
+}
+
+type FreshVolume = Extract<SandboxMount, { kind: 'volume' }> & { readonly create: Readonly<Record<string, string>> };
+
+function isFresh(mount: SandboxMount): mount is FreshVolume {
+  return mount.kind === 'volume' && mount.create !== undefined;
 }
 
 async function ownerOf(client: EngineClient, imageId: string): Promise<string | undefined> {

@@ -42,6 +42,9 @@ export function wireEngine(options: {
       name: 'docker',
       volumes,
       ...lazyMethods(runtime, ['capabilities', 'create', 'find', 'list', 'listHelpers']),
+      events: async function* (options) {
+        yield* (await runtime()).events(options);
+      },
       close: async () => {
         await (await runtime.peek())?.close();
       },
