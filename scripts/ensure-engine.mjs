@@ -31,6 +31,15 @@ export async function ensureEngine() {
   return { endpoint: defaultEndpoint, started: await setUpEngine() };
 }
 
+/** Installs gVisor where that is possible, for the tests that run under it; says what to do anywhere else. */
+export async function ensureGvisor() {
+  if (findCommand('runsc') !== undefined) return;
+  if (mayInstall() && (await aptInstall(['runsc'])) === 0) return;
+  say(
+    'gVisor (runsc) is not installed: the tests of sandboxes under it say that they do not run. Remedy: install runsc.',
+  );
+}
+
 /** No engine answers and none may be set up here; the message says what to do. */
 export class EngineUnavailable extends Error {
   exitCode = 6;

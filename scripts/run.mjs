@@ -6,7 +6,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { ensureEngine } from './ensure-engine.mjs';
+import { ensureEngine, ensureGvisor } from './ensure-engine.mjs';
 import { runChecks } from './lib/checks.mjs';
 import { root, run, say } from './lib/process.mjs';
 import { acceptHandOver, hasToolchain, runAgainWithToolchain, runArguments } from './lib/toolchain.mjs';
@@ -45,6 +45,7 @@ async function demo(args) {
 async function test(args) {
   await buildApps();
   const engine = await engineEnvironment();
+  await ensureGvisor();
   return await run('pnpm', ['exec', 'vitest', 'run', ...args], { stdout: 'inherit', env: engine });
 }
 

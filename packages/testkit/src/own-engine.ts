@@ -52,9 +52,15 @@ export async function startOwnEngine(options: OwnEngineOptions = {}): Promise<Ow
   const config = join(directory, 'daemon.json');
   writeFileSync(config, JSON.stringify({ runtimes: options.runtimes ?? {} }));
   const flags = [
-    ...['--config-file', config, '--data-root', dataDirectory, '--exec-root', join(directory, 'x')],
-    ...['--pidfile', join(directory, 'pid'), '-H', `unix://${socket}`],
-    ...['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false'],
+    `--config-file=${config}`,
+    `--data-root=${dataDirectory}`,
+    `--exec-root=${join(directory, 'x')}`,
+    `--pidfile=${join(directory, 'pid')}`,
+    `--host=unix://${socket}`,
+    '--bridge=none',
+    '--iptables=false',
+    '--ip6tables=false',
+    '--ip-forward=false',
     ...(options.userNamespaces === true ? ['--userns-remap=default'] : []),
   ];
   let running: ChildProcess | undefined;
@@ -165,7 +171,7 @@ function unmountBelow(directory: string): void {
     .split('\n')
     .map((line) => line.split(' ')[1] ?? '')
     .filter((point) => point.startsWith(`${directory}/`))
-    .sort()
-    .reverse();
+    .toSorted()
+    .toReversed();
   for (const point of points) spawnSync('umount', ['-l', point]);
 }

@@ -19,10 +19,12 @@ export async function* sandboxEvents(
   const label = [`${labelKeys.home}=${homeId}`, `${labelKeys.kind}=sandbox`];
   const filters = JSON.stringify({ type: ['container'], event: Object.keys(kinds), label });
   const answer = await client.stream({ method: 'GET', path: '/events', query: { filters }, signal });
-  const onAbort = (): void => void answer.destroy();
+  const lines = createInterface({ input: answer, crlfDelay: Infinity });
+  // A stream that is destroyed does not end the lines read from it.
+  const onAbort = (): void => lines.close();
   signal.addEventListener('abort', onAbort, { once: true });
   try {
-    for await (const line of createInterface({ input: answer, crlfDelay: Infinity })) {
+    for await (const line of lines) {
       const event = read(line);
       if (event) yield event;
     }

@@ -137,6 +137,63 @@ export function lifeOfSandbox(bed: SandboxBed): void {
       });
     });
 
+    test('takes other limits while it runs and while it is stopped, and keeps what ran', async () => {
+      await bed.withSandbox(async (sandbox) => {
+        const running = runIn(sandbox, 'sleep 951');
+        await until(async () => (await agentProcesses(sandbox)).some((line) => line.startsWith('sleep 951')));
+        await sandbox.update({ memoryBytes: 320 * 1024 ** 2, cpus: 1, pids: 200 });
+        expect(await sandbox.stats()).toMatchObject({ memoryLimitBytes: 320 * 1024 ** 2, processLimit: 200 });
+        expect((await sandbox.endAll()).ended).toBeGreaterThan(0);
+        await running;
+        await sandbox.stop(0);
+        await sandbox.update({ memoryBytes: 128 * 1024 ** 2, cpus: 2, pids: 100 });
+        await sandbox.start();
+        expect(await sandbox.stats()).toMatchObject({ memoryLimitBytes: 128 * 1024 ** 2, processLimit: 100 });
+      });
+    });
+
+    test('refuses less memory than is in use', async () => {
+      await bed.withSandbox(async (sandbox) => {
+        const held = 'head -c 60000000 /dev/zero >/tmp/held';
+        expect(await runIn(sandbox, held)).toMatchObject({ exitCode: 0 });
+        await expect(sandbox.update({ memoryBytes: 32 * 1024 ** 2, cpus: 1, pids: 100 })).rejects.toMatchObject({
+          code: 'OCT_RESOURCE_LIMIT',
+          details: { limit: 'memory' },
+        });
+      });
+    });
+
+    test('counts what a directory in it takes up', async () => {
+      await runIn(bed.shared(), 'mkdir /tmp/counted; head -c 300000 /dev/zero >/tmp/counted/file');
+      const bytes = await bed.shared().measure('/tmp/counted');
+      expect(bytes).toBeGreaterThanOrEqual(300_000);
+      expect(bytes).toBeLessThan(400_000);
+    });
+
+    test('is told of when it ends or runs out of memory', async () => {
+      const seen: string[] = [];
+      const abort = new AbortController();
+      const { homeId } = bed.plan();
+      const following = (async () => {
+        for await (const { kind, ref } of bed.runtime().events({ homeId, signal: abort.signal })) seen.push(kind + ref);
+      })();
+      await bed.withSandbox(
+        async (sandbox) => {
+          // The stream of events begins at some moment after it was asked for.
+          await until(async () => {
+            await runIn(sandbox, 'tail /dev/zero');
+            return seen.includes(`out-of-memory${sandbox.ref}`);
+          }, 60_000);
+          await sandbox.stop(0);
+          await until(() => seen.includes(`ended${sandbox.ref}`));
+        },
+        { limits: { memoryBytes: 32 * 1024 ** 2, cpus: 2, pids: 64, tmpBytes: 1024 ** 2 } },
+      );
+      abort.abort();
+      await following;
+      expect(new Set(seen).size).toBeGreaterThanOrEqual(2);
+    });
+
     test('tells what it uses', async () => {
       const stats = await bed.shared().stats();
       expect(stats.memoryLimitBytes).toBe(256 * 1024 ** 2);
