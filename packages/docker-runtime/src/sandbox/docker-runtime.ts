@@ -12,7 +12,6 @@ import {
   type TaskId,
   type VolumePort,
 } from '@opencode-tools/core';
-import { setTimeout as delay } from 'node:timers/promises';
 import { ownVolumes } from '../volumes/own-volumes.ts';
 import { type ContainerDescription, Containers } from '../engine/containers.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -25,16 +24,13 @@ import { labelKeys } from '../plan/labels.ts';
 import { sharesFiles } from '../plan/read-back-mounts.ts';
 import { assertCapable, capabilitiesOf, type EngineInfo, type EngineVersion } from './capabilities.ts';
 import { DockerSandbox } from './docker-sandbox.ts';
+import { afterItsMaker, findContainers, madeByOther } from './find-containers.ts';
 import { readBackMounts } from './read-back-mounts.ts';
 import { sandboxEvents } from './sandbox-events.ts';
 import { commandUser, sandboxFacts } from './sandbox-facts.ts';
 import { SandboxLink, type SandboxUser } from './sandbox-link.ts';
 import { startError } from './start-error.ts';
 import { Turnstile } from './turnstile.ts';
-
-/** How long a container may take from being made to being started before its maker counts as gone. */
-const makerLimitMs = 3_000;
-const makerPollMs = 20;
 
 /**
  * How many sandboxes are brought up at once: engines start containers one after the other in the main, so that more at once only
@@ -93,7 +89,7 @@ export class DockerRuntime implements SandboxRuntime {
     try {
       containerOptions(plan);
       const containers = await this.#containers();
-      const [existing] = await this.#find(containers, { homeId: plan.homeId, operationId: plan.operationId });
+      const [existing] = await findContainers(containers, { homeId: plan.homeId, operationId: plan.operationId });
       if (existing) return await this.#adopt(existing, plan);
       return await this.#starts.pass(async () => this.#make(containers, plan, options.signal), options.signal);
     } catch (error) {
@@ -117,7 +113,7 @@ export class DockerRuntime implements SandboxRuntime {
     readonly operationId?: OperationId;
   }): Promise<readonly SandboxFacts[]> {
     try {
-      const found = await this.#find(await this.#containers(), filter);
+      const found = await findContainers(await this.#containers(), filter);
       return found.map((one) => sandboxFacts(one, this.#entries.get(one.Id)?.link.forgeable ?? null));
     } catch (error) {
       throw asPortError(error, 'Listing sandboxes');
@@ -191,7 +187,7 @@ export class DockerRuntime implements SandboxRuntime {
 
   /** Takes over what an interrupted call left; its fence is written if that call did not come so far. */
   async #adopt(found: ContainerDescription, plan: SandboxPlan): Promise<SandboxHandle> {
-    const container = await this.#afterItsMaker(found);
+    const container = await afterItsMaker(await this.#containers(), found);
     const { link, handle } = await this.#entryFor(container.Id, userOf(plan));
     link.remember(plan.fence);
     if (container.State.Status === 'created') {
@@ -206,20 +202,6 @@ export class DockerRuntime implements SandboxRuntime {
     return handle;
   }
 
-  /** A container that is not started yet may have a maker who is about to: two at its first stream would both be stuck. */
-  async #afterItsMaker(container: ContainerDescription): Promise<ContainerDescription> {
-    const deadline = performance.now() + makerLimitMs;
-    let now: ContainerDescription | undefined = container;
-    while (now?.State.Status === 'created' && performance.now() < deadline) {
-      await delay(makerPollMs);
-      now = await (await this.#containers()).find(container.Id);
-    }
-    if (now) return now;
-    throw new OpencodeToolsError('OCT_SANDBOX_NOT_FOUND', 'The sandbox was removed while it was made', {
-      details: { sandbox: container.Id },
-    });
-  }
-
   /** The id of a new container, or what another call for the same operation made in the meantime. */
   async #createContainer(
     containers: Containers,
@@ -230,19 +212,9 @@ export class DockerRuntime implements SandboxRuntime {
       return await containers.create(plan.name, containerOptions(plan), signal);
     } catch (error) {
       if (hasStatus(error, 404)) throw imageNotFound(plan.imageId);
-      const other = hasStatus(error, 409) ? await this.#madeByOther(containers, plan) : undefined;
+      const other = hasStatus(error, 409) ? await madeByOther(containers, plan) : undefined;
       if (other) return other;
       throw error;
-    }
-  }
-
-  /** An engine takes a container's name before it shows the container. */
-  async #madeByOther(containers: Containers, plan: SandboxPlan): Promise<ContainerDescription | undefined> {
-    const deadline = performance.now() + makerLimitMs;
-    for (;;) {
-      const [made] = await this.#find(containers, { homeId: plan.homeId, operationId: plan.operationId });
-      if (made || performance.now() > deadline) return made;
-      await delay(makerPollMs);
     }
   }
 
@@ -256,18 +228,6 @@ export class DockerRuntime implements SandboxRuntime {
         });
       }),
     );
-  }
-
-  async #find(
-    containers: Containers,
-    filter: Parameters<SandboxRuntime['list']>[0],
-  ): Promise<readonly ContainerDescription[]> {
-    const labels = [`${labelKeys.home}=${filter.homeId}`, `${labelKeys.kind}=sandbox`];
-    if (filter.taskId) labels.push(`${labelKeys.task}=${filter.taskId}`);
-    if (filter.operationId) labels.push(`${labelKeys.operation}=${filter.operationId}`);
-    const ids = await containers.list(labels);
-    const found = await Promise.all(ids.map(async (id) => containers.find(id)));
-    return found.filter((one) => one !== undefined);
   }
 
   async #entry(container: ContainerDescription): Promise<Entry | undefined> {
