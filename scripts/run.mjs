@@ -1,5 +1,5 @@
 /*
- * node scripts/run.mjs demo|test|check|build [arguments]
+ * node scripts/run.mjs demo|test|soak|check|build [arguments]
  *
  * Starts on any Node from 20 on, with npm and nothing installed: fetches the toolchain, installs, builds, and brings up a
  * Docker Engine as far as each command needs. Everything printed on the way goes to standard error.
@@ -12,7 +12,7 @@ import { root, run, say } from './lib/process.mjs';
 import { acceptHandOver, hasToolchain, runAgainWithToolchain, runArguments } from './lib/toolchain.mjs';
 import { buildAll, buildApps, install } from './lib/workspace.mjs';
 
-const commands = { demo, test, check, build };
+const commands = { demo, test, soak, check, build };
 
 process.exitCode = await main();
 
@@ -47,6 +47,15 @@ async function test(args) {
   const engine = await engineEnvironment();
   await ensureGvisor();
   return await run('pnpm', ['exec', 'vitest', 'run', ...args], { stdout: 'inherit', env: engine });
+}
+
+// The long form of what `test` does in a short one: 1,000 rounds of processes that are killed and stopped at random.
+async function soak(args) {
+  const env = { OPENCODE_TOOLS_SOAK: '1' };
+  return await run('pnpm', ['exec', 'vitest', 'run', 'packages/persistence/test/soak', ...args], {
+    stdout: 'inherit',
+    env,
+  });
 }
 
 async function build() {

@@ -10,16 +10,20 @@ export interface Child {
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
 }
 
-const script = fileURLToPath(new URL('child.ts', import.meta.url));
-
 export interface ChildOptions extends SpawnOptions {
   /** User and group that the child becomes once its code is loaded, which that user may not be able to read. */
   readonly becomes?: number | undefined;
 }
 
 /** Starts a story of `child.ts` in a process of its own. */
-export function startChild(story: string, args: readonly string[], { becomes, ...options }: ChildOptions = {}): Child {
-  const argv = ['--conditions=@opencode-tools/source', script, story, ...args];
+export function startChild(story: string, args: readonly string[], options: ChildOptions = {}): Child {
+  return startScript('child.ts', [story, ...args], options);
+}
+
+/** Starts a script that lies beside this one in a process of its own. */
+export function startScript(name: string, args: readonly string[], { becomes, ...options }: ChildOptions = {}): Child {
+  const script = fileURLToPath(new URL(name, import.meta.url));
+  const argv = ['--conditions=@opencode-tools/source', script, ...args];
   const env = becomes === undefined ? process.env : { ...process.env, OCT_TEST_BECOMES: String(becomes) };
   const child = spawn(process.execPath, argv, { stdio: ['pipe', 'pipe', 'inherit'], env, ...options });
   const lines: string[] = [];

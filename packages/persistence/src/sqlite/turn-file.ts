@@ -1,5 +1,7 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
+import type { BellAddress } from './bell.ts';
+import { canRun } from './process-state.ts';
 
 /** A place in the line: where the ticket lies in the file, and what proves that it is ours. */
 export interface Ticket {
@@ -12,6 +14,9 @@ const stateAt = 0;
 const pidAt = 4;
 const nonceAt = 8;
 const timeAt = 16;
+/** A ticket of an older version says 0: its owner has no bell. */
+const bellAt = 24;
+/** Its time is when the owner left, unless it was struck out. */
 const done = 0;
 /** Its time is when the owner last looked. */
 const waiting = 1;
@@ -19,8 +24,8 @@ const waiting = 1;
 const holding = 2;
 /** A waiter that has not looked for this long is stopped, dead or stuck: others go past it. */
 const staleMs = 250;
-/** A waiter that has not looked for this long is asked whether it is alive at all. */
-const suspectMs = 25;
+/** A waiter that has not looked for this long is looked at: one that is gone or stopped need not be waited for. */
+const suspectMs = 60;
 const longestSliceMs = 1_000;
 const largestBytes = 256 * 1024;
 
@@ -46,8 +51,12 @@ export class TurnFile {
     return this.#attempt(() => this.#waitingBefore(this.#size()) > 0, false);
   }
 
-  /** Takes a place at the end of the line. Null where no file can be kept. */
-  take(): Ticket | null {
+  /**
+   * Takes a place at the end of the line. Null where no file can be kept.
+   *
+   * @param bell what to ring when it is the owner's turn; 0 for nothing
+   */
+  take(bell = 0n): Ticket | null {
     return this.#attempt(() => {
       const nonce = randomBytes(8).readBigUInt64LE();
       const ticket = Buffer.alloc(ticketBytes);
@@ -55,6 +64,7 @@ export class TurnFile {
       ticket.writeUInt32LE(process.pid, pidAt);
       ticket.writeBigUInt64LE(nonce, nonceAt);
       ticket.writeDoubleLE(Date.now(), timeAt);
+      ticket.writeBigUInt64LE(bell, bellAt);
       writeSync(this.#open().appender, ticket);
       for (let offset = this.#size() - ticketBytes; offset >= 0; offset -= ticketBytes) {
         if (this.#read(offset)?.readBigUInt64LE(nonceAt) === nonce) return { offset, nonce };
@@ -73,6 +83,15 @@ export class TurnFile {
     }, 0);
   }
 
+  /** How long ago whoever stood right before has left. */
+  freeForMs(ticket: Ticket): number | null {
+    return this.#attempt(() => {
+      const before = ticket.offset === 0 ? null : this.#read(ticket.offset - ticketBytes);
+      if (before?.[stateAt] !== done) return null;
+      return Math.max(0, preciseNowMs() - before.readDoubleLE(timeAt));
+    }, null);
+  }
+
   /** Keeps those behind waiting for this long, while the owner writes. */
   hold(ticket: Ticket, forMs: number): void {
     this.#attempt(() => {
@@ -81,13 +100,20 @@ export class TurnFile {
     }, undefined);
   }
 
-  leave(ticket: Ticket): void {
-    this.#attempt(() => {
+  /** Gives a place up. @returns whom to tell: the next in line; all of them when the line has to form anew */
+  leave(ticket: Ticket): readonly BellAddress[] {
+    return this.#attempt(() => {
       const own = this.#read(ticket.offset);
-      if (own !== null && own.readBigUInt64LE(nonceAt) === ticket.nonce) this.#writeState(ticket.offset, done);
-      // Owners of tickets that this drops notice it at their next look and come again.
-      if (ticket.offset > largestBytes) ftruncateSync(this.#open().file);
-    }, undefined);
+      const isOwn = own !== null && own.readBigUInt64LE(nonceAt) === ticket.nonce;
+      if (isOwn) {
+        this.#writeTime(ticket, preciseNowMs());
+        this.#writeState(ticket.offset, done);
+      }
+      const next = this.#addresses();
+      if (ticket.offset <= largestBytes) return next.slice(0, 1);
+      ftruncateSync(this.#open().file);
+      return next;
+    }, []);
   }
 
   close(): void {
@@ -95,6 +121,19 @@ export class TurnFile {
     this.#file = null;
     this.#appender = null;
     this.#unusable = true;
+  }
+
+  /** Who is in line, in order. */
+  #addresses(): readonly BellAddress[] {
+    if (this.#waitingBefore(this.#size()) === 0) return [];
+    const bytes = Buffer.allocUnsafe(this.#size() - this.#from);
+    const read = readSync(this.#open().file, bytes, 0, bytes.length, this.#from);
+    const found: BellAddress[] = [];
+    for (let at = 0; at + ticketBytes <= read; at += ticketBytes) {
+      if (bytes[at + stateAt] === done) continue;
+      found.push({ pid: bytes.readUInt32LE(at + pidAt), id: bytes.readBigUInt64LE(at + bellAt) });
+    }
+    return found;
   }
 
   /** Counts who waits before `end`. Those in front that are gone are struck out; the others are seen to later. */
@@ -152,18 +191,14 @@ export class TurnFile {
   }
 }
 
+/** Finer than the clock's milliseconds; the same for all processes of a machine. */
+function preciseNowMs(): number {
+  return performance.timeOrigin + performance.now();
+}
+
 function isGone(tickets: Buffer, at: number): boolean {
   const sinceMs = Date.now() - tickets.readDoubleLE(at + timeAt);
   if (tickets[at + stateAt] === holding) return sinceMs >= 0 || sinceMs < -longestSliceMs;
   if (sinceMs >= staleMs || sinceMs < -staleMs) return true;
-  return sinceMs >= suspectMs && !isAlive(tickets.readUInt32LE(at + pidAt));
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH');
-  }
+  return sinceMs >= suspectMs && !canRun(tickets.readUInt32LE(at + pidAt));
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OpencodeToolsError } from '@opencode-tools/core';
+import { Bell } from './bell.ts';
 import { findLockHolder } from './lock-holder.ts';
 import { isBusy } from './sqlite-errors.ts';
 import { type Ticket, TurnFile } from './turn-file.ts';
@@ -12,11 +13,18 @@ interface Attempt {
 
 export const defaultWaitMs = 5_000;
 /**
- * How long one process may go on writing while others wait. Handing over costs a millisecond of sleep and more on a busy
- * machine: with a turn per write most of the time would be nobody's.
+ * How much longer than a hand-over a turn should take. A turn is counted in transactions, by what both usually cost just
+ * now: long enough that most of the time is spent on writing, whatever the disk and however busy the machine; and nobody
+ * gets a smaller share because the machine kept it waiting in its turn.
  */
-const sliceMs = 5;
+const turnPerHandOver = 2;
+const mostPerTurn = 32;
+/** A process that got stuck in its turn is passed over after several times what a turn usually takes, within these. */
+const stuckAfterTurns = 4;
+const [shortestStuckMs, longestStuckMs] = [20, 200] as const;
 const shortestPauseMs = 1;
+/** Who has a bell looks this often all the same: a ring may be lost with whoever should have rung. */
+const pauseWithBellMs = 20;
 const longestPauseMs = 40;
 const pausePerPlaceMs = 2;
 
@@ -28,11 +36,15 @@ const pausePerPlaceMs = 2;
 export class WriteGate {
   readonly #waitMs: number;
   readonly #line: TurnFile;
-  /** The place that this process writes from, and until when. */
-  #held: { readonly ticket: Ticket; readonly until: number } | null = null;
+  readonly #bell: Bell;
+  /** The place that this process writes from, for how many more transactions and until when. */
+  #held: { readonly ticket: Ticket; left: number; readonly until: number } | null = null;
+  readonly #transaction = new UsualCost(0.5);
+  readonly #handOver = new UsualCost(1);
 
   constructor(databasePath: string, waitMs: number = defaultWaitMs) {
     this.#line = new TurnFile(`${databasePath}-queue`);
+    this.#bell = new Bell(`${databasePath}-bell-`);
     this.#waitMs = waitMs;
   }
 
@@ -43,7 +55,7 @@ export class WriteGate {
    */
   async inTurn<T>(work: () => T, attempt: Attempt): Promise<T> {
     if (this.#mayGoOn()) {
-      const tried = tryOnce(work, attempt);
+      const tried = this.#try(work, attempt);
       if (tried.done) return tried.value;
     }
     this.yield();
@@ -53,8 +65,9 @@ export class WriteGate {
   /** Lets the next process write at once: there is nothing more to write here. */
   yield(): void {
     if (this.#held === null) return;
-    this.#line.leave(this.#held.ticket);
+    const { ticket } = this.#held;
     this.#held = null;
+    this.#leave(ticket);
   }
 
   /** Runs `work`, again while the database is briefly closed to everyone. */
@@ -70,22 +83,28 @@ export class WriteGate {
   }
 
   close(): void {
+    this.yield();
     this.#line.close();
+    this.#bell.close();
   }
 
-  /** A slice may be used up; without one, an empty line may be passed. */
+  /** A turn may be used up; without one, an empty line may be passed. */
   #mayGoOn(): boolean {
     if (this.#held === null) return !this.#line.someoneWaits();
-    return performance.now() < this.#held.until;
+    this.#held.left -= 1;
+    return this.#held.left >= 0 && performance.now() < this.#held.until;
   }
 
   async #inLine<T>(work: () => T, attempt: Attempt): Promise<T> {
     const cameAt = performance.now();
-    let ticket = this.#line.take();
+    let ticket = this.#line.take(this.#bell.id());
+    let waited = false;
     try {
       for (;;) {
         const ahead = ticket === null ? 0 : this.#line.look(ticket);
-        if (ahead === null) ticket = this.#line.take();
+        if (ahead === 0 && waited && ticket !== null) this.#handOver.saw(this.#line.freeForMs(ticket));
+        waited = ahead !== 0;
+        if (ahead === null) ticket = this.#line.take(this.#bell.id());
         const tried = ahead === 0 ? this.#tryHolding(work, attempt, ticket) : null;
         if (tried?.done === true) {
           ticket = null;
@@ -93,27 +112,61 @@ export class WriteGate {
         }
         const waitedMs = performance.now() - cameAt;
         if (waitedMs >= this.#waitMs) throw await storeBusy(attempt, waitedMs, tried?.error);
-        await sleep(pauseMs(ahead ?? 0));
+        await this.#bell.heard(this.#pauseMs(ahead ?? 0));
       }
     } finally {
-      if (ticket !== null) this.#line.leave(ticket);
+      if (ticket !== null) this.#leave(ticket);
     }
   }
 
+  #leave(ticket: Ticket): void {
+    for (const address of this.#line.leave(ticket)) this.#bell.ring(address);
+  }
+
+  /** Whoever is first and finds the database locked has nobody to be rung by. */
+  #pauseMs(ahead: number): number {
+    if (ahead === 0) return shortestPauseMs;
+    if (this.#bell.id() !== 0n) return pauseWithBellMs;
+    return Math.min(longestPauseMs, Math.max(shortestPauseMs, (ahead - 1) * pausePerPlaceMs));
+  }
+
   #tryHolding<T>(work: () => T, attempt: Attempt, ticket: Ticket | null): Tried<T> {
+    const tried = this.#try(work, attempt);
+    if (!tried.done || ticket === null) return tried;
+    const count = Math.round((turnPerHandOver * this.#handOver.ms) / this.#transaction.ms);
+    const perTurn = Math.min(mostPerTurn, Math.max(1, count));
+    const stuckMs = stuckAfterTurns * perTurn * this.#transaction.ms;
+    const holdMs = Math.min(longestStuckMs, Math.max(shortestStuckMs, stuckMs));
+    this.#line.hold(ticket, holdMs);
+    this.#held = { ticket, left: perTurn - 1, until: performance.now() + holdMs };
+    return tried;
+  }
+
+  #try<T>(work: () => T, attempt: Attempt): Tried<T> {
     const from = performance.now();
     const tried = tryOnce(work, attempt);
-    if (!tried.done || ticket === null) return tried;
-    const leftMs = Math.max(0, sliceMs - (performance.now() - from));
-    this.#line.hold(ticket, leftMs);
-    this.#held = { ticket, until: performance.now() + leftMs };
+    if (tried.done) this.#transaction.saw(performance.now() - from);
     return tried;
   }
 }
 
-function pauseMs(ahead: number): number {
-  return ahead < 2 ? shortestPauseMs : Math.min(longestPauseMs, (ahead - 1) * pausePerPlaceMs);
+/** What something usually costs: settles at the median of what was seen, so that a stall now and then is nothing. */
+class UsualCost {
+  ms: number;
+
+  constructor(ms: number) {
+    this.ms = ms;
+  }
+
+  saw(ms: number | null): void {
+    if (ms === null) return;
+    const next = ms > this.ms ? this.ms * costStep : this.ms / costStep;
+    this.ms = Math.min(mostUsualMs, Math.max(leastUsualMs, next));
+  }
 }
+
+const costStep = 1.15;
+const [leastUsualMs, mostUsualMs] = [0.02, 200] as const;
 
 type Tried<T> = { readonly done: true; readonly value: T } | { readonly done: false; readonly error: unknown };
 

@@ -134,7 +134,7 @@ async function keepStanding(
       await ctx.engine.write(() => keepPlace(ctx, request.session.id), { durable: false });
       heartbeatAt = performance.now() + heartbeatMs;
     }
-    const limitMs = Math.min(wait.until, heartbeatAt) - performance.now();
+    const limitMs = Math.max(0, Math.min(wait.until, heartbeatAt) - performance.now());
     const paceMs = Math.min(longestPaceMs, (ahead + 1) * pacePerPlaceMs);
     if (place.isFirst()) await watch.changed({ limitMs, paceMs, signal: wait.signal });
     else await sleepUntil(orAborted(place.first, wait.signal), limitMs);

@@ -1,0 +1,38 @@
+import type { RegistryPlace } from '../src/index.ts';
+import { type Contest, Contenders } from './contenders.ts';
+
+const isLong = process.env['OPENCODE_TOOLS_SOAK'] === '1';
+/** 1,000 over both engines and both contests, or what is asked for. */
+const rounds = isLong ? Number(process.env['OPENCODE_TOOLS_SOAK_ROUNDS'] ?? 250) : 1;
+export const soakLimitMs = isLong ? 12 * 3_600_000 : 240_000;
+
+/** In a soak each contender is a process of its own; otherwise they share some, which start faster. */
+export const contests = {
+  '16 contenders on one task': { processes: isLong ? 16 : 4, contendersPerProcess: isLong ? 1 : 4, tasks: 1 },
+  '50 contenders on many tasks': { processes: isLong ? 50 : 5, contendersPerProcess: isLong ? 1 : 10, tasks: 12 },
+} as const satisfies Readonly<Record<string, Contest>>;
+
+/**
+ * Plays the rounds of a contest. @returns everything that was wrong, with the seed and the round
+ */
+export async function soak(directory: string, place: RegistryPlace, contest: Contest): Promise<readonly string[]> {
+  const seed = Number(process.env['OPENCODE_TOOLS_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+  await using contenders = await Contenders.open(directory, place, randomFrom(seed));
+  for (let round = 1; round <= rounds; round += 1) {
+    const faults = [...(await contenders.round(contest)), ...(round === rounds ? await contenders.verify() : [])];
+    if (isLong) process.stdout.write(`${place.engine}, ${contest.tasks} tasks, seed ${seed}: round ${round}\n`);
+    if (faults.length > 0) return faults.map((fault) => `seed ${seed}, round ${round}: ${fault}`);
+  }
+  return [];
+}
+
+/** Mulberry32. */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
