@@ -204,8 +204,7 @@ describe('an existing home', () => {
       if (how === 'closed well') await makeHome('visible');
       else await killedWith('visible');
       fs.chmodSync(temporary.path, 0o755);
-      for (const name of fs.readdirSync(directory))
-        if (name !== 'tasks') protect(join(directory, name), 0o400, nobody);
+      for (const name of fs.readdirSync(directory)) if (name !== 'tasks') protect(join(directory, name), 0o400, nobody);
       protect(directory, 0o500, nobody);
       const child = startChild('read-only', [directory], { becomes: nobody });
       await child.ended;
