@@ -44,7 +44,12 @@ export function app(): Options {
     splitting: true,
     minify: false,
     noExternal: [bundledInApps],
+    removeNodeProtocol: false,
+    esbuildPlugins: [lateModules],
     esbuildOptions: (esbuild) => {
+      // Fewer bytes to read and hash at each start; names stay, for the stacks in bug reports.
+      esbuild.minifyWhitespace = true;
+      esbuild.minifySyntax = true;
       esbuild.conditions = [sourceCondition, 'module', 'node', 'import'];
       esbuild.legalComments = 'linked';
     },
@@ -58,6 +63,23 @@ export function app(): Options {
     },
   };
 }
+
+/**
+ * Modules of Node that cost a verb that only reads more than it needs of them: our own modules get a `node:crypto`, and commander
+ * a `node:child_process`, that is loaded when it is first used.
+ */
+const lateModules: NonNullable<Options['esbuildPlugins']>[number] = {
+  name: 'late-modules',
+  setup(build) {
+    const script = (name: string) => ({ path: fileURLToPath(new URL(`scripts/${name}.mjs`, root)) });
+    build.onResolve({ filter: /^node:crypto$/ }, ({ importer }) =>
+      importer.includes('/node_modules/') ? null : script('late-crypto'),
+    );
+    build.onResolve({ filter: /^node:child_process$/ }, ({ importer }) =>
+      importer.includes('/node_modules/commander/') ? script('late-child-process') : null,
+    );
+  },
+};
 
 function copyImages(): void {
   const images = new URL('docker-images/', root);

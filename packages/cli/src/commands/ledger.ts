@@ -1,6 +1,5 @@
 import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { ImportedLedger } from '@opencode-tools/core';
 import { integer, text } from '../arguments/values.ts';
 import { type Command, taskParameter } from '../command.ts';
@@ -31,9 +30,10 @@ export const ledgerImport: Command<ImportedLedger> = {
   summary: 'take in an exported ledger, whole or not at all; a gap, fork, cut or change is refused',
   parameters: [{ name: 'file', summary: 'what ledger export wrote; - for stdin' }],
   options: [],
-  run({ home, input, stdin, cwd }) {
+  async run({ home, input, stdin, cwd }) {
     const file = input.text('file');
     const source = file === '-' ? stdin : createReadStream(resolve(cwd, file));
+    const { createInterface } = await import('node:readline');
     return home.store.importLedger(createInterface({ input: source, crlfDelay: Infinity }));
   },
   render: ({ stream, added, head }, style) =>

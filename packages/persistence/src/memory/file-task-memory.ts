@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,6 +20,7 @@ import {
   isOpencodeToolsError,
 } from '@opencode-tools/core';
 import { commitChange } from '../write/commit.ts';
+import { projectionHolder } from './projection-holder.ts';
 import type { StoreContext } from '../write/context.ts';
 import { editRecords } from './decision-edits.ts';
 import { healFiles, setAsideState } from './heal.ts';
@@ -64,7 +64,7 @@ export class FileTaskMemory implements TaskMemory {
   readonly #ctx: StoreContext;
   readonly #homeDirectory: string;
   readonly #logger: Logger;
-  readonly #holder = `${process.pid}-${randomBytes(6).toString('hex')}`;
+  readonly #holder = projectionHolder('');
   readonly #due = new Set<StreamId>();
   readonly #working = new Map<TaskId, Promise<void>>();
   readonly #homeLog: HomeLog;
@@ -272,7 +272,7 @@ export class FileTaskMemory implements TaskMemory {
   }
 
   async #take(taskId: TaskId): Promise<boolean> {
-    return this.#ctx.engine.write(() => lockProjection(this.#ctx, taskId, this.#holder, rightMs), { durable: false });
+    return this.#ctx.engine.write(() => lockProjection(this.#ctx, taskId, this.#holder(), rightMs), { durable: false });
   }
 
   /** @returns false when there is more to do */
@@ -293,7 +293,7 @@ export class FileTaskMemory implements TaskMemory {
       for (const repair of repairs) this.#logger.warn('A file of a task was rebuilt', { taskId, ...repair });
       return true;
     } finally {
-      await this.#ctx.engine.write(() => unlockProjection(taskId, this.#holder, moved), { durable: false });
+      await this.#ctx.engine.write(() => unlockProjection(taskId, this.#holder(), moved), { durable: false });
     }
   }
 

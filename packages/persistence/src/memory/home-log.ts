@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { appendFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Logger } from '@opencode-tools/core';
+import { projectionHolder } from './projection-holder.ts';
 import type { StoreContext } from '../write/context.ts';
 import { rewindLineFile } from './line-file.ts';
 import { logFile } from './log-files.ts';
@@ -18,7 +18,7 @@ export class HomeLog {
   readonly #ctx: StoreContext;
   readonly #file: string;
   readonly #logger: Logger;
-  readonly #holder = `home-${process.pid}-${randomBytes(6).toString('hex')}`;
+  readonly #holder = projectionHolder('home-');
 
   constructor(ctx: StoreContext, homeDirectory: string, logger: Logger) {
     this.#ctx = ctx;
@@ -32,14 +32,16 @@ export class HomeLog {
     const extent = await engine.read(() => readExtent('home'));
     if (extent === undefined || extent.homeId !== this.#ctx.homeId) return;
     if (!anew && extent.projectedSeq >= extent.headSeq) return;
-    const mine = await engine.write(() => lockProjection(this.#ctx, 'home', this.#holder, rightMs), { durable: false });
+    const mine = await engine.write(() => lockProjection(this.#ctx, 'home', this.#holder(), rightMs), {
+      durable: false,
+    });
     if (!mine) return;
     let moved: { readonly from: number; readonly to: number } | null = null;
     try {
       moved = await this.#write(anew);
     } finally {
       const done = moved;
-      await engine.write(() => unlockProjection('home', this.#holder, done), { durable: false });
+      await engine.write(() => unlockProjection('home', this.#holder(), done), { durable: false });
     }
   }
 

@@ -1,0 +1,14 @@
+/*
+ * Stands in for `node:crypto` in the apps: Node loads its own only when something is first hashed or drawn, so that a verb that
+ * only reads starts without it.
+ */
+const late =
+  (name) =>
+  (...args) =>
+    process.getBuiltinModule('node:crypto')[name](...args);
+
+export const createHash = late('createHash');
+export const hash = late('hash');
+export const randomBytes = late('randomBytes');
+export const randomFillSync = late('randomFillSync');
+export const randomUUID = late('randomUUID');
