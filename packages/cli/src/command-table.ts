@@ -1,5 +1,6 @@
 import type { Command } from './command.ts';
 import { cancel, completeTask, stop } from './commands/end-task.ts';
+import { cp, filesMkdir, filesMv, filesRm } from './commands/change-files.ts';
 import { checkpoint, restoreCheckpoint } from './commands/checkpoints.ts';
 import { claimAdd, claimList, claimRelease } from './commands/claim.ts';
 import { cleanupTask } from './commands/cleanup-task.ts';
@@ -13,6 +14,7 @@ import { dbMigrate, dbRollback } from './commands/db-schema.ts';
 import { decide, taskDecisions } from './commands/decisions.ts';
 import { doctor } from './commands/doctor.ts';
 import { exec } from './commands/exec.ts';
+import { filesCat, filesEdit, filesFind, filesLs, filesSearch, filesWrite } from './commands/files.ts';
 import { fork } from './commands/fork.ts';
 import { imagesBuild, imagesList } from './commands/images.ts';
 import { findTask, listTasks } from './commands/list-tasks.ts';
@@ -35,6 +37,16 @@ export const commandTable: readonly Command[] = [
   findTask,
   updateTask,
   exec,
+  cp,
+  filesLs,
+  filesCat,
+  filesWrite,
+  filesEdit,
+  filesFind,
+  filesSearch,
+  filesRm,
+  filesMv,
+  filesMkdir,
   detach,
   stop,
   completeTask,
@@ -82,6 +94,7 @@ export const commandTable: readonly Command[] = [
 
 /** Verbs of two words share their first. */
 export const commandGroups: Readonly<Record<string, string>> = {
+  files: 'files in the sandbox of a task',
   claim: 'what sessions say they will read and write',
   todo: 'todos of a task',
   note: 'notes of a task',

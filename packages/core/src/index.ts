@@ -103,6 +103,7 @@ export type { EndpointAnswer, EngineProbe } from './ports/engine-probe.ts';
 export type { GitPort, RepositoryState } from './ports/git-port.ts';
 export { hookPoints } from './ports/hook-port.ts';
 export type { HookContext, HookOutcome, HookPoint, HookPort } from './ports/hook-port.ts';
+export type { HostFiles, UnpackReport } from './ports/host-files.ts';
 export { createIds } from './ports/ids.ts';
 export type { Ids } from './ports/ids.ts';
 export { standardImages } from './ports/image-store.ts';
@@ -129,6 +130,22 @@ export type {
   SandboxEvent,
   LiveLimits,
 } from './ports/sandbox-runtime.ts';
+export { fileTypes } from './ports/sandbox-files.ts';
+export type {
+  FileAccess,
+  FileBytes,
+  FileExpectation,
+  FileFacts,
+  FileType,
+  ListFiles,
+  ReadFile,
+  SandboxFiles,
+  SandboxPath,
+  SearchText,
+  TextMatch,
+  WriteFile,
+  WrittenFile,
+} from './ports/sandbox-files.ts';
 export type { SecretResolver } from './ports/secret-resolver.ts';
 export type {
   ImportedLedger,
@@ -183,30 +200,50 @@ export type {
   Attachment,
   AttachOptions,
   Call,
+  AtPath,
   CheckpointService,
+  CopyInOptions,
+  CopyOutOptions,
   CreateCheckpoint,
   CreateTask,
   Deletion,
   DoctorFinding,
   DoctorReport,
   DoctorService,
+  EditFileOptions,
   ExecutionResult,
   ExecutionService,
+  FileChanged,
+  FileContent,
+  FileDescription,
+  FileEdited,
+  FileEntry,
+  FileList,
+  FileService,
+  FileWritten,
+  FindFilesOptions,
   ForkTask,
+  FoundFiles,
+  FoundText,
   JournalService,
   LedgerService,
+  ListFilesOptions,
   NewDecision,
   OpenHome,
   OutputPreview,
+  ReadFileOptions,
   RecoveredOperation,
   Restoration,
   RunCommand,
+  SearchFilesOptions,
   Services,
   SessionService,
   TaskService,
   TaskStats,
   TaskView,
+  TextEdit,
   UnderSession,
   UpdateTask,
   VerifyReport,
+  WriteFileOptions,
 } from './services/services.ts';

@@ -6,13 +6,16 @@ import { deleteTask } from './tools/delete-task.ts';
 import { detachAgentFromTask } from './tools/detach-agent-from-task.ts';
 import { executeInTask } from './tools/execute-in-task.ts';
 import { getTaskStatus } from './tools/get-task-status.ts';
+import { listFiles, searchFiles } from './tools/list-files.ts';
 import { listTasks } from './tools/list-tasks.ts';
+import { readFile } from './tools/read-file.ts';
 import { recordDecision } from './tools/record-decision.ts';
 import { releaseClaims } from './tools/release-claims.ts';
 import { setNote } from './tools/set-note.ts';
 import { setTodo } from './tools/set-todo.ts';
 import { stopTask } from './tools/stop-task.ts';
 import { updateTask } from './tools/update-task.ts';
+import { editFile, writeFile } from './tools/write-file.ts';
 
 /** Every tool, in the order in which clients see them. */
 export const toolTable: readonly Tool[] = [
@@ -20,6 +23,11 @@ export const toolTable: readonly Tool[] = [
   attachAgentToTask,
   detachAgentFromTask,
   executeInTask,
+  readFile,
+  writeFile,
+  editFile,
+  listFiles,
+  searchFiles,
   listTasks,
   getTaskStatus,
   stopTask,

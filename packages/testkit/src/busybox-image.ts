@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 
-interface Entry {
+/** One member of a test image. */
+export interface ImageEntry {
   readonly name: string;
   readonly type: 'file' | 'directory' | 'link';
   readonly mode: number;
@@ -24,31 +25,38 @@ export function busyboxTree(options: { readonly user?: boolean; readonly applets
   const busybox = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path));
   if (!busybox) throw new Error('The engine tests make their image from busybox: apt-get install busybox-static');
   const applets = options.applets ?? spawnSync(busybox, ['--list'], { encoding: 'utf8' }).stdout.trim().split('\n');
+  return imageTree(options.user !== false, [
+    { name: 'bin/busybox', type: 'file', mode: 0o755, content: readFileSync(busybox) },
+    ...applets
+      .filter((name) => name !== 'busybox')
+      .map((name) => ({ name: `bin/${name}`, type: 'link', mode: 0o777, target: 'busybox' }) as const),
+  ]);
+}
+
+/** The directories that programs expect, `agent` unless left out, and what else is named. */
+export function imageTree(withUser: boolean, programs: readonly ImageEntry[]): Buffer {
   const accounts = [
     'root:x:0:0:root:/root:/bin/sh',
-    ...(options.user === false ? [] : [`agent:x:${user}:${user}::/home/agent:/bin/sh`]),
+    ...(withUser ? [`agent:x:${user}:${user}::/home/agent:/bin/sh`] : []),
   ];
-  const entries: Entry[] = [
+  const entries: ImageEntry[] = [
     ...['bin/', 'etc/', 'home/', 'root/', 'usr/', 'usr/bin/', 'var/'].map((name) => directory(name)),
     directory('tmp/', 0o1777),
     directory('home/agent/', 0o755, user),
     directory('workspace/', 0o755, user),
     directory('opt/', 0o755, user),
     { name: 'etc/passwd', type: 'file', mode: 0o644, content: Buffer.from(`${accounts.join('\n')}\n`) },
-    { name: 'bin/busybox', type: 'file', mode: 0o755, content: readFileSync(busybox) },
-    ...applets
-      .filter((name) => name !== 'busybox')
-      .map((name) => ({ name: `bin/${name}`, type: 'link', mode: 0o777, target: 'busybox' }) as const),
+    ...programs,
   ];
   return Buffer.concat([...entries.map(encode), Buffer.alloc(2 * block)]);
 }
 
-function directory(name: string, mode = 0o755, owner = 0): Entry {
+export function directory(name: string, mode = 0o755, owner = 0): ImageEntry {
   return { name, type: 'directory', mode, owner };
 }
 
 /** One entry in the POSIX ustar format. */
-function encode({ name, type, mode, owner = 0, content = Buffer.alloc(0), target = '' }: Entry): Buffer {
+function encode({ name, type, mode, owner = 0, content = Buffer.alloc(0), target = '' }: ImageEntry): Buffer {
   const header = Buffer.alloc(block);
   const octal = (value: number, length: number): string => `${value.toString(8).padStart(length - 1, '0')}\0`;
   header.write(name, 0);

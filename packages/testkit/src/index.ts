@@ -37,6 +37,8 @@ export { imageStoreContract } from './image-store-contract.ts';
 export type { OpenImageStore } from './image-store-contract.ts';
 export { startOwnEngine, whyNoOwnEngine } from './own-engine.ts';
 export type { OwnEngine, OwnEngineOptions } from './own-engine.ts';
+export { sandboxFilesContract } from './sandbox-files-contract.ts';
+export type { OpenSandboxFiles } from './sandbox-files-contract.ts';
 export { sandboxRuntimeContract } from './sandbox-runtime-contract.ts';
 export type { OpenSandboxRuntime } from './sandbox-runtime-contract.ts';
 export { agentProcesses, runIn, samplePlan } from './sandbox-samples.ts';

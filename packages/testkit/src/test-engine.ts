@@ -1,6 +1,7 @@
 import { type HomeId, createIds, systemClock } from '@opencode-tools/core';
 import { request } from 'node:http';
 import { busyboxTree } from './busybox-image.ts';
+import { hostProgramsTree } from './host-programs-image.ts';
 
 const homeLabel = 'io.opencode-tools.home';
 
@@ -12,6 +13,8 @@ export interface TestEngine {
   readonly imageId: string;
   /** The same without that user: nothing in it can change user. */
   plainImage(): Promise<string>;
+  /** An image with GNU programs and dash in place of busybox. */
+  gnuImage(): Promise<string>;
   /** An image with a program and without a shell. */
   shellessImage(): Promise<string>;
   /** Speaks to the engine directly. */
@@ -38,6 +41,7 @@ export async function openTestEngine(
     homeId,
     imageId: images[0] ?? '',
     plainImage: async () => add(busyboxTree({ user: false })),
+    gnuImage: async () => add(hostProgramsTree()),
     shellessImage: async () => add(busyboxTree({ applets: ['true', 'env'] })),
     call: async <T>(method: string, path: string, body?: unknown) => (await callEngine(method, path, json(body))) as T,
     leftovers: async () => listLeftovers(callEngine, homeId, images),

@@ -87,6 +87,7 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     directory: home,
     services,
     images: engine.images,
+    hostFiles: work.hostFiles,
     store: store.admin,
     events,
     close: async () => {

@@ -29,6 +29,11 @@ export function oneLine(text: string, maxLength = 60): string {
 }
 
 /** `2026-11-20 08:15:30Z`. */
+/** A path on one line, whole. */
+export function shownPath(path: string): string {
+  return oneLine(path.toWellFormed(), 4_096);
+}
+
 export function formatTime(timestamp: string | null): string {
   return timestamp === null ? '-' : `${timestamp.slice(0, 10)} ${timestamp.slice(11, 19)}Z`;
 }

@@ -24,6 +24,7 @@ export const recordNouns = [
   'claim',
   'sandbox',
   'execution',
+  'file',
   'decision',
   'todo',
   'note',

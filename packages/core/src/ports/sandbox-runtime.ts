@@ -1,7 +1,8 @@
 import type { Command, EndReason } from '../domain/execution.ts';
 import type { ExecutionId, HomeId, OperationId, TaskId } from '../domain/ids.ts';
 import type { NetworkMode, ResourceLimits } from '../domain/sandbox-spec.ts';
-import type { VolumePort } from './volume-port.ts';
+import type { SandboxFiles } from './sandbox-files.ts';
+import type { ByteStream, VolumePort } from './volume-port.ts';
 
 export type SandboxMount =
   | {
@@ -61,7 +62,8 @@ export interface ExecRequest {
   /** Absolute. */
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
-  readonly stdin?: Uint8Array;
+  /** A stream is read as the command takes it; when it throws, the command is ended and `exec` throws the same. */
+  readonly stdin?: Uint8Array | ByteStream;
   /** Counts from the call; ends the command and everything it started, also while it waits for its turn. */
   readonly timeoutMs?: number;
   /** While one output of a command is held back the other may be, too; other commands go on. An end is not waited for. */
@@ -131,6 +133,8 @@ export interface SandboxHandle extends AsyncDisposable {
   readonly ref: string;
   /** As in `SandboxFacts`, without asking the engine; known once the sandbox was made or has run a command. */
   readonly forgeableResults: boolean | null;
+  /** Files as the sandbox sees them, handled inside by the commands' user. */
+  readonly files: SandboxFiles;
   inspect(): Promise<SandboxFacts>;
   /**
    * Runs a command to its end.

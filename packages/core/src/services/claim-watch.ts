@@ -1,7 +1,7 @@
 import type { Claim, OutsideClaims } from '../claims/claim.ts';
 import { pathsOutside } from '../claims/outside-claims.ts';
 import type { Execution } from '../domain/execution.ts';
-import type { SessionId } from '../domain/ids.ts';
+import type { ExecutionId, OperationId, SessionId, TaskId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
 import { asOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { RecordDraft } from '../ledger/ledger-record.ts';
@@ -12,7 +12,8 @@ import { type TreeListing, changedPaths, listTree } from './list-tree.ts';
 import type { Call } from './services.ts';
 import type { LeasedWork } from './with-lease.ts';
 
-const maxPaths = 100;
+/** So many paths are told of those that are outside. */
+export const mostClaimPaths = 100;
 
 /** The workspace as it was before an execution, to be compared with what it is afterwards. */
 export interface ClaimWatch {
@@ -41,7 +42,8 @@ export async function watchClaims(
   return {
     finish: async (execution, call) => {
       const outside = await compare(kernel, { task, execution, atStart, before, after: await look() });
-      const records = recordsOf(outside, execution, leased, call);
+      const { id: executionId, taskId, sessionId, operationId } = execution;
+      const records = claimRecords(outside, { taskId, sessionId, operationId, executionId }, leased, call);
       return { outside, records };
     },
   };
@@ -67,7 +69,7 @@ async function compare(
     const claims = [...atStart, ...(await activeClaims(kernel, task))];
     const outside = pathsOutside(changed, { sessionId, claims, alongside });
     const uncertain = outside.length > 0 && alongside.size > 0;
-    return { checked: true, reason: null, paths: outside.slice(0, maxPaths), total: outside.length, uncertain };
+    return { checked: true, reason: null, paths: outside.slice(0, mostClaimPaths), total: outside.length, uncertain };
   } catch (error) {
     return unchecked(asOpencodeToolsError(error).message);
   }
@@ -77,23 +79,32 @@ function unchecked(reason: string): OutsideClaims {
   return { checked: false, reason, paths: [], total: 0, uncertain: false };
 }
 
-function recordsOf(
+/** What changed, and by what: an execution, or an operation of ours. */
+interface ClaimSubject {
+  readonly taskId: TaskId;
+  readonly sessionId: SessionId;
+  readonly operationId: OperationId;
+  readonly executionId?: ExecutionId;
+}
+
+/** Says what was changed outside the claims; nothing when nothing was. */
+export function claimRecords(
   outside: OutsideClaims,
-  execution: Execution,
+  subject: ClaimSubject,
   leased: LeasedWork,
   call: Call,
 ): readonly RecordDraft[] {
   if (outside.checked && outside.total === 0) return [];
   const type = outside.checked ? 'claim.violated' : 'claim.unchecked';
-  const { id: executionId, sessionId, taskId: stream, operationId } = execution;
+  const { taskId: stream, operationId, ...who } = subject;
   const { paths, total, uncertain, reason } = outside;
   const detail = outside.checked ? { paths, total, uncertain } : { reason };
   return [
-    draft({ stream, type, call, proof: leased.proof, operationId, detail: { executionId, sessionId, ...detail } }),
+    draft({ stream, type, call, proof: leased.proof, operationId, detail: { ...who, ...detail } }),
   ];
 }
 
-async function activeClaims(kernel: Kernel, task: Task): Promise<readonly Claim[]> {
+export async function activeClaims(kernel: Kernel, task: Task): Promise<readonly Claim[]> {
   return (await kernel.deps.tasks.listClaims(task.id)).active.map(({ claim }) => claim);
 }
 

@@ -2,6 +2,7 @@ import { createCheckpointService } from './checkpoint-service.ts';
 import type { ServiceDependencies } from './dependencies.ts';
 import { createDoctorService } from './doctor-service.ts';
 import { createExecutionService } from './execution-service.ts';
+import { createFileService } from './file-service.ts';
 import { createJournalService } from './journal-service.ts';
 import { createKernel } from './kernel.ts';
 import { createLedgerService } from './ledger-service.ts';
@@ -19,6 +20,7 @@ export function createServices(dependencies: ServiceDependencies): Services {
     tasks: createTaskService(kernel, keeper),
     sessions: createSessionService(kernel, keeper),
     executions: createExecutionService(kernel, keeper),
+    files: createFileService(kernel, keeper),
     checkpoints: createCheckpointService(kernel, keeper),
     journal: createJournalService(kernel),
     ledger,

@@ -61,7 +61,7 @@ async function bury(
   const operation = kernel.newOperation('deletion', task.id, proof, { finalCheckpointId });
   return runOperation(
     kernel,
-    { operation, excludes: ['sandbox', 'execution', 'checkpoint', 'restore', 'deletion'], detail: hooks, key },
+    { operation, excludes: ['sandbox', 'execution', 'file', 'checkpoint', 'restore', 'deletion'], detail: hooks, key },
     leased,
     call,
     async () => {

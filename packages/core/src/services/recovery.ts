@@ -43,6 +43,12 @@ export async function recoverTask(kernel: Kernel, taskId: TaskId, call: Call): P
 
 const resolvers: Record<OperationKind, (kernel: Kernel, operation: Operation) => Promise<Resolution> | Resolution> = {
   execution: resolveExecution,
+  // A file is replaced in one step, so it is as it was before or as it was to be; a copy may have come half way.
+  file: (_kernel, { intent }) => ({
+    state: 'interrupted',
+    summary: `${String(intent['verb'])} of ${clip(String(intent['path']), 80)}: it is not known whether it was done`,
+    puts: [],
+  }),
   sandbox: resolveSandbox,
   restore: resolveRestore,
   checkpoint: resolveCheckpoint,

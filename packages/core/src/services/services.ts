@@ -1,10 +1,12 @@
 import type { HomeId } from '../domain/ids.ts';
 import type { EventBus } from '../events/event-bus.ts';
+import type { HostFiles } from '../ports/host-files.ts';
 import type { ImageStore } from '../ports/image-store.ts';
 import type { StoreAdmin } from '../ports/store-admin.ts';
 import type { CheckpointService } from './checkpoint-contract.ts';
 import type { DoctorService } from './doctor-contract.ts';
 import type { ExecutionService } from './execution-contract.ts';
+import type { FileService } from './files-contract.ts';
 import type { JournalService } from './journal-contract.ts';
 import type { LedgerService } from './ledger-contract.ts';
 import type { SessionService } from './session-contract.ts';
@@ -14,6 +16,7 @@ export type * from './call.ts';
 export type * from './task-contract.ts';
 export type * from './session-contract.ts';
 export type * from './execution-contract.ts';
+export type * from './files-contract.ts';
 export type * from './checkpoint-contract.ts';
 export type * from './journal-contract.ts';
 export type * from './ledger-contract.ts';
@@ -24,6 +27,7 @@ export interface Services {
   readonly tasks: TaskService;
   readonly sessions: SessionService;
   readonly executions: ExecutionService;
+  readonly files: FileService;
   readonly checkpoints: CheckpointService;
   readonly journal: JournalService;
   readonly ledger: LedgerService;
@@ -37,6 +41,8 @@ export interface OpenHome {
   readonly directory: string;
   readonly services: Services;
   readonly images: ImageStore;
+  /** What verbs that copy between host and sandbox read and write on the host. */
+  readonly hostFiles: HostFiles;
   readonly store: StoreAdmin;
   /** Tells what this process commits; what others commit comes with it, or by following the ledger. */
   readonly events: EventBus;

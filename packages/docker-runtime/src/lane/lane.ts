@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream';
 import { randomBytes } from 'node:crypto';
-import type { OutputHandler } from '@opencode-tools/core';
+import type { ByteStream, OutputHandler } from '@opencode-tools/core';
 import { Demultiplexer } from './demultiplex.ts';
+import { feed } from './feed.ts';
 import { ResultSplitter } from './result-splitter.ts';
 import { encodeRun, type RunFrame } from './run-frame.ts';
 import { parseRunResult, type RunResult } from './run-result.ts';
@@ -78,22 +79,24 @@ export class Lane {
     return { outcome, count: Number(count ?? 0) };
   }
 
-  /** Runs one command to its end. Standard input uses the lane up. */
-  async run(frame: Omit<RunFrame, 'nonce'>, output: LaneOutput, stdin?: Uint8Array): Promise<RunResult> {
+  /** Runs one command to its end. Standard input uses the lane up; a stream for it never throws. */
+  async run(frame: Omit<RunFrame, 'nonce'>, output: LaneOutput, stdin?: Uint8Array | ByteStream): Promise<RunResult> {
     const nonce = randomBytes(16).toString('hex');
     const request = encodeRun({ ...frame, nonce });
     const valve = new Valve(this.#stream);
     this.#valve = valve;
     this.#hold(true);
+    const ended = new AbortController();
     try {
       const onStdout = valve.through(output.onStdout);
       const answer = this.#answer(nonce, { onStdout, onStderr: valve.through(output.onStderr) });
       this.#stream.write(request);
-      if (frame.withStdin) this.#stream.end(stdin ?? new Uint8Array());
+      if (frame.withStdin) void feed(this.#stream, stdin ?? new Uint8Array(), ended.signal);
       const result = parseRunResult(await answer);
       if (frame.withStdin || (result.kind === 'ended' && result.leftovers)) this.#retire();
       return result;
     } finally {
+      ended.abort();
       valve.release();
       this.#hold(false);
     }

@@ -7,12 +7,14 @@ import {
   OpencodeToolsError,
   type RootChange,
   type SandboxFacts,
+  type SandboxFiles,
   type SandboxHandle,
   type SandboxStats,
 } from '@opencode-tools/core';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EngineClient } from '../engine/engine-client.ts';
 import { asPortError, hasStatus } from '../engine/engine-error.ts';
+import { shellFiles } from '../files/shell-files.ts';
 import type { Snapshots } from '../images/snapshot-root.ts';
 import { LaneLostError } from '../lane/lane.ts';
 import { executionNumber } from '../lane/run-frame.ts';
@@ -31,6 +33,7 @@ const mostGraceMs = 60_000;
 /** One container, driven through the engine and through lanes to the supervisor inside. */
 export class DockerSandbox implements SandboxHandle {
   readonly ref: string;
+  readonly files: SandboxFiles;
   readonly #link: SandboxLink;
   readonly #client: EngineClient;
   readonly #snapshots: Snapshots;
@@ -38,6 +41,7 @@ export class DockerSandbox implements SandboxHandle {
 
   constructor(link: SandboxLink, client: EngineClient, snapshots: Snapshots, onDestroyed: () => void) {
     this.ref = link.id;
+    this.files = shellFiles(async (request) => this.exec(request));
     this.#link = link;
     this.#client = client;
     this.#snapshots = snapshots;

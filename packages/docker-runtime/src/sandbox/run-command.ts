@@ -1,4 +1,5 @@
 import {
+  type ByteStream,
   type EndReason,
   type ExecOutcome,
   type ExecRequest,
@@ -63,7 +64,7 @@ class Run {
     return this.#ended(await this.#attempt());
   }
 
-  /** What the handler of an output failed with; the command was ended for it. */
+  /** What the handler of an output, or the source of the input, failed with; the command was ended for it. */
   get outputFailure(): { readonly error: unknown } | undefined {
     return this.#outputFailure;
   }
@@ -91,7 +92,7 @@ class Run {
     const { token, command, cwd, env, stdin, onStdout, onStderr } = this.#request;
     const frame = { token, mark: markFor(token, this.#execution), command, cwd, env, withStdin: stdin !== undefined };
     const output = { onStdout: this.#guarded(onStdout), onStderr: this.#guarded(onStderr) };
-    const running = lane.run(frame, output, stdin);
+    const running = lane.run(frame, output, this.#guardedInput(stdin));
     const settled = running.then(ignore, ignore);
     this.#end = () => {
       this.#ending ??= this.#endOn(lane, settled).catch((error: unknown) => this.#giveUp(lane, error));
@@ -112,12 +113,23 @@ class Run {
     this.#end?.();
   }
 
+  #fail(error: unknown): void {
+    this.#outputFailure ??= { error };
+    this.#cancel('cancelled');
+  }
+
+  /** A source that throws ends the command, which must not take what it got for the whole. */
+  #guardedInput(stdin: ExecRequest['stdin']): ExecRequest['stdin'] {
+    if (stdin === undefined || stdin instanceof Uint8Array) return stdin;
+    return readUntilFailure(stdin, (error) => {
+      this.#fail(error);
+      return this.#ending ?? Promise.resolve();
+    });
+  }
+
   /** A handler that throws or rejects ends the command; it gets nothing more. */
   #guarded(handler: OutputHandler): OutputHandler {
-    const fail = (error: unknown): void => {
-      this.#outputFailure ??= { error };
-      this.#cancel('cancelled');
-    };
+    const fail = (error: unknown): void => this.#fail(error);
     return (chunk) => {
       if (this.#outputFailure) return undefined;
       try {
@@ -178,6 +190,18 @@ class Run {
 }
 
 const ignore = (): void => undefined;
+
+/** Ends only after the command has: the end of its input would look like the end of all input. */
+async function* readUntilFailure(
+  source: ByteStream,
+  onFailure: (error: unknown) => Promise<void>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* source;
+  } catch (error) {
+    await onFailure(error);
+  }
+}
 
 async function within(limitMs: number, settled: Promise<void>): Promise<boolean> {
   const limit = new AbortController();

@@ -14,3 +14,5 @@ export const agentName = z.string().min(1).max(100);
 export const count = z.int().nonnegative();
 export const expectedVersion = z.int().min(1).optional().describe('Refused or merged when it has gone on');
 export const globs = z.array(z.string().min(1).max(500)).max(100);
+/** In the sandbox. */
+export const path = z.string().min(1).max(4_096).describe('Relative to the workspace, or absolute');

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { GitPort, Logger, VolumePort, WorkspaceStore } from '@opencode-tools/core';
+import type { GitPort, HostFiles, Logger, VolumePort, WorkspaceStore } from '@opencode-tools/core';
 import type { Environment } from '../configuration/environment.ts';
 import { lazy, lazyMethods } from './lazy.ts';
 
@@ -9,7 +9,7 @@ export function wireWorkspace(options: {
   readonly volumes: VolumePort;
   readonly environment: Environment;
   readonly logger: Logger;
-}): { readonly workspaces: WorkspaceStore; readonly git: GitPort } {
+}): { readonly workspaces: WorkspaceStore; readonly git: GitPort; readonly hostFiles: HostFiles } {
   const { home, volumes, environment, logger } = options;
   const module = lazy(() => import('@opencode-tools/workspace'));
   const git = lazy(async () => (await module()).createGit({ environment, logger }));
@@ -29,6 +29,14 @@ export function wireWorkspace(options: {
       'verify',
       'has',
     ]),
+    hostFiles: {
+      pack: (...args) => packLazily(async () => (await module()).createHostFiles(), args),
+      ...lazyMethods(async () => (await module()).createHostFiles(), ['unpack']),
+    },
     git: lazyMethods(git, ['inspect', 'isBranchName', 'listBranches', 'createBranch']),
   };
+}
+
+async function* packLazily(files: () => Promise<HostFiles>, args: Parameters<HostFiles['pack']>): AsyncGenerator<Uint8Array> {
+  yield* (await files()).pack(...args);
 }

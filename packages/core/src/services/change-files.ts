@@ -1,0 +1,121 @@
+import { pathsOutside } from '../claims/outside-claims.ts';
+import type { OutsideClaims } from '../claims/claim.ts';
+import type { TaskId } from '../domain/ids.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { Operation } from '../domain/operation.ts';
+import type { Task } from '../domain/task.ts';
+import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import type { FileAccess, SandboxFiles } from '../ports/sandbox-files.ts';
+import { activeClaims, claimRecords, mostClaimPaths } from './claim-watch.ts';
+import { recordedPath, workspacePath } from './file-paths.ts';
+import type { FileChanged } from './files-contract.ts';
+import { idempotent } from './idempotent.ts';
+import type { Kernel } from './kernel.ts';
+import { accessAs } from './reach-files.ts';
+import { runOperation } from './run-operation.ts';
+import type { SandboxKeeper } from './sandbox-keeper.ts';
+import type { Call, UnderSession } from './services.ts';
+import { ensureRunningStatus } from './task-moves.ts';
+import { type LeasedWork, withLease } from './with-lease.ts';
+
+/** One change of files, as its verb decided it. */
+export interface FileChange<T extends object> {
+  readonly verb: 'write' | 'edit' | 'remove' | 'move' | 'make-directory' | 'copy-in';
+  /** Absolute. */
+  readonly path: (task: Task) => string;
+  /** What makes two calls the same call, besides task and path. */
+  readonly args: JsonObject;
+  /** False when it can be made only once, because it reads a stream. */
+  readonly repeatable: boolean;
+  /** @param tell whether `changed` has to be complete, because somebody claims something */
+  readonly make: (files: SandboxFiles, access: () => FileAccess, tell: boolean, path: string) => Promise<ChangeMade<T>>;
+}
+
+export interface ChangeMade<T extends object> {
+  readonly path: string;
+  /** Absolute. */
+  readonly changed: readonly string[];
+  readonly result: T;
+  /** For the record: sizes and digests, never content. */
+  readonly detail: JsonObject;
+}
+
+/** Changes files as an operation: under the lease, fenced in the sandbox, recorded, compared with the claims. */
+export async function changeFiles<T extends object>(
+  kernel: Kernel,
+  keeper: SandboxKeeper,
+  taskId: TaskId,
+  { sessionId }: UnderSession,
+  change: FileChange<T>,
+  call: Call,
+): Promise<T & FileChanged> {
+  const task = await kernel.deps.tasks.getTask(taskId);
+  const path = change.path(task);
+  const { verb } = change;
+  const args = { taskId, path: recordedPath(path), ...change.args };
+  return idempotent(kernel, call, `file-${verb}`, args, async (key) =>
+    withLease(kernel, task, { sessionId, sandbox: true }, call, async (leased) => {
+      const running = await ensureRunningStatus(kernel, task, leased.proof, call, { reopen: false });
+      let handle = await keeper.ensureRunning(running, leased, call);
+      const intent = { verb, path: recordedPath(path) };
+      const operation = kernel.newOperation('file', task.id, leased.proof, intent);
+      const claims = await activeClaims(kernel, task);
+      const make = async (): Promise<ChangeMade<T>> =>
+        change.make(handle.files, accessAs(kernel, leased.proof.token, leased.signal), claims.length > 0, path);
+      const request = { operation, excludes: ['restore', 'deletion'], detail: intent, key } as const;
+      return runOperation(kernel, request, leased, call, async () => {
+        const made = await make().catch(async (error: unknown) => {
+          if (!change.repeatable || !isOpencodeToolsError(error, 'OCT_SANDBOX_NOT_FOUND')) throw error;
+          keeper.forget(task.id);
+          handle = await keeper.ensureRunning(running, leased, call);
+          return make();
+        });
+        return endOf(kernel, { task, operation, leased, call }, made, intent.verb);
+      });
+    }),
+  );
+}
+
+interface Scene {
+  readonly task: Task;
+  readonly operation: Operation;
+  readonly leased: LeasedWork;
+  readonly call: Call;
+}
+
+async function endOf<T extends object>(kernel: Kernel, scene: Scene, made: ChangeMade<T>, verb: string) {
+  const { operation, leased, call, task } = scene;
+  const outside = await outsideOf(kernel, scene, made.changed);
+  const result = {
+    ...made.result,
+    operationId: operation.id,
+    path: made.path,
+    ...(outside === null ? {} : { outsideClaims: outside }),
+    ...(leased.notices.length === 0 ? {} : { notices: leased.notices }),
+  };
+  const subject = { taskId: task.id, sessionId: leased.session.id, operationId: operation.id };
+  return {
+    result,
+    outcome: { path: recordedPath(made.path), ...made.detail },
+    detail: { verb, path: recordedPath(made.path), ...made.detail },
+    puts: () => [],
+    records: outside === null ? [] : claimRecords(outside, subject, leased, call),
+    stored: JSON.parse(JSON.stringify(result)) as JsonObject,
+  };
+}
+
+/** Null when nobody claims anything. Who changed what is certain here. */
+async function outsideOf(kernel: Kernel, scene: Scene, changed: readonly string[]): Promise<OutsideClaims | null> {
+  const claims = await activeClaims(kernel, scene.task);
+  if (claims.length === 0) return null;
+  const inWorkspace = changed.flatMap((path) => workspacePath(scene.task, path) ?? []).filter((path) => path !== '');
+  const scenery = { sessionId: scene.leased.session.id, claims, alongside: new Set<never>() };
+  const outside = pathsOutside(inWorkspace.toSorted(), scenery).map(recordedPath);
+  return {
+    checked: true,
+    reason: null,
+    paths: outside.slice(0, mostClaimPaths),
+    total: outside.length,
+    uncertain: false,
+  };
+}
