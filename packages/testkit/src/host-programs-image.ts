@@ -26,7 +26,10 @@ export function hostProgramsTree(): Buffer {
     add(`bin/${program}`, realpathSync(path));
     for (const library of librariesOf(path)) add(library.slice(1), realpathSync(library));
   }
-  const above = [...directories].filter((name) => !made.has(name)).sort().map((name) => directory(name));
+  const above = [...directories]
+    .filter((name) => !made.has(name))
+    .sort()
+    .map((name) => directory(name));
   return imageTree(true, [...above, ...entries.values()]);
 }
 

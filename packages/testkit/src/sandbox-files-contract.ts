@@ -151,7 +151,7 @@ export function sandboxFilesContract(name: string, open: () => Promise<OpenSandb
       test('what the user may not write, and what is no file, is refused and left alone', async () => {
         await sh('mkdir dir; mkfifo pipe; echo ro >ro; chmod 444 ro; mkdir closed; chmod 555 closed');
         for (const path of ['dir', 'pipe', 'ro', 'closed/new', '../etc/passwd', '../proc/self/status'])
-          await expect(write(path, 'x'), path).rejects.toMatchObject({ code: 'OCT_FILE_REFUSED' });
+          await expect(write(path, 'x')).rejects.toMatchObject({ code: 'OCT_FILE_REFUSED' });
         expect(await sh('cat ro; head -n 1 /etc/passwd')).toMatch(/^ro\nroot/);
       });
 
@@ -163,8 +163,12 @@ export function sandboxFilesContract(name: string, open: () => Promise<OpenSandb
       });
 
       test('under a token that was fenced off nothing is touched', async () => {
-        await expect(files.write(access({ token: 4 }), { path: '/workspace/a', content: everyByte, makeParents: false })).rejects.toMatchObject({ code: 'OCT_STALE_FENCING_TOKEN' });
-        await expect(files.remove(access({ token: 4 }), { path: '/workspace', recursive: true, tell: false })).rejects.toMatchObject({ code: 'OCT_STALE_FENCING_TOKEN' });
+        await expect(
+          files.write(access({ token: 4 }), { path: '/workspace/a', content: everyByte, makeParents: false }),
+        ).rejects.toMatchObject({ code: 'OCT_STALE_FENCING_TOKEN' });
+        await expect(
+          files.remove(access({ token: 4 }), { path: '/workspace', recursive: true, tell: false }),
+        ).rejects.toMatchObject({ code: 'OCT_STALE_FENCING_TOKEN' });
         expect(await sh('ls -A')).toBe('');
       });
 
@@ -216,7 +220,7 @@ export function sandboxFilesContract(name: string, open: () => Promise<OpenSandb
       test('nothing waits for a writer: what is no regular file is refused', async () => {
         await sh('mkfifo pipe; mkdir dir; ln -s pipe to-pipe');
         for (const path of ['pipe', 'dir', 'to-pipe', '../dev/zero', '../dev/null'])
-          await expect(read(path), path).rejects.toMatchObject({ code: 'OCT_FILE_REFUSED' });
+          await expect(read(path)).rejects.toMatchObject({ code: 'OCT_FILE_REFUSED' });
         await expect(read('absent')).rejects.toMatchObject({ code: 'OCT_FILE_NOT_FOUND' });
       });
 
@@ -232,20 +236,38 @@ export function sandboxFilesContract(name: string, open: () => Promise<OpenSandb
         await swapping;
         for (const one of reads) {
           if (one.status === 'rejected')
-            expect(['OCT_FILE_REFUSED', 'OCT_TIMEOUT', 'OCT_FILE_NOT_FOUND']).toContain((one.reason as { code: string }).code);
+            expect(['OCT_FILE_REFUSED', 'OCT_TIMEOUT', 'OCT_FILE_NOT_FOUND']).toContain(
+              (one.reason as { code: string }).code,
+            );
           else expect(Buffer.from(one.value.bytes).toString()).toBe('x\n');
         }
       });
     });
 
     describe('names', () => {
-      const odd = ['line\nbreak', 'trailing\n', "quo'te", 'dou"ble', '-n', '--help', '*', '$(id)', ' space ', 'ünï', 'back\\slash', 'bad\udcff\udc80byte', '\udcc3'];
+      const odd = [
+        'line\nbreak',
+        'trailing\n',
+        "quo'te",
+        'dou"ble',
+        '-n',
+        '--help',
+        '*',
+        '$(id)',
+        ' space ',
+        'ünï',
+        'back\\slash',
+        'bad\udcff\udc80byte',
+        '\udcc3',
+      ];
 
       test.each(odd)('%j is written, described, listed, found, moved and removed', async (name) => {
         await write(name, 'content with a needle');
         const path = `/workspace/${name}`;
         expect(await files.stat(access(), path)).toMatchObject({ path, type: 'file', sizeBytes: 21, target: null });
-        expect((await files.list(access(), { path: '/workspace', depth: 1 })).map((entry) => entry.path)).toEqual([name]);
+        expect((await files.list(access(), { path: '/workspace', depth: 1 })).map((entry) => entry.path)).toEqual([
+          name,
+        ]);
         const names: string[] = [];
         await files.names(access(), '/workspace', (found) => void names.push(found));
         expect(names).toEqual([name]);
@@ -292,7 +314,9 @@ export function sandboxFilesContract(name: string, open: () => Promise<OpenSandb
         expect(await paths('a.b*c', { ignoreCase: true })).toEqual(['src/one:1', 'src/two:2']);
         expect(await paths('a.b+c', { kind: 'regex' })).toEqual(['.hidden/three:1']);
         expect(await paths('a.b*c', { path: '/workspace/src/one' })).toEqual(['one:1']);
-        expect(await paths('c', { accepts: (path: string) => path.startsWith('.hidden/') })).toEqual(['.hidden/three:1']);
+        expect(await paths('c', { accepts: (path: string) => path.startsWith('.hidden/') })).toEqual([
+          '.hidden/three:1',
+        ]);
         expect(await paths('-e')).toEqual([]);
       });
 
@@ -349,7 +373,9 @@ export function sandboxFilesContract(name: string, open: () => Promise<OpenSandb
 
     describe('trees', () => {
       test('packed and extracted, modes and links stay', async () => {
-        await sh('mkdir -p t/sub; echo 1 >t/sub/run; chmod 755 t/sub/run; ln -s ../../etc/passwd t/out; ln -s sub/run t/in');
+        await sh(
+          'mkdir -p t/sub; echo 1 >t/sub/run; chmod 755 t/sub/run; ln -s ../../etc/passwd t/out; ln -s sub/run t/in',
+        );
         const tar = Buffer.concat(await all(files.pack(access(), '/workspace/t')));
         const told = await files.extract(access(), { path: '/workspace/copy/here', tar: streamOf([tar]), tell: true });
         expect(told.length).toBeGreaterThanOrEqual(4);
@@ -376,7 +402,9 @@ export function sandboxFilesContract(name: string, open: () => Promise<OpenSandb
       });
 
       test('what is absent, and a stream that is no tar, fails', async () => {
-        await expect(all(files.pack(access(), '/workspace/none'))).rejects.toMatchObject({ code: 'OCT_FILE_NOT_FOUND' });
+        await expect(all(files.pack(access(), '/workspace/none'))).rejects.toMatchObject({
+          code: 'OCT_FILE_NOT_FOUND',
+        });
         await expect(
           files.extract(access(), { path: '/workspace', tar: streamOf([Buffer.from('no tar at all')]), tell: false }),
         ).rejects.toMatchObject({ code: 'OCT_FILE_REFUSED' });
@@ -387,7 +415,8 @@ export function sandboxFilesContract(name: string, open: () => Promise<OpenSandb
       const plan = samplePlan(opened.homeId, opened.imageId, { readOnlyRoot: true });
       const closed = await opened.runtime.create(plan);
       try {
-        const put = async (path: string) => closed.files.write(access(), { path, content: Buffer.from('x'), makeParents: false });
+        const put = async (path: string) =>
+          closed.files.write(access(), { path, content: Buffer.from('x'), makeParents: false });
         await expect(put('/opt/x')).rejects.toMatchObject({ code: 'OCT_FILE_REFUSED' });
         expect(await put('/tmp/x')).toMatchObject({ created: true });
       } finally {

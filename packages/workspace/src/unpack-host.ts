@@ -1,5 +1,5 @@
 import { constants, existsSync } from 'node:fs';
-import { type FileHandle, link, lstat, mkdir, open, rm, symlink, utimes } from 'node:fs/promises';
+import { type FileHandle, link, lstat, mkdir, open, rm, symlink } from 'node:fs/promises';
 import { posix } from 'node:path';
 import type { ByteStream, UnpackReport } from '@opencode-tools/core';
 import { type BytePath, canonicalPath, parentOf, toBytePath, toFs, toText } from './byte-path.ts';
@@ -177,9 +177,7 @@ class Tree {
 }
 
 function inTheWay(path: BytePath) {
-  return invalid(
-    `Something of another kind is in the way: ${toText(path)}`,
-    'Remove it, or copy to another place.',
-    { path: toText(path) },
-  );
+  return invalid(`Something of another kind is in the way: ${toText(path)}`, 'Remove it, or copy to another place.', {
+    path: toText(path),
+  });
 }

@@ -1,4 +1,16 @@
-import { mkdir, mkdtemp, readFile, readdir, readlink, rm, stat, symlink, writeFile, chmod, rename } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readFile,
+  readdir,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+  chmod,
+  rename,
+} from 'node:fs/promises';
 import { spawnSync } from 'node:child_process';
 import os from 'node:os';
 import path from 'node:path';
@@ -50,7 +62,10 @@ describe('trees of the host as tar streams', () => {
   const hostile: readonly (readonly [string, readonly Partial<Header>[]])[] = [
     ['an absolute name', [{ name: '/etc/oct-planted' }]],
     ['a name that climbs', [{ name: 'a/../../oct-planted' }]],
-    ['a file through a link of the archive', [{ name: 'a', type: 'directory' }, { name: 'a/l', type: 'symlink', linkname: '.' }, { name: 'a/l/oct-planted' }]],
+    [
+      'a file through a link of the archive',
+      [{ name: 'a', type: 'directory' }, { name: 'a/l', type: 'symlink', linkname: '.' }, { name: 'a/l/oct-planted' }],
+    ],
     ['a file through a link that is there', [{ name: 'a/there/oct-planted' }]],
     ['a hard link to a file outside', [{ name: 'a/h', type: 'link', linkname: '../../victim' }]],
     ['a hard link through a link', [{ name: 'a/h', type: 'link', linkname: 'a/there/victim' }]],
@@ -83,7 +98,11 @@ describe('trees of the host as tar streams', () => {
   test('a directory swapped for a link while a stream is unpacked leads nowhere', async () => {
     await mkdir(at('elsewhere'));
     async function* swapping(): AsyncGenerator<Uint8Array> {
-      const whole = Buffer.concat(await chunksOf(tarOf([{ name: 'a', type: 'directory' }, { name: 'a/d', type: 'directory' }, { name: 'a/d/planted' }])));
+      const whole = Buffer.concat(
+        await chunksOf(
+          tarOf([{ name: 'a', type: 'directory' }, { name: 'a/d', type: 'directory' }, { name: 'a/d/planted' }]),
+        ),
+      );
       yield whole.subarray(0, 1_024);
       await new Promise(setImmediate);
       await rename(at('out', 'a', 'd'), at('out', 'moved')).catch(() => undefined);
@@ -106,7 +125,8 @@ describe('trees of the host as tar streams', () => {
 
 function tarOf(members: readonly Partial<Header>[]): AsyncIterable<Uint8Array> {
   const tar = packTar();
-  for (const member of members) tar.entry({ mode: 0o644, ...member } as Header, member.type === undefined ? 'planted' : '');
+  for (const member of members)
+    tar.entry({ mode: 0o644, ...member } as Header, member.type === undefined ? 'planted' : '');
   tar.finalize();
   return tar as unknown as AsyncIterable<Uint8Array>;
 }

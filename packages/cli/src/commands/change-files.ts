@@ -46,7 +46,11 @@ export const filesMkdir: Command<FileChanged> = {
 };
 
 /** What was done, and what the caller should know besides. */
-export function renderChange({ path: at, outsideClaims, notices = [] }: FileChanged, style: Style, verb: string): string {
+export function renderChange(
+  { path: at, outsideClaims, notices = [] }: FileChanged,
+  style: Style,
+  verb: string,
+): string {
   const outside = outsideClaims?.paths ?? [];
   const warning = outside.length === 0 ? '' : style.warning(`outside the claims: ${outside.map(shownPath).join(', ')}`);
   return lines(...notices, `${style.good(verb)} ${shownPath(at)}`, warning);

@@ -24,7 +24,11 @@ export const filesLs: Command<FileList> = {
   ],
   async run({ services, input, call, task }) {
     const path = input.get<string>('path');
-    const more = { depth: input.get<number>('depth'), limit: input.get<number>('limit'), after: input.get<string>('after') };
+    const more = {
+      depth: input.get<number>('depth'),
+      limit: input.get<number>('limit'),
+      after: input.get<string>('after'),
+    };
     return services.files.list(await task(), given({ path, ...more }), call);
   },
   render({ entries, total, next }, style) {
@@ -44,7 +48,12 @@ function typeLetter(type: string): string {
   return { file: '-', directory: 'd', symlink: 'l', fifo: 'p', socket: 's' }[type] ?? 'c';
 }
 
-export const filesCat: Command<{ readonly path: string; readonly sizeBytes: number; readonly digest: string | null; readonly base64?: string }> = {
+export const filesCat: Command<{
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly digest: string | null;
+  readonly base64?: string;
+}> = {
   name: 'files cat',
   summary: 'print a file of the sandbox, byte for byte',
   notes: ['With --json the content is base64.'],
@@ -63,7 +72,11 @@ export const filesCat: Command<{ readonly path: string; readonly sizeBytes: numb
       offset += bytes.length;
       if (!truncated) break;
       const range = { unit: 'bytes', offset, length: length + 1 } as const;
-      ({ bytes, truncated } = await services.files.read(taskId, { path, range, limitBytes: length, withDigest: false }, call));
+      ({ bytes, truncated } = await services.files.read(
+        taskId,
+        { path, range, limitBytes: length, withDigest: false },
+        call,
+      ));
     }
     const { path: at, sizeBytes, digest } = first;
     return { path: at, sizeBytes, digest, ...(json ? { base64: Buffer.concat(chunks).toString('base64') } : {}) };
@@ -93,7 +106,12 @@ export const filesWrite: Command<FileWritten> = {
         : ({ kind: 'digest', digest } as const);
     const words = input.get<string>('text');
     const content = words === undefined ? await readAll(stdin) : Buffer.from(words);
-    const options = { ...session, path: input.text('path'), content, ...given({ mode: modeOf(input.get<string>('mode')), expect }) };
+    const options = {
+      ...session,
+      path: input.text('path'),
+      content,
+      ...given({ mode: modeOf(input.get<string>('mode')), expect }),
+    };
     return services.files.write(await task(), options, call);
   },
   render: (written, style) =>
@@ -103,7 +121,9 @@ export const filesWrite: Command<FileWritten> = {
 function modeOf(words: string | undefined): number | undefined {
   if (words === undefined) return undefined;
   if (/^[0-7]{3,4}$/.test(words)) return Number.parseInt(words, 8);
-  throw usageError(`--mode cannot be ${quoted(words)}`, 'Use three or four octal digits, such as 755.', { argument: '--mode' });
+  throw usageError(`--mode cannot be ${quoted(words)}`, 'Use three or four octal digits, such as 755.', {
+    argument: '--mode',
+  });
 }
 
 export const filesEdit: Command<FileEdited> = {
@@ -124,7 +144,12 @@ export const filesEdit: Command<FileEdited> = {
       throw usageError('--old and --new are needed', 'Say what to replace, and by what.', { argument: '--old' });
     const count = input.flag('all') ? 'all' : (input.get<number>('count') ?? 1);
     const expected = given({ expectedDigest: input.get<string>('expect') });
-    const options = { ...session, path: input.text('path'), edits: [{ oldText, newText, count }], ...expected } as const;
+    const options = {
+      ...session,
+      path: input.text('path'),
+      edits: [{ oldText, newText, count }],
+      ...expected,
+    } as const;
     return services.files.edit(await task(), options, call);
   },
   render: (edited, style) => renderChange(edited, style, `${edited.replaced} replaced in`),
@@ -153,10 +178,18 @@ export const filesSearch: Command<FoundText> = {
     { ...limit, summary: 'how many lines at most (default: 200)' },
   ],
   async run({ services, input, call, task }) {
-    const options = given({ path: input.get<string>('path'), glob: input.get<string>('glob'), limit: input.get<number>('limit') });
+    const options = given({
+      path: input.get<string>('path'),
+      glob: input.get<string>('glob'),
+      limit: input.get<number>('limit'),
+    });
     const kind = input.flag('regex') ? 'regex' : 'literal';
     const pattern = input.text('pattern');
-    return services.files.search(await task(), { pattern, kind, ignoreCase: input.flag('ignore-case'), ...options }, call);
+    return services.files.search(
+      await task(),
+      { pattern, kind, ignoreCase: input.flag('ignore-case'), ...options },
+      call,
+    );
   },
   render: ({ matches, truncated }, style) =>
     lines(

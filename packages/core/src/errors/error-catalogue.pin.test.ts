@@ -11,6 +11,8 @@ OCT_CLAIM_OVERLAP conflict 4 retryable
 OCT_EGRESS_DENIED policy 5 final
 OCT_ENGINE_UNAVAILABLE unavailable 6 retryable
 OCT_EXECUTION_NOT_FOUND not-found 3 final
+OCT_FILE_NOT_FOUND not-found 3 final
+OCT_FILE_REFUSED policy 5 final
 OCT_HOOK_REJECTED policy 5 final
 OCT_IDEMPOTENCY_MISMATCH conflict 4 final
 OCT_IMAGE_NOT_FOUND not-found 3 final

@@ -99,9 +99,7 @@ export function claimRecords(
   const { taskId: stream, operationId, ...who } = subject;
   const { paths, total, uncertain, reason } = outside;
   const detail = outside.checked ? { paths, total, uncertain } : { reason };
-  return [
-    draft({ stream, type, call, proof: leased.proof, operationId, detail: { ...who, ...detail } }),
-  ];
+  return [draft({ stream, type, call, proof: leased.proof, operationId, detail: { ...who, ...detail } })];
 }
 
 export async function activeClaims(kernel: Kernel, task: Task): Promise<readonly Claim[]> {

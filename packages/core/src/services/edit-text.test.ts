@@ -8,7 +8,9 @@ describe('editing text', () => {
     expect(edit('a b a', { oldText: 'b', newText: '$&' }).bytes.toString()).toBe('a $& a');
     expect(edit('a b a', { oldText: 'a', newText: 'c', count: 2 })).toMatchObject({ replaced: 2 });
     expect(edit('a b a', { oldText: 'a', newText: '', count: 'all' }).bytes.toString()).toBe(' b ');
-    expect(edit('one', { oldText: 'one', newText: 'two' }, { oldText: 'two', newText: 'three' }).bytes.toString()).toBe('three');
+    expect(edit('one', { oldText: 'one', newText: 'two' }, { oldText: 'two', newText: 'three' }).bytes.toString()).toBe(
+      'three',
+    );
   });
 
   it.each([

@@ -46,10 +46,14 @@ interface Mismatch {
 function mismatch(where: string, { text, old, found, count }: Mismatch): OpencodeToolsError {
   const wanted = count === 'all' ? 'at least once' : count === 1 ? 'once' : `${count} times`;
   const times = found === 0 ? 'does not occur' : found === 1 ? 'occurs once' : `occurs ${found} times`;
-  return new OpencodeToolsError('OCT_INVALID_ARGUMENT', `${where} ${times} in the file, not ${wanted}; nothing was changed`, {
-    remedy: found === 0 ? hint(text, old) : 'Give more of the text around it, or say the number of places as count.',
-    details: { argument: where, found },
-  });
+  return new OpencodeToolsError(
+    'OCT_INVALID_ARGUMENT',
+    `${where} ${times} in the file, not ${wanted}; nothing was changed`,
+    {
+      remedy: found === 0 ? hint(text, old) : 'Give more of the text around it, or say the number of places as count.',
+      details: { argument: where, found },
+    },
+  );
 }
 
 function hint(text: string, old: string): string {

@@ -23,11 +23,14 @@ export function workspacePath(task: Task, absolute: string): string | undefined 
 /** Removing or moving these would take the ground from under the sandbox. */
 export function assertNoGround(task: Task, absolute: string): void {
   const grounds = [task.workspace.path, homeMount, '/tmp'];
-  if (!grounds.some((ground) => ground === absolute || ground.startsWith(absolute === '/' ? '/' : `${absolute}/`))) return;
+  if (!grounds.some((ground) => ground === absolute || ground.startsWith(absolute === '/' ? '/' : `${absolute}/`)))
+    return;
   throw invalid('path', `${absolute} is or holds the workspace, home or /tmp`, 'Name something inside of it.');
 }
 
 /** A path as text for records and messages: bytes that are no UTF-8 as `\xff`. */
 export function recordedPath(absolute: string): string {
-  return absolute.replaceAll(/[\udc80-\udcff]/gu, (byte) => `\\x${(byte.charCodeAt(0) & 0xff).toString(16)}`).toWellFormed();
+  return absolute
+    .replaceAll(/[\udc80-\udcff]/gu, (byte) => `\\x${(byte.charCodeAt(0) & 0xff).toString(16)}`)
+    .toWellFormed();
 }

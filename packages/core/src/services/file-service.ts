@@ -6,7 +6,14 @@ import type { ByteStream } from '../ports/volume-port.ts';
 import { type FileChange, changeFiles } from './change-files.ts';
 import { editText } from './edit-text.ts';
 import { assertNoGround, recordedPath, sandboxPath } from './file-paths.ts';
-import type { AtPath, EditFileOptions, FileEdited, FileService, FileWritten, WriteFileOptions } from './files-contract.ts';
+import type {
+  AtPath,
+  EditFileOptions,
+  FileEdited,
+  FileService,
+  FileWritten,
+  WriteFileOptions,
+} from './files-contract.ts';
 import { type Reach, reachFiles } from './reach-files.ts';
 import { findFiles, listFiles, readFile, searchFiles } from './read-files.ts';
 import type { Kernel } from './kernel.ts';
@@ -18,8 +25,12 @@ const mostEditedBytes = 16 * 1024 ** 2;
 const editAttempts = 3;
 
 export function createFileService(kernel: Kernel, keeper: SandboxKeeper): FileService {
-  const reach = async <T>(taskId: TaskId, { sessionId }: UnderSession, call: Call, work: (reach: Reach) => Promise<T>) =>
-    reachFiles(kernel, keeper, taskId, sessionId, call, work);
+  const reach = async <T>(
+    taskId: TaskId,
+    { sessionId }: UnderSession,
+    call: Call,
+    work: (reach: Reach) => Promise<T>,
+  ) => reachFiles(kernel, keeper, taskId, sessionId, call, work);
   const change = async <T extends object>(
     taskId: TaskId,
     { sessionId }: UnderSession,
@@ -215,4 +226,3 @@ function changedMeanwhile(at: string): OpencodeToolsError {
     details: { path: recordedPath(at) },
   });
 }
-

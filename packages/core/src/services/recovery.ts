@@ -46,7 +46,7 @@ const resolvers: Record<OperationKind, (kernel: Kernel, operation: Operation) =>
   // A file is replaced in one step, so it is as it was before or as it was to be; a copy may have come half way.
   file: (_kernel, { intent }) => ({
     state: 'interrupted',
-    summary: `${String(intent['verb'])} of ${clip(String(intent['path']), 80)}: it is not known whether it was done`,
+    summary: `${clip(JSON.stringify(intent), 120)}: it is not known whether it was done`,
     puts: [],
   }),
   sandbox: resolveSandbox,

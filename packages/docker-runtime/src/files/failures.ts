@@ -1,4 +1,10 @@
-import { type ErrorCode, type ExecOutcome, OpencodeToolsError, type SandboxPath, printable } from '@opencode-tools/core';
+import {
+  type ErrorCode,
+  type ExecOutcome,
+  OpencodeToolsError,
+  type SandboxPath,
+  printable,
+} from '@opencode-tools/core';
 
 /** What the scripts exit with, besides 0. */
 export const exits = {

@@ -38,7 +38,8 @@ export async function listFiles(
   ].join('');
   const { stdout } = await runScript(run, access, { path, text, fine: [1] });
   const parts = [...fields(stdout)];
-  const entries = parts[0]?.toString('latin1') === 'p' ? readPrinted(parts.slice(1)) : readBatches(path, parts.slice(1));
+  const entries =
+    parts[0]?.toString('latin1') === 'p' ? readPrinted(parts.slice(1)) : readBatches(path, parts.slice(1));
   return entries.toSorted((one, other) => (one.path < other.path ? -1 : 1));
 }
 
@@ -47,7 +48,9 @@ const letters: Readonly<Record<string, FileType>> = { f: 'file', d: 'directory',
 function readPrinted(parts: readonly Buffer[]): FileFacts[] {
   const entries: FileFacts[] = [];
   for (let at = 0; at + fieldCount <= parts.length; at += fieldCount) {
-    const [type = '', size, mode = '0', uid, gid, seconds] = parts.slice(at, at + 6).map((part) => part.toString('latin1'));
+    const [type = '', size, mode = '0', uid, gid, seconds] = parts
+      .slice(at, at + 6)
+      .map((part) => part.toString('latin1'));
     entries.push({
       path: toPath(parts[at + 6] ?? Buffer.alloc(0)),
       type: letters[type] ?? 'device',

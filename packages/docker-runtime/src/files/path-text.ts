@@ -41,7 +41,7 @@ export function setPath(variable: string, path: SandboxPath): string {
     });
   }
   if (!escapedByte.test(path)) return `${variable}=${quote(path.toWellFormed())}\n`;
-  const encoded = [...path].map((character) => {
+  const encoded = Array.from(path, (character) => {
     if (escapedByte.test(character)) return octal(character.charCodeAt(0) & 0xff);
     return character === '\\' ? '\\\\' : character.toWellFormed();
   });

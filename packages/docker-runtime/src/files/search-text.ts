@@ -2,7 +2,7 @@ import { type FileAccess, OpencodeToolsError, type SearchText, type TextMatch } 
 import { exits } from './failures.ts';
 import { relativeTo, skipped } from './list-files.ts';
 import { quote, setPath, toPath } from './path-text.ts';
-import { type RunCommand, fields, runScript, unless } from './run-script.ts';
+import { type RunCommand, runScript, unless } from './run-script.ts';
 
 /** Of one line, and of what one file may give. */
 const mostLineCharacters = 1_000;
@@ -123,7 +123,14 @@ class Finds {
       this.#enough.abort();
       return;
     }
-    this.matches.push({ path, line, text: text.replace(/\r?\n$/, '').slice(0, mostLineCharacters).toWellFormed() });
+    this.matches.push({
+      path,
+      line,
+      text: text
+        .replace(/\r?\n$/, '')
+        .slice(0, mostLineCharacters)
+        .toWellFormed(),
+    });
   }
 }
 

@@ -1,6 +1,6 @@
 import * as z from 'zod/v4';
 import { defineTool } from '../tool.ts';
-import { count, optionalSessionId, path, taskId } from './fields.ts';
+import { count, path, taskId } from './fields.ts';
 
 const mostEntries = 1_000;
 
@@ -12,19 +12,17 @@ export const listFiles = defineTool({
   annotations: { readOnlyHint: true, idempotentHint: true },
   input: z.strictObject({
     task_id: taskId,
-    session_id: optionalSessionId,
     path: path.optional(),
     glob: z.string().min(1).max(1_000).optional().describe('Such as src/**/*.ts'),
     depth: z.int().min(1).max(64).optional().describe('Default 1'),
     after: z.string().max(4_096).optional(),
   }),
   output: z.object({ path: z.string(), paths: z.array(z.string()), total: count.optional(), truncated: z.boolean() }),
-  async run({ task_id, session_id, path: at, glob, depth, after }, context) {
+  async run({ task_id, path: at, glob, depth, after }, context) {
     const id = await context.taskId(task_id);
-    const call = await context.call({ sessionId: session_id });
+    const call = await context.call({});
     const where = {
       limit: mostEntries,
-      ...(session_id === undefined ? {} : { sessionId: session_id }),
       ...(at === undefined ? {} : { path: at }),
     };
     const { files } = context.home.services;
@@ -48,7 +46,10 @@ function shown(name: string): string {
   return name.toWellFormed().replaceAll('\n', '\\n');
 }
 
-function textOf({ path: at, paths }: { readonly path: string; readonly paths: readonly string[] }, rest: string): string {
+function textOf(
+  { path: at, paths }: { readonly path: string; readonly paths: readonly string[] },
+  rest: string,
+): string {
   return [paths.length === 0 ? `Nothing in ${at}.` : `${at}:`, ...paths, ...(rest === '' ? [] : [rest])].join('\n');
 }
 
@@ -59,7 +60,6 @@ export const searchFiles = defineTool({
   annotations: { readOnlyHint: true, idempotentHint: true },
   input: z.strictObject({
     task_id: taskId,
-    session_id: optionalSessionId,
     pattern: z.string().min(1).max(10_000),
     regex: z.boolean().optional().describe('Extended regular expression'),
     ignore_case: z.boolean().optional(),
@@ -72,9 +72,9 @@ export const searchFiles = defineTool({
     matches: z.array(z.object({ path: z.string(), line: count, text: z.string() })),
     truncated: z.boolean(),
   }),
-  async run({ task_id, session_id, pattern, regex, ignore_case, path: at, glob, limit = 200 }, context) {
+  async run({ task_id, pattern, regex, ignore_case, path: at, glob, limit = 200 }, context) {
     const id = await context.taskId(task_id);
-    const call = await context.call({ sessionId: session_id });
+    const call = await context.call({});
     const found = await context.home.services.files.search(
       id,
       {
@@ -82,13 +82,16 @@ export const searchFiles = defineTool({
         kind: regex === true ? 'regex' : 'literal',
         ignoreCase: ignore_case === true,
         limit,
-        ...(session_id === undefined ? {} : { sessionId: session_id }),
         ...(at === undefined ? {} : { path: at }),
         ...(glob === undefined ? {} : { glob }),
       },
       call,
     );
-    const matches = found.matches.map((match) => ({ ...match, path: shown(match.path), text: match.text.slice(0, 300) }));
+    const matches = found.matches.map((match) => ({
+      ...match,
+      path: shown(match.path),
+      text: match.text.slice(0, 300),
+    }));
     const data = { path: found.path.toWellFormed(), matches, truncated: found.truncated };
     const lines = matches.map(({ path: file, line, text }) => `${file}:${line}:${text}`);
     const rest = found.truncated ? ['There is more; narrow the search.'] : [];

@@ -1,6 +1,6 @@
 import * as z from 'zod/v4';
 import { defineTool } from '../tool.ts';
-import { count, optionalSessionId, path, taskId } from './fields.ts';
+import { count, path, taskId } from './fields.ts';
 
 /** OpenCode keeps only the head of a text past 2,000 lines or 51,200 bytes. */
 const mostBytes = 40_000;
@@ -13,7 +13,6 @@ export const readFile = defineTool({
   annotations: { readOnlyHint: true, idempotentHint: true },
   input: z.strictObject({
     task_id: taskId,
-    session_id: optionalSessionId,
     path,
     first_line: z.int().min(1).max(1_000_000_000).optional(),
     line_count: z.int().min(1).max(mostLines).optional(),
@@ -26,11 +25,15 @@ export const readFile = defineTool({
     first_line: count,
     truncated: z.boolean(),
   }),
-  async run({ task_id, session_id, path: at, first_line: first = 1, line_count = mostLines }, context) {
+  async run({ task_id, path: at, first_line: first = 1, line_count = mostLines }, context) {
     const id = await context.taskId(task_id);
-    const call = await context.call({ sessionId: session_id });
+    const call = await context.call({});
     const range = { unit: 'lines', first, count: line_count } as const;
-    const options = { path: at, range, limitBytes: mostBytes, ...(session_id === undefined ? {} : { sessionId: session_id }) };
+    const options = {
+      path: at,
+      range,
+      limitBytes: mostBytes,
+    };
     const got = await context.home.services.files.read(id, options, call);
     const text = Buffer.from(got.bytes).toString('utf8');
     const data = {
@@ -44,6 +47,9 @@ export const readFile = defineTool({
     const lines = text === '' ? 0 : text.replace(/\n$/, '').split('\n').length;
     const rest = got.truncated ? `, goes on after line ${first + lines - 1}` : '';
     const odd = text.includes('\ufffd') ? ', not all of it is text' : '';
-    return { text: `${data.path}: ${data.size_bytes} bytes, lines ${first} to ${first + lines - 1}${rest}${odd}\n${text}`, data };
+    return {
+      text: `${data.path}: ${data.size_bytes} bytes, lines ${first} to ${first + lines - 1}${rest}${odd}\n${text}`,
+      data,
+    };
   },
 });

@@ -64,7 +64,11 @@ export const editFile = defineTool({
     const call = await context.call({ sessionId: session_id }, args.idempotency_key);
     const expected = args.expected_digest === undefined ? {} : { expectedDigest: args.expected_digest };
     const edits = [{ oldText: old_text, newText: new_text, count: times }];
-    const edited = await context.home.services.files.edit(id, { path: at, edits, ...under(session_id), ...expected }, call);
+    const edited = await context.home.services.files.edit(
+      id,
+      { path: at, edits, ...under(session_id), ...expected },
+      call,
+    );
     const { sizeBytes: size_bytes, digest: now, replaced } = edited;
     const data = { ...describe(edited), size_bytes, digest: now, replaced };
     return { text: sentence(edited, `Replaced ${replaced} in ${data.path}, now ${size_bytes} bytes.`), data };

@@ -37,6 +37,9 @@ export function wireWorkspace(options: {
   };
 }
 
-async function* packLazily(files: () => Promise<HostFiles>, args: Parameters<HostFiles['pack']>): AsyncGenerator<Uint8Array> {
+async function* packLazily(
+  files: () => Promise<HostFiles>,
+  args: Parameters<HostFiles['pack']>,
+): AsyncGenerator<Uint8Array> {
   yield* (await files()).pack(...args);
 }
