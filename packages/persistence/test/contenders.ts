@@ -157,11 +157,15 @@ export class Contenders implements AsyncDisposable {
   }
 }
 
-/** Asks a process to end its work, and waits until it has. */
+/** Asks a process to end its work, and waits until it says so once more. */
 async function stopWork({ process: child, lines, said }: Child): Promise<void> {
-  const isIdle = () => lines.at(-1) === '{"what":"idle"}' || child.exitCode !== null;
+  const before = idlesIn(lines);
   child.stdin?.write('stop\n');
-  while (!isIdle()) await said(lines.length + 1);
+  while (idlesIn(lines) === before && child.exitCode === null) await said(lines.length + 1);
+}
+
+function idlesIn(lines: readonly string[]): number {
+  return lines.filter((line) => line === '{"what":"idle"}').length;
 }
 
 function grantsIn(lines: readonly string[]): number {

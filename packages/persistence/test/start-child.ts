@@ -23,9 +23,14 @@ export function startChild(story: string, args: readonly string[], options: Chil
 /** Starts a script that lies beside this one in a process of its own. */
 export function startScript(name: string, args: readonly string[], { becomes, ...options }: ChildOptions = {}): Child {
   const script = fileURLToPath(new URL(name, import.meta.url));
-  const argv = ['--conditions=@opencode-tools/source', script, ...args];
   const env = becomes === undefined ? process.env : { ...process.env, OCT_TEST_BECOMES: String(becomes) };
-  const child = spawn(process.execPath, argv, { stdio: ['pipe', 'pipe', 'inherit'], env, ...options });
+  return startFile(script, args, { env, ...options });
+}
+
+/** Starts any file in a process of its own. */
+export function startFile(file: string, args: readonly string[], options: SpawnOptions): Child {
+  const argv = ['--conditions=@opencode-tools/source', file, ...args];
+  const child = spawn(process.execPath, argv, { stdio: ['pipe', 'pipe', 'inherit'], ...options });
   const lines: string[] = [];
   let rest = '';
   const waiters = new Set<() => void>();
