@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { StoredRecord, Task, TaskId } from '@opencode-tools/core';
 import { addTask, until } from '@opencode-tools/testkit';
 import type { RegistryPlace, Store } from '../src/index.ts';
 import { openAt } from './administration.ts';
 import { historyFaults } from './check-history.ts';
 import { LineLog } from './line-log.ts';
-import { type Child, startScript } from './start-child.ts';
+import { type Child, startFile } from './start-child.ts';
 
 /** What a process is told to contend for. */
 export interface Work {
@@ -27,6 +28,7 @@ export interface Contest {
   readonly tasks: number;
 }
 
+const script = fileURLToPath(new URL('contender-child.ts', import.meta.url));
 const grantsBetween = 8;
 /** Longer than a lease, and than a waiter is waited for. */
 const stoppedForMs = 4_000;
@@ -91,7 +93,7 @@ export class Contenders implements AsyncDisposable {
 
   #start(): Child {
     const url = this.#place.engine === 'postgres' ? this.#place.url : '-';
-    return startScript('contender-child.ts', [this.#directory, url]);
+    return startFile(script, [this.#directory, url]);
   }
 
   /** Lets them work, stops one and kills another in the middle of it, and wakes the stopped one when it is too late. */

@@ -15,20 +15,16 @@ export interface ChildOptions extends SpawnOptions {
   readonly becomes?: number | undefined;
 }
 
-/** Starts a story of `child.ts` in a process of its own. */
-export function startChild(story: string, args: readonly string[], options: ChildOptions = {}): Child {
-  return startScript('child.ts', [story, ...args], options);
-}
+const script = fileURLToPath(new URL('child.ts', import.meta.url));
 
-/** Starts a script that lies beside this one in a process of its own. */
-export function startScript(name: string, args: readonly string[], { becomes, ...options }: ChildOptions = {}): Child {
-  const script = fileURLToPath(new URL(name, import.meta.url));
+/** Starts a story of `child.ts` in a process of its own. */
+export function startChild(story: string, args: readonly string[], { becomes, ...options }: ChildOptions = {}): Child {
   const env = becomes === undefined ? process.env : { ...process.env, OCT_TEST_BECOMES: String(becomes) };
-  return startFile(script, args, { env, ...options });
+  return startFile(script, [story, ...args], { env, ...options });
 }
 
 /** Starts any file in a process of its own. */
-export function startFile(file: string, args: readonly string[], options: SpawnOptions): Child {
+export function startFile(file: string, args: readonly string[], options: SpawnOptions = {}): Child {
   const argv = ['--conditions=@opencode-tools/source', file, ...args];
   const child = spawn(process.execPath, argv, { stdio: ['pipe', 'pipe', 'inherit'], ...options });
   const lines: string[] = [];
