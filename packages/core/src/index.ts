@@ -30,6 +30,8 @@ export type {
   ResourceLimits,
   SandboxSpec,
 } from './domain/sandbox-spec.ts';
+export { pooledStates } from './domain/pooled-sandbox.ts';
+export type { PooledSandbox } from './domain/pooled-sandbox.ts';
 export { sandboxStates } from './domain/sandbox.ts';
 export type { Sandbox, SandboxState } from './domain/sandbox.ts';
 export { leaseStates, sessionStates } from './domain/session.ts';
@@ -104,6 +106,7 @@ export type { GitPort, RepositoryState } from './ports/git-port.ts';
 export { hookPoints } from './ports/hook-port.ts';
 export type { HookContext, HookOutcome, HookPoint, HookPort } from './ports/hook-port.ts';
 export type { HostFiles, UnpackReport } from './ports/host-files.ts';
+export type { Housekeeping, HousekeepingStore } from './ports/housekeeping-store.ts';
 export { createIds } from './ports/ids.ts';
 export type { Ids } from './ports/ids.ts';
 export { standardImages } from './ports/image-store.ts';

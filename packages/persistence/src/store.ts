@@ -2,6 +2,7 @@ import type {
   CheckpointCatalog,
   Clock,
   HomeId,
+  HousekeepingStore,
   LeaseStore,
   Ledger,
   Logger,
@@ -14,6 +15,7 @@ import { StoreAdministration } from './admin/store-administration.ts';
 import { FileTaskMemory } from './memory/file-task-memory.ts';
 import type { Engine } from './query/engine.ts';
 import { StoredCheckpoints } from './stores/checkpoint-catalog.ts';
+import { StoredHousekeeping } from './stores/housekeeping-store.ts';
 import { StoredLeases } from './stores/lease-store.ts';
 import { StoredLedger } from './stores/ledger.ts';
 import { StoredTasks } from './stores/task-store.ts';
@@ -26,6 +28,7 @@ export interface Store {
   readonly leases: LeaseStore;
   readonly ledger: Ledger;
   readonly checkpoints: CheckpointCatalog;
+  readonly housekeeping: HousekeepingStore;
   readonly admin: StoreAdmin;
   readonly memory: TaskMemory;
   /** Why nothing can be written, such as a home that is read-only; null when it can. */
@@ -73,6 +76,7 @@ export function createStore(parts: StoreParts): Store {
     leases: new StoredLeases(ctx),
     ledger: new StoredLedger(ctx),
     checkpoints: new StoredCheckpoints(ctx),
+    housekeeping: new StoredHousekeeping(ctx),
     admin: new StoreAdministration(ctx, memory),
     memory,
     writeRefusal,

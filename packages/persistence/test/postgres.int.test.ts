@@ -6,6 +6,7 @@ import {
   checkpointCatalogContract,
   claimContract,
   commitGuardContract,
+  housekeepingContract,
   leaseStoreContract,
   ledgerContract,
   startPostgres,
@@ -62,6 +63,7 @@ taskStoreContract('PostgreSQL', openPostgresRegistry);
 commitGuardContract('PostgreSQL', openPostgresRegistry);
 claimContract('PostgreSQL', openPostgresRegistry);
 taskListingContract('PostgreSQL', openPostgresRegistry);
+housekeepingContract('PostgreSQL', openPostgresRegistry);
 leaseStoreContract('PostgreSQL', openPostgresRegistry);
 ledgerContract('PostgreSQL', openPostgresRegistry);
 checkpointCatalogContract('PostgreSQL', openPostgresRegistry);

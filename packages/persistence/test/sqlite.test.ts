@@ -2,6 +2,7 @@ import {
   checkpointCatalogContract,
   claimContract,
   commitGuardContract,
+  housekeepingContract,
   leaseStoreContract,
   ledgerContract,
   storeAdminContract,
@@ -15,6 +16,7 @@ taskStoreContract('SQLite', openSqliteRegistry);
 commitGuardContract('SQLite', openSqliteRegistry);
 claimContract('SQLite', openSqliteRegistry);
 taskListingContract('SQLite', openSqliteRegistry);
+housekeepingContract('SQLite', openSqliteRegistry);
 leaseStoreContract('SQLite', openSqliteRegistry);
 ledgerContract('SQLite', openSqliteRegistry);
 checkpointCatalogContract('SQLite', openSqliteRegistry);

@@ -6,6 +6,7 @@ export type { OpenWorkspaceStore } from './workspace-store-contract.ts';
 export { checkpointCatalogContract } from './checkpoint-catalog-contract.ts';
 export { claimContract } from './claim-contract.ts';
 export { commitGuardContract } from './commit-guard-contract.ts';
+export { housekeepingContract, samplePooled } from './housekeeping-contract.ts';
 export { leaseStoreContract } from './lease-store-contract.ts';
 export { ledgerContract } from './ledger-contract.ts';
 export type { OpenRegistry } from './open-registry.ts';

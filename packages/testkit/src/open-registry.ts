@@ -1,4 +1,12 @@
-import type { CheckpointCatalog, LeaseStore, Ledger, StoreAdmin, TaskMemory, TaskStore } from '@opencode-tools/core';
+import type {
+  CheckpointCatalog,
+  HousekeepingStore,
+  LeaseStore,
+  Ledger,
+  StoreAdmin,
+  TaskMemory,
+  TaskStore,
+} from '@opencode-tools/core';
 
 /** A fresh, empty registry for one test. */
 export interface OpenRegistry {
@@ -6,6 +14,7 @@ export interface OpenRegistry {
   readonly leases: LeaseStore;
   readonly ledger: Ledger;
   readonly checkpoints: CheckpointCatalog;
+  readonly housekeeping: HousekeepingStore;
   readonly admin: StoreAdmin;
   readonly memory: TaskMemory;
   /** The home directory. */

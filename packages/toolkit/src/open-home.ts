@@ -65,6 +65,7 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     leases: announceLeases(store.leases, store.ledger, events),
     ledger: store.ledger,
     checkpoints: store.checkpoints,
+    housekeeping: store.housekeeping,
     memory: store.memory,
     admin: store.admin,
     runtime: engine.runtime,

@@ -26,7 +26,8 @@ export interface SandboxPlan {
   /** Unique engine name; holds home, task and generation. */
   readonly name: string;
   readonly homeId: HomeId;
-  readonly taskId: TaskId;
+  /** Null for a sandbox that is made for the pool: labels are fixed, and whose it will be is not known. */
+  readonly taskId: TaskId | null;
   readonly operationId: OperationId;
   readonly generation: number;
   /** Content id of the image to run. */
@@ -38,8 +39,11 @@ export interface SandboxPlan {
   readonly workingDirectory: string;
   readonly readOnlyRoot: boolean;
   readonly runtime: string | null;
-  /** Commands under a smaller token, or under one of the revoked, are refused from the start. */
-  readonly fence: Fence;
+  /**
+   * Commands under a smaller token, or under one of the revoked, are refused from the start. Null refuses every command until
+   * `fence` is called.
+   */
+  readonly fence: Fence | null;
 }
 
 /** Which tokens may run commands in a sandbox. */
@@ -87,7 +91,8 @@ export interface SandboxFacts {
   readonly name: string;
   readonly state: 'creating' | 'running' | 'paused' | 'stopped' | 'failed';
   readonly homeId: HomeId;
-  readonly taskId: TaskId;
+  /** Null when it was made for the pool; the registry knows whose it is. */
+  readonly taskId: TaskId | null;
   readonly operationId: OperationId;
   readonly generation: number;
   readonly imageId: string;
@@ -144,6 +149,8 @@ export interface SandboxHandle extends AsyncDisposable {
    *   output handler threw
    */
   exec(request: ExecRequest): Promise<ExecOutcome>;
+  /** Opens what the first command would have to open otherwise. */
+  connect(): Promise<void>;
   /**
    * Raises the fence and ends every process that runs under a token it excludes. When this returns, none is left. Lowering
    * is refused.

@@ -4,6 +4,7 @@ import type { ExecutionId, HomeId, LeaseId, OperationId, SessionId, TaskId } fro
 import type { Decision, Note, Todo } from '../domain/journal.ts';
 import type { JsonValue } from '../domain/json.ts';
 import type { Operation } from '../domain/operation.ts';
+import type { PooledSandbox } from '../domain/pooled-sandbox.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { Session } from '../domain/session.ts';
 import type { Receipt, Task, TaskStatus } from '../domain/task.ts';
@@ -45,6 +46,11 @@ export interface Change {
   readonly records: readonly RecordDraft[];
   /** Inserted with the change; replaced when the same key, verb and digest is stored with a result. */
   readonly idempotency?: IdempotencyEntry;
+  /**
+   * A sandbox of the pool that the change takes, as it is afterwards: of two changes that take the same version exactly one
+   * is applied, the other gets `OCT_VERSION_CONFLICT`.
+   */
+  readonly takes?: PooledSandbox;
 }
 
 export const taskOrders = ['newest', 'oldest', 'updated'] as const;

@@ -11,6 +11,7 @@ import { runHooks } from './run-hooks.ts';
 import { runOperation } from './run-operation.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, Deletion, UnderSession } from './services.ts';
+import { type TaskObjects, findTaskObjects, removeTaskObjects } from './task-objects.ts';
 import { takeCheckpoint } from './take-checkpoint.ts';
 import { type LeasedWork, withLease } from './with-lease.ts';
 
@@ -101,19 +102,14 @@ async function saveLast(
   return (await takeCheckpoint(kernel, keeper, input, leased, call)).checkpoint.id;
 }
 
-/** Removes every container and volume that carries the task's label, whatever operation made it. */
+/** Removes every container and volume of the task, whatever operation made it. */
 async function removeObjects(kernel: Kernel, keeper: SandboxKeeper, taskId: TaskId): Promise<Receipt['removed']> {
-  const { runtime, homeId } = kernel.deps;
   keeper.forget(taskId);
-  const containers = await runtime.list({ homeId, taskId });
-  for (const { ref } of containers) await (await runtime.find(ref))?.destroy();
-  const volumes = await runtime.volumes.list(taskLabels(kernel, taskId));
-  for (const { name } of volumes) await runtime.volumes.remove(name);
-  return { containers: containers.length, volumes: volumes.length, networks: 0 };
+  return countsOf(await removeTaskObjects(kernel, taskId));
 }
 
-function taskLabels(kernel: Kernel, taskId: TaskId): Readonly<Record<string, string>> {
-  return { 'io.opencode-tools.home': kernel.deps.homeId, 'io.opencode-tools.task': taskId };
+function countsOf({ containers, volumes }: TaskObjects): Receipt['removed'] {
+  return { containers: containers.length, volumes: volumes.length, networks: 0 };
 }
 
 async function composeReceipt(
@@ -152,10 +148,7 @@ async function tombstonePuts(kernel: Kernel, receipt: Receipt): Promise<readonly
 }
 
 async function preview(kernel: Kernel, task: Task): Promise<Receipt> {
-  const { runtime, homeId } = kernel.deps;
-  const sandbox = await kernel.deps.tasks.findSandbox(task.id);
-  const used = sandbox !== undefined;
-  const containers = used ? (await runtime.list({ homeId, taskId: task.id })).length : 0;
-  const volumes = used ? (await runtime.volumes.list(taskLabels(kernel, task.id))).length : 0;
-  return composeReceipt(kernel, task, task.headCheckpointId, { containers, volumes, networks: 0 });
+  const used = (await kernel.deps.tasks.findSandbox(task.id)) !== undefined;
+  const removed = used ? countsOf(await findTaskObjects(kernel, task.id)) : { containers: 0, volumes: 0, networks: 0 };
+  return composeReceipt(kernel, task, task.headCheckpointId, removed);
 }

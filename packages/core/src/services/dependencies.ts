@@ -6,6 +6,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { EngineProbe } from '../ports/engine-probe.ts';
 import type { GitPort } from '../ports/git-port.ts';
 import type { HookPort } from '../ports/hook-port.ts';
+import type { HousekeepingStore } from '../ports/housekeeping-store.ts';
 import type { Ids } from '../ports/ids.ts';
 import type { ImageStore } from '../ports/image-store.ts';
 import type { LeaseStore } from '../ports/lease-store.ts';
@@ -42,6 +43,7 @@ export interface ServiceDependencies {
   readonly leases: LeaseStore;
   readonly ledger: Ledger;
   readonly checkpoints: CheckpointCatalog;
+  readonly housekeeping: HousekeepingStore;
   readonly memory: TaskMemory;
   readonly admin: StoreAdmin;
   readonly runtime: SandboxRuntime;

@@ -6,6 +6,7 @@ import type { Put } from '../ledger/put.ts';
 import type { SandboxHandle, SandboxPlan } from '../ports/sandbox-runtime.ts';
 import { currentFence } from './barrier.ts';
 import type { Kernel } from './kernel.ts';
+import { removeTraces } from './remove-traces.ts';
 import { runHooks } from './run-hooks.ts';
 import { runOperation } from './run-operation.ts';
 import {
@@ -16,6 +17,9 @@ import {
   sandboxRow,
   volumeNames,
 } from './sandbox-plan.ts';
+import { claimPooled } from './pool/claim-pooled.ts';
+import { poolSpec } from './pool/pool-spec.ts';
+import type { WarmPool } from './pool/warm-pool.ts';
 import type { Call } from './services.ts';
 import type { LeasedWork } from './with-lease.ts';
 
@@ -34,6 +38,8 @@ export interface MakeSandbox {
   readonly keep: KeptVolumes;
   /** Why, for the record: what was lost, which checkpoint is restored. */
   readonly detail: JsonObject;
+  /** Where a sandbox may be taken from that is ready already. */
+  readonly pool?: WarmPool;
   /** Done after the request is recorded and before the new sandbox is made. */
   readonly prepare?: () => Promise<void>;
   /** Further rows of the transaction that finishes the operation. */
@@ -57,6 +63,22 @@ export async function makeSandbox(
   const plan = await guardMounts(kernel, task, planSandbox(facts));
   const context = { point: 'sandbox:creating', task, agent: session.agent, model: session.model, plan } as const;
   const hooks = await runHooks(kernel, { ...context, sessionId: session.id }, { stream: task.id, call, proof });
+  const warm = input.pool && poolSpec(plan, facts, input.start);
+  if (input.pool && warm) {
+    const row = sandboxRow(facts, kernel.deps.runtime.name, kernel.now());
+    const claim = {
+      operation: planned,
+      excludes,
+      spec: warm,
+      fence: facts.fence,
+      row,
+      detail: { ...input.detail, ...hooks },
+    };
+    const claimed = await claimPooled(kernel, input.pool, claim, leased, call);
+    input.pool.note(warm);
+    if (claimed === 'broken') return makeWithoutPool(kernel, input, leased, call);
+    if (claimed !== undefined) return claimed;
+  }
   const intent = { container: plan.name, madeVolumes: newVolumes(facts, input.keep), ...input.detail };
   const operation: Operation = { ...planned, intent };
   const row = sandboxRow(facts, kernel.deps.runtime.name, kernel.now());
@@ -67,7 +89,7 @@ export async function makeSandbox(
     kernel,
     {
       operation,
-      excludes: ['sandbox', 'restore', 'checkpoint', 'deletion'],
+      excludes,
       puts: rowPut(row),
       detail: { ...intent, ...hooks },
     },
@@ -91,6 +113,19 @@ export async function makeSandbox(
     },
   );
 }
+
+/** The row says now that the claim failed; the next sandbox is the next generation. */
+async function makeWithoutPool(
+  kernel: Kernel,
+  { pool: _pool, ...input }: MakeSandbox,
+  leased: LeasedWork,
+  call: Call,
+): Promise<SandboxHandle> {
+  const previous = (await kernel.deps.tasks.findSandbox(input.task.id)) ?? null;
+  return makeSandbox(kernel, { ...input, previous }, leased, call);
+}
+
+const excludes: readonly OperationKind[] = ['sandbox', 'restore', 'checkpoint', 'deletion'];
 
 async function planFacts(kernel: Kernel, input: MakeSandbox, operation: Operation): Promise<PlanFacts> {
   const { task, keep, start } = input;
@@ -168,18 +203,6 @@ async function build(
   ]);
   call.onProgress?.('starting the sandbox');
   return runtime.create(plan, { signal: leased.signal });
-}
-
-/** Removes the container and the new volumes of an operation that did not complete. Idempotent. */
-export async function removeTraces(kernel: Kernel, operation: Operation): Promise<void> {
-  const { runtime, homeId } = kernel.deps;
-  for (const facts of await runtime.list({ homeId, taskId: operation.taskId, operationId: operation.id })) {
-    await (await runtime.find(facts.ref))?.destroy();
-  }
-  const made = operation.intent['madeVolumes'];
-  for (const volume of Array.isArray(made) ? made : []) {
-    if (typeof volume === 'string') await runtime.volumes.remove(volume);
-  }
 }
 
 /** Whether commands in a sandbox could forge results, as the operation that made it recorded it; null when it did not say. */

@@ -5,12 +5,12 @@ import type { Operation, OperationKind } from '../domain/operation.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { sha256 } from '../ledger/chain.ts';
 import type { Put } from '../ledger/put.ts';
-import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
+import type { SandboxFacts, SandboxHandle } from '../ports/sandbox-runtime.ts';
 import type { OutputStream } from '../ports/task-memory.ts';
 import { currentFence } from './barrier.ts';
 import { clip } from './clip.ts';
 import { type Kernel, draft, finished } from './kernel.ts';
-import { removeTraces } from './make-sandbox.ts';
+import { removeTraces } from './remove-traces.ts';
 import { awaitQuiet, isAbandoned } from './quiet.ts';
 import { directoryPuts, restoreDirectory } from './restore-directory.ts';
 import type { Call, RecoveredOperation } from './services.ts';
@@ -106,10 +106,10 @@ async function summarise(kernel: Kernel, execution: Execution, stream: OutputStr
 
 /** A container that stands is adopted; otherwise its parts are removed and the task makes another one when it needs it. */
 async function resolveSandbox(kernel: Kernel, operation: Operation): Promise<Resolution> {
-  const { runtime, homeId, tasks } = kernel.deps;
+  const { runtime, tasks } = kernel.deps;
   const row = await tasks.findSandbox(operation.taskId);
   const own = row?.operationId === operation.id ? row : undefined;
-  const [standing] = await runtime.list({ homeId, taskId: operation.taskId, operationId: operation.id });
+  const standing = await findMade(kernel, operation);
   if (own !== undefined && standing?.state === 'running') {
     await (await runtime.find(standing.ref))?.fence(await currentFence(kernel, operation.taskId));
     const value = { ...own, state: 'running', ref: standing.ref, updatedAt: kernel.now() } as const;
@@ -124,6 +124,14 @@ async function resolveSandbox(kernel: Kernel, operation: Operation): Promise<Res
   const volumes = { workspaceVolume: kept(own.workspaceVolume), homeVolume: kept(own.homeVolume) };
   const value = { ...own, ...volumes, state: 'failed', ref: null, updatedAt: kernel.now() } as const;
   return { state: 'failed', summary, puts: [{ noun: 'sandbox', value }], clear };
+}
+
+/** What the operation made carries its id; what it took from the pool is named by its intent. */
+async function findMade(kernel: Kernel, { id, taskId, intent }: Operation): Promise<SandboxFacts | undefined> {
+  const { runtime, homeId } = kernel.deps;
+  if (typeof intent['ref'] === 'string') return (await runtime.find(intent['ref']))?.inspect();
+  const [made] = await runtime.list({ homeId, taskId, operationId: id });
+  return made;
 }
 
 /** A restore into new volumes is dropped, one of a bound directory, which may be half written, is finished. */

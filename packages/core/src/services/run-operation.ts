@@ -1,5 +1,6 @@
 import type { JsonObject } from '../domain/json.ts';
 import type { Operation, OperationKind } from '../domain/operation.ts';
+import type { PooledSandbox } from '../domain/pooled-sandbox.ts';
 import { asOpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { RecordDraft } from '../ledger/ledger-record.ts';
 import type { Put } from '../ledger/put.ts';
@@ -18,6 +19,8 @@ export interface OperationRequest {
   readonly puts?: readonly Put[];
   readonly detail?: JsonObject;
   readonly key?: IdempotencyKey | undefined;
+  /** A sandbox of the pool that the operation takes. */
+  readonly takes?: PooledSandbox;
 }
 
 /** What the last transaction of an operation says. */
@@ -83,6 +86,7 @@ async function begin(kernel: Kernel, request: OperationRequest, leased: LeasedWo
       }),
     ],
     ...request.key?.started(operation.id),
+    ...(request.takes === undefined ? {} : { takes: request.takes }),
   });
 }
 

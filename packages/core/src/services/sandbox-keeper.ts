@@ -6,6 +6,7 @@ import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
 import { currentFence } from './barrier.ts';
 import { type Kernel, draft, leaseGuard } from './kernel.ts';
 import { type KeptVolumes, makeSandbox } from './make-sandbox.ts';
+import type { WarmPool } from './pool/warm-pool.ts';
 import { awaitQuiet } from './quiet.ts';
 import type { StartingPoint } from './sandbox-plan.ts';
 import type { Call } from './services.ts';
@@ -29,7 +30,7 @@ export interface SandboxKeeper {
   forget(taskId: TaskId): void;
 }
 
-export function createSandboxKeeper(kernel: Kernel): SandboxKeeper {
+export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKeeper {
   const { deps } = kernel;
   const known = new Map<TaskId, SandboxHandle>();
   const stopping = new Set<TaskId>();
@@ -49,7 +50,16 @@ export function createSandboxKeeper(kernel: Kernel): SandboxKeeper {
     const reason = reasonToMake(task, previous, keep, start);
     const detail = { reason };
     if (previous?.ref != null) leased.notices.push(reason);
-    const handle = await makeSandbox(kernel, { kind: 'sandbox', task, start, previous, keep, detail }, leased, call);
+    const made = {
+      kind: 'sandbox',
+      task,
+      start,
+      previous,
+      keep,
+      detail,
+      ...(pool && isFresh(keep) ? { pool } : {}),
+    } as const;
+    const handle = await makeSandbox(kernel, made, leased, call);
     known.set(task.id, handle);
     return handle;
   };
@@ -134,6 +144,11 @@ export function createSandboxKeeper(kernel: Kernel): SandboxKeeper {
       await recordState(kernel, sandbox, 'stopped', leased, call);
     },
   };
+}
+
+/** Volumes that hold work cannot be mounted into a sandbox that runs already. */
+function isFresh({ workspace, home }: KeptVolumes): boolean {
+  return workspace === null && home === null;
 }
 
 /** A command beside a stop must not start again what the stop ends. */

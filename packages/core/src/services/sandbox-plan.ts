@@ -1,5 +1,5 @@
 import type { SnapshotRef } from '../domain/checkpoint.ts';
-import { type HomeId, type OperationId, shortId } from '../domain/ids.ts';
+import { type HomeId, type OperationId, type TaskId, shortId } from '../domain/ids.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { Task } from '../domain/task.ts';
 import type { Fence, SandboxMount, SandboxPlan } from '../ports/sandbox-runtime.ts';
@@ -69,9 +69,19 @@ export function objectLabels(
   operationId: OperationId,
   kind: string,
 ): Readonly<Record<string, string>> {
+  return sandboxLabels(homeId, task.id, operationId, kind);
+}
+
+/** As `objectLabels`, also for what is made before it is known whose it will be. */
+export function sandboxLabels(
+  homeId: HomeId,
+  taskId: TaskId | null,
+  operationId: OperationId,
+  kind: string,
+): Readonly<Record<string, string>> {
   return {
     'io.opencode-tools.home': homeId,
-    'io.opencode-tools.task': task.id,
+    'io.opencode-tools.task': taskId ?? '',
     'io.opencode-tools.operation': operationId,
     'io.opencode-tools.kind': kind,
   };

@@ -98,7 +98,7 @@ const hardening = {
 function labelsOf(plan: SandboxPlan): Record<string, string> {
   return fullLabels({
     home: plan.homeId,
-    task: plan.taskId,
+    task: plan.taskId ?? '',
     operation: plan.operationId,
     generation: String(plan.generation),
     kind: 'sandbox',

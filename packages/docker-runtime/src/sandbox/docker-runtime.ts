@@ -161,7 +161,7 @@ export class DockerRuntime implements SandboxRuntime {
     try {
       assertCapable(await capabilities, plan, this.#requireLimits);
       signal?.throwIfAborted();
-      entry.link.remember(plan.fence);
+      if (plan.fence !== null) entry.link.remember(plan.fence);
       await ownVolumes(await this.#engine.client(), this.volumes, id, plan);
       await entry.link.start();
       await readBackMounts(entry.link, { ...plan, mounts }, await this.#sharesFiles());
@@ -189,7 +189,7 @@ export class DockerRuntime implements SandboxRuntime {
   async #adopt(found: ContainerDescription, plan: SandboxPlan): Promise<SandboxHandle> {
     const container = await afterItsMaker(await this.#containers(), found);
     const { link, handle } = await this.#entryFor(container.Id, userOf(plan));
-    link.remember(plan.fence);
+    if (plan.fence !== null) link.remember(plan.fence);
     if (container.State.Status === 'created') {
       await ownVolumes(await this.#engine.client(), this.volumes, container.Id, plan);
     }

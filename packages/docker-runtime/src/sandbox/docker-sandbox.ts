@@ -60,9 +60,18 @@ export class DockerSandbox implements SandboxHandle {
     return runCommand(this.#link, request);
   }
 
+  async connect(): Promise<void> {
+    await this.#doing('Opening a lane into the sandbox', async () => this.#link.connect());
+  }
+
   async fence(fence: Fence): Promise<{ readonly ended: number }> {
     return this.#doing('Fencing the sandbox', async () => {
       assertFence(fence);
+      if (this.#link.unfenced) {
+        this.#link.remember(fence);
+        await this.#link.initialise();
+        return { ended: 0 };
+      }
       const { State } = await this.#link.describe();
       if (!State.Running) {
         this.#link.remember(fence);

@@ -25,7 +25,7 @@ export function sandboxFacts(container: ContainerDescription, forgeableResults: 
     name: container.Name.replace(/^\//, ''),
     state: states[container.State.Status],
     homeId: labels[labelKeys.home] as HomeId,
-    taskId: labels[labelKeys.task] as TaskId,
+    taskId: (labels[labelKeys.task] || null) as TaskId | null,
     operationId: labels[labelKeys.operation] as OperationId,
     generation: Number(labels[labelKeys.generation]),
     imageId: container.Image,

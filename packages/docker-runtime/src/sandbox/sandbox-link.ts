@@ -19,6 +19,7 @@ export class SandboxLink {
   #usePlain = false;
   #forgeable: boolean | null = null;
   #fence: Fence | undefined;
+  #unfenced = false;
 
   /** @param user whom commands run as, and how many processes the sandbox may have; null is any number */
   constructor(containers: Containers, id: string, user: SandboxUser, logger: Logger) {
@@ -56,6 +57,11 @@ export class SandboxLink {
     });
   }
 
+  /** True for a container that this process started and nobody has written a fence into: it takes no command yet. */
+  get unfenced(): boolean {
+    return this.#unfenced;
+  }
+
   remember(fence: Fence): void {
     this.#fence = fence;
   }
@@ -74,6 +80,7 @@ export class SandboxLink {
       await this.containers.act(this.id, 'start');
       if (this.#fence) await lane.control('init', ...fenceWords(this.#fence));
       else await lane.hello();
+      this.#unfenced = this.#fence === undefined;
       this.#heard(lane);
     } catch (error) {
       lane.close();
@@ -85,7 +92,14 @@ export class SandboxLink {
   /** Writes the fence into a running container that has none yet. */
   async initialise(): Promise<void> {
     const fence = this.#fence;
-    if (fence) await this.#root.use(async (lane) => lane.control('init', ...fenceWords(fence)), { urgent: true });
+    if (!fence) return;
+    await this.#root.use(async (lane) => lane.control('init', ...fenceWords(fence)), { urgent: true });
+    this.#unfenced = false;
+  }
+
+  /** Opens a lane unless one is open. */
+  async connect(): Promise<void> {
+    await this.#root.use(async (lane) => lane.hello(), { urgent: true });
   }
 
   /** Ends everything in the container by starting it anew. */

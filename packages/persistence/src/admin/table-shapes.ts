@@ -10,7 +10,7 @@ export interface TableShape {
 }
 
 /** What is not copied: it belongs to processes that are alive, to one engine's search, or to a move itself. */
-const leftOut = new Set(['projection_locks', 'move_progress', 'lease_waiters']);
+const leftOut = new Set(['projection_locks', 'move_progress', 'lease_waiters', 'housekeepers']);
 /** Columns that a database gives itself. */
 const ownColumns: Readonly<Record<string, ReadonlySet<string>>> = {
   ledger: new Set(['transaction_id']),

@@ -44,6 +44,16 @@ export interface Database {
   };
   readonly lease_waiters: { position: number; task_id: string; session_id: string; expires_at_ms: number };
   readonly sandboxes: { task_id: string; state: string; ref: string | null; entity: string };
+  readonly pooled_sandboxes: {
+    id: string;
+    home_id: string;
+    key: string;
+    state: string;
+    version: number;
+    created_at: string;
+    entity: string;
+  };
+  readonly housekeepers: { home_id: string; engine: string; holder: string; expires_at_ms: number };
   readonly executions: { id: string; task_id: string; state: string; started_at: string; entity: string };
   readonly decisions: { id: string; task_id: string; created_at: string; entity: string };
   readonly todos: { id: string; task_id: string; state: string; created_at: string; version: number; entity: string };

@@ -15,6 +15,7 @@ import type { StoreContext } from './context.ts';
 import { checkGuard, guardStatements } from './guard.ts';
 import { storeIdempotency } from './idempotency.ts';
 import { type Opened, openTransaction } from './open-transaction.ts';
+import { takePooled } from './put-pooled.ts';
 import { CountChanges } from './task-counts.ts';
 
 /** Carries a change out in one transaction. Serialising and digesting are done before it opens. */
@@ -38,6 +39,7 @@ function* commitPlan(
   if (opened.epoch !== ctx.epoch) throw epochChanged(ctx, opened.epoch);
   if (change.guard !== undefined) yield* checkGuard(change.guard, opened.also);
   if (change.idempotency !== undefined) yield* storeIdempotency(change.idempotency, opened.nowMs);
+  if (change.takes !== undefined) yield* takePooled(ctx.homeId, change.takes);
   const counts = new CountChanges(ctx.engine.traits);
   for (const { draft } of prepared) {
     for (const put of draft.puts) {

@@ -1,0 +1,234 @@
+import type { OperationId } from '../../domain/ids.ts';
+import type { PooledSandbox } from '../../domain/pooled-sandbox.ts';
+import type { SandboxHandle } from '../../ports/sandbox-runtime.ts';
+import type { Kernel } from '../kernel.ts';
+import { allot } from './allot.ts';
+import { type PoolSpec, newEntry } from './pool-spec.ts';
+import { discard, makeParts } from './pooled-parts.ts';
+
+/** However many processes keep sandboxes ready, a home has no more than these that nobody has claimed. */
+export const mostPooled = 32;
+/** A refill competes with the first commands of the sandbox that was just claimed, so it begins somewhat later. */
+const refillDelayMs = 250;
+
+export interface PoolOptions {
+  /** Sandboxes that a resident process keeps ready; 0 keeps none. 0 to 32. */
+  readonly size: number;
+  /** How long a kind of sandbox that nobody asks for is kept ready, in ms. */
+  readonly idleMs: number;
+}
+
+/** A sandbox that can be claimed. */
+export interface Offer {
+  readonly entry: PooledSandbox;
+  readonly handle: SandboxHandle;
+}
+
+interface Target {
+  readonly spec: PoolSpec;
+  askedAtMs: number;
+}
+
+/**
+ * Sandboxes that run and wait, so that a task gets one without anything being made.
+ *
+ * ## Whose they are
+ * Each belongs to the process that has its lane open; that process claims it at the cost of one compare-and-set. Another
+ * process may claim it too, and opens a lane of its own. Whoever changes the entry's row first has it.
+ *
+ * ## When they are made
+ * Only between `open` and `close`, which resident processes call: for what is asked of this process, the newest first, and as
+ * many as `size` in all. What nobody asks for is let go after `idleMs`.
+ *
+ * ## What they can do before they are claimed
+ * Nothing: no fence is written, and a supervisor without a fence refuses every command.
+ */
+export class WarmPool {
+  readonly #kernel: Kernel;
+  readonly #options: PoolOptions;
+  readonly #targets = new Map<string, Target>();
+  readonly #held = new Map<OperationId, Offer>();
+  #open = false;
+  #round: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(kernel: Kernel, options: PoolOptions) {
+    this.#kernel = kernel;
+    this.#options = options;
+  }
+
+  get options(): PoolOptions {
+    return this.#options;
+  }
+
+  /** Sandboxes that this process holds ready. */
+  get ready(): number {
+    return this.#held.size;
+  }
+
+  /** Begins to keep sandboxes ready. */
+  open(): void {
+    this.#open = this.#options.size > 0;
+  }
+
+  /** Notes that a sandbox like this was asked for; another one will be made ready. */
+  note(spec: PoolSpec): void {
+    if (!this.#open) return;
+    this.#targets.set(spec.key, { spec, askedAtMs: this.#kernel.deps.clock.nowMs() });
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.refill().catch((error: unknown) => this.#warn('The pool was not refilled', error));
+    }, refillDelayMs).unref();
+  }
+
+  /** True when this process wants one more of the kind. */
+  wants(key: string): boolean {
+    return this.#shares().some((share) => share.key === key && share.missing > 0);
+  }
+
+  /**
+   * Offers sandboxes of a kind: this process's own first, then those of others. An offer is the caller's alone in this
+   * process; it is given back, let go, or becomes a task's.
+   */
+  async *offers(key: string): AsyncGenerator<Offer> {
+    for (const [id, offer] of this.#held) {
+      if (offer.entry.key !== key) continue;
+      this.#held.delete(id);
+      yield offer;
+    }
+    for (const entry of await this.#kernel.deps.housekeeping.listPooled()) {
+      if (entry.key !== key || entry.state !== 'ready' || entry.ref === null || this.#held.has(entry.id)) continue;
+      const handle = await this.#kernel.deps.runtime.find(entry.ref);
+      if (handle !== undefined && (await handle.inspect()).state === 'running') yield { entry, handle };
+    }
+  }
+
+  /** Takes an offer back that nobody used; one of another process stays that one's. */
+  giveBack(offer: Offer): void {
+    if (isOwn(this.#kernel, offer.entry)) this.#held.set(offer.entry.id, offer);
+  }
+
+  /** Closes what is open into a sandbox that somebody else has taken. */
+  async letGo({ handle }: Offer): Promise<void> {
+    await handle[Symbol.asyncDispose]();
+  }
+
+  /** Holds a ready sandbox whose process died; the caller has made sure that it is wanted. */
+  async adopt(entry: PooledSandbox): Promise<boolean> {
+    const { housekeeping, processes, runtime } = this.#kernel.deps;
+    const handle = entry.ref === null ? undefined : await runtime.find(entry.ref);
+    if (handle === undefined || (await handle.inspect()).state !== 'running') return false;
+    const adopted: PooledSandbox = { ...entry, owner: processes.self(), version: entry.version + 1 };
+    if (!(await housekeeping.replacePooled(adopted))) return true;
+    this.#held.set(entry.id, { entry: adopted, handle });
+    await handle.connect();
+    return true;
+  }
+
+  /** Lets go of what is broken, claimed by others or no longer asked for, and makes what is missing. One round at a time. */
+  async refill(): Promise<void> {
+    if (!this.#open) return;
+    this.#round ??= this.#refill().finally(() => (this.#round = undefined));
+    await this.#round;
+  }
+
+  /** Removes what this process holds ready. Nothing is made ready afterwards. */
+  async close(): Promise<void> {
+    this.#open = false;
+    clearTimeout(this.#timer);
+    await this.#round?.catch(() => undefined);
+    const held = [...this.#held.values()];
+    this.#held.clear();
+    await Promise.all(held.map((offer) => this.#discard(offer)));
+  }
+
+  async #refill(): Promise<void> {
+    await this.#dropLost();
+    this.#forgetIdle();
+    for (const { key, surplus } of this.#shares()) {
+      const extra = [...this.#held.values()].filter(({ entry }) => entry.key === key).slice(0, surplus);
+      for (const offer of extra) await this.#release(offer);
+    }
+    for (let next = this.#next(); next !== undefined && this.#open; next = this.#next()) {
+      if (!(await this.#fill(next))) return;
+    }
+  }
+
+  /** What others claimed, and what the engine no longer runs: it was restarted, or somebody removed the container. */
+  async #dropLost(): Promise<void> {
+    if (this.#held.size === 0) return;
+    const rows = new Map((await this.#kernel.deps.housekeeping.listPooled()).map((entry) => [entry.id, entry]));
+    for (const [id, offer] of [...this.#held]) {
+      const row = rows.get(id);
+      if (row?.version !== offer.entry.version) {
+        this.#held.delete(id);
+        await this.letGo(offer);
+      } else if ((await this.#stateOf(offer)) !== 'running') await this.#release(offer);
+    }
+  }
+
+  async #stateOf({ handle }: Offer): Promise<string> {
+    return handle.inspect().then(
+      ({ state }) => state,
+      () => 'gone',
+    );
+  }
+
+  #forgetIdle(): void {
+    const before = this.#kernel.deps.clock.nowMs() - this.#options.idleMs;
+    for (const [key, target] of this.#targets) if (target.askedAtMs <= before) this.#targets.delete(key);
+  }
+
+  #shares() {
+    const wanted = [...this.#targets.values()].sort((a, b) => b.askedAtMs - a.askedAtMs).map(({ spec }) => spec.key);
+    const held = [...this.#held.values()].map(({ entry }) => entry.key);
+    return allot(this.#options.size, wanted, held);
+  }
+
+  #next(): PoolSpec | undefined {
+    const share = this.#shares().find(({ missing }) => missing > 0);
+    return share && this.#targets.get(share.key)?.spec;
+  }
+
+  /** @returns false when the home has as many as it may */
+  async #fill(spec: PoolSpec): Promise<boolean> {
+    const { ids, processes, housekeeping } = this.#kernel.deps;
+    const entry = newEntry(ids.next('operation'), spec, processes.self(), this.#kernel.now());
+    if (!(await housekeeping.addPooled(entry, mostPooled))) return false;
+    try {
+      const handle = await makeParts(this.#kernel, spec, entry);
+      const ready: PooledSandbox = { ...entry, state: 'ready', ref: handle.ref, version: 2 };
+      if (await housekeeping.replacePooled(ready)) this.#held.set(entry.id, { entry: ready, handle });
+      return true;
+    } catch (error) {
+      this.#targets.delete(spec.key);
+      await this.#discard({ entry }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #release(offer: Offer): Promise<void> {
+    this.#held.delete(offer.entry.id);
+    await this.#discard(offer);
+  }
+
+  /** What cannot be removed now is the housekeeper's, once this process is gone. */
+  async #discard({ entry, handle }: Pick<Offer, 'entry'> & Partial<Offer>): Promise<void> {
+    try {
+      await discard(this.#kernel, entry);
+    } catch (error) {
+      this.#warn('A pooled sandbox was not removed', error);
+    } finally {
+      await handle?.[Symbol.asyncDispose]();
+    }
+  }
+
+  #warn(message: string, error: unknown): void {
+    this.#kernel.deps.logger.warn(message, { error: String(error) });
+  }
+}
+
+function isOwn(kernel: Kernel, { owner }: PooledSandbox): boolean {
+  const self = kernel.deps.processes.self();
+  return owner.pid === self.pid && owner.startedAt === self.startedAt && owner.bootId === self.bootId;
+}
