@@ -46,13 +46,16 @@ async function serve(wanted: Extract<Arguments, { readonly kind: 'serve' }>): Pr
 /** Everything behind the tools is loaded at the first call: a client that only connects waits for none of it. */
 async function open({ home, configFile }: { readonly home?: string; readonly configFile?: string }): Promise<OpenHome> {
   const { openHome } = await import('@opencode-tools/toolkit');
-  return await openHome({
+  const opened = await openHome({
     cwd: process.cwd(),
     environment: process.env,
     logger: stderrLogger,
     ...(home === undefined ? {} : { home }),
     ...(configFile === undefined ? {} : { configFile }),
   });
+  // A server stays, so it may keep sandboxes ready and tidy up; commands that end soon never do.
+  opened.services.housekeeper.start();
+  return opened;
 }
 
 const stderrLogger: Logger = {

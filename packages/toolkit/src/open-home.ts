@@ -92,6 +92,7 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     store: store.admin,
     events,
     close: async () => {
+      await services.housekeeper.close();
       await events.close();
       await engine.runtime.close();
       await store.close();
@@ -131,5 +132,8 @@ function serviceDefaults(configuration: Configuration) {
     execTimeoutMs: configuration.exec.timeoutMs,
     outputLimitBytes: configuration.exec.outputLimitBytes,
     outputMaxBytes: configuration.exec.outputMaxBytes,
+    pool: configuration.pool,
+    reapIntervalMs: configuration.reaper.intervalMs,
+    reapGraceMs: configuration.reaper.graceMs,
   };
 }

@@ -54,6 +54,8 @@ describe('configuration', () => {
       defaultImage: 'opencode-sandbox-base',
       engineEndpoint: null,
       limits: { memoryBytes: 2 * 1024 ** 3, cpus: 2, pids: 512, tmpBytes: 512 * 1024 ** 2 },
+      pool: { size: 0, idleMs: 600_000 },
+      reaper: { intervalMs: 300_000, graceMs: 600_000 },
       requireLimits: true,
       lease: { mode: 'exclusive', ttlMs: 900_000, maxAgents: 8 },
       exec: { timeoutMs: 600_000, outputLimitBytes: 32_768, outputMaxBytes: 1024 ** 3 },

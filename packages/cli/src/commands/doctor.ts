@@ -7,14 +7,19 @@ import type { Style } from '../render/style.ts';
 export const doctor: Command<DoctorReport> = {
   name: 'doctor',
   summary: 'check home, registry, ledger, engine and images, and finish what died half-way',
-  notes: ['Exit code 6 when no engine answers, 1 for another problem. Nothing of a task is removed.'],
+  notes: [
+    'Exit code 6 when no engine answers, 1 for another problem. Nothing of a task is removed without --reap.',
+    'What goes with --reap carries proof: a deleted task, an operation that failed, an entry of the pool without a process.',
+  ],
   parameters: [],
   options: [
     { name: 'rebuild', summary: 'make a registry that is lost again from the task files; same as db rebuild' },
-    { name: 'dry-run', summary: 'with --rebuild: only say what would be there' },
+    { name: 'reap', summary: 'remove containers, volumes and images that are provably finished' },
+    { name: 'dry-run', summary: 'with --rebuild or --reap: only say what would be done' },
   ],
   redirect: (input) => (input.flag('rebuild') ? dbRebuild : undefined),
-  run: ({ services, call }) => services.doctor.run(call),
+  run: ({ services, call, input }) =>
+    services.doctor.run(call, { reap: input.flag('reap'), dryRun: input.flag('dry-run') }),
   exitCode({ healthy, engine }) {
     if (healthy) return 0;
     return engine.error === null ? 1 : exitCodeFor(engine.error.code);

@@ -200,6 +200,8 @@ export interface RuntimeCapabilities {
     readonly apiVersion: string;
     readonly rootless: boolean;
     readonly endpoint: string;
+    /** The engine's own id, the same whatever address it is reached by. */
+    readonly id: string;
   };
   readonly limits: { readonly memory: boolean; readonly cpu: boolean; readonly pids: boolean; readonly disk: boolean };
   readonly seccomp: boolean;
@@ -237,6 +239,8 @@ export interface SandboxRuntime {
   }): Promise<readonly { readonly ref: string; readonly name: string; readonly createdAt: string }[]>;
   /** Tells what happens to the sandboxes of a home from now on, until the signal aborts or the engine goes away. */
   events(options: { readonly homeId: HomeId; readonly signal: AbortSignal }): AsyncIterable<SandboxEvent>;
+  /** Removes a helper container. Absent is fine; anything that is no helper of this home is left alone. */
+  removeHelper(ref: string): Promise<void>;
   /** Ends what this process holds open (lanes, sockets); sandboxes live on. */
   close(): Promise<void>;
 }

@@ -12,6 +12,8 @@ export interface StoreStatus {
   readonly schemaVersion: number;
   readonly latestSchemaVersion: number;
   readonly epoch: number;
+  /** When this database was made; a rebuilt one is a new one. */
+  readonly createdAt: string;
   readonly tasks: number;
   readonly records: number;
   readonly sizeBytes: number;

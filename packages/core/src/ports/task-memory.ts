@@ -40,6 +40,8 @@ export interface MemoryHealth {
 export interface TaskMemory {
   /** The directory, relative to the home: `tasks/<taskId>`. */
   directory(taskId: TaskId): string;
+  /** Tasks that have files here, whether the registry knows them or not. */
+  list(): Promise<readonly TaskId[]>;
   /**
    * Opens both outputs of an execution for writing; what an earlier attempt left is replaced. An output to which nothing
    * is written leaves no file.

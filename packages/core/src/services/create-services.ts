@@ -3,9 +3,11 @@ import type { ServiceDependencies } from './dependencies.ts';
 import { createDoctorService } from './doctor-service.ts';
 import { createExecutionService } from './execution-service.ts';
 import { createFileService } from './file-service.ts';
+import { createHousekeeper } from './housekeeper.ts';
 import { createJournalService } from './journal-service.ts';
 import { createKernel } from './kernel.ts';
 import { createLedgerService } from './ledger-service.ts';
+import { WarmPool } from './pool/warm-pool.ts';
 import { createSandboxKeeper } from './sandbox-keeper.ts';
 import type { Services } from './services.ts';
 import { createSessionService } from './session-service.ts';
@@ -14,7 +16,9 @@ import { createTaskService } from './task-service.ts';
 /** Makes the services of one home over its ports. Opens nothing and starts nothing. */
 export function createServices(dependencies: ServiceDependencies): Services {
   const kernel = createKernel(dependencies);
-  const keeper = createSandboxKeeper(kernel);
+  const pool = new WarmPool(kernel, dependencies.defaults.pool);
+  const keeper = createSandboxKeeper(kernel, pool);
+  const housekeeper = createHousekeeper(kernel, pool);
   const ledger = createLedgerService(kernel);
   return {
     tasks: createTaskService(kernel, keeper),
@@ -24,6 +28,7 @@ export function createServices(dependencies: ServiceDependencies): Services {
     checkpoints: createCheckpointService(kernel, keeper),
     journal: createJournalService(kernel),
     ledger,
-    doctor: createDoctorService(kernel, ledger),
+    housekeeper,
+    doctor: createDoctorService(kernel, ledger, housekeeper),
   };
 }

@@ -19,7 +19,7 @@ const noNetwork: NetworkSpec = { mode: 'fixed-none', rules: [] };
 
 /** Checks everything, pins the image, freezes the source, and records the task in one transaction. */
 export async function createTask(kernel: Kernel, input: CreateTask, call: Call): Promise<Task> {
-  const checked = checkInput(kernel, input);
+  const checked = draftTask(kernel, input);
   await assertTasksExist(kernel, [
     ...(input.parentId === undefined ? [] : [input.parentId]),
     ...(input.dependsOn ?? []),
@@ -57,7 +57,8 @@ export async function createTask(kernel: Kernel, input: CreateTask, call: Call):
   });
 }
 
-function checkInput(kernel: Kernel, input: CreateTask): Task {
+/** Checks what the caller said and adds what it did not; the image is not looked for yet, nor the source frozen. */
+export function draftTask(kernel: Kernel, input: CreateTask): Task {
   const { defaults, ids, homeId } = kernel.deps;
   const at = kernel.now();
   const leaseMode = oneOf('leaseMode', input.leaseMode ?? defaults.leaseMode, leaseModes);

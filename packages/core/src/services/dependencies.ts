@@ -20,6 +20,7 @@ import type { StoreAdmin } from '../ports/store-admin.ts';
 import type { TaskMemory } from '../ports/task-memory.ts';
 import type { TaskStore } from '../ports/task-store.ts';
 import type { WorkspaceStore } from '../ports/workspace-store.ts';
+import type { PoolOptions } from './pool/warm-pool.ts';
 
 /** What a task or call gets when its caller does not say; from the configuration. */
 export interface ServiceDefaults {
@@ -34,6 +35,10 @@ export interface ServiceDefaults {
   readonly outputLimitBytes: number;
   /** Of each output, how much is kept at most. */
   readonly outputMaxBytes: number;
+  readonly pool: PoolOptions;
+  /** How often the housekeeper reaps, and how young what it finds may not be. */
+  readonly reapIntervalMs: number;
+  readonly reapGraceMs: number;
 }
 
 /** The ports that the services run on. */

@@ -3,6 +3,8 @@ import type { EndpointAnswer } from '../ports/engine-probe.ts';
 import type { RuntimeCapabilities, SandboxFacts } from '../ports/sandbox-runtime.ts';
 import type { StoreStatus } from '../ports/store-admin.ts';
 import type { Call } from './call.ts';
+import type { HousekeepingStatus } from './housekeeper-contract.ts';
+import type { ReapReport } from './reaper/reap.ts';
 import type { RecoveredOperation } from './session-contract.ts';
 
 export interface DoctorFinding {
@@ -24,9 +26,19 @@ export interface DoctorReport {
   readonly recovered: readonly RecoveredOperation[];
   /** Sandboxes of this home that no row knows; reported, never removed here. */
   readonly orphans: readonly SandboxFacts[];
+  /** What a comparison of registry, engine and disk found, and what went when that was asked for. */
+  readonly reaping: ReapReport | null;
+  readonly housekeeping: HousekeepingStatus | null;
+}
+
+export interface DoctorOptions {
+  /** Removes what is provably finished. Nothing is removed otherwise. */
+  readonly reap?: boolean;
+  /** With `reap`: only says what would go. */
+  readonly dryRun?: boolean;
 }
 
 export interface DoctorService {
   /** Checks home, store, ledger, engine and images; resolves operations whose process died; heals task memory. */
-  run(call: Call): Promise<DoctorReport>;
+  run(call: Call, options?: DoctorOptions): Promise<DoctorReport>;
 }

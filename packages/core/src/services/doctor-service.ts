@@ -2,26 +2,41 @@ import type { SandboxFacts } from '../ports/sandbox-runtime.ts';
 import type { StoreStatus } from '../ports/store-admin.ts';
 import { asOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { ErrorJson } from '../errors/opencode-tools-error.ts';
-import { findLeftovers } from './find-leftovers.ts';
+import { leftoverFindings } from './doctor-leftovers.ts';
 import type { Kernel } from './kernel.ts';
 import type {
   Call,
   DoctorFinding,
+  DoctorOptions,
   DoctorReport,
   DoctorService,
+  HousekeeperService,
+  HousekeepingStatus,
   LedgerService,
   RecoveredOperation,
 } from './services.ts';
+import type { ReapReport } from './reaper/reap.ts';
 import { recordedForgeable } from './make-sandbox.ts';
 import { withLease } from './with-lease.ts';
 
-export function createDoctorService(kernel: Kernel, ledger: LedgerService): DoctorService {
-  return { run: (call) => examine(kernel, ledger, call) };
+export function createDoctorService(
+  kernel: Kernel,
+  ledger: LedgerService,
+  housekeeper: HousekeeperService,
+): DoctorService {
+  return { run: (call, options = {}) => examine({ kernel, ledger, housekeeper }, options, call) };
+}
+
+interface Tools {
+  readonly kernel: Kernel;
+  readonly ledger: LedgerService;
+  readonly housekeeper: HousekeeperService;
 }
 
 const noEngine: DoctorReport['engine'] = { answers: [], capabilities: null, error: null };
 
-async function examine(kernel: Kernel, ledger: LedgerService, call: Call): Promise<DoctorReport> {
+async function examine(tools: Tools, options: DoctorOptions, call: Call): Promise<DoctorReport> {
+  const { kernel, ledger } = tools;
   const findings: DoctorFinding[] = [];
   const part = <T>(subject: string, instead: T, look: () => Promise<T>): Promise<T> =>
     look().catch((error: unknown) => {
@@ -35,11 +50,12 @@ async function examine(kernel: Kernel, ledger: LedgerService, call: Call): Promi
   if (usable) await part('image', undefined, () => examineImage(kernel, findings));
   const recovered = !usable ? [] : await part('operations', [], () => recoverAbandoned(kernel, findings, call));
   if (usable) await part('sandboxes', undefined, () => examineSandboxes(kernel, findings));
-  const orphans = usable ? await part('containers', [], () => findOrphans(kernel, findings)) : [];
-  if (usable) await part('leftovers', undefined, async () => void findings.push(...(await findLeftovers(kernel))));
+  const reaping = usable ? await part('leftovers', null, () => reconcile(tools, findings, options, call)) : null;
+  const orphans = reaping === null ? [] : await part('containers', [], () => findOrphans(kernel, reaping));
+  const housekeeping = usable ? await part('housekeeping', null, () => examineHousekeeping(tools, findings)) : null;
   await part('task memory', undefined, () => healMemory(kernel, broken, findings));
   const healthy = findings.every(({ severity }) => severity !== 'problem');
-  return { healthy, findings, store, engine, recovered, orphans };
+  return { healthy, findings, store, engine, recovered, orphans, reaping, housekeeping };
 }
 
 async function examineStore(kernel: Kernel, findings: DoctorFinding[]): Promise<StoreStatus> {
@@ -151,22 +167,32 @@ async function examineSandboxes(kernel: Kernel, findings: DoctorFinding[]): Prom
   }
 }
 
-async function findOrphans(kernel: Kernel, findings: DoctorFinding[]): Promise<readonly SandboxFacts[]> {
-  const { runtime, homeId, tasks } = kernel.deps;
-  const known = new Set((await tasks.listSandboxes()).map((sandbox) => sandbox.ref));
-  const open = new Set((await tasks.listOpenOperations()).map((operation) => operation.id));
-  const orphans = (await runtime.list({ homeId })).filter(
-    (facts) => !known.has(facts.ref) && !open.has(facts.operationId),
-  );
-  for (const { name, taskId } of orphans) {
-    findings.push({
-      severity: 'warning',
-      subject: name,
-      message: `This container of task ${taskId} is in no row of the registry`,
-      remedy: 'Deleting the task removes it.',
-    });
-  }
-  return orphans;
+/** Compares registry, engine and disk; removes what is finished only when asked to. */
+async function reconcile(
+  { kernel, housekeeper }: Tools,
+  findings: DoctorFinding[],
+  options: DoctorOptions,
+  call: Call,
+): Promise<ReapReport> {
+  const report = await housekeeper.reap({ dryRun: options.reap !== true || options.dryRun === true }, call);
+  findings.push(...leftoverFindings(report));
+  return report;
+}
+
+async function findOrphans(kernel: Kernel, report: ReapReport): Promise<readonly SandboxFacts[]> {
+  const { runtime, homeId } = kernel.deps;
+  const unknown = new Set(report.unknown.map(({ object }) => object.ref));
+  return (await runtime.list({ homeId })).filter(({ ref }) => unknown.has(ref));
+}
+
+async function examineHousekeeping({ housekeeper }: Tools, findings: DoctorFinding[]): Promise<HousekeepingStatus> {
+  const status = await housekeeper.status();
+  const count = (state: string): number => status.pooled.filter((entry) => entry.state === state).length;
+  const keeper = status.housekeeper;
+  const who = keeper === null ? 'no process keeps house' : `process ${keeper.holder.pid} keeps house`;
+  const size = status.poolSize === 0 ? 'pool off' : `pool of ${status.poolSize}`;
+  findings.push(ok('housekeeping', `${who}; ${size}: ${count('ready')} ready, ${count('claimed')} claimed`));
+  return status;
 }
 
 async function healMemory(kernel: Kernel, broken: ReadonlySet<string>, findings: DoctorFinding[]): Promise<void> {

@@ -7,6 +7,7 @@ import type { CheckpointService } from './checkpoint-contract.ts';
 import type { DoctorService } from './doctor-contract.ts';
 import type { ExecutionService } from './execution-contract.ts';
 import type { FileService } from './files-contract.ts';
+import type { HousekeeperService } from './housekeeper-contract.ts';
 import type { JournalService } from './journal-contract.ts';
 import type { LedgerService } from './ledger-contract.ts';
 import type { SessionService } from './session-contract.ts';
@@ -21,6 +22,7 @@ export type * from './checkpoint-contract.ts';
 export type * from './journal-contract.ts';
 export type * from './ledger-contract.ts';
 export type * from './doctor-contract.ts';
+export type * from './housekeeper-contract.ts';
 
 /** Everything a front end gets. */
 export interface Services {
@@ -31,6 +33,7 @@ export interface Services {
   readonly checkpoints: CheckpointService;
   readonly journal: JournalService;
   readonly ledger: LedgerService;
+  readonly housekeeper: HousekeeperService;
   readonly doctor: DoctorService;
 }
 

@@ -1,6 +1,7 @@
 import { OpencodeToolsError, type RuntimeCapabilities, type SandboxPlan } from '@opencode-tools/core';
 
 export interface EngineInfo {
+  readonly ID?: string;
   readonly SecurityOptions?: readonly string[] | null;
   readonly MemoryLimit?: boolean;
   readonly CpuCfsQuota?: boolean;
@@ -29,6 +30,7 @@ export function capabilitiesOf(info: EngineInfo, version: EngineVersion, endpoin
       apiVersion: version.ApiVersion ?? '',
       rootless: secured('rootless'),
       endpoint,
+      id: info.ID || endpoint,
     },
     limits: {
       memory: info.MemoryLimit === true,

@@ -143,6 +143,17 @@ export class DockerRuntime implements SandboxRuntime {
     }
   }
 
+  async removeHelper(ref: string): Promise<void> {
+    try {
+      const containers = await this.#containers();
+      const labels = (await containers.find(ref))?.Config.Labels;
+      if (labels?.[labelKeys.home] === this.#homeId && labels[labelKeys.kind] === 'helper')
+        await containers.remove(ref);
+    } catch (error) {
+      throw asPortError(error, 'Removing a helper container');
+    }
+  }
+
   async close(): Promise<void> {
     for (const { link } of this.#entries.values()) link.close();
     this.#entries.clear();

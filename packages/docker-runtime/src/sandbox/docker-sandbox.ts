@@ -150,8 +150,9 @@ export class DockerSandbox implements SandboxHandle {
     return this.#doing('Listing changes of the root file system', async () => {
       const container = await this.#link.describe();
       const path = `/containers/${this.ref}/changes`;
-      const changes =
-        (await this.#client.call<readonly EngineChange[] | null>({ method: 'GET', path, limitMs: 120_000 })) ?? [];
+      const answer = await this.#client.call<unknown>({ method: 'GET', path, limitMs: 120_000 });
+      // The engine says `null` of a container in which nothing changed, which the client hands over as raw bytes.
+      const changes = Array.isArray(answer) ? (answer as readonly EngineChange[]) : [];
       const tmpfs = Object.keys(container.HostConfig.Tmpfs ?? {});
       return rootChanges(changes, [...container.Mounts.map((mount) => mount.Destination), ...tmpfs]);
     });

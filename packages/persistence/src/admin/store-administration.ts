@@ -83,8 +83,10 @@ export class StoreAdministration implements StoreAdmin {
   }
 }
 
-function* countRows(): Plan<Pick<StoreStatus, 'schemaVersion' | 'epoch' | 'tasks' | 'records'>> {
-  const meta = yield* firstRow(adHoc(({ db }) => db.selectFrom('meta').select(['schema_version', 'epoch'])));
+function* countRows(): Plan<Pick<StoreStatus, 'schemaVersion' | 'epoch' | 'createdAt' | 'tasks' | 'records'>> {
+  const meta = yield* firstRow(
+    adHoc(({ db }) => db.selectFrom('meta').select(['schema_version', 'epoch', 'created_at'])),
+  );
   const tasks = yield* firstRow(
     adHoc(({ db }) => db.selectFrom('task_counts').select(({ fn }) => fn.sum<number>('tasks').as('total'))),
   );
@@ -98,6 +100,7 @@ function* countRows(): Plan<Pick<StoreStatus, 'schemaVersion' | 'epoch' | 'tasks
   return {
     schemaVersion: meta?.schema_version ?? 0,
     epoch: meta?.epoch ?? 0,
+    createdAt: meta?.created_at ?? '',
     tasks: tasks?.total ?? 0,
     records: (records?.heads ?? 0) - (records?.bases ?? 0),
   };

@@ -24,6 +24,7 @@ import { projectionHolder } from './projection-holder.ts';
 import type { StoreContext } from '../write/context.ts';
 import { editRecords } from './decision-edits.ts';
 import { healFiles, setAsideState } from './heal.ts';
+import { listTaskDirectories } from './list-task-directories.ts';
 import { HomeLog } from './home-log.ts';
 import { readLogTail } from './log-files.ts';
 import { openOutputs, readOutputSlice, summariseOutputFile } from './output-files.ts';
@@ -82,6 +83,10 @@ export class FileTaskMemory implements TaskMemory {
     this.#logger = logger;
     this.#rotateAtBytes = rotateAtBytes;
     this.#homeLog = new HomeLog(ctx, homeDirectory, logger);
+  }
+
+  list(): Promise<readonly TaskId[]> {
+    return listTaskDirectories(this.#homeDirectory);
   }
 
   directory(taskId: TaskId): string {

@@ -80,6 +80,30 @@ export const configurationKeys = {
     'Size of the tmpfs at /tmp, which counts as memory.',
   ),
   requireLimits: userOnly(key(flag(), true, 'Refuse to run where the engine cannot enforce the limits.')),
+  'pool.size': userOnly(
+    key(
+      number({ min: 0, max: 32 }, { whole: true }),
+      0,
+      'Sandboxes that a resident process, such as the MCP server, keeps ready; 0 keeps none. Short commands only take.',
+    ),
+  ),
+  'pool.idle': userOnly(
+    key(
+      duration({ min: 1_000, max: 86_400_000 }),
+      600_000,
+      'How long a kind of sandbox that nobody asks for is kept ready.',
+    ),
+  ),
+  'reaper.interval': userOnly(
+    key(
+      duration({ min: 1_000, max: 86_400_000 }),
+      300_000,
+      'How often the housekeeper of the home removes what is provably finished.',
+    ),
+  ),
+  'reaper.grace': userOnly(
+    key(duration({ min: 0, max: 604_800_000 }), 600_000, 'What is younger than this is never removed by the reaper.'),
+  ),
   'lease.mode': key(choice(...leaseModes), 'exclusive', 'Whether one agent or several work in a task at once.'),
   'lease.ttl': key(
     duration({ min: 1_000, max: 86_400_000 }),

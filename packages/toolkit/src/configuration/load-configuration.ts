@@ -32,6 +32,8 @@ export interface Configuration {
   readonly engineEndpoint: string | null;
   readonly limits: ResourceLimits;
   readonly requireLimits: boolean;
+  readonly pool: { readonly size: number; readonly idleMs: number };
+  readonly reaper: { readonly intervalMs: number; readonly graceMs: number };
   readonly lease: { readonly mode: LeaseMode; readonly ttlMs: number; readonly maxAgents: number };
   readonly exec: { readonly timeoutMs: number; readonly outputLimitBytes: number; readonly outputMaxBytes: number };
   readonly hooks: { readonly branchCreator: boolean; readonly planFile: boolean; readonly safetyEnforcer: boolean };
@@ -106,6 +108,8 @@ function shape(values: ConfigurationValues, home: string, files: readonly string
       tmpBytes: values['limits.tmp'],
     },
     requireLimits: values.requireLimits,
+    pool: { size: values['pool.size'], idleMs: values['pool.idle'] },
+    reaper: { intervalMs: values['reaper.interval'], graceMs: values['reaper.grace'] },
     lease: { mode: values['lease.mode'], ttlMs: values['lease.ttl'], maxAgents: values['lease.maxAgents'] },
     exec: {
       timeoutMs: values['exec.timeout'],

@@ -41,7 +41,7 @@ export function wireEngine(options: {
     runtime: {
       name: 'docker',
       volumes,
-      ...lazyMethods(runtime, ['capabilities', 'create', 'find', 'list', 'listHelpers']),
+      ...lazyMethods(runtime, ['capabilities', 'create', 'find', 'list', 'listHelpers', 'removeHelper']),
       events: async function* (options) {
         yield* (await runtime()).events(options);
       },

@@ -1,0 +1,36 @@
+import type { Housekeeping } from '../ports/housekeeping-store.ts';
+import type { PooledSandbox } from '../domain/pooled-sandbox.ts';
+import type { Call } from './call.ts';
+import type { ReapReport } from './reaper/reap.ts';
+
+export interface HousekeepingStatus {
+  /** Null when nobody keeps house for this home on its engine. */
+  readonly housekeeper: Housekeeping | null;
+  /** Sandboxes that this process would keep ready; 0 when the pool is off. */
+  readonly poolSize: number;
+  readonly pooled: readonly PooledSandbox[];
+}
+
+/** What one turn of housekeeping did. */
+export interface HousekeepingTurn {
+  /** False when another process keeps house; the pool of this one was looked after all the same. */
+  readonly held: boolean;
+  /** Null when it was not time to reap. */
+  readonly reaped: ReapReport | null;
+}
+
+/**
+ * Keeps sandboxes ready and tidies up, in processes that stay: one of them has the housekeeper's lease of the home on its
+ * engine, the others only look after their own pools. Nothing happens before `start`.
+ */
+export interface HousekeeperService {
+  /** Begins to take turns, now and then every half minute. Idempotent. */
+  start(): void;
+  /** Takes a turn now; turns follow each other. */
+  turn(): Promise<HousekeepingTurn>;
+  /** Compares registry, engine and disk, and removes what is provably finished, whoever keeps house. */
+  reap(options: { readonly dryRun: boolean }, call: Call): Promise<ReapReport>;
+  status(): Promise<HousekeepingStatus>;
+  /** Ends the turns, removes the sandboxes that this process kept ready, and gives the lease up. Idempotent. */
+  close(): Promise<void>;
+}

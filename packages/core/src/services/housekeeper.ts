@@ -1,0 +1,95 @@
+import type { Kernel } from './kernel.ts';
+import type { HousekeeperService, HousekeepingTurn } from './housekeeper-contract.ts';
+import { defaultSpec } from './pool/default-spec.ts';
+import { settleAbandoned } from './pool/settle-abandoned.ts';
+import type { WarmPool } from './pool/warm-pool.ts';
+import { type ReapReport, reap } from './reaper/reap.ts';
+import type { Call } from './services.ts';
+
+const turnMs = 30_000;
+/** Long enough for a turn that takes a while, short enough for another process to go on soon after a crash. */
+const houseTtlMs = 3 * turnMs;
+/** What could not be removed is tried again after this. */
+const retryMs = 60 * 60_000;
+
+const own: Call = {
+  actor: { kind: 'system', id: 'housekeeper', agent: null, model: null, session: null, onBehalfOf: null },
+};
+
+export function createHousekeeper(kernel: Kernel, pool: WarmPool): HousekeeperService {
+  const { deps } = kernel;
+  const { reapIntervalMs, reapGraceMs: graceMs } = deps.defaults;
+  const openedAtMs = deps.clock.nowMs();
+  const failedAtMs = new Map<string, number>();
+  let timer: NodeJS.Timeout | undefined;
+  let started = false;
+  let house: string | undefined;
+  let primed = false;
+  let nextReapMs = 0;
+  let last: Promise<unknown> = Promise.resolve();
+
+  const reapInTurn = async (): Promise<ReapReport | null> => {
+    const nowMs = deps.clock.nowMs();
+    if (nowMs < nextReapMs) return null;
+    nextReapMs = nowMs + reapIntervalMs;
+    for (const [ref, atMs] of failedAtMs) if (nowMs - atMs > retryMs) failedAtMs.delete(ref);
+    const passOver = new Set(failedAtMs.keys());
+    const report = await reap(kernel, { graceMs, dryRun: false, openedAtMs, passOver }, own);
+    for (const { removal } of report.failed) failedAtMs.set(removal.object.ref, nowMs);
+    return report;
+  };
+
+  const take = async (): Promise<HousekeepingTurn> => {
+    const engine = (await deps.runtime.capabilities()).engine.id;
+    const { held } = await deps.housekeeping.keepHouse(engine, deps.processes.self(), houseTtlMs);
+    house = held ? engine : undefined;
+    if (!primed) {
+      const spec = pool.options.size === 0 ? undefined : await defaultSpec(kernel);
+      if (spec !== undefined) pool.note(spec);
+      primed = true;
+    }
+    if (held) await settleAbandoned(kernel, pool);
+    const reaped = held ? await reapInTurn() : null;
+    await pool.refill();
+    return { held, reaped };
+  };
+
+  const turn = (): Promise<HousekeepingTurn> => {
+    const next = last.then(take);
+    last = next.catch(() => undefined);
+    return next;
+  };
+
+  const tick = (): void => {
+    turn()
+      .catch((error: unknown) => deps.logger.warn('A turn of housekeeping did not end well', { error: String(error) }))
+      .finally(() => {
+        if (started) timer = setTimeout(tick, turnMs).unref();
+      });
+  };
+
+  return {
+    start: () => {
+      if (started) return;
+      started = true;
+      pool.open();
+      tick();
+    },
+    turn,
+    reap: (options, call) => reap(kernel, { ...options, graceMs, openedAtMs }, call),
+    status: async () => {
+      const capabilities = await deps.runtime.capabilities();
+      const housekeeper = (await deps.housekeeping.findHousekeeper(capabilities.engine.id)) ?? null;
+      return { housekeeper, poolSize: pool.options.size, pooled: await deps.housekeeping.listPooled() };
+    },
+    close: async () => {
+      started = false;
+      clearTimeout(timer);
+      await last;
+      await pool.close();
+      const left = house;
+      house = undefined;
+      if (left !== undefined) await deps.housekeeping.leaveHouse(left, deps.processes.self());
+    },
+  };
+}
