@@ -1,4 +1,10 @@
-import { type Call, type OpenHome, type PooledSandbox, type ServiceDependencies, type Task } from '@opencode-tools/core';
+import {
+  type Call,
+  type OpenHome,
+  type PooledSandbox,
+  type ServiceDependencies,
+  type Task,
+} from '@opencode-tools/core';
 import { until } from '@opencode-tools/testkit';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type TestHome, createTestHome } from './support/test-home.ts';
@@ -166,7 +172,9 @@ test('what a sandbox begins with is part of what it can be taken for', async () 
     open.services.tasks.fork(base.id, { title, checkpoint: 'base' }, call);
   const look = 'ls /workspace | wc -l; cat f50 /home/agent/dot';
   expect(await sh(open, await fork('cold'), look)).toBe('50\n50\ndot\n');
-  await until(async () => new Set((await pooled(open)).filter(({ state }) => state === 'ready').map(({ key }) => key)).size === 2);
+  await until(
+    async () => new Set((await pooled(open)).filter(({ state }) => state === 'ready').map(({ key }) => key)).size === 2,
+  );
   const names = (await pooled(open)).map(({ ref }) => ref);
   const warm = await fork('warm');
   expect(await sh(open, warm, look)).toBe('50\n50\ndot\n');

@@ -60,6 +60,13 @@ function decorate(ports: ServiceDependencies): ServiceDependencies {
     ...ports,
     runtime,
     tasks: stepping(ports.tasks, ['commit']),
+    housekeeping: stepping(ports.housekeeping, [
+      'addPooled',
+      'replacePooled',
+      'removePooled',
+      'keepHouse',
+      'leaveHouse',
+    ]),
     leases: stepping(ports.leases, ['acquire', 'confirm', 'release', 'revoke']),
     workspaces: stepping(ports.workspaces, ['freeze', 'provision']),
   };
@@ -76,6 +83,14 @@ const verbs: Record<string, () => Promise<unknown>> = {
   restore: () => open.services.checkpoints.restore(id, 'first', {}, call),
   stop: () => open.services.tasks.stop(id, {}, call),
   delete: () => open.services.tasks.delete(id, {}, call),
+  pool: async () => {
+    open.services.housekeeper.start();
+    await open.services.housekeeper.turn();
+    await open.services.executions.run(id, { command: { kind: 'script', script: 'echo new >state' } }, call);
+    await open.services.housekeeper.turn();
+    await open.close();
+  },
+  reap: () => open.services.housekeeper.reap({ dryRun: false }, call),
 };
 await verbs[verb]?.();
 await open.close();

@@ -125,7 +125,11 @@ describe('what goes', () => {
         pooled: [entry({ state: 'claimed', claim: { taskId, operationId: restore } })],
       },
     ],
-    ['a helper, while nothing is under way', 'helper-idle', { objects: [object({ kind: 'helper', operationId: null })] }],
+    [
+      'a helper, while nothing is under way',
+      'helper-idle',
+      { objects: [object({ kind: 'helper', operationId: null })] },
+    ],
   ])('%s', (_, evidence, change) => {
     const plan = planReaping(facts(change));
     expect(plan.removals.map((removal) => removal.evidence)).toEqual([evidence]);
@@ -138,7 +142,10 @@ describe('what stays', () => {
     ['what a row names, whatever else is said of it', { ...made('failed'), sandboxes: [sandbox({ homeVolume: 'v' })] }],
     ['what is younger than the grace time', { ...tombstone(), objects: [object({ createdAt: young })] }],
     ['what an open operation is making', { ...made('open') }],
-    ['what an open operation takes', { ...made('failed'), openOperations: [operation({ intent: { madeVolumes: ['v'] } })] }],
+    [
+      'what an open operation takes',
+      { ...made('failed'), openOperations: [operation({ intent: { madeVolumes: ['v'] } })] },
+    ],
     ['what a living process keeps ready', { pooled: [entry({ owner: alive })] }],
     [
       'a helper while an operation is open',
@@ -165,7 +172,10 @@ describe('what is reported', () => {
     ['what an operation of another task made', made('failed', { taskId: ids.next('task') })],
     ['an older volume when the newer was not made by a restore', { ...made('completed'), sandboxes: [sandbox()] }],
     ['a volume made after the restore', replacedBy('2026-11-28T09:00:00.000Z')],
-    ['an image that the receipt says is kept', { ...tombstone({ keptImages: ['v'] }), objects: [object({ kind: 'image' })] }],
+    [
+      'an image that the receipt says is kept',
+      { ...tombstone({ keptImages: ['v'] }), objects: [object({ kind: 'image' })] },
+    ],
     ['a pooled sandbox whose entry is lost', { objects: [object({ kind: 'container', taskId: null })] }],
   ])('%s', (_, change) => {
     const plan = planReaping(facts(change));
@@ -178,7 +188,9 @@ test('an entry of a task whose parts are gone is spent, and one whose operation 
   const claimed = entry({ state: 'claimed', claim: { taskId, operationId } });
   expect(planReaping(facts({ pooled: [claimed], objects: [], ...made('completed') })).spent).toEqual([claimed]);
   expect(planReaping(facts({ pooled: [claimed], objects: [], ...made('open') })).spent).toEqual([]);
-  expect(planReaping(facts({ pooled: [claimed], objects: [object({ ref: 'p' })], ...made('completed') })).spent).toEqual([]);
+  expect(
+    planReaping(facts({ pooled: [claimed], objects: [object({ ref: 'p' })], ...made('completed') })).spent,
+  ).toEqual([]);
 });
 
 test('nothing at all goes by a registry that is not trusted, and never what a row or an open operation names', () => {

@@ -100,7 +100,10 @@ async function distrust(kernel: Kernel, { openedAtMs, graceMs }: ReapOptions): P
   return kernel.deps.clock.nowMs() - madeAtMs < graceMs ? 'the registry is younger than the grace time' : null;
 }
 
-/** Changes of a root file system that nothing has saved are somebody's work, however the operation ended. */
+/**
+ * Takes out the containers that stay in spite of the evidence: changes of a root file system that nothing has saved are
+ * somebody's work, however the operation ended, and what is not made as we make sandboxes is not ours to remove.
+ */
 async function keepUnsaved(
   kernel: Kernel,
   all: readonly Removal[],
@@ -108,13 +111,19 @@ async function keepUnsaved(
   const kept: Leftover[] = [];
   const removals: Removal[] = [];
   for (const removal of all) {
-    const { object, evidence } = removal;
-    const unsaved = object.kind === 'container' && evidence === 'operation-ended';
-    const changes = unsaved ? ((await (await kernel.deps.runtime.find(object.ref))?.rootChanges()) ?? []) : [];
-    if (changes.length === 0) removals.push(removal);
-    else kept.push({ object, reason: `its root file system has ${changes.length} changes that nothing saved` });
+    const reason = removal.object.kind === 'container' ? await reasonToKeep(kernel, removal) : undefined;
+    if (reason === undefined) removals.push(removal);
+    else kept.push({ object: removal.object, reason });
   }
   return { kept, removals };
+}
+
+async function reasonToKeep(kernel: Kernel, { object, evidence }: Removal): Promise<string | undefined> {
+  const handle = await kernel.deps.runtime.find(object.ref);
+  if (handle === undefined) return 'it is not made as sandboxes are';
+  if (evidence !== 'operation-ended') return undefined;
+  const { length } = await handle.rootChanges();
+  return length === 0 ? undefined : `its root file system has ${length} changes that nothing saved`;
 }
 
 async function remove(kernel: Kernel, { object }: Removal): Promise<void> {
