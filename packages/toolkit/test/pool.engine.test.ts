@@ -57,7 +57,7 @@ const create = async (open: OpenHome, change: object = {}): Promise<Task> =>
 const described = async (task: Task): Promise<object> => {
   const row = await ports.tasks.findSandbox(task.id);
   const [found] = JSON.parse(await home.docker('inspect', row?.ref ?? '')) as [Record<string, never>];
-  const { Config, HostConfig, Mounts, NetworkSettings } = found as Record<string, never>;
+  const { Config, HostConfig, Mounts, NetworkSettings } = found;
   const text = JSON.stringify({ Config, HostConfig, Mounts, NetworkSettings });
   const plain = text
     .replaceAll(/oct-[a-z0-9-]+/g, 'NAME')

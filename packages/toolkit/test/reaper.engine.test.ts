@@ -94,7 +94,11 @@ test('what is provably finished goes after a receipt, and everything else stays'
     await volume('half-made-volume', { task: task.id, operation }),
   ].sort();
   const others = 'hom_00000000000000000000000000';
-  const stay = [await volume('unknown', {}), await volume('of-task', { task: task.id })].sort();
+  const stay = [
+    await volume('unknown', {}),
+    await volume('of-task', { task: task.id }),
+    await strange(task.id, operation),
+  ].sort();
   const foreign = await volume('of-another-home', { home: others, task: deleted.id, operation });
   try {
     const fresh = await open.services.housekeeper.reap({ dryRun: false }, call);

@@ -169,7 +169,7 @@ async function examineSandboxes(kernel: Kernel, findings: DoctorFinding[]): Prom
 
 /** Compares registry, engine and disk; removes what is finished only when asked to. */
 async function reconcile(
-  { kernel, housekeeper }: Tools,
+  { housekeeper }: Tools,
   findings: DoctorFinding[],
   options: DoctorOptions,
   call: Call,

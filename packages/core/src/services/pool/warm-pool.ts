@@ -158,7 +158,7 @@ export class WarmPool {
   async #dropLost(): Promise<void> {
     if (this.#held.size === 0) return;
     const rows = new Map((await this.#kernel.deps.housekeeping.listPooled()).map((entry) => [entry.id, entry]));
-    for (const [id, offer] of [...this.#held]) {
+    for (const [id, offer] of this.#held) {
       const row = rows.get(id);
       if (row?.version !== offer.entry.version) {
         this.#held.delete(id);
