@@ -16,12 +16,16 @@ export function cleanEnvironment(more = {}) {
 
 const keeps = new Set(['OPENCODE_TOOLS_DEFAULT_IMAGE']);
 
-/** Opens a home in a new directory for the time of the work; then deletes its tasks and removes the directory. */
-export async function withTemporaryHome(work) {
+/**
+ * Opens a home in a new directory for the time of the work; then deletes its tasks and removes the directory.
+ *
+ * @param more environment variables, such as `OPENCODE_TOOLS_POOL_SIZE`
+ */
+export async function withTemporaryHome(work, more = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'opencode-tools-bench-'));
   let ports;
   const decorate = (given) => (ports = given);
-  const home = await openHome({ home: directory, cwd: directory, environment: cleanEnvironment(), decorate });
+  const home = await openHome({ home: directory, cwd: directory, environment: cleanEnvironment(more), decorate });
   const { services } = home;
   try {
     return await work({ directory, services, ports });

@@ -42,7 +42,7 @@ export async function openEngineProxy(
   const server = createServer({ allowHalfOpen: true }, (client) => {
     open.add(client.on('error', () => client.destroy()).on('close', () => open.delete(client)));
     client.once('data', (first: Buffer) => {
-      const line = first.toString('latin1').split('\r\n', 1)[0] ?? '';
+      const line = unversioned(first.toString('latin1').split('\r\n', 1)[0] ?? '');
       if (proxy.faults.some((fault) => fault.test(line))) refuse(client);
       else {
         const fits = (lines: readonly RegExp[]): boolean => lines.some((one) => one.test(line));
@@ -127,4 +127,9 @@ function through(chunk: Buffer, meter: Meter | undefined, of: EngineCut['of']): 
     setImmediate(meter.cut.reached);
   }
   return passing;
+}
+
+/** `GET /v1.41/info HTTP/1.1` as `GET /info HTTP/1.1`: tests name requests, whatever version an engine is spoken to in. */
+function unversioned(line: string): string {
+  return line.replace(/ \/v\d+\.\d+\//, ' /');
 }

@@ -75,18 +75,16 @@ export function housekeepingContract(name: string, open: () => Promise<OpenRegis
       const take = async (taskId: (typeof tasks)[number]['id']): Promise<boolean> => {
         const claim = { taskId, operationId: sampleIds.next('operation') };
         const note = sampleNote(taskId);
-        return registry.tasks
-          .commit({
+        try {
+          await registry.tasks.commit({
             records: [sampleDraft(taskId, 'note.added', { noun: 'note', value: note })],
             takes: { ...entry, state: 'claimed', claim, version: 2 },
-          })
-          .then(
-            () => true,
-            (error: { code?: string }) => {
-              expect(error.code).toBe('OCT_VERSION_CONFLICT');
-              return false;
-            },
-          );
+          });
+          return true;
+        } catch (error) {
+          if ((error as { code?: string }).code === 'OCT_VERSION_CONFLICT') return false;
+          throw error;
+        }
       };
       const won = await Promise.all(tasks.map(({ id }) => take(id)));
       expect(won.filter(Boolean)).toHaveLength(1);

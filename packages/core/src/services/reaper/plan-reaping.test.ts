@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { assert as assertProperty, boolean, constantFrom, property, record } from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createIds } from '../../ports/ids.ts';
 import { systemClock } from '../../ports/clock.ts';
@@ -194,17 +194,18 @@ test('an entry of a task whose parts are gone is spent, and one whose operation 
 });
 
 test('nothing at all goes by a registry that is not trusted, and never what a row or an open operation names', () => {
-  const state = fc.constantFrom<Operation['state']>('open', 'completed', 'failed', 'interrupted');
-  const cases = fc.record({
-    kind: fc.constantFrom<EngineObject['kind']>('container', 'volume', 'image', 'helper'),
+  expect.hasAssertions();
+  const state = constantFrom<Operation['state']>('open', 'completed', 'failed', 'interrupted');
+  const cases = record({
+    kind: constantFrom<EngineObject['kind']>('container', 'volume', 'image', 'helper'),
     state,
-    deleted: fc.boolean(),
-    pool: fc.constantFrom('none', 'alive', 'dead'),
-    named: fc.boolean(),
-    trusted: fc.boolean(),
+    deleted: boolean(),
+    pool: constantFrom('none', 'alive', 'dead'),
+    named: boolean(),
+    trusted: boolean(),
   });
-  fc.assert(
-    fc.property(cases, (one) => {
+  assertProperty(
+    property(cases, (one) => {
       const plan = planReaping(
         facts({
           untrusted: one.trusted ? null : 'new',
