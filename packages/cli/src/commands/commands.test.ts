@@ -141,7 +141,16 @@ test('doctor exits with 6 when no engine answers', async () => {
   const error = { code: 'OCT_ENGINE_UNAVAILABLE', message: 'Nobody home' } as never;
   const finding = { severity: 'problem', subject: 'engine', message: 'Nobody home', remedy: 'Start it.' } as const;
   const engine = { answers: [], capabilities: null, error };
-  const run = async () => ({ healthy: false, findings: [finding], store: null, engine, recovered: [], orphans: [], reaping: null, housekeeping: null });
+  const run = async () => ({
+    healthy: false,
+    findings: [finding],
+    store: null,
+    engine,
+    recovered: [],
+    orphans: [],
+    reaping: null,
+    housekeeping: null,
+  });
   const line = await runLine(['doctor'], { doctor: { run } });
   expect(line).toMatchObject({
     code: 6,
