@@ -60,7 +60,26 @@ export function app(): Options {
     onSuccess: async () => {
       copyFileSync(new URL('scripts/launcher.cjs', root), 'dist/bin.cjs');
       copyImages();
+      const { build } = await import('tsup');
+      await build({ ...gateway(), config: false });
     },
+  };
+}
+
+/** Gives the build of the egress gateway's process: one file, for a container that has Node and nothing else. */
+export function gateway(): Options {
+  return {
+    ...common,
+    entry: { gateway: fileURLToPath(new URL('packages/egress/src/gateway/main.ts', root)) },
+    noExternal: [/./],
+    esbuildOptions: (esbuild) => {
+      esbuild.conditions = [sourceCondition, 'module', 'node', 'import'];
+    },
+    treeshake: true,
+    splitting: false,
+    sourcemap: false,
+    clean: false,
+    dts: false,
   };
 }
 

@@ -8,7 +8,10 @@ const late =
     process.getBuiltinModule('node:crypto')[name](...args);
 
 export const createHash = late('createHash');
+export const createPublicKey = late('createPublicKey');
+export const generateKeyPairSync = late('generateKeyPairSync');
 export const hash = late('hash');
 export const randomBytes = late('randomBytes');
 export const randomFillSync = late('randomFillSync');
 export const randomUUID = late('randomUUID');
+export const sign = late('sign');

@@ -21,6 +21,7 @@ import { findTask, listTasks } from './commands/list-tasks.ts';
 import { ledgerErase, ledgerExport, ledgerImport } from './commands/ledger.ts';
 import { noteAdd, noteEdit, noteList } from './commands/note.ts';
 import { detach, resumeTask } from './commands/sessions.ts';
+import { policyCheck, policyLog, policySet, policyShow } from './commands/policy.ts';
 import { revoke } from './commands/revoke.ts';
 import { taskExecutions } from './commands/task-executions.ts';
 import { taskHistory } from './commands/task-history.ts';
@@ -73,6 +74,10 @@ export const commandTable: readonly Command[] = [
   taskExecutions,
   taskDecisions,
   taskStats,
+  policyShow,
+  policySet,
+  policyCheck,
+  policyLog,
   verify,
   doctor,
   imagesList,

@@ -26,7 +26,9 @@ export type {
   EgressRule,
   EnvReference,
   NetworkMode,
+  HeaderInjection,
   NetworkSpec,
+  SecretSource,
   ResourceLimits,
   SandboxSpec,
 } from './domain/sandbox-spec.ts';
@@ -100,9 +102,16 @@ export type { BrokenRecord, ChainFault, ChainReport, VerifyOptions } from './led
 export type { CheckpointCatalog } from './ports/checkpoint-catalog.ts';
 export { systemClock, toTimestamp } from './ports/clock.ts';
 export type { Clock } from './ports/clock.ts';
-export type { EgressDecision, EgressGateway, EgressRequest } from './ports/egress-gateway.ts';
+export type {
+  EgressDecision,
+  EgressGateway,
+  EgressLogEntry,
+  EgressLogPosition,
+  EgressRequest,
+} from './ports/egress-gateway.ts';
 export type { EndpointAnswer, EngineProbe } from './ports/engine-probe.ts';
 export type { GitPort, RepositoryState } from './ports/git-port.ts';
+export { secretSource } from './services/validate.ts';
 export { hookPoints } from './ports/hook-port.ts';
 export type { HookContext, HookOutcome, HookPoint, HookPort } from './ports/hook-port.ts';
 export type { HostFiles, UnpackReport } from './ports/host-files.ts';
@@ -115,6 +124,7 @@ export type { AcquiredLease, AcquireLease, LeaseStore, LeaseWait } from './ports
 export type { FollowedRecords, FollowRecords, Ledger, ReadRecords, WaitForRecords } from './ports/ledger.ts';
 export { silentLogger } from './ports/logger.ts';
 export type { Logger } from './ports/logger.ts';
+export type { GatewayPlan, NetworkFacts, NetworkFiles, NetworkPort, TaskNetwork } from './ports/network-port.ts';
 export type { Notifier } from './ports/notifier.ts';
 export type { ProcessTable } from './ports/process-table.ts';
 export type {
@@ -214,6 +224,8 @@ export type {
   DoctorReport,
   DoctorService,
   EditFileOptions,
+  EgressCheck,
+  EgressService,
   ExecutionResult,
   ExecutionService,
   FileChanged,
@@ -232,6 +244,7 @@ export type {
   LedgerService,
   ListFilesOptions,
   NewDecision,
+  NetworkChange,
   OpenHome,
   OutputPreview,
   ReadFileOptions,
@@ -241,6 +254,7 @@ export type {
   SearchFilesOptions,
   Services,
   SessionService,
+  SetNetwork,
   TaskService,
   TaskStats,
   TaskView,

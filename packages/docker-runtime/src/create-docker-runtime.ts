@@ -3,6 +3,7 @@ import { Engine } from './engine/engine.ts';
 import type { Environment } from './engine/find-endpoints.ts';
 import { DockerImages } from './images/docker-images.ts';
 import { defaultMostLayers } from './images/snapshot-root.ts';
+import { DockerNetworks } from './networks/docker-networks.ts';
 import { DockerRuntime } from './sandbox/docker-runtime.ts';
 import { DockerVolumes } from './volumes/docker-volumes.ts';
 
@@ -36,8 +37,13 @@ export function createDockerRuntime(options: DockerRuntimeOptions): DockerRuntim
   const engine = new Engine(environment, options.endpoint);
   const toolImages = options.baseImages ?? ['opencode-sandbox-base:latest', 'opencode-sandbox-developer:latest'];
   const volumes = new DockerVolumes(engine, homeId, toolImages, logger);
+  const networks = new DockerNetworks(engine, homeId, logger);
   const userHome = environment.HOME;
-  const runtime = new DockerRuntime(engine, volumes, { homeId, userHome, requireLimits, mostLayers, logger });
+  const runtime = new DockerRuntime(
+    engine,
+    { volumes, networks },
+    { homeId, userHome, requireLimits, mostLayers, logger },
+  );
   const probe: EngineProbe = {
     probe: async () => {
       const answers = await engine.ask();

@@ -1,22 +1,230 @@
-import { type Clock, type EgressGateway, type Logger, type TaskId, toTimestamp } from '@opencode-tools/core';
+import { createHash } from 'node:crypto';
+import {
+  type Clock,
+  type EgressGateway,
+  type EnvReference,
+  type GatewayPlan,
+  type Logger,
+  type NetworkPort,
+  type NetworkSpec,
+  OpencodeToolsError,
+  type SecretResolver,
+  type Task,
+  type TaskId,
+  asJson,
+  canonicalJson,
+} from '@opencode-tools/core';
 import { decide } from './decide.ts';
-import { appendDecision } from './egress-log.ts';
+import { GatewayFiles } from './gateway-files.ts';
+import type { GatewayStatus } from './gateway/gateway.ts';
+import { type TaskPolicy, gatewayPorts } from './gateway/task-policy.ts';
+import { logSize, readLog } from './read-log.ts';
+import { type NamedPolicies, policyNamed } from './presets.ts';
+import { validatePolicy } from './validate-policy.ts';
 
 export interface EgressGatewayOptions {
-  /** Absolute directory that gets a task's `egress.jsonl`; made when it is absent. */
-  readonly directory: (taskId: TaskId) => string;
+  /** Absolute directory of the home that the gateway has for its own; made when first needed. */
+  readonly directory: string;
+  readonly networks: NetworkPort;
+  readonly secrets: SecretResolver;
+  /** Policies by name, beside those that are built in. */
+  readonly policies?: NamedPolicies;
+  /** Name servers as `address` or `address:port`; those of the engine by default. */
+  readonly nameServers?: readonly string[];
+  /** PEM certificates of authorities that servers of terminated hosts may have, besides the public ones. */
+  readonly upstreamAuthorities?: () => Promise<string>;
+  /** Image with Node; null for one made of the Node that runs here. */
+  readonly image?: string | null;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** Makes the part of the gateway that decides and logs. It opens no socket and carries no traffic. */
+const freshMs = 5_000;
+const forceLimitMs = 20_000;
+const pollMs = 40;
+const startToleranceMs = 2_000;
+const trustDirectory = '/run/opencode-tools';
+
+interface Enforced {
+  readonly sandboxRef: string;
+  readonly network: string;
+  readonly at: number;
+}
+
+/** Makes the gateway of a home. Nothing is made on disk or engine before a task needs it. */
 export function createEgressGateway(options: EgressGatewayOptions): EgressGateway {
+  const gateway = new HomeGateway(options);
+  const files = new GatewayFiles(options.directory);
   return {
     decide,
-    async log(taskId, request, decision) {
-      const at = toTimestamp(options.clock.nowMs());
-      await appendDecision(options.directory(taskId), at, request, decision);
-      options.logger.debug('An egress decision was logged', { taskId, rule: decision.rule, allowed: decision.allowed });
+    validate: (network) => validatePolicy(network),
+    named: (names) => policyNamed(names, options.policies ?? {}),
+    prepare: async (task) => {
+      if (task.sandboxSpec.network.mode === 'fixed-none') return undefined;
+      await gateway.plan();
+      return files.filesFor(task.id);
     },
+    enforce: (task, ref, { anew = false } = {}) => gateway.enforce(task, ref, anew),
+    release: (taskId, ref) => gateway.release(taskId, ref),
+    environment: async ({ id, sandboxSpec }) =>
+      sandboxSpec.network.mode === 'policy' ? environmentOf(sandboxSpec.network, await files.readPolicy(id)) : {},
+    logPosition: (taskId) => logSize(files.logFile(taskId)),
+    readLog: async (taskId, { from = 0, limit, deniedOnly = false }) => {
+      const entries = await readLog(files.logFile(taskId), from);
+      return entries.filter(({ allowed }) => !deniedOnly || !allowed).slice(-limit);
+    },
+    list: () => options.networks.list(),
   };
+}
+
+class HomeGateway {
+  readonly #options: EgressGatewayOptions;
+  readonly #files: GatewayFiles;
+  readonly #enforced = new Map<TaskId, Enforced>();
+  readonly #turns = new Map<TaskId, Promise<unknown>>();
+
+  constructor(options: EgressGatewayOptions) {
+    this.#options = options;
+    this.#files = new GatewayFiles(options.directory);
+  }
+
+  async plan(): Promise<GatewayPlan> {
+    const { nameServers = [], upstreamAuthorities, image = null, clock } = this.#options;
+    const settings = { v: 1, nameServers, upstreamAuthorities: (await upstreamAuthorities?.()) ?? '' } as const;
+    const { main, version } = await this.#files.ensure(settings, clock.nowMs());
+    const user = await this.#files.owner();
+    return { directory: this.#files.directory, argv: [`/egress/program/${main}`], user, version, image };
+  }
+
+  /** One at a time per task: two would write each other's policy. */
+  enforce(task: Task, ref: string, anew: boolean): Promise<void> {
+    return this.#inTurn(task.id, async () => {
+      const known = this.#enforced.get(task.id);
+      const network = canonicalJson(asJson(task.sandboxSpec.network));
+      const fresh = known !== undefined && performance.now() - known.at < freshMs;
+      if (!anew && fresh && known.sandboxRef === ref && known.network === network) return;
+      await this.#putInForce(task, ref, anew);
+      this.#enforced.set(task.id, { sandboxRef: ref, network, at: performance.now() });
+    });
+  }
+
+  /** The policy goes first: from then on the gateway carries nothing for the task. */
+  release(taskId: TaskId, ref: string | null): Promise<boolean> {
+    return this.#inTurn(taskId, async () => {
+      this.#enforced.delete(taskId);
+      const had = await this.#files.removePolicy(taskId);
+      if (ref === null) await this.#files.removeNameServer(taskId);
+      else await this.#files.writeNameServer(taskId, null);
+      return (await this.#options.networks.detach(taskId, ref)) || had;
+    });
+  }
+
+  async #putInForce(task: Task, ref: string, anew: boolean): Promise<void> {
+    const plan = await this.plan();
+    const network = await this.#options.networks.attach(task.id, ref, plan);
+    await this.#files.filesFor(task.id);
+    await this.#files.writeNameServer(task.id, network.gatewayAddress);
+    const policy = await this.#writePolicy(task, network);
+    const status = await this.#waitUntilInForce(task.id, policy.digest, Date.parse(network.gatewayStartedAt));
+    await this.#handOverSecrets(plan, task.id, policy.network, anew ? [] : (status.tasks[task.id]?.secrets ?? []));
+  }
+
+  /** A policy that a newer version of the task brought stays. */
+  async #writePolicy(
+    task: Task,
+    addresses: { readonly gatewayAddress: string; readonly sandboxAddress: string },
+  ): Promise<TaskPolicy> {
+    const { network } = task.sandboxSpec;
+    const { gatewayAddress, sandboxAddress } = addresses;
+    const content = { v: 1, taskId: task.id, gatewayAddress, sandboxAddress, network } as const;
+    const digest = createHash('sha256')
+      .update(canonicalJson(asJson(content)))
+      .digest('hex');
+    const policy: TaskPolicy = { ...content, digest, version: task.version };
+    const before = await this.#files.readPolicy(task.id);
+    if (before?.digest === digest) return before;
+    if (before !== undefined && before.version > task.version && before.gatewayAddress === gatewayAddress)
+      return before;
+    await this.#files.writePolicy(policy);
+    return policy;
+  }
+
+  async #waitUntilInForce(taskId: TaskId, digest: string, startedMs: number): Promise<GatewayStatus> {
+    const deadline = performance.now() + forceLimitMs;
+    for (;;) {
+      const status = await this.#files.readStatus();
+      const own = status !== undefined && Date.parse(status.startedAt) >= startedMs - startToleranceMs;
+      if (own && status.tasks[taskId]?.digest === digest) return status;
+      if (performance.now() > deadline) throw notInForce(taskId);
+      await new Promise((resolve) => setTimeout(resolve, pollMs));
+    }
+  }
+
+  /** Values go through a pipe into the gateway's memory. After a restart it has none, and says which it lacks. */
+  async #handOverSecrets(
+    plan: GatewayPlan,
+    taskId: TaskId,
+    network: NetworkSpec,
+    present: readonly string[],
+  ): Promise<void> {
+    const wanted = referencesOf(network);
+    if (wanted.every(({ name }) => present.includes(name))) return;
+    const values = await this.#options.secrets.resolve(wanted);
+    await this.#options.networks.tell(plan, ['tell'], JSON.stringify({ [taskId]: values }));
+  }
+
+  #inTurn<T>(taskId: TaskId, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(taskId) ?? Promise.resolve();
+    const turn = before.then(work, work);
+    const settled = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#turns.set(taskId, settled);
+    void settled.then(() => {
+      if (this.#turns.get(taskId) === settled) this.#turns.delete(taskId);
+    });
+    return turn;
+  }
+}
+
+function referencesOf(network: NetworkSpec): readonly EnvReference[] {
+  return network.rules.flatMap((rule) =>
+    (rule.inject ?? []).map(({ header, secret }) => ({ ...secret, name: `${rule.name} ${header}` })),
+  );
+}
+
+function environmentOf(network: NetworkSpec, policy: TaskPolicy | undefined): Readonly<Record<string, string>> {
+  if (policy === undefined) return {};
+  const proxy = `http://${policy.gatewayAddress}:${gatewayPorts.proxy}`;
+  const local = 'localhost,127.0.0.1,::1';
+  const found = {
+    HTTP_PROXY: proxy,
+    HTTPS_PROXY: proxy,
+    http_proxy: proxy,
+    https_proxy: proxy,
+    NO_PROXY: local,
+    no_proxy: local,
+    NODE_USE_ENV_PROXY: '1',
+  };
+  if (!network.rules.some((rule) => rule.terminate === true)) return found;
+  const bundle = `${trustDirectory}/bundle.pem`;
+  return {
+    ...found,
+    NODE_EXTRA_CA_CERTS: `${trustDirectory}/ca.pem`,
+    SSL_CERT_FILE: bundle,
+    CURL_CA_BUNDLE: bundle,
+    REQUESTS_CA_BUNDLE: bundle,
+    GIT_SSL_CAINFO: bundle,
+    PIP_CERT: bundle,
+    CARGO_HTTP_CAINFO: bundle,
+  };
+}
+
+function notInForce(taskId: TaskId): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_TIMEOUT', `The egress gateway did not take the policy of ${taskId} up`, {
+    remedy:
+      'Nothing leaves the sandbox until it does. Ask docker for the log of the container oct-gateway-…, and try again.',
+    details: { limit: 'egress gateway', valueMs: forceLimitMs },
+  });
 }

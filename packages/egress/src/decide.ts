@@ -13,6 +13,7 @@ type KnownHost = Exclude<Host, { readonly kind: 'invalid' }>;
 
 const defaultPorts: readonly number[] = [443];
 const longestShown = 120;
+const addRule = 'have a rule for it added to the egress policy (network.rules) of the task';
 
 /** Names that mean this host or its cloud's metadata service whatever a name server says. */
 const closedNames = ['localhost', 'metadata.google.internal', 'metadata.goog', 'instance-data'];
@@ -34,7 +35,6 @@ export function decide(network: NetworkSpec, request: EgressRequest): EgressDeci
     );
   }
   const host = normaliseHost(request.host);
-  const ask = 'have a rule for it added to the egress policy (network.rules) of the task';
   if (host.kind === 'invalid')
     return deny('default-deny', what, `the host is not valid: ${host.reason}`, 'name a valid host');
   const named = network.rules.filter((rule) => namesHost(rule, host));
@@ -55,7 +55,58 @@ export function decide(network: NetworkSpec, request: EgressRequest): EgressDeci
   const [nearest] = candidates;
   const reason =
     nearest === undefined ? 'no rule names the host' : `the rule ${nearest.name} ${objection(nearest, request)}`;
-  return deny('default-deny', what, reason, ask);
+  return deny('default-deny', what, reason, addRule);
+}
+
+/** Decides whether a task may know a name: whether any rule names it, whatever the port. */
+export function decideName(network: NetworkSpec, name: string): EgressDecision {
+  const host = normaliseHost(name);
+  const what = shownHost(name);
+  if (network.mode !== 'policy') return deny('no-network', what, 'the task has no network', addRule);
+  if (host.kind !== 'name') return deny('default-deny', what, 'it is no host name', addRule);
+  const rule = isOpen(host) ? network.rules.find((one) => namesHost(one, host)) : undefined;
+  if (rule === undefined) return deny('default-deny', what, 'no rule names the host', addRule);
+  return { allowed: true, rule: rule.name, explanation: `The rule ${rule.name} names ${what}.` };
+}
+
+/** Decides about the address that an allowed name leads to: an open one, or one that a rule names itself. */
+export function decideAddress(network: NetworkSpec, request: EgressRequest, address: string): EgressDecision {
+  const host = normaliseHost(address);
+  if (host.kind === 'address' && isOpen(host)) {
+    return { allowed: true, rule: 'public-address', explanation: `${address} is a public address.` };
+  }
+  const named = decide(network, { host: address, port: request.port });
+  if (named.allowed) return named;
+  const what = shownTarget(request);
+  const reason = `it leads to ${shownHost(address)}, in a private or reserved network`;
+  return deny('private-address', what, reason, 'have a rule added that names this very address');
+}
+
+/** True when the gateway ends TLS for the host, to see requests and to inject headers. */
+export function terminates(network: NetworkSpec, request: EgressRequest): boolean {
+  return rulesFor(network, request).some((rule) => rule.terminate === true);
+}
+
+/** True when a rule names host and port, whatever else it says: requests have to be seen to decide about them. */
+export function namesTarget(network: NetworkSpec, request: EgressRequest): boolean {
+  const host = normaliseHost(request.host);
+  const rules = rulesFor(network, request);
+  return (
+    host.kind !== 'invalid' && (isOpen(host) ? rules : rules.filter((one) => !one.host.startsWith('*.'))).length > 0
+  );
+}
+
+/** The rule by which a request is allowed, whole. */
+export function allowingRule(network: NetworkSpec, request: EgressRequest): EgressRule | undefined {
+  return rulesFor(network, request).find((rule) => objection(rule, request) === undefined);
+}
+
+function rulesFor(network: NetworkSpec, request: EgressRequest): readonly EgressRule[] {
+  const host = normaliseHost(request.host);
+  if (network.mode !== 'policy' || host.kind === 'invalid') return [];
+  return network.rules.filter(
+    (rule) => namesHost(rule, host) && (rule.ports.length === 0 ? defaultPorts : rule.ports).includes(request.port),
+  );
 }
 
 function namesHost(rule: EgressRule, host: KnownHost): boolean {
@@ -77,11 +128,12 @@ function objection(rule: EgressRule, request: EgressRequest): string | undefined
   const ports = rule.ports.length === 0 ? defaultPorts : rule.ports;
   if (!ports.includes(request.port)) return `allows only port ${ports.join(', ')}`;
   if (rule.methods.length > 0) {
-    if (request.method === undefined) return 'is for plain HTTP only, because it names methods';
+    if (request.method === undefined) return 'is for plain HTTP and terminated hosts only, because it names methods';
     if (!rule.methods.includes(request.method)) return `allows only the methods ${rule.methods.join(', ')}`;
   }
   if (rule.pathPrefixes.length > 0) {
-    if (request.path === undefined) return 'is for plain HTTP only, because it names path prefixes';
+    if (request.path === undefined)
+      return 'is for plain HTTP and terminated hosts only, because it names path prefixes';
     const path = normalisePath(request.path);
     if (path === undefined) return 'cannot be applied to a path that servers read in different ways';
     if (!rule.pathPrefixes.some((prefix) => isBelow(path, prefix))) {
@@ -91,11 +143,12 @@ function objection(rule: EgressRule, request: EgressRequest): string | undefined
   return undefined;
 }
 
-function deny(rule: string, what: string, reason: string, ask: string): EgressDecision {
+/** A denial, in the one form that all have: what, why, and the legal way to ask. */
+export function deny(rule: string, what: string, reason: string, ask: string): EgressDecision {
   return { allowed: false, rule, explanation: `Denied by ${rule}: ${what}, because ${reason}. To get it, ${ask}.` };
 }
 
-function shownTarget({ host, port }: EgressRequest): string {
+export function shownTarget({ host, port }: EgressRequest): string {
   return `${shownHost(host)}:${port}`;
 }
 

@@ -1,9 +1,38 @@
-import { type EgressRule, type NetworkSpec, OpencodeToolsError, networkModes } from '@opencode-tools/core';
+import {
+  type EgressRule,
+  type NetworkSpec,
+  OpencodeToolsError,
+  networkModes,
+  secretSource,
+} from '@opencode-tools/core';
 import { normaliseHost } from './host.ts';
 import { normalisePath } from './path.ts';
 
 const ruleName = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
-const decisionNames = ['default-deny', 'no-network', 'private-address'];
+/** Names by which the gateway itself decides. */
+const decisionNames = [
+  'default-deny',
+  'no-network',
+  'private-address',
+  'public-address',
+  'name-mismatch',
+  'malformed',
+  'not-http-or-tls',
+  'overloaded',
+  'secret-missing',
+];
+const header = /^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
+const closedHeaders = [
+  'host',
+  'content-length',
+  'transfer-encoding',
+  'connection',
+  'upgrade',
+  'te',
+  'trailer',
+  'expect',
+];
+const prefix = /^[ -~]{0,64}$/;
 const method = /^[A-Z][A-Z-]{0,31}$/;
 
 /**
@@ -37,6 +66,7 @@ function validateRule(rule: EgressRule, where: string, names: Set<string>): void
   for (const port of rule.ports) {
     if (!Number.isInteger(port) || port < 1 || port > 65_535) throw invalid(`${where}.ports`, port, 'Use 1 to 65535.');
   }
+  validateInjections(rule, where);
   for (const name of rule.methods) {
     if (!method.test(name)) throw invalid(`${where}.methods`, name, 'Write methods in capitals, such as GET.');
   }
@@ -48,6 +78,29 @@ function validateRule(rule: EgressRule, where: string, names: Set<string>): void
         'Start with a slash; no query, no dot segments, no needless encoding.',
       );
     }
+  }
+}
+
+/** A header can only be set where the gateway sees requests, and never one by which requests are told apart. */
+function validateInjections({ inject, terminate }: EgressRule, where: string): void {
+  if (inject === undefined) return;
+  if (inject.length > 0 && terminate !== true)
+    throw invalid(
+      `${where}.inject`,
+      inject.length,
+      'Headers need terminate: true, which lets the gateway see requests.',
+    );
+  for (const [index, injection] of inject.entries()) {
+    const at = `${where}.inject[${index}]`;
+    if (!header.test(injection.header) || closedHeaders.includes(injection.header))
+      throw invalid(
+        `${at}.header`,
+        injection.header,
+        `Name a header in lower case, but not ${closedHeaders.join(', ')}.`,
+      );
+    if (!prefix.test(injection.prefix))
+      throw invalid(`${at}.prefix`, injection.prefix, 'Use up to 64 plain characters.');
+    secretSource(`${at}.secret`, injection.secret);
   }
 }
 

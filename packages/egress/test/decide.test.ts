@@ -172,7 +172,7 @@ describe('ports, methods and paths', () => {
   test('a rule about paths never lets an encrypted connection through', () => {
     expect(decide(below, http())).toMatchObject({
       allowed: false,
-      explanation: expect.stringContaining('is for plain HTTP only') as string,
+      explanation: expect.stringContaining('is for plain HTTP and terminated hosts only') as string,
     });
   });
 

@@ -16,12 +16,6 @@ export function sandboxRuntimeContract(name: string, open: () => Promise<OpenSan
     lifeOfSandbox(bed);
     rootOfSandbox(bed);
 
-    test('refuses a network that it cannot give', async () => {
-      await expect(bed.runtime().create(bed.plan({ networkMode: 'policy' }))).rejects.toMatchObject({
-        code: 'OCT_CAPABILITY_UNSUPPORTED',
-      });
-    });
-
     test('says that an image is missing', async () => {
       const imageId = `sha256:${'0'.repeat(64)}`;
       await expect(bed.runtime().create(bed.plan({ imageId }))).rejects.toMatchObject({ code: 'OCT_IMAGE_NOT_FOUND' });

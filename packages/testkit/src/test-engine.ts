@@ -2,6 +2,7 @@ import { type HomeId, createIds, systemClock } from '@opencode-tools/core';
 import { request } from 'node:http';
 import { busyboxTree } from './busybox-image.ts';
 import { hostProgramsTree } from './host-programs-image.ts';
+import { clientTree } from './client-image.ts';
 
 const homeLabel = 'io.opencode-tools.home';
 
@@ -15,11 +16,13 @@ export interface TestEngine {
   plainImage(): Promise<string>;
   /** An image with GNU programs and dash in place of busybox. */
   gnuImage(): Promise<string>;
+  /** One with curl and Node as well. */
+  clientImage(): Promise<string>;
   /** An image with a program and without a shell. */
   shellessImage(): Promise<string>;
   /** Speaks to the engine directly. */
   call<T>(method: string, path: string, body?: unknown): Promise<T>;
-  /** What exists on the engine for `homeId`, as `container:<name>`, `volume:<name>`, `image:<id>`. */
+  /** What exists on the engine for `homeId`, as `container:<name>`, `volume:<name>`, `network:<id>`, `image:<id>`. */
   leftovers(): Promise<readonly string[]>;
   /** Removes the images and everything that is left, and throws when anything was: tests clean up after themselves. */
   close(): Promise<void>;
@@ -42,6 +45,7 @@ export async function openTestEngine(
     imageId: images[0] ?? '',
     plainImage: async () => add(busyboxTree({ user: false })),
     gnuImage: async () => add(hostProgramsTree()),
+    clientImage: async () => add(clientTree()),
     shellessImage: async () => add(busyboxTree({ applets: ['true', 'env'] })),
     call: async <T>(method: string, path: string, body?: unknown) => (await callEngine(method, path, json(body))) as T,
     leftovers: async () => listLeftovers(callEngine, homeId, images),
@@ -77,10 +81,12 @@ async function listLeftovers(
   const filters = encodeURIComponent(JSON.stringify({ label: [`${homeLabel}=${homeId}`] }));
   const containers = (await callEngine('GET', `/containers/json?all=1&filters=${filters}`)) as { Id: string }[];
   const volumes = (await callEngine('GET', `/volumes?filters=${filters}`)) as { Volumes: { Name: string }[] | null };
+  const networks = (await callEngine('GET', `/networks?filters=${filters}`)) as { Id: string }[];
   const made = (await callEngine('GET', `/images/json?filters=${filters}`)) as { Id: string }[];
   return [
     ...containers.map(({ Id }) => `container:${Id}`),
     ...(volumes.Volumes ?? []).map(({ Name }) => `volume:${Name}`),
+    ...networks.map(({ Id }) => `network:${Id}`),
     ...made.filter(({ Id }) => !images.includes(Id)).map(({ Id }) => `image:${Id}`),
   ];
 }

@@ -27,6 +27,7 @@ const packageGraph = {
   '@opencode-tools/toolkit': [
     '@opencode-tools/core',
     '@opencode-tools/docker-runtime',
+    '@opencode-tools/egress',
     '@opencode-tools/hooks',
     '@opencode-tools/persistence',
     '@opencode-tools/workspace',

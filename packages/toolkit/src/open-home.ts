@@ -18,6 +18,7 @@ import type { Environment } from './configuration/environment.ts';
 import { type Configuration, loadConfiguration } from './configuration/load-configuration.ts';
 import { createProcessTable } from './host/process-table.ts';
 import { createSecretResolver } from './host/secret-resolver.ts';
+import { wireEgress } from './wiring/wire-egress.ts';
 import { wireEngine } from './wiring/wire-engine.ts';
 import { wireHooks } from './wiring/wire-hooks.ts';
 import { maintainStore, openStore } from './wiring/wire-store.ts';
@@ -58,6 +59,8 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
   const { home, engineEndpoint: endpoint, requireLimits } = configuration;
   const engine = wireEngine({ endpoint, requireLimits, environment, homeId: store.homeId, ids, clock, logger });
   const work = wireWorkspace({ home, volumes: engine.runtime.volumes, environment, logger });
+  const secrets = createSecretResolver(environment);
+  const egress = wireEgress({ configuration, networks: engine.runtime.networks, secrets, clock, logger });
   const events = announceThrough(store, logger);
   const ports: ServiceDependencies = {
     homeId: store.homeId,
@@ -74,7 +77,8 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     workspaces: work.workspaces,
     git: work.git,
     hooks: wireHooks({ configuration, environment, git: work.git, clock, logger }),
-    secrets: createSecretResolver(environment),
+    egress,
+    secrets,
     processes: createProcessTable(),
     notifier: events,
     clock,

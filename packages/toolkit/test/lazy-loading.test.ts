@@ -50,7 +50,7 @@ function packageOf(url: string): string | undefined {
 
 test('importing the toolkit loads neither an adapter with a library behind it nor a third-party package', async () => {
   const loaded = await packagesLoadedBy(`await import(${JSON.stringify(toolkit)});`);
-  expect([...loaded].toSorted()).toEqual(['core', 'hooks', 'toolkit']);
+  expect([...loaded].toSorted()).toEqual(['core', 'egress', 'hooks', 'toolkit']);
 });
 
 test('opening a home and listing its tasks loads the store, and neither engine, git, YAML nor schema libraries', async () => {

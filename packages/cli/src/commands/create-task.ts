@@ -4,13 +4,13 @@ import {
   type CreateTask,
   type DirtyPolicy,
   type EnvReference,
-  type NetworkMode,
   type Task,
   conflictStrategies,
   dirtyPolicies,
   shortId,
 } from '@opencode-tools/core';
 import { type Input, given } from '../arguments/input.ts';
+import { networkOf, networkOptions } from '../arguments/network-options.ts';
 import { quoted, usageError } from '../arguments/usage-error.ts';
 import { type NameValue, choice, decimal, integer, nameValue, path, size, text } from '../arguments/values.ts';
 import type { Command, CommandContext } from '../command.ts';
@@ -37,7 +37,7 @@ export const createTask: Command<{ readonly task: Task }> = {
     { name: 'cpus', value: decimal('count', 0.1, 1_024), summary: 'cores' },
     { name: 'pids', value: integer('count', 16, 4_194_304), summary: 'processes and threads at once' },
     { name: 'tmp', value: size(), summary: 'size of /tmp' },
-    { name: 'network', value: choice('mode', ['fixed-none', 'upgradable']), summary: 'network mode' },
+    ...networkOptions,
     { name: 'env', value: nameValue('name'), repeatable: true, summary: 'variable for every command of the task' },
     { name: 'read-only-root', summary: 'mount the root file system read-only' },
     { name: 'runtime', value: text('name'), summary: 'OCI runtime of the engine' },
@@ -67,7 +67,6 @@ async function requestOf(context: CommandContext): Promise<CreateTask> {
   const parent = input.get<string>('parent');
   const dependsOn = await Promise.all(input.list('depends-on').map((reference) => services.tasks.resolve(reference)));
   const labels = Object.fromEntries(input.list<NameValue>('label').map(({ name, value }) => [name, value ?? '']));
-  const network = input.get<NetworkMode>('network');
   return {
     title: input.text('title'),
     ...given({
@@ -75,7 +74,7 @@ async function requestOf(context: CommandContext): Promise<CreateTask> {
       image: input.get<string>('image'),
       workspace: workspaceOf(input, context.cwd),
       limits: limitsOf(input),
-      network: network === undefined ? undefined : { mode: network, rules: [] },
+      network: networkOf(input, services),
       env: listOrAbsent(input.list<NameValue>('env').map((value) => envReference(value, context.cwd))),
       readOnlyRoot: input.flag('read-only-root') ? true : undefined,
       runtime: input.get<string>('runtime'),

@@ -17,6 +17,22 @@ export interface ResourceLimits {
 export const networkModes = ['fixed-none', 'upgradable', 'policy'] as const;
 export type NetworkMode = (typeof networkModes)[number];
 
+/** Where a secret value comes from; a value itself is never recorded. */
+export type SecretSource =
+  | { readonly from: 'env'; readonly variable: string }
+  | { readonly from: 'file'; readonly path: string }
+  /** A program of this host and its arguments, run without a shell; the value is what it prints. */
+  | { readonly from: 'command'; readonly argv: readonly string[] };
+
+/** A header that the gateway sets on requests that a rule allows. The sandbox never holds its value. */
+export interface HeaderInjection {
+  /** Lower case. */
+  readonly header: string;
+  /** Put before the value, such as `Bearer `; empty for none. */
+  readonly prefix: string;
+  readonly secret: SecretSource;
+}
+
 /** One allowed destination; everything else is denied. */
 export interface EgressRule {
   /** Unique within the policy; named in logs and denials. */
@@ -25,10 +41,17 @@ export interface EgressRule {
   readonly host: string;
   /** Default 443. */
   readonly ports: readonly number[];
-  /** Plain HTTP only: allowed methods; empty means all. */
+  /** Plain HTTP and terminated hosts only: allowed methods; empty means all. */
   readonly methods: readonly string[];
-  /** Plain HTTP only: allowed path prefixes; empty means all. */
+  /** Plain HTTP and terminated hosts only: allowed path prefixes; empty means all. */
   readonly pathPrefixes: readonly string[];
+  /**
+   * True lets the gateway end TLS for the host with a certificate of the home's own authority, so that methods and paths count
+   * there too and headers can be injected; default false: TLS passes untouched.
+   */
+  readonly terminate?: boolean;
+  /** Only with `terminate`. */
+  readonly inject?: readonly HeaderInjection[];
 }
 
 export interface NetworkSpec {
@@ -38,9 +61,7 @@ export interface NetworkSpec {
 }
 
 /** Where the value of an environment variable comes from; a value itself is never recorded. */
-export type EnvReference =
-  | { readonly name: string; readonly from: 'env'; readonly variable: string }
-  | { readonly name: string; readonly from: 'file'; readonly path: string };
+export type EnvReference = SecretSource & { readonly name: string };
 
 export interface SandboxSpec {
   /** Image reference as the caller gave it. */

@@ -1,4 +1,5 @@
 import type { SessionId } from '../domain/ids.ts';
+import type { NetworkSpec } from '../domain/sandbox-spec.ts';
 import type { Task } from '../domain/task.ts';
 import type { SandboxPlan } from './sandbox-runtime.ts';
 
@@ -8,6 +9,7 @@ export const hookPoints = [
   'task:starting',
   'sandbox:creating',
   'execution:starting',
+  'egress:changing',
   'checkpoint:creating',
   'checkpoint:restoring',
   'task:completing',
@@ -32,6 +34,8 @@ export interface HookContext {
   readonly directory?: string;
   /** `sandbox:creating` only. */
   readonly plan?: SandboxPlan;
+  /** `egress:changing` only: what the task's network is to become; the task has it as it is. */
+  readonly network?: NetworkSpec;
   /** `execution:starting` only: the command as recorded. */
   readonly command?: string;
 }

@@ -1,6 +1,7 @@
 import type { Command, EndReason } from '../domain/execution.ts';
 import type { ExecutionId, HomeId, OperationId, TaskId } from '../domain/ids.ts';
 import type { NetworkMode, ResourceLimits } from '../domain/sandbox-spec.ts';
+import type { NetworkFiles, NetworkPort } from './network-port.ts';
 import type { SandboxFiles } from './sandbox-files.ts';
 import type { ByteStream, VolumePort } from './volume-port.ts';
 
@@ -34,7 +35,10 @@ export interface SandboxPlan {
   readonly imageId: string;
   readonly user: { readonly uid: number; readonly gid: number };
   readonly limits: ResourceLimits;
+  /** A sandbox of mode `policy` starts without a network too, and is joined to one afterwards. */
   readonly networkMode: NetworkMode;
+  /** Absent where the sandbox never gets a network. */
+  readonly networkFiles?: NetworkFiles;
   readonly mounts: readonly SandboxMount[];
   readonly workingDirectory: string;
   readonly readOnlyRoot: boolean;
@@ -217,6 +221,7 @@ export interface RuntimeCapabilities {
 export interface SandboxRuntime {
   readonly name: string;
   readonly volumes: VolumePort;
+  readonly networks: NetworkPort;
   /** @throws OpencodeToolsError `OCT_ENGINE_UNAVAILABLE` saying what each endpoint answered. */
   capabilities(): Promise<RuntimeCapabilities>;
   /**

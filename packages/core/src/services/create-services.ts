@@ -1,6 +1,7 @@
 import { createCheckpointService } from './checkpoint-service.ts';
 import type { ServiceDependencies } from './dependencies.ts';
 import { createDoctorService } from './doctor-service.ts';
+import { createEgressService } from './egress-service.ts';
 import { createExecutionService } from './execution-service.ts';
 import { createFileService } from './file-service.ts';
 import { createHousekeeper } from './housekeeper.ts';
@@ -26,6 +27,7 @@ export function createServices(dependencies: ServiceDependencies): Services {
     executions: createExecutionService(kernel, keeper),
     files: createFileService(kernel, keeper),
     checkpoints: createCheckpointService(kernel, keeper),
+    egress: createEgressService(kernel, keeper),
     journal: createJournalService(kernel),
     ledger,
     housekeeper,

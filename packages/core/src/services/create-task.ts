@@ -6,13 +6,21 @@ import type { Task } from '../domain/task.ts';
 import { conflictStrategies, leaseModes } from '../domain/task.ts';
 import type { DirtyPolicy, WorkspaceSource, WorkspaceSpec } from '../domain/workspace-spec.ts';
 import { dirtyPolicies } from '../domain/workspace-spec.ts';
-import { networkModes } from '../domain/sandbox-spec.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { idempotentFromStart } from './idempotent.ts';
 import { type Kernel, draft } from './kernel.ts';
 import { runHooks } from './run-hooks.ts';
 import type { Call, CreateTask } from './services.ts';
-import { environmentName, freeText, integerBetween, invalid, labels, oneLine, resourceLimits } from './validate.ts';
+import {
+  environmentName,
+  freeText,
+  integerBetween,
+  invalid,
+  labels,
+  oneLine,
+  resourceLimits,
+  secretSource,
+} from './validate.ts';
 
 const volumePath = '/workspace';
 const noNetwork: NetworkSpec = { mode: 'fixed-none', rules: [] };
@@ -77,7 +85,7 @@ export function draftTask(kernel: Kernel, input: CreateTask): Task {
       image: imageReference(input.image ?? defaults.image),
       imageId: null,
       limits: resourceLimits({ ...defaults.limits, ...input.limits }),
-      network: checkNetwork(input.network ?? noNetwork),
+      network: checkNetwork(kernel, input.network ?? noNetwork),
       env: (input.env ?? []).map(checkEnv),
       user: defaults.user,
       readOnlyRoot: input.readOnlyRoot ?? false,
@@ -151,27 +159,14 @@ function absolute(path: string): string {
   return path;
 }
 
-function checkNetwork(network: NetworkSpec): NetworkSpec {
-  const mode = oneOf('network.mode', network.mode, networkModes);
-  if (mode === 'policy') {
-    throw new OpencodeToolsError(
-      'OCT_CAPABILITY_UNSUPPORTED',
-      'No egress gateway is wired, so no policy can be enforced',
-      {
-        remedy: 'Create the task without a network: mode fixed-none or upgradable.',
-        details: { argument: 'network.mode' },
-      },
-    );
-  }
-  if (network.rules.length > 0)
-    throw invalid('network.rules', `have no meaning in mode ${mode}`, 'Leave the rules out.');
+function checkNetwork(kernel: Kernel, network: NetworkSpec): NetworkSpec {
+  kernel.deps.egress.validate(network);
   return network;
 }
 
 function checkEnv(reference: EnvReference): EnvReference {
   environmentName(reference.name);
-  if (reference.from === 'env') environmentName(reference.variable);
-  else absolute(reference.path);
+  secretSource('env', reference);
   return reference;
 }
 

@@ -62,7 +62,12 @@ async function bury(
   const operation = kernel.newOperation('deletion', task.id, proof, { finalCheckpointId });
   return runOperation(
     kernel,
-    { operation, excludes: ['sandbox', 'execution', 'file', 'checkpoint', 'restore', 'deletion'], detail: hooks, key },
+    {
+      operation,
+      excludes: ['sandbox', 'execution', 'file', 'checkpoint', 'restore', 'egress', 'deletion'],
+      detail: hooks,
+      key,
+    },
     leased,
     call,
     async () => {
@@ -105,7 +110,9 @@ async function saveLast(
 /** Removes every container and volume of the task, whatever operation made it. */
 async function removeObjects(kernel: Kernel, keeper: SandboxKeeper, taskId: TaskId): Promise<Receipt['removed']> {
   keeper.forget(taskId);
-  return countsOf(await removeTaskObjects(kernel, taskId));
+  const hadNetwork = await kernel.deps.egress.release(taskId, null);
+  const removed = countsOf(await removeTaskObjects(kernel, taskId));
+  return { ...removed, networks: removed.networks + (hadNetwork ? 1 : 0) };
 }
 
 function countsOf({ containers, volumes }: TaskObjects): Receipt['removed'] {
@@ -149,6 +156,8 @@ async function tombstonePuts(kernel: Kernel, receipt: Receipt): Promise<readonly
 
 async function preview(kernel: Kernel, task: Task): Promise<Receipt> {
   const used = (await kernel.deps.tasks.findSandbox(task.id)) !== undefined;
-  const removed = used ? countsOf(await findTaskObjects(kernel, task.id)) : { containers: 0, volumes: 0, networks: 0 };
+  const found = used ? countsOf(await findTaskObjects(kernel, task.id)) : { containers: 0, volumes: 0, networks: 0 };
+  const own = used ? (await kernel.deps.egress.list()).filter(({ taskId }) => taskId === task.id).length : 0;
+  const removed = { ...found, networks: found.networks + own };
   return composeReceipt(kernel, task, task.headCheckpointId, removed);
 }

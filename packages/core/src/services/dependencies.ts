@@ -3,6 +3,7 @@ import type { ResourceLimits } from '../domain/sandbox-spec.ts';
 import type { LeaseMode } from '../domain/task.ts';
 import type { CheckpointCatalog } from '../ports/checkpoint-catalog.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { EgressGateway } from '../ports/egress-gateway.ts';
 import type { EngineProbe } from '../ports/engine-probe.ts';
 import type { GitPort } from '../ports/git-port.ts';
 import type { HookPort } from '../ports/hook-port.ts';
@@ -57,6 +58,7 @@ export interface ServiceDependencies {
   readonly workspaces: WorkspaceStore;
   readonly git: GitPort;
   readonly hooks: HookPort;
+  readonly egress: EgressGateway;
   readonly secrets: SecretResolver;
   readonly processes: ProcessTable;
   readonly notifier: Notifier;

@@ -60,10 +60,11 @@ export async function makeSandbox(
   const { session, proof } = leased;
   const planned = kernel.newOperation(kind, task.id, proof, {});
   const facts = await planFacts(kernel, input, planned);
-  const plan = await guardMounts(kernel, task, planSandbox(facts));
+  const plan = await guardMounts(kernel, task, await withNetworkFiles(kernel, task, planSandbox(facts)));
   const context = { point: 'sandbox:creating', task, agent: session.agent, model: session.model, plan } as const;
   const hooks = await runHooks(kernel, { ...context, sessionId: session.id }, { stream: task.id, call, proof });
-  const warm = input.pool && poolSpec(plan, facts, input.start);
+  // A pooled sandbox lacks the files by which one finds its gateway, and would ask the engine for names.
+  const warm = plan.networkFiles === undefined ? input.pool && poolSpec(plan, facts, input.start) : undefined;
   if (input.pool && warm) {
     const row = sandboxRow(facts, kernel.deps.runtime.name, kernel.now());
     const claim = {
@@ -125,7 +126,7 @@ async function makeWithoutPool(
   return makeSandbox(kernel, { ...input, previous }, leased, call);
 }
 
-const excludes: readonly OperationKind[] = ['sandbox', 'restore', 'checkpoint', 'deletion'];
+const excludes: readonly OperationKind[] = ['sandbox', 'restore', 'checkpoint', 'egress', 'deletion'];
 
 async function planFacts(kernel: Kernel, input: MakeSandbox, operation: Operation): Promise<PlanFacts> {
   const { task, keep, start } = input;
@@ -171,6 +172,11 @@ function newVolumes(facts: PlanFacts, keep: KeptVolumes): readonly string[] {
   return [facts.workspaceVolume, facts.homeVolume].filter(
     (volume) => volume !== null && volume !== keep.workspace && volume !== keep.home,
   ) as readonly string[];
+}
+
+async function withNetworkFiles(kernel: Kernel, task: Task, plan: SandboxPlan): Promise<SandboxPlan> {
+  const networkFiles = await kernel.deps.egress.prepare(task);
+  return networkFiles === undefined ? plan : { ...plan, networkFiles };
 }
 
 /** Paths through which the sandbox could make programs on the host run code are mounted over themselves. */

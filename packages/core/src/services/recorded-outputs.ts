@@ -2,6 +2,7 @@ import type { OutputSummary } from '../domain/execution.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { OutputSink, OutputStream } from '../ports/task-memory.ts';
 import { PreviewCollector } from './output-preview.ts';
+import type { Redactor } from './redactor.ts';
 import type { OutputPreview, RunCommand } from './services.ts';
 
 /** How much of an output may be on its way to disk before more is taken. */
@@ -14,11 +15,14 @@ export interface RecordedOutputsOptions {
   /** Of each output, how much is kept. */
   readonly maxOutputBytes: number;
   readonly onOutput: RunCommand['onOutput'];
+  /** Makes what takes secrets out of an output before anybody sees it. */
+  readonly redactor?: () => Redactor;
 }
 
 interface Recorded {
   readonly sink: OutputSink;
   readonly preview: PreviewCollector;
+  readonly redactor: Redactor | undefined;
   keptBytes: number;
   pendingBytes: number;
   /** Rejected for good when the disk is full. */
@@ -32,11 +36,12 @@ export class RecordedOutputs {
   readonly #onOutput: RunCommand['onOutput'];
   readonly #full = new AbortController();
 
-  constructor({ sinks, outputLimitBytes, maxOutputBytes, onOutput }: RecordedOutputsOptions) {
+  constructor({ sinks, outputLimitBytes, maxOutputBytes, onOutput, redactor }: RecordedOutputsOptions) {
     const record = (sink: OutputSink): Recorded => {
       return {
         sink,
         preview: new PreviewCollector(outputLimitBytes),
+        redactor: redactor?.(),
         keptBytes: 0,
         pendingBytes: 0,
         writing: undefined,
@@ -59,6 +64,11 @@ export class RecordedOutputs {
    * @throws OpencodeToolsError `OCT_RESOURCE_LIMIT` when the disk is full; whatever `onOutput` throws
    */
   take(stream: OutputStream, chunk: Uint8Array): Promise<void> | undefined {
+    const { redactor } = this.#streams[stream];
+    return this.#keep(stream, redactor === undefined ? chunk : redactor.take(chunk));
+  }
+
+  #keep(stream: OutputStream, chunk: Uint8Array): Promise<void> | undefined {
     const recorded = this.#streams[stream];
     const kept = chunk.subarray(0, this.#maxOutputBytes - recorded.keptBytes);
     if (kept.length < chunk.length) this.#full.abort();
@@ -106,7 +116,9 @@ export class RecordedOutputs {
   }
 
   async #close(stream: OutputStream): Promise<OutputSummary> {
-    return this.#streams[stream].sink.close().catch(diskError);
+    const { redactor, sink } = this.#streams[stream];
+    if (redactor !== undefined) await this.#keep(stream, redactor.end());
+    return sink.close().catch(diskError);
   }
 }
 

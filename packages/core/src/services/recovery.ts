@@ -52,6 +52,7 @@ const resolvers: Record<OperationKind, (kernel: Kernel, operation: Operation) =>
   sandbox: resolveSandbox,
   restore: resolveRestore,
   checkpoint: resolveCheckpoint,
+  egress: resolveEgress,
   // Deleting goes on from where it stopped when it is asked for again; the task stays usable until then.
   deletion: () => ({
     state: 'interrupted',
@@ -148,6 +149,23 @@ async function resolveRestore(kernel: Kernel, operation: Operation): Promise<Res
   }
   const clear = (): Promise<void> => removeTraces(kernel, operation);
   return { state: 'interrupted', summary: 'the restore did not finish; the task is as it was before', puts: [], clear };
+}
+
+/** The network becomes what the task's row says; the row changes only when a change is finished. */
+async function resolveEgress(kernel: Kernel, operation: Operation): Promise<Resolution> {
+  const { tasks, runtime, egress } = kernel.deps;
+  const task = await tasks.getTask(operation.taskId);
+  const sandbox = await tasks.findSandbox(task.id);
+  const handle = sandbox?.ref == null ? undefined : await runtime.find(sandbox.ref);
+  const running = handle !== undefined && (await handle.inspect()).state === 'running';
+  if (running && task.sandboxSpec.network.mode === 'policy') await egress.enforce(task, handle.ref, { anew: true });
+  else await egress.release(task.id, handle?.ref ?? null);
+  const { imageId } = operation.intent;
+  const puts: Put[] = [];
+  if (sandbox !== undefined && handle === undefined && typeof imageId === 'string') {
+    puts.push({ noun: 'sandbox', value: { ...sandbox, imageId, ref: null, state: 'absent', updatedAt: kernel.now() } });
+  }
+  return { state: 'interrupted', summary: 'the network was not changed; it is as it was before', puts };
 }
 
 async function resolveCheckpoint(kernel: Kernel, operation: Operation): Promise<Resolution> {

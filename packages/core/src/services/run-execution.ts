@@ -9,10 +9,12 @@ import { type ClaimWatch, watchClaims } from './claim-watch.ts';
 import type { IdempotencyKey } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
 import { RecordedOutputs, diskError } from './recorded-outputs.ts';
+import { createRedaction } from './redactor.ts';
 import { runHooks } from './run-hooks.ts';
 import { type OperationEnd, runOperation } from './run-operation.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, ExecutionResult, RunCommand } from './services.ts';
+import { watchDenials } from './watch-denials.ts';
 import type { LeasedWork } from './with-lease.ts';
 
 export interface RunPlan {
@@ -37,7 +39,11 @@ interface Run {
   readonly call: Call;
   /** Null when nobody claims anything on the task. */
   readonly watch: ClaimWatch | null;
+  /** Says what the egress gateway refused since the command began. */
+  readonly denials: () => Promise<readonly string[]>;
 }
+
+type Redaction = ReturnType<typeof createRedaction>;
 
 /** Runs one command as an operation: recorded, run, recorded with its end, digests and sizes. */
 export async function runExecution(
@@ -59,13 +65,25 @@ export async function runExecution(
     { stream: task.id, call, proof },
   );
   const handle = await keeper.ensureRunning(task, leased, call);
-  const env = { ...(await deps.secrets.resolve(task.sandboxSpec.env)), ...plan.env };
+  const secrets = await deps.secrets.resolve(task.sandboxSpec.env);
+  const env = { ...(await deps.egress.environment(task)), ...secrets, ...plan.env };
   const executionId = deps.ids.next('execution');
   const operation = kernel.newOperation('execution', task.id, proof, { executionId });
-  const execution = composeExecution(kernel, { id: executionId, task, plan, env, operation, leased });
+  const redaction = createRedaction(secrets);
+  const recorded = redactCommand(plan.command, redaction);
+  const execution = composeExecution(kernel, {
+    id: executionId,
+    task,
+    plan,
+    command: recorded,
+    env,
+    operation,
+    leased,
+  });
   const watch = await watchClaims(kernel, handle, task, leased);
-  const outputs = await openOutputs(kernel, execution, plan);
-  const run: Run = { task, plan, env, execution, outputs, leased, call, watch };
+  const outputs = await openOutputs(kernel, execution, plan, redaction);
+  const denials = await watchDenials(kernel, task);
+  const run: Run = { task, plan, env, execution, outputs, leased, call, watch, denials };
   try {
     return await runOperation(
       kernel,
@@ -90,28 +108,46 @@ function describeCommand(command: Command): string {
   return command.kind === 'script' ? command.script : command.argv.join(' ');
 }
 
-async function openOutputs(kernel: Kernel, execution: Execution, plan: RunPlan): Promise<RecordedOutputs> {
+/** Also a command that holds a secret in plain words is recorded without it. */
+function redactCommand(command: Command, redaction: Redaction): Command {
+  if (redaction === undefined) return command;
+  return command.kind === 'script'
+    ? { ...command, script: redaction.text(command.script) }
+    : { ...command, argv: command.argv.map((part) => redaction.text(part)) };
+}
+
+async function openOutputs(
+  kernel: Kernel,
+  execution: Execution,
+  plan: RunPlan,
+  redaction: Redaction,
+): Promise<RecordedOutputs> {
   const { outputLimitBytes, maxOutputBytes, onOutput } = plan;
   const sinks = await kernel.deps.memory.openOutput(execution.taskId, execution.id).catch(diskError);
-  return new RecordedOutputs({ sinks, outputLimitBytes, maxOutputBytes, onOutput });
+  const redacted = redaction === undefined ? {} : { redactor: redaction.redactor };
+  return new RecordedOutputs({ sinks, outputLimitBytes, maxOutputBytes, onOutput, ...redacted });
 }
 
 interface ExecutionParts {
   readonly id: Execution['id'];
   readonly task: Task;
   readonly plan: RunPlan;
+  readonly command: Command;
   readonly env: Readonly<Record<string, string>>;
   readonly operation: Operation;
   readonly leased: LeasedWork;
 }
 
-function composeExecution(kernel: Kernel, { id, task, plan, env, operation, leased }: ExecutionParts): Execution {
+function composeExecution(
+  kernel: Kernel,
+  { id, task, plan, command, env, operation, leased }: ExecutionParts,
+): Execution {
   return {
     id,
     taskId: task.id,
     sessionId: leased.session.id,
     operationId: operation.id,
-    command: plan.command,
+    command,
     cwd: plan.cwd,
     envNames: Object.keys(env).sort(),
     agent: leased.session.agent,
@@ -164,6 +200,7 @@ async function endOf(kernel: Kernel, run: Run, outcome: ExecOutcome): Promise<Op
   const durationMs = Math.round(outcome.durationMs);
   const ended = { ...run.execution, state, reason, exitCode, signal, stdout, stderr, durationMs } as const;
   const execution: Execution = { ...ended, endedAt: kernel.now() };
+  run.leased.notices.push(...(await run.denials()));
   const seen = await run.watch?.finish(execution, run.call);
   const stored: JsonObject = { executionId: execution.id };
   return {

@@ -67,7 +67,7 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
   /** One attempt per turn: another agent of the task, or another call, may be making the sandbox just now. */
   const ensure = async (task: Task, leased: LeasedWork, call: Call): Promise<SandboxHandle> => {
     for (let attempt = 1; ; attempt += 1) {
-      await awaitQuiet(kernel, task.id, ['sandbox', 'restore'], leased.signal);
+      await awaitQuiet(kernel, task.id, ['sandbox', 'restore', 'egress'], leased.signal);
       try {
         return await bringUp(task, leased, call);
       } catch (error) {
@@ -130,8 +130,10 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
       if (stopping.has(task.id)) throw beingStopped(task);
       const sandbox = await deps.tasks.findSandbox(task.id);
       const cached = known.get(task.id);
-      if (sandbox?.state === 'running' && cached !== undefined && cached.ref === sandbox.ref) return cached;
-      return ensure(task, leased, call);
+      const current = sandbox?.state === 'running' && cached !== undefined && cached.ref === sandbox.ref;
+      const handle = current ? cached : await ensure(task, leased, call);
+      if (task.sandboxSpec.network.mode === 'policy') await deps.egress.enforce(task, handle.ref);
+      return handle;
     },
     stop: async (task, leased, graceMs, call) => {
       const sandbox = await deps.tasks.findSandbox(task.id);
@@ -141,6 +143,7 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
       if (handle === undefined) return recordState(kernel, { ...sandbox, ref: null }, 'absent', leased, call);
       await awaitQuiet(kernel, task.id, ['checkpoint'], leased.signal);
       await handle.stop(graceMs);
+      if (task.sandboxSpec.network.mode === 'policy') await deps.egress.release(task.id, handle.ref);
       await recordState(kernel, sandbox, 'stopped', leased, call);
     },
   };

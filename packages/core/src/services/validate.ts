@@ -1,5 +1,5 @@
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
-import type { ResourceLimits } from '../domain/sandbox-spec.ts';
+import type { ResourceLimits, SecretSource } from '../domain/sandbox-spec.ts';
 
 const maxTtlMs = 86_400_000;
 // eslint-disable-next-line no-control-regex
@@ -43,6 +43,21 @@ export function resourceLimits(limits: ResourceLimits): ResourceLimits {
     throw invalid('limits.cpus', `is ${limits.cpus}`, 'Give a number from 0.1 to 1024.');
   }
   return limits;
+}
+
+/** Where a secret comes from: a variable's name, an absolute path, or a program with its arguments. */
+export function secretSource(argument: string, source: SecretSource): SecretSource {
+  if (source.from === 'env') environmentName(source.variable);
+  else if (source.from === 'file') {
+    if (!source.path.startsWith('/') || source.path.includes('\0'))
+      throw invalid(
+        argument,
+        `${JSON.stringify(source.path.slice(0, 200))} is not an absolute path`,
+        'Give an absolute path on this host.',
+      );
+  } else if (source.argv.length === 0 || source.argv[0] === '' || source.argv.some((part) => part.includes('\0')))
+    throw invalid(argument, 'its command is empty or holds a NUL character', 'Name a program and its arguments.');
+  return source;
 }
 
 /** Labels: at most 50, names of letters, digits and `._-/`, values of up to 200 characters. */

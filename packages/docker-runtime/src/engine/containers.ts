@@ -14,6 +14,7 @@ export interface ContainerDescription {
     readonly Paused: boolean;
     readonly OOMKilled: boolean;
     readonly ExitCode: number;
+    readonly StartedAt: string;
   };
   readonly Config: { readonly Labels: Readonly<Record<string, string>> | null; readonly Cmd: readonly string[] | null };
   readonly Mounts: readonly { readonly Destination: string }[];

@@ -106,9 +106,10 @@ describe('what a plan asks the engine for', () => {
       HostConfig: { NetworkMode: 'none' },
     });
     expect(options({ networkMode: 'fixed-none', readOnlyRoot: true })).toMatchObject({ NetworkDisabled: false });
-    expect(() => options({ networkMode: 'policy' })).toThrow(
-      expect.objectContaining({ code: 'OCT_CAPABILITY_UNSUPPORTED' }),
-    );
+    expect(options({ networkMode: 'policy' })).toMatchObject({
+      NetworkDisabled: false,
+      HostConfig: { NetworkMode: 'none' },
+    });
   });
 
   test('sets every label, so that none comes from the image', () => {

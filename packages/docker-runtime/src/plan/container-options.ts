@@ -53,7 +53,7 @@ function hostOptions(plan: SandboxPlan): Readonly<Record<string, unknown>> {
       ...(plan.readOnlyRoot ? writableInReadOnlyRoot(plan) : {}),
       [controlDirectory]: `rw,noexec,nosuid,nodev,size=${controlBytes},mode=0755`,
     },
-    Mounts: plan.mounts.map(mountOptions),
+    Mounts: [...plan.mounts, ...networkMounts(plan)].map(mountOptions),
     ...(plan.runtime === null ? {} : { Runtime: plan.runtime }),
   };
 }
@@ -114,13 +114,17 @@ function mountOptions(mount: SandboxMount): Readonly<Record<string, unknown>> {
   return { ...common, Type: 'bind', Source: mount.source, BindOptions: { Propagation: 'rprivate' } };
 }
 
+/** Files by which a sandbox finds the gateway; it cannot change them, nor can an image bring its own. */
+function networkMounts({ networkFiles }: SandboxPlan): readonly SandboxMount[] {
+  if (networkFiles === undefined) return [];
+  const { nameServerFile, trustDirectory } = networkFiles;
+  return [
+    { kind: 'bind', source: nameServerFile, target: '/etc/resolv.conf', readOnly: true },
+    { kind: 'bind', source: trustDirectory, target: '/run/opencode-tools', readOnly: true },
+  ];
+}
+
 function assertPossible(plan: SandboxPlan): void {
-  if (plan.networkMode === 'policy') {
-    throw new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', 'This runtime cannot give a sandbox a network yet', {
-      remedy: 'Use a sandbox without a network: mode fixed-none or upgradable.',
-      details: { networkMode: plan.networkMode },
-    });
-  }
   if (plan.user.uid > 0 && plan.user.gid > 0) return;
   throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Commands cannot run as ${plan.user.uid}:${plan.user.gid}`, {
     remedy: 'Give a user and a group other than 0.',

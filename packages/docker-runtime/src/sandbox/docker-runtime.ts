@@ -1,6 +1,7 @@
 import {
   type HomeId,
   type Logger,
+  type NetworkPort,
   type OperationId,
   OpencodeToolsError,
   type RuntimeCapabilities,
@@ -55,6 +56,7 @@ interface Options {
 export class DockerRuntime implements SandboxRuntime {
   readonly name = 'docker';
   readonly volumes: VolumePort;
+  readonly networks: NetworkPort;
   readonly #engine: Engine;
   readonly #homeId: HomeId;
   readonly #userHome: string | undefined;
@@ -65,9 +67,14 @@ export class DockerRuntime implements SandboxRuntime {
   readonly #starts = new Turnstile(mostStartsAtOnce);
   #capabilities: Promise<RuntimeCapabilities> | undefined;
 
-  constructor(engine: Engine, volumes: VolumePort, options: Options) {
+  constructor(
+    engine: Engine,
+    ports: { readonly volumes: VolumePort; readonly networks: NetworkPort },
+    options: Options,
+  ) {
     this.#engine = engine;
-    this.volumes = volumes;
+    this.volumes = ports.volumes;
+    this.networks = ports.networks;
     this.#homeId = options.homeId;
     this.#userHome = options.userHome;
     this.#requireLimits = options.requireLimits;

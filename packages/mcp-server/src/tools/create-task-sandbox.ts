@@ -32,6 +32,11 @@ const input = z.strictObject({
   image: z.string().min(1).max(255).optional(),
   memory_mb: z.int().min(32).optional(),
   cpus: z.number().min(0.1).optional(),
+  egress: z
+    .array(z.string().min(1).max(64))
+    .max(20)
+    .optional()
+    .describe('Egress policies by name, such as npm, pip, github; no network without'),
   lease_mode: z.enum(leaseModes).optional(),
   max_agents: z.int().min(1).max(100).optional(),
   conflict_strategy: z.enum(conflictStrategies).optional().describe('What overlapping changes lead to'),
@@ -57,7 +62,7 @@ export const createTaskSandbox = defineTool({
   }),
   async run(args, context) {
     const call = await context.call(args, args.idempotency_key);
-    const task = await context.home.services.tasks.create(toCreateTask(args), call);
+    const task = await context.home.services.tasks.create(toCreateTask(args, context), call);
     const attachment = args.agent === undefined ? undefined : await attach(task, args, context);
     const { session, lease } = attachment ?? {};
     const shown = attachment?.task ?? task;
@@ -97,7 +102,7 @@ async function attach(task: Task, args: Arguments, context: ToolContext) {
   }
 }
 
-function toCreateTask(args: Arguments): CreateTask {
+function toCreateTask(args: Arguments, { home }: ToolContext): CreateTask {
   const limits = {
     ...(args.memory_mb === undefined ? {} : { memoryBytes: args.memory_mb * 1024 ** 2 }),
     ...(args.cpus === undefined ? {} : { cpus: args.cpus }),
@@ -108,6 +113,7 @@ function toCreateTask(args: Arguments): CreateTask {
     ...(args.image === undefined ? {} : { image: args.image }),
     workspace: toWorkspace(args),
     limits,
+    ...(args.egress === undefined ? {} : { network: home.services.egress.named(args.egress) }),
     ...(args.lease_mode === undefined ? {} : { leaseMode: args.lease_mode }),
     ...(args.max_agents === undefined ? {} : { maxAgents: args.max_agents }),
     ...(args.conflict_strategy === undefined ? {} : { conflictStrategy: args.conflict_strategy }),

@@ -1,4 +1,4 @@
-import type { Command, TaskId, TaskView } from '@opencode-tools/core';
+import type { Command, NetworkSpec, TaskId, TaskView } from '@opencode-tools/core';
 import * as z from 'zod/v4';
 import { redactHandles } from '../redact-handles.ts';
 import { type ToolContext, defineTool } from '../tool.ts';
@@ -24,6 +24,7 @@ export const getTaskStatus = defineTool({
     workspace: z.string(),
     image: z.string(),
     sandbox: z.string(),
+    network: z.string(),
     agents: z.array(z.object({ agent: z.string(), model: z.string().optional(), expires_at: z.string().optional() })),
     running: z.array(
       z.object({ execution_id: z.string(), agent: z.string(), command: z.string(), started_at: z.string() }),
@@ -80,6 +81,7 @@ function viewData(view: TaskView) {
     workspace: task.workspace.path,
     image: task.sandboxSpec.image,
     sandbox: live?.state ?? sandbox?.state ?? 'absent',
+    network: networkText(task.sandboxSpec.network),
     agents: agentsOf(view),
     running: view.runningExecutions.map(({ id, agent, command, startedAt }) => ({
       execution_id: id,
@@ -101,6 +103,12 @@ function viewData(view: TaskView) {
     depends_on: [...task.dependsOn],
     updated_at: task.updatedAt,
   };
+}
+
+function networkText({ mode, rules }: NetworkSpec): string {
+  if (mode !== 'policy') return 'none';
+  const hosts = [...new Set(rules.map(({ host }) => host))];
+  return hosts.length === 0 ? 'policy without rules' : hosts.join(', ').slice(0, 2_000);
 }
 
 function agentsOf({ sessions, leases }: TaskView) {
@@ -129,7 +137,7 @@ function describe(data: StatusData): string {
   );
   return [
     `${data.task_id}: ${data.title}`,
-    `Status ${data.status}${data.status_reason ? ` (${data.status_reason})` : ''}, sandbox ${data.sandbox}, workspace ${data.workspace}`,
+    `Status ${data.status}${data.status_reason ? ` (${data.status_reason})` : ''}, sandbox ${data.sandbox}, workspace ${data.workspace}, network: ${data.network}`,
     `Agents: ${agents.join(', ') || 'none'}`,
     ...data.running.map(({ execution_id, agent, command }) => `Running (${execution_id}, ${agent}): ${command}`),
     `${data.executions} executions, ${data.checkpoints} checkpoints, ${data.open_todos} open todos`,

@@ -1,4 +1,5 @@
 import { defaultLimits, leaseModes } from '@opencode-tools/core';
+import { nameServers, policies } from './policies-kind.ts';
 import { type ValueKind, byteSize, choice, duration, flag, number, path, text } from './value-kind.ts';
 
 interface Key<T> {
@@ -126,6 +127,26 @@ export const configurationKeys = {
       byteSize({ min: 1_024, max: 1024 * gibibyte }),
       gibibyte,
       'Bytes of each output that are kept; a command that puts out more is ended.',
+    ),
+  ),
+  policies: userOnly(
+    key(
+      policies(),
+      {},
+      'Egress policies by name, for `create-task --egress` and `policy set`, beside those that are built in.',
+    ),
+  ),
+  'egress.nameServers': userOnly(
+    key(nameServers(), [], 'Name servers that the egress gateway asks; those of the engine by default.'),
+  ),
+  'egress.authorities': userOnly(
+    key(path(), null, 'PEM file of further authorities by which servers of terminated hosts may be certified.'),
+  ),
+  'egress.image': userOnly(
+    key(
+      text('an image reference such as node:24-slim', '^[^\\s]{1,255}$'),
+      null,
+      'Image in which the egress gateway runs, with Node 22.18 or newer as `node`; made of the Node of this host by default.',
     ),
   ),
   'hooks.branchCreator': userOnly(

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { LeaseMode, ResourceLimits } from '@opencode-tools/core';
+import type { ConfiguredPolicies } from './policies-kind.ts';
 import type { Environment } from './environment.ts';
 import { refusedForm } from './invalid-config.ts';
 import { type Place, findProjectFile, resolveHome, userFile } from './locations.ts';
@@ -36,6 +37,12 @@ export interface Configuration {
   readonly reaper: { readonly intervalMs: number; readonly graceMs: number };
   readonly lease: { readonly mode: LeaseMode; readonly ttlMs: number; readonly maxAgents: number };
   readonly exec: { readonly timeoutMs: number; readonly outputLimitBytes: number; readonly outputMaxBytes: number };
+  readonly policies: ConfiguredPolicies;
+  readonly egress: {
+    readonly nameServers: readonly string[];
+    readonly authorities: string | null;
+    readonly image: string | null;
+  };
   readonly hooks: { readonly branchCreator: boolean; readonly planFile: boolean; readonly safetyEnforcer: boolean };
   /** Files that were read, the weakest first. */
   readonly files: readonly string[];
@@ -115,6 +122,12 @@ function shape(values: ConfigurationValues, home: string, files: readonly string
       timeoutMs: values['exec.timeout'],
       outputLimitBytes: values['exec.outputLimit'],
       outputMaxBytes: values['exec.maxOutput'],
+    },
+    policies: values.policies,
+    egress: {
+      nameServers: values['egress.nameServers'],
+      authorities: values['egress.authorities'],
+      image: values['egress.image'],
     },
     hooks: {
       branchCreator: values['hooks.branchCreator'],

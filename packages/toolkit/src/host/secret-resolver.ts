@@ -1,13 +1,16 @@
+import { execFile } from 'node:child_process';
 import { open } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
+import { promisify } from 'node:util';
 import { type EnvReference, OpencodeToolsError, type SecretResolver } from '@opencode-tools/core';
 import type { Environment } from '../configuration/environment.ts';
 
 const maxFileBytes = 64 * 1024;
+const commandLimitMs = 30_000;
 
 /**
- * Resolves references to environment variables of this process and to files of this host (at most 64 KiB; one line
- * break at the end is left out).
+ * Resolves references to environment variables of this process, to files of this host and to what programs of this host print
+ * (at most 64 KiB; one line break at the end is left out).
  */
 export function createSecretResolver(environment: Environment): SecretResolver {
   return {
@@ -21,6 +24,7 @@ export function createSecretResolver(environment: Environment): SecretResolver {
 
 async function valueOf(reference: EnvReference, environment: Environment): Promise<string> {
   if (reference.from === 'file') return await readSecretFile(reference.name, reference.path);
+  if (reference.from === 'command') return await printed(reference.name, reference.argv, environment);
   const value = environment[reference.variable];
   if (value !== undefined) return value;
   throw unresolved(
@@ -28,6 +32,25 @@ async function valueOf(reference: EnvReference, environment: Environment): Promi
     `environment variable ${reference.variable} is not set`,
     'Set it, or correct its name.',
   );
+}
+
+/** What a program prints, less one line break. Its arguments are recorded, so that they must hold no secret themselves. */
+async function printed(name: string, argv: readonly string[], environment: Environment): Promise<string> {
+  const [program = '', ...rest] = argv;
+  try {
+    const options = {
+      env: { ...environment },
+      timeout: commandLimitMs,
+      maxBuffer: maxFileBytes,
+      encoding: 'utf8',
+    } as const;
+    const { stdout } = await promisify(execFile)(program, rest, options);
+    return stdout.replace(/\r?\n$/, '');
+  } catch (error) {
+    const { code, killed } = error as { readonly code?: string | number; readonly killed?: boolean };
+    const reason = killed === true ? `did not end in ${commandLimitMs} ms` : `ended with ${String(code)}`;
+    throw unresolved(name, `command ${program} ${reason}`, 'Run it by hand to see why.');
+  }
 }
 
 async function readSecretFile(name: string, path: string): Promise<string> {

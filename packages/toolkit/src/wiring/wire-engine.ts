@@ -5,6 +5,7 @@ import type {
   Ids,
   ImageStore,
   Logger,
+  NetworkPort,
   SandboxRuntime,
   VolumePort,
 } from '@opencode-tools/core';
@@ -37,10 +38,15 @@ export function wireEngine(options: {
     async () => (await runtime()).volumes,
     ['create', 'find', 'list', 'readTree', 'writeTree', 'remove'],
   );
+  const networks: NetworkPort = lazyMethods(
+    async () => (await runtime()).networks,
+    ['attach', 'detach', 'tell', 'list'],
+  );
   return {
     runtime: {
       name: 'docker',
       volumes,
+      networks,
       ...lazyMethods(runtime, ['capabilities', 'create', 'find', 'list', 'listHelpers', 'removeHelper']),
       events: async function* (options) {
         yield* (await runtime()).events(options);

@@ -1,0 +1,179 @@
+import {
+  Agent,
+  type ClientRequest,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  createServer,
+  request as httpRequest,
+} from 'node:http';
+import { Agent as TlsAgent, request as httpsRequest } from 'node:https';
+import { type Socket, isIP } from 'node:net';
+import type { EgressDecision, EgressRequest } from '@opencode-tools/core';
+import { deny, shownTarget } from '../decide.ts';
+import { forwardedHeaders, hasBody } from './headers.ts';
+import { type Arrival, targetOf } from './request-target.ts';
+import type { Destination } from './upstream.ts';
+
+/** What the HTTP side of the gateway asks of the rest. */
+export interface HttpGate {
+  decide(via: string, request: EgressRequest): EgressDecision;
+  record(via: string, request: EgressRequest, decision: EgressDecision): void;
+  find(request: EgressRequest): Promise<Destination>;
+  /** Headers to set; undefined when a secret that one of them needs is not here. */
+  injected(request: EgressRequest): readonly (readonly [string, string])[] | undefined;
+  /** Keeps a connection for as long as the policy allows it. */
+  hold(request: EgressRequest, end: () => void): () => void;
+  /** Called for a CONNECT to the proxy. */
+  connect(request: IncomingMessage, socket: Socket, head: Buffer): void;
+  readonly authorities: readonly string[];
+}
+
+export interface HttpFront {
+  /** Takes over a connection whose bytes are all still to be read. */
+  serve(socket: Socket, arrival: Arrival): void;
+  close(): void;
+}
+
+const headersLimitMs = 20_000;
+const idleLimitMs = 30_000;
+
+/**
+ * Reads requests strictly and makes each anew: nothing that a client writes reaches a server as it was written, so that both can
+ * only agree about where a request ends.
+ */
+export function createHttpFront(gate: HttpGate): HttpFront {
+  const arrivals = new WeakMap<object, Arrival>();
+  const agents = {
+    http: new Agent({ keepAlive: true, maxFreeSockets: 32 }),
+    https: new TlsAgent({ keepAlive: true, maxFreeSockets: 32, ca: [...gate.authorities] }),
+  };
+  const server: Server = createServer(
+    { requireHostHeader: false, keepAlive: true, noDelay: true, insecureHTTPParser: false },
+    (request, response) => {
+      const arrival = arrivals.get(request.socket);
+      if (arrival === undefined) request.socket.destroy();
+      else
+        handle(gate, agents, request, response, arrival).catch(() => fail(response, 502, 'The gateway had a fault.'));
+    },
+  );
+  server.headersTimeout = headersLimitMs;
+  server.requestTimeout = 0;
+  server.keepAliveTimeout = idleLimitMs;
+  server.on('connect', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    const arrival = arrivals.get(socket);
+    if (arrival?.via === 'proxy') gate.connect(request, socket, head);
+    else socket.end('HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+  });
+  server.on('clientError', (_error, socket) => {
+    const arrival = arrivals.get(socket);
+    const request = { host: arrival?.host ?? '', port: arrival?.port ?? 0 };
+    const decision = deny('malformed', shownTarget(request), 'the request is no valid HTTP', 'send a valid request');
+    gate.record('http', request, decision);
+    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+    else socket.destroy();
+  });
+  return {
+    serve: (socket, arrival) => {
+      arrivals.set(socket, arrival);
+      server.emit('connection', socket);
+      socket.resume();
+    },
+    close: () => {
+      server.closeAllConnections();
+      agents.http.destroy();
+      agents.https.destroy();
+    },
+  };
+}
+
+async function handle(
+  gate: HttpGate,
+  agents: { readonly http: Agent; readonly https: TlsAgent },
+  request: IncomingMessage,
+  response: ServerResponse,
+  arrival: Arrival,
+): Promise<void> {
+  const via = arrival.via === 'terminated' ? 'https' : 'http';
+  const target = targetOf(request, arrival);
+  const method = request.method ?? '';
+  if (!target.ok) {
+    const { host, port, fault } = target;
+    const decision = deny('name-mismatch', shownTarget({ host, port }), fault, 'send a request that names one host');
+    gate.record(via, { host, port, method }, decision);
+    return refuse(response, decision);
+  }
+  const { host, port, path } = target;
+  const wanted: EgressRequest = { host, port, method, path };
+  const decision = gate.decide(via, wanted);
+  if (!decision.allowed) return refuse(response, decision);
+  const destination = await gate.find(wanted);
+  if (destination.kind === 'denied') {
+    gate.record(via, wanted, destination.decision);
+    return refuse(response, destination.decision);
+  }
+  if (destination.kind === 'unknown') return fail(response, 502, `Not reached: ${destination.reason}.`);
+  const injected = via === 'https' ? gate.injected(wanted) : [];
+  if (injected === undefined) {
+    const missing = deny('secret-missing', shownTarget(wanted), 'the gateway has no value for a header', askForSecret);
+    gate.record(via, wanted, missing);
+    return refuse(response, missing);
+  }
+  const usual = via === 'https' ? 443 : 80;
+  const authority = port === usual ? host : `${host}:${port}`;
+  const replaced = injected.map(([name]) => name);
+  const headers = ['host', authority, ...forwardedHeaders(request, ['host', ...replaced]), ...injected.flat()];
+  const body = hasBody(request);
+  if (request.headers['transfer-encoding'] !== undefined) headers.push('transfer-encoding', 'chunked');
+  const options = { host: destination.address, port, method, path, headers, setHost: false } as const;
+  const outgoing =
+    via === 'https'
+      ? httpsRequest({ ...options, agent: agents.https, servername: isIP(host) === 0 ? host : '' })
+      : httpRequest({ ...options, agent: agents.http });
+  const release = gate.hold(wanted, () => {
+    outgoing.destroy();
+    request.socket.destroy();
+  });
+  response.once('close', release);
+  relay(request, response, outgoing, body);
+}
+
+const askForSecret = 'run any opencode-tools command for the task, which hands it over again';
+
+function relay(request: IncomingMessage, response: ServerResponse, outgoing: ClientRequest, body: boolean): void {
+  outgoing.on('response', (incoming) => {
+    response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage ?? '', forwardedHeaders(incoming));
+    incoming.on('error', () => response.destroy());
+    incoming.on('aborted', () => response.destroy());
+    incoming.pipe(response);
+  });
+  outgoing.on('error', (error: NodeJS.ErrnoException) =>
+    fail(response, 502, `Not reached: ${error.code ?? error.message}.`),
+  );
+  response.once('close', () => {
+    if (!response.writableFinished) outgoing.destroy();
+  });
+  if (body) request.pipe(outgoing);
+  else {
+    request.resume();
+    outgoing.end();
+  }
+}
+
+export function denialText(decision: EgressDecision): string {
+  return `${decision.explanation}\n`;
+}
+
+function refuse(response: ServerResponse, decision: EgressDecision): void {
+  const text = denialText(decision);
+  response.shouldKeepAlive = false;
+  response.writeHead(403, { 'content-type': 'text/plain; charset=utf-8', 'x-opencode-tools-rule': decision.rule });
+  response.end(text);
+}
+
+function fail(response: ServerResponse, status: number, text: string): void {
+  if (response.headersSent) return void response.destroy();
+  response.shouldKeepAlive = false;
+  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' });
+  response.end(`${text}\n`);
+}

@@ -1,0 +1,33 @@
+import { connect, createServer } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { Gateway, type SecretValues } from './gateway.ts';
+
+const root = '/egress';
+/** On the gateway's own loopback, which no sandbox has a way to. */
+const control = { host: '127.0.0.1', port: 9_180 };
+
+/** The process of the gateway's container; with the argument `tell` it hands what it reads over to the one that runs. */
+if (process.argv[2] === 'tell') tell();
+else serve();
+
+function serve(): void {
+  const gateway = new Gateway(root);
+  const server = createServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    void text(socket)
+      .then((told) => gateway.takeSecrets(JSON.parse(told) as SecretValues))
+      .then(() => socket.end('taken'))
+      .catch(() => socket.destroy());
+  });
+  server.listen({ ...control, allowHalfOpen: true });
+  void gateway.run();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => process.exit(0));
+}
+
+function tell(): void {
+  const socket = connect({ ...control, allowHalfOpen: true });
+  socket.on('error', () => process.exit(1));
+  process.stdin.pipe(socket);
+  socket.on('data', (chunk) => process.stdout.write(chunk));
+  socket.on('close', () => process.exit(0));
+}

@@ -1,0 +1,59 @@
+import { mkdtemp, readFile, rm, stat, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { until } from '@opencode-tools/testkit';
+import { expect, onTestFinished, test } from 'vitest';
+import { decide } from '../src/index.ts';
+import { DecisionLog } from '../src/gateway/decision-log.ts';
+import { readLog } from '../src/read-log.ts';
+import { policy, rule } from './fixtures.ts';
+
+async function openLog() {
+  const directory = await mkdtemp(join(tmpdir(), 'oct-egress-'));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  const file = join(directory, 'task.jsonl');
+  const log = new DecisionLog(directory, 'task');
+  onTestFinished(() => log.close());
+  const written = async (count: number) => {
+    await until(async () => (await readLog(file, 0)).length === count);
+    return readLog(file, 0);
+  };
+  return { directory, file, log, written };
+}
+
+test('each decision is one line of JSON that only the owner can read, a denial with its reason', async () => {
+  const { log, file, written } = await openLog();
+  const request = { host: 'pypi.org', port: 443 };
+  log.add('connect', request, decide(policy(rule('pypi.org')), request));
+  log.add('connect', request, decide(policy(), request));
+  const line = { at: expect.any(String) as string, via: 'connect', host: 'pypi.org', port: 443 };
+  const explanation = expect.stringContaining('no rule names the host') as string;
+  expect(await written(2)).toEqual([
+    { ...line, allowed: true, rule: 'only' },
+    { ...line, allowed: false, rule: 'default-deny', explanation },
+  ]);
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+});
+
+test('credentials, queries and what looks like a token never reach the log', async () => {
+  const { log, file, written } = await openLog();
+  const request = {
+    host: 'user:hunter2@example.org',
+    port: 80,
+    method: 'GET\r\nX: y',
+    path: '/bot123456:AAHdqTcvCH1vGWJxfSeofSAs0K5/send?key=hunter2#hunter2',
+  };
+  log.add('http', request, decide(policy(), request));
+  expect(await written(1)).toMatchObject([{ host: 'example.org', path: '/[redacted]/send' }]);
+  expect(await readFile(file, 'utf8')).not.toMatch(/hunter2|AAHdq/);
+});
+
+test('a log that is a link is not followed', async () => {
+  const { directory, log, file } = await openLog();
+  const elsewhere = join(directory, 'elsewhere');
+  await symlink(elsewhere, file);
+  log.add('http', { host: 'example.org', port: 80 }, decide(policy(), { host: 'example.org', port: 80 }));
+  log.close();
+  await expect(readLog(file, 0)).rejects.toMatchObject({ code: 'ELOOP' });
+  await expect(stat(elsewhere)).rejects.toMatchObject({ code: 'ENOENT' });
+});
