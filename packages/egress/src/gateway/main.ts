@@ -12,14 +12,14 @@ else serve();
 
 function serve(): void {
   const gateway = new Gateway(root);
-  const server = createServer((socket) => {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('error', () => socket.destroy());
     void text(socket)
       .then((told) => gateway.takeSecrets(JSON.parse(told) as SecretValues))
       .then(() => socket.end('taken'))
       .catch(() => socket.destroy());
   });
-  server.listen({ ...control, allowHalfOpen: true });
+  server.listen(control);
   void gateway.run();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => process.exit(0));
 }
