@@ -20,6 +20,18 @@ import { imagesBuild, imagesList } from './commands/images.ts';
 import { findTask, listTasks } from './commands/list-tasks.ts';
 import { ledgerErase, ledgerExport, ledgerImport } from './commands/ledger.ts';
 import { noteAdd, noteEdit, noteList } from './commands/note.ts';
+import {
+  sandboxDeny,
+  sandboxDestroy,
+  sandboxGrant,
+  sandboxPause,
+  sandboxRequest,
+  sandboxRestart,
+  sandboxSet,
+  sandboxStart,
+  sandboxStop,
+  sandboxUnpause,
+} from './commands/sandbox.ts';
 import { detach, resumeTask } from './commands/sessions.ts';
 import { policyCheck, policyLog, policySet, policyShow } from './commands/policy.ts';
 import { revoke } from './commands/revoke.ts';
@@ -57,6 +69,16 @@ export const commandTable: readonly Command[] = [
   checkpoint,
   restoreCheckpoint,
   fork,
+  sandboxStart,
+  sandboxStop,
+  sandboxRestart,
+  sandboxPause,
+  sandboxUnpause,
+  sandboxDestroy,
+  sandboxSet,
+  sandboxRequest,
+  sandboxGrant,
+  sandboxDeny,
   decide,
   claimAdd,
   claimList,
@@ -101,6 +123,7 @@ export const commandTable: readonly Command[] = [
 export const commandGroups: Readonly<Record<string, string>> = {
   files: 'files in the sandbox of a task',
   claim: 'what sessions say they will read and write',
+  sandbox: 'the sandbox of a task by itself',
   todo: 'todos of a task',
   note: 'notes of a task',
   images: 'sandbox images on the engine',

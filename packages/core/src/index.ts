@@ -21,10 +21,12 @@ export { conflictStrategies, leaseModes, taskStatuses } from './domain/task.ts';
 export type { ConflictStrategy, LeaseMode, Receipt, Task, TaskStatus, Timestamp } from './domain/task.ts';
 export { dirtyPolicies } from './domain/workspace-spec.ts';
 export type { DirtyPolicy, WorkspaceSource, WorkspaceSpec } from './domain/workspace-spec.ts';
-export { defaultLimits, networkModes } from './domain/sandbox-spec.ts';
+export { defaultLimits, defaultMaxLimits, networkModes } from './domain/sandbox-spec.ts';
 export type {
   EgressRule,
   EnvReference,
+  LimitRequest,
+  LiveLimits,
   NetworkMode,
   HeaderInjection,
   NetworkSpec,
@@ -34,8 +36,8 @@ export type {
 } from './domain/sandbox-spec.ts';
 export { pooledStates } from './domain/pooled-sandbox.ts';
 export type { PooledSandbox } from './domain/pooled-sandbox.ts';
-export { sandboxStates } from './domain/sandbox.ts';
-export type { Sandbox, SandboxState } from './domain/sandbox.ts';
+export { pressureLevels, sandboxStates } from './domain/sandbox.ts';
+export type { Pressure, PressureLevel, Sandbox, SandboxState } from './domain/sandbox.ts';
 export { leaseStates, sessionStates } from './domain/session.ts';
 export type { Lease, LeaseProof, LeaseState, Session, SessionState } from './domain/session.ts';
 export { endReasons, executionStates } from './domain/execution.ts';
@@ -46,6 +48,8 @@ export { snapshotStores } from './domain/checkpoint.ts';
 export type { Checkpoint, RootRef, SnapshotRef, SnapshotStore } from './domain/checkpoint.ts';
 export { operationKinds, operationStates } from './domain/operation.ts';
 export type { Operation, OperationKind, OperationState, ProcessRef } from './domain/operation.ts';
+export { defaultThresholds } from './services/pressure.ts';
+export type { Thresholds } from './services/pressure.ts';
 export { assertMove, canMove, moveRecordType, taskMoves } from './domain/task-machine.ts';
 export type { TaskMoveType } from './domain/task-machine.ts';
 
@@ -141,7 +145,6 @@ export type {
   SandboxRuntime,
   SandboxStats,
   SandboxEvent,
-  LiveLimits,
 } from './ports/sandbox-runtime.ts';
 export { fileTypes } from './ports/sandbox-files.ts';
 export type {
@@ -243,6 +246,9 @@ export type {
   JournalService,
   LedgerService,
   ListFilesOptions,
+  MonitorAction,
+  MonitorOptions,
+  MonitorService,
   NewDecision,
   NetworkChange,
   OpenHome,
@@ -252,6 +258,9 @@ export type {
   Restoration,
   RunCommand,
   SearchFilesOptions,
+  SandboxService,
+  SandboxSettings,
+  SandboxUpdate,
   Services,
   SessionService,
   SetNetwork,

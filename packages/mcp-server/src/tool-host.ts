@@ -31,13 +31,21 @@ export interface ToolHost {
  * @param open opens the home; called at the first tool call, and again after it failed
  */
 export function createToolHost(open: () => Promise<OpenHome>, logger: Logger): ToolHost {
-  const home = openOnce(open);
+  const kept = new Set<SessionId>();
+  let watch: { close(): Promise<void> } | undefined;
+  const home = openOnce(async () => {
+    const opened = await open();
+    watch = opened.services.monitor.start({ keptAlive: kept });
+    return opened;
+  });
   const actors = new Map<SessionId, Actor>();
   const underWay = new Set<Promise<unknown>>();
   const heartbeat = createHeartbeat(async (id) => (await home.get()).services.sessions.renew(id), logger);
   return {
     async run(invocation, work) {
-      const running = home.get().then((opened) => work(createContext(opened, { ...invocation, actors, heartbeat })));
+      const running = home
+        .get()
+        .then((opened) => work(createContext(opened, { ...invocation, actors, kept, heartbeat })));
       underWay.add(running);
       try {
         return await running;
@@ -48,6 +56,7 @@ export function createToolHost(open: () => Promise<OpenHome>, logger: Logger): T
     async close() {
       heartbeat.stopAll();
       await Promise.race([Promise.allSettled(underWay), delay(longestWaitMs, undefined, { ref: false })]);
+      await watch?.close();
       await home.close();
     },
   };
@@ -55,11 +64,12 @@ export function createToolHost(open: () => Promise<OpenHome>, logger: Logger): T
 
 interface Shared extends Invocation {
   readonly actors: Map<SessionId, Actor>;
+  readonly kept: Set<SessionId>;
   readonly heartbeat: Heartbeat;
 }
 
 function createContext(home: OpenHome, shared: Shared): ToolContext {
-  const { actors, heartbeat, signal, progress } = shared;
+  const { actors, kept, heartbeat, signal, progress } = shared;
   const correlationId = randomUUID().replaceAll('-', '');
   return {
     home,
@@ -76,10 +86,12 @@ function createContext(home: OpenHome, shared: Shared): ToolContext {
     }),
     keepAlive(sessionId, ttlMs, actor) {
       actors.set(sessionId, { ...actor, session: sessionId });
+      kept.add(sessionId);
       heartbeat.start(sessionId, ttlMs);
     },
     letGo(sessionId) {
       actors.delete(sessionId);
+      kept.delete(sessionId);
       heartbeat.stop(sessionId);
     },
   };

@@ -1,6 +1,7 @@
 import type { Tool } from './tool.ts';
 import { attachAgentToTask } from './tools/attach-agent-to-task.ts';
 import { claimPaths } from './tools/claim-paths.ts';
+import { controlTaskSandbox } from './tools/control-task-sandbox.ts';
 import { createTaskSandbox } from './tools/create-task-sandbox.ts';
 import { deleteTask } from './tools/delete-task.ts';
 import { detachAgentFromTask } from './tools/detach-agent-from-task.ts';
@@ -11,6 +12,7 @@ import { listTasks } from './tools/list-tasks.ts';
 import { readFile } from './tools/read-file.ts';
 import { recordDecision } from './tools/record-decision.ts';
 import { releaseClaims } from './tools/release-claims.ts';
+import { requestTaskLimits } from './tools/request-task-limits.ts';
 import { setNote } from './tools/set-note.ts';
 import { setTodo } from './tools/set-todo.ts';
 import { stopTask } from './tools/stop-task.ts';
@@ -38,6 +40,8 @@ export const toolTable: readonly Tool[] = [
   setNote,
   claimPaths,
   releaseClaims,
+  controlTaskSandbox,
+  requestTaskLimits,
 ];
 
 /** What a model is told once about all tools together. */

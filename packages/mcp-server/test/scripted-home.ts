@@ -108,6 +108,7 @@ export function scriptedHome(script: Script): OpenHome {
       },
     },
     journal: { todos: () => Promise.resolve([]), decisions: () => Promise.resolve([]) },
+    monitor: { round: () => Promise.resolve([]), start: () => ({ close: () => Promise.resolve() }) },
     executions: {
       run: (_taskId: string, options: RunCommand, call: Call) =>
         script.run?.(options, call) ?? Promise.resolve(executionResult('')),

@@ -129,6 +129,8 @@ function serviceDefaults(configuration: Configuration) {
   return {
     image: configuration.defaultImage,
     limits: configuration.limits,
+    maxLimits: configuration.maxLimits,
+    monitor: configuration.monitor,
     user: sandboxUser,
     leaseMode: configuration.lease.mode,
     maxAgents: configuration.lease.maxAgents,

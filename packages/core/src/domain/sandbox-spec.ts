@@ -8,6 +8,19 @@ export interface ResourceLimits {
   readonly pids: number;
   /** Size of the tmpfs at /tmp, in bytes. */
   readonly tmpBytes: number;
+  /** Bytes in the workspace. No engine enforces it: it is measured, and acted upon, while a resident process watches. */
+  readonly workspaceBytes?: number;
+}
+
+/** Limits that can change while a sandbox runs; the others are fixed when its container is made. */
+export type LiveLimits = Pick<ResourceLimits, 'memoryBytes' | 'cpus' | 'pids'>;
+
+/** An agent's request for higher limits, until an operator answers it. */
+export interface LimitRequest {
+  readonly limits: LiveLimits;
+  readonly reason: string;
+  readonly requestedBy: string;
+  readonly at: string;
 }
 
 /**
@@ -86,4 +99,8 @@ export const defaultLimits: ResourceLimits = {
   cpus: 2,
   pids: 512,
   tmpBytes: 512 * 1024 ** 2,
+  workspaceBytes: 20 * 1024 ** 3,
 };
+
+/** What limits can be raised to unless configured otherwise. */
+export const defaultMaxLimits: LiveLimits = { memoryBytes: 16 * 1024 ** 3, cpus: 16, pids: 8_192 };

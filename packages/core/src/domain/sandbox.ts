@@ -4,6 +4,18 @@ import type { Timestamp } from './task.ts';
 export const sandboxStates = ['absent', 'creating', 'running', 'paused', 'stopped', 'failed'] as const;
 export type SandboxState = (typeof sandboxStates)[number];
 
+export const pressureLevels = ['normal', 'warning', 'critical', 'emergency'] as const;
+export type PressureLevel = (typeof pressureLevels)[number];
+
+/** How near a sandbox is to one of its limits, as last acted upon. */
+export interface Pressure {
+  readonly level: PressureLevel;
+  readonly resource: 'memory' | 'processes' | 'workspace';
+  readonly used: number;
+  readonly limit: number;
+  readonly at: Timestamp;
+}
+
 /**
  * The registry's row about a task's sandbox. Containers come and go; this row says which one is current and what of
  * the task's work lives in it.
@@ -24,6 +36,10 @@ export interface Sandbox {
   readonly homeVolume: string | null;
   /** The operation that made it. */
   readonly operationId: OperationId;
+  /** Why commands are refused until somebody unpauses the sandbox or raises its limits; absent when they are not. */
+  readonly hold?: string | null;
+  /** Absent while nothing neared a limit. */
+  readonly pressure?: Pressure | null;
   readonly createdAt: Timestamp;
   readonly updatedAt: Timestamp;
 }

@@ -1,5 +1,5 @@
 import type { CheckpointId, HomeId, TaskId } from './ids.ts';
-import type { SandboxSpec } from './sandbox-spec.ts';
+import type { LimitRequest, SandboxSpec } from './sandbox-spec.ts';
 import type { WorkspaceSpec } from './workspace-spec.ts';
 
 export const taskStatuses = ['pending', 'running', 'suspended', 'failed', 'completed', 'cancelled'] as const;
@@ -37,6 +37,8 @@ export interface Task {
   readonly dependsOn: readonly TaskId[];
   /** The checkpoint that this task was forked from. */
   readonly forkedFrom: { readonly taskId: TaskId; readonly checkpointId: CheckpointId } | null;
+  /** Higher limits that were asked for and not answered yet. */
+  readonly limitRequest?: LimitRequest | null;
   /** The newest checkpoint in this task's line: the parent of the next one. */
   readonly headCheckpointId: CheckpointId | null;
   /** The home that has the sandbox, the layers and the files. */

@@ -1,6 +1,6 @@
 import type { Command, EndReason } from '../domain/execution.ts';
 import type { ExecutionId, HomeId, OperationId, TaskId } from '../domain/ids.ts';
-import type { NetworkMode, ResourceLimits } from '../domain/sandbox-spec.ts';
+import type { LiveLimits, NetworkMode, ResourceLimits } from '../domain/sandbox-spec.ts';
 import type { NetworkFiles, NetworkPort } from './network-port.ts';
 import type { SandboxFiles } from './sandbox-files.ts';
 import type { ByteStream, VolumePort } from './volume-port.ts';
@@ -133,9 +133,6 @@ export interface SandboxEvent {
   /** RFC 3339, by the engine's clock. */
   readonly at: string;
 }
-
-/** Limits that can change while a sandbox runs; the others are fixed when its container is made. */
-export type LiveLimits = Pick<ResourceLimits, 'memoryBytes' | 'cpus' | 'pids'>;
 
 /** A live sandbox. Methods may be called from several callers at once; commands run concurrently. */
 export interface SandboxHandle extends AsyncDisposable {

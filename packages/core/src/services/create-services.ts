@@ -9,7 +9,9 @@ import { createJournalService } from './journal-service.ts';
 import { createKernel } from './kernel.ts';
 import { createLedgerService } from './ledger-service.ts';
 import { WarmPool } from './pool/warm-pool.ts';
+import { createMonitorService } from './monitor-service.ts';
 import { createSandboxKeeper } from './sandbox-keeper.ts';
+import { createSandboxService } from './sandbox-service.ts';
 import type { Services } from './services.ts';
 import { createSessionService } from './session-service.ts';
 import { createTaskService } from './task-service.ts';
@@ -23,6 +25,7 @@ export function createServices(dependencies: ServiceDependencies): Services {
   const ledger = createLedgerService(kernel);
   return {
     tasks: createTaskService(kernel, keeper),
+    sandboxes: createSandboxService(kernel, keeper),
     sessions: createSessionService(kernel, keeper),
     executions: createExecutionService(kernel, keeper),
     files: createFileService(kernel, keeper),
@@ -32,5 +35,6 @@ export function createServices(dependencies: ServiceDependencies): Services {
     ledger,
     housekeeper,
     doctor: createDoctorService(kernel, ledger, housekeeper),
+    monitor: createMonitorService(kernel, keeper),
   };
 }

@@ -9,6 +9,8 @@ import { dirtyPolicies } from '../domain/workspace-spec.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { idempotentFromStart } from './idempotent.ts';
 import { type Kernel, draft } from './kernel.ts';
+import { assertRuntime } from './assert-runtime.ts';
+import { assertWithinMaximum } from './change-sandbox.ts';
 import { runHooks } from './run-hooks.ts';
 import type { Call, CreateTask } from './services.ts';
 import {
@@ -28,6 +30,7 @@ const noNetwork: NetworkSpec = { mode: 'fixed-none', rules: [] };
 /** Checks everything, pins the image, freezes the source, and records the task in one transaction. */
 export async function createTask(kernel: Kernel, input: CreateTask, call: Call): Promise<Task> {
   const checked = draftTask(kernel, input);
+  assertWithinMaximum(kernel, input.limits ?? {});
   await assertTasksExist(kernel, [
     ...(input.parentId === undefined ? [] : [input.parentId]),
     ...(input.dependsOn ?? []),
@@ -132,17 +135,6 @@ function imageReference(value: string): string {
     `${JSON.stringify(reference)} is no image reference`,
     'Give a name such as debian:bookworm, or an image id.',
   );
-}
-
-/** An engine names its runtimes; asking it now spares every later command the refusal. */
-async function assertRuntime(kernel: Kernel, runtime: string | null): Promise<void> {
-  if (runtime === null) return;
-  const { runtimes } = await kernel.deps.runtime.capabilities();
-  if (runtimes.includes(runtime)) return;
-  throw new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', `The engine has no runtime ${runtime}`, {
-    remedy: `Give one of: ${runtimes.join(', ')}.`,
-    details: { argument: 'runtime' },
-  });
 }
 
 function checkDirty(dirty: DirtyPolicy | undefined): DirtyPolicy {

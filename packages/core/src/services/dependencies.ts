@@ -1,5 +1,5 @@
 import type { HomeId } from '../domain/ids.ts';
-import type { ResourceLimits } from '../domain/sandbox-spec.ts';
+import type { LiveLimits, ResourceLimits } from '../domain/sandbox-spec.ts';
 import type { LeaseMode } from '../domain/task.ts';
 import type { CheckpointCatalog } from '../ports/checkpoint-catalog.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -23,10 +23,16 @@ import type { TaskStore } from '../ports/task-store.ts';
 import type { WorkspaceStore } from '../ports/workspace-store.ts';
 import type { PoolOptions } from './pool/warm-pool.ts';
 
+import type { Thresholds } from './pressure.ts';
+
 /** What a task or call gets when its caller does not say; from the configuration. */
 export interface ServiceDefaults {
   readonly image: string;
   readonly limits: ResourceLimits;
+  /** What limits can be raised to; default `defaultMaxLimits`. */
+  readonly maxLimits?: LiveLimits;
+  /** When a sandbox counts as near its limits, and how often that is looked at. */
+  readonly monitor?: { readonly thresholds?: Thresholds; readonly intervalMs?: number };
   readonly user: { readonly uid: number; readonly gid: number };
   readonly leaseMode: LeaseMode;
   readonly maxAgents: number;

@@ -8,6 +8,7 @@ import { type OutputStream, outputStreams } from '../ports/task-memory.ts';
 import { type ClaimWatch, watchClaims } from './claim-watch.ts';
 import type { IdempotencyKey } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
+import { memoryStory } from './memory-story.ts';
 import { RecordedOutputs, diskError } from './recorded-outputs.ts';
 import { createRedaction } from './redactor.ts';
 import { runHooks } from './run-hooks.ts';
@@ -96,7 +97,11 @@ export async function runExecution(
       },
       leased,
       call,
-      async () => endOf(kernel, run, await execute(keeper, handle, run)),
+      async () => {
+        const ended = await execute(keeper, handle, run);
+        if (ended.reason === 'out-of-memory') leased.notices.push(await memoryStory(kernel, keeper, task));
+        return endOf(kernel, run, ended);
+      },
       { puts: async () => [{ noun: 'execution', value: await failedExecution(kernel, run) }] },
     );
   } finally {

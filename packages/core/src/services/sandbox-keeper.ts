@@ -7,6 +7,7 @@ import { currentFence } from './barrier.ts';
 import { type Kernel, draft, leaseGuard } from './kernel.ts';
 import { type KeptVolumes, makeSandbox } from './make-sandbox.ts';
 import type { WarmPool } from './pool/warm-pool.ts';
+import { assertNotHeld } from './pause-sandbox.ts';
 import { awaitQuiet } from './quiet.ts';
 import type { StartingPoint } from './sandbox-plan.ts';
 import type { Call } from './services.ts';
@@ -22,6 +23,8 @@ export interface SandboxKeeper {
   find(taskId: TaskId): Promise<{ readonly handle: SandboxHandle; readonly sandbox: Sandbox } | undefined>;
   /** Stops the container and records it; fine when there is none. */
   stop(task: Task, leased: LeasedWork, graceMs: number, call: Call): Promise<void>;
+  /** Removes the container and records it; volumes stay. Fine when there is none. */
+  remove(task: Task, leased: LeasedWork, call: Call): Promise<void>;
   /** While this work goes on in this process, no command starts the sandbox of the task again. */
   puttingAway<T>(taskId: TaskId, work: () => Promise<T>): Promise<T>;
   /** Ends whatever runs in the sandbox. @returns how many processes were ended */
@@ -126,9 +129,18 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
         stopping.delete(taskId);
       }
     },
+    remove: async (task, leased, call) => {
+      const sandbox = await deps.tasks.findSandbox(task.id);
+      if (sandbox === undefined || sandbox.ref === null) return;
+      const handle = await attach(sandbox);
+      known.delete(task.id);
+      await handle?.destroy();
+      await recordState(kernel, { ...sandbox, ref: null, hold: null, pressure: null }, 'absent', leased, call);
+    },
     ensureRunning: async (task, leased, call) => {
       if (stopping.has(task.id)) throw beingStopped(task);
       const sandbox = await deps.tasks.findSandbox(task.id);
+      assertNotHeld(sandbox);
       const cached = known.get(task.id);
       const current = sandbox?.state === 'running' && cached !== undefined && cached.ref === sandbox.ref;
       const handle = current ? cached : await ensure(task, leased, call);

@@ -11,11 +11,15 @@ import type { FileService } from './files-contract.ts';
 import type { HousekeeperService } from './housekeeper-contract.ts';
 import type { JournalService } from './journal-contract.ts';
 import type { LedgerService } from './ledger-contract.ts';
+import type { MonitorService } from './monitor-contract.ts';
+import type { SandboxService } from './sandbox-contract.ts';
 import type { SessionService } from './session-contract.ts';
 import type { TaskService } from './task-contract.ts';
 
 export type * from './call.ts';
 export type * from './task-contract.ts';
+export type * from './monitor-contract.ts';
+export type * from './sandbox-contract.ts';
 export type * from './session-contract.ts';
 export type * from './egress-contract.ts';
 export type * from './execution-contract.ts';
@@ -29,6 +33,7 @@ export type * from './housekeeper-contract.ts';
 /** Everything a front end gets. */
 export interface Services {
   readonly tasks: TaskService;
+  readonly sandboxes: SandboxService;
   readonly sessions: SessionService;
   readonly executions: ExecutionService;
   readonly files: FileService;
@@ -38,6 +43,7 @@ export interface Services {
   readonly ledger: LedgerService;
   readonly housekeeper: HousekeeperService;
   readonly doctor: DoctorService;
+  readonly monitor: MonitorService;
 }
 
 /** An opened home, as the apps hand it to a front end. */

@@ -39,6 +39,8 @@ export function resourceLimits(limits: ResourceLimits): ResourceLimits {
   integerBetween('limits.memoryBytes', limits.memoryBytes, 32 * 1024 ** 2, 2 ** 50);
   integerBetween('limits.pids', limits.pids, 16, 1_000_000);
   integerBetween('limits.tmpBytes', limits.tmpBytes, 1024 ** 2, 2 ** 50);
+  if (limits.workspaceBytes !== undefined)
+    integerBetween('limits.workspaceBytes', limits.workspaceBytes, 1024 ** 2, 2 ** 50);
   if (!(limits.cpus >= 0.1 && limits.cpus <= 1_024)) {
     throw invalid('limits.cpus', `is ${limits.cpus}`, 'Give a number from 0.1 to 1024.');
   }

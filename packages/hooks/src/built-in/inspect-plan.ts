@@ -22,7 +22,12 @@ export interface PlanRules extends HostFacts {
   readonly requireLimits?: boolean;
 }
 
-const smallestLimits: ResourceLimits = { memoryBytes: 32 * 1024 ** 2, cpus: 0.1, pids: 16, tmpBytes: 1 };
+const smallestLimits: Omit<ResourceLimits, 'workspaceBytes'> = {
+  memoryBytes: 32 * 1024 ** 2,
+  cpus: 0.1,
+  pids: 16,
+  tmpBytes: 1,
+};
 
 /** Where the sandbox keeps what commands must not replace. */
 const reservedTargets = '/bin /boot /dev /etc /lib /lib32 /lib64 /libx32 /proc /run /sbin /sys /usr /var/run'.split(
@@ -54,7 +59,7 @@ function userFaults({ user }: SandboxPlan): readonly PlanFault[] {
 }
 
 function limitFaults(limits: ResourceLimits): readonly PlanFault[] {
-  return (Object.keys(smallestLimits) as (keyof ResourceLimits)[])
+  return (Object.keys(smallestLimits) as (keyof typeof smallestLimits)[])
     .filter((name) => !(Number.isFinite(limits[name]) && limits[name] >= smallestLimits[name]))
     .map((name) =>
       fault('limits-required', `${name} is ${limits[name]}`, `Set ${name} to ${smallestLimits[name]} or more.`),

@@ -1,4 +1,4 @@
-import type { Command, NetworkSpec, TaskId, TaskView } from '@opencode-tools/core';
+import type { Command, LimitRequest, LiveLimits, NetworkSpec, TaskId, TaskView } from '@opencode-tools/core';
 import * as z from 'zod/v4';
 import { redactHandles } from '../redact-handles.ts';
 import { type ToolContext, defineTool } from '../tool.ts';
@@ -25,6 +25,9 @@ export const getTaskStatus = defineTool({
     image: z.string(),
     sandbox: z.string(),
     network: z.string(),
+    sandbox_held: z.string().optional(),
+    limits: z.object({ memory_mb: z.number(), cpus: z.number(), pids: z.number() }),
+    limits_requested: z.string().optional(),
     agents: z.array(z.object({ agent: z.string(), model: z.string().optional(), expires_at: z.string().optional() })),
     running: z.array(
       z.object({ execution_id: z.string(), agent: z.string(), command: z.string(), started_at: z.string() }),
@@ -82,6 +85,9 @@ function viewData(view: TaskView) {
     image: task.sandboxSpec.image,
     sandbox: live?.state ?? sandbox?.state ?? 'absent',
     network: networkText(task.sandboxSpec.network),
+    ...(sandbox?.hold == null ? {} : { sandbox_held: sandbox.hold }),
+    limits: limitsOf(task.sandboxSpec.limits),
+    ...(task.limitRequest == null ? {} : { limits_requested: requestText(task.limitRequest) }),
     agents: agentsOf(view),
     running: view.runningExecutions.map(({ id, agent, command, startedAt }) => ({
       execution_id: id,
@@ -111,6 +117,15 @@ function networkText({ mode, rules }: NetworkSpec): string {
   return hosts.length === 0 ? 'policy without rules' : hosts.join(', ').slice(0, 2_000);
 }
 
+function limitsOf({ memoryBytes, cpus, pids }: LiveLimits) {
+  return { memory_mb: Math.round(memoryBytes / 1024 ** 2), cpus, pids };
+}
+
+function requestText({ limits, reason, requestedBy }: LimitRequest): string {
+  const { memory_mb: memory, cpus, pids } = limitsOf(limits);
+  return `${memory} MiB, ${cpus} cores, ${pids} processes, by ${requestedBy}: ${reason}`.slice(0, 500);
+}
+
 function agentsOf({ sessions, leases }: TaskView) {
   return sessions
     .filter(({ state }) => state === 'attached')
@@ -138,6 +153,8 @@ function describe(data: StatusData): string {
   return [
     `${data.task_id}: ${data.title}`,
     `Status ${data.status}${data.status_reason ? ` (${data.status_reason})` : ''}, sandbox ${data.sandbox}, workspace ${data.workspace}, network: ${data.network}`,
+    ...(data.sandbox_held === undefined ? [] : [`The sandbox is held: ${data.sandbox_held}`]),
+    ...(data.limits_requested === undefined ? [] : [`Limits asked for: ${data.limits_requested}`]),
     `Agents: ${agents.join(', ') || 'none'}`,
     ...data.running.map(({ execution_id, agent, command }) => `Running (${execution_id}, ${agent}): ${command}`),
     `${data.executions} executions, ${data.checkpoints} checkpoints, ${data.open_todos} open todos`,

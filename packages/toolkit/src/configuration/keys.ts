@@ -1,4 +1,4 @@
-import { defaultLimits, leaseModes } from '@opencode-tools/core';
+import { defaultLimits, defaultMaxLimits, defaultThresholds, leaseModes } from '@opencode-tools/core';
 import { nameServers, policies } from './policies-kind.ts';
 import { type ValueKind, byteSize, choice, duration, flag, number, path, text } from './value-kind.ts';
 
@@ -79,6 +79,40 @@ export const configurationKeys = {
     byteSize({ min: mebibyte, max: 1024 * gibibyte }),
     defaultLimits.tmpBytes,
     'Size of the tmpfs at /tmp, which counts as memory.',
+  ),
+  'limits.workspace': key(
+    byteSize({ min: mebibyte, max: 1024 * gibibyte }),
+    20 * gibibyte,
+    'Size of a volume workspace; not enforced by the engine, but watched like the other limits.',
+  ),
+  'maxLimits.memory': userOnly(
+    key(
+      byteSize({ min: 32 * mebibyte, max: 1024 * gibibyte }),
+      defaultMaxLimits.memoryBytes,
+      'Most memory that a sandbox can be given.',
+    ),
+  ),
+  'maxLimits.cpus': userOnly(
+    key(number({ min: 0.1, max: 1024 }, { whole: false }), defaultMaxLimits.cpus, 'Most cores of a sandbox.'),
+  ),
+  'maxLimits.pids': userOnly(
+    key(number({ min: 16, max: 4_194_304 }, { whole: true }), defaultMaxLimits.pids, 'Most processes of a sandbox.'),
+  ),
+  'monitor.warning': key(percent(), defaultThresholds.warning, 'Percent of a limit from which it is recorded.'),
+  'monitor.critical': key(
+    percent(),
+    defaultThresholds.critical,
+    'Percent of a limit from which a checkpoint is taken.',
+  ),
+  'monitor.emergency': key(
+    percent(),
+    defaultThresholds.emergency,
+    'Percent of a limit from which the sandbox is held.',
+  ),
+  'monitor.interval': key(
+    duration({ min: 100, max: 3_600_000 }),
+    5_000,
+    'How often a resident process, such as the MCP server, looks at running sandboxes.',
   ),
   requireLimits: userOnly(key(flag(), true, 'Refuse to run where the engine cannot enforce the limits.')),
   'pool.size': userOnly(
@@ -179,6 +213,10 @@ function key<T, const F extends T | null>(kind: ValueKind<T>, fallback: F, descr
 
 function userOnly<T extends Key<unknown>>(of: T) {
   return { ...of, userOnly: true } as const;
+}
+
+function percent() {
+  return number({ min: 1, max: 100 }, { whole: false });
 }
 
 function endpointForm(): string {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { LeaseMode, ResourceLimits } from '@opencode-tools/core';
+import type { LeaseMode, LiveLimits, ResourceLimits, Thresholds } from '@opencode-tools/core';
 import type { ConfiguredPolicies } from './policies-kind.ts';
 import type { Environment } from './environment.ts';
 import { refusedForm } from './invalid-config.ts';
@@ -32,6 +32,8 @@ export interface Configuration {
   /** Null finds the engine as the docker command does. */
   readonly engineEndpoint: string | null;
   readonly limits: ResourceLimits;
+  readonly maxLimits: LiveLimits;
+  readonly monitor: { readonly thresholds: Thresholds; readonly intervalMs: number };
   readonly requireLimits: boolean;
   readonly pool: { readonly size: number; readonly idleMs: number };
   readonly reaper: { readonly intervalMs: number; readonly graceMs: number };
@@ -113,6 +115,20 @@ function shape(values: ConfigurationValues, home: string, files: readonly string
       cpus: values['limits.cpus'],
       pids: values['limits.pids'],
       tmpBytes: values['limits.tmp'],
+      workspaceBytes: values['limits.workspace'],
+    },
+    maxLimits: {
+      memoryBytes: values['maxLimits.memory'],
+      cpus: values['maxLimits.cpus'],
+      pids: values['maxLimits.pids'],
+    },
+    monitor: {
+      thresholds: {
+        warning: values['monitor.warning'],
+        critical: values['monitor.critical'],
+        emergency: values['monitor.emergency'],
+      },
+      intervalMs: values['monitor.interval'],
     },
     requireLimits: values.requireLimits,
     pool: { size: values['pool.size'], idleMs: values['pool.idle'] },
