@@ -1,6 +1,6 @@
 import * as z from 'zod/v4';
 import { type ToolContext, defineTool } from '../tool.ts';
-import { idempotencyKey, optionalSessionId, taskId } from './fields.ts';
+import { optionalSessionId, taskId } from './fields.ts';
 
 const actions = ['start', 'stop', 'restart', 'pause', 'unpause', 'destroy'] as const;
 
@@ -8,7 +8,6 @@ const input = z.strictObject({
   task_id: taskId,
   session_id: optionalSessionId,
   action: z.enum(actions),
-  idempotency_key: idempotencyKey,
 });
 
 export const controlTaskSandbox = defineTool({
@@ -31,7 +30,7 @@ async function act(args: z.output<typeof input>, context: ToolContext) {
   const { sandboxes } = context.home.services;
   const { session_id: sessionId, action } = args;
   const id = await context.taskId(args.task_id);
-  const call = await context.call({ sessionId }, args.idempotency_key);
+  const call = await context.call({ sessionId });
   if (action === 'pause' || action === 'unpause') return sandboxes[action](id, call);
   return sandboxes[action](id, sessionId === undefined ? {} : { sessionId }, call);
 }

@@ -1,6 +1,6 @@
 import * as z from 'zod/v4';
 import { defineTool } from '../tool.ts';
-import { idempotencyKey, optionalSessionId, taskId } from './fields.ts';
+import { optionalSessionId, taskId } from './fields.ts';
 
 const mebibyte = 1024 ** 2;
 
@@ -16,12 +16,11 @@ export const requestTaskLimits = defineTool({
     cpus: z.number().min(0.1).optional(),
     pids: z.int().min(16).optional(),
     reason: z.string().min(1).max(2_000),
-    idempotency_key: idempotencyKey,
   }),
   output: z.object({ task_id: z.string(), memory_mb: z.number(), cpus: z.number(), pids: z.number() }),
-  async run({ task_id, session_id: sessionId, memory_mb: memory, cpus, pids, reason, idempotency_key: key }, context) {
+  async run({ task_id, session_id: sessionId, memory_mb: memory, cpus, pids, reason }, context) {
     const id = await context.taskId(task_id);
-    const call = await context.call({ sessionId }, key);
+    const call = await context.call({ sessionId });
     const limits = {
       ...(memory === undefined ? {} : { memoryBytes: memory * mebibyte }),
       ...(cpus === undefined ? {} : { cpus }),

@@ -1,0 +1,157 @@
+import type { Call, ExecutionResult, OpenHome, Task } from '@opencode-tools/core';
+import { until } from '@opencode-tools/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type TestHome, createTestHome } from './support/test-home.ts';
+
+const agent: Call = {
+  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
+};
+const person: Call = { actor: { ...agent.actor, kind: 'user', agent: null } };
+const mebibyte = 1024 ** 2;
+
+let home: TestHome;
+let open: OpenHome;
+
+beforeAll(async () => {
+  home = await createTestHome();
+  open = await home.open();
+});
+afterAll(async () => {
+  await open.close();
+  await home.remove();
+});
+
+const create = (title: string): Promise<Task> =>
+  open.services.tasks.create(
+    { title, image: home.image, limits: { memoryBytes: 96 * mebibyte, pids: 100, tmpBytes: 90 * mebibyte } },
+    agent,
+  );
+const run = (task: Task, script: string): Promise<ExecutionResult> =>
+  open.services.executions.run(task.id, { command: { kind: 'script', script } }, agent);
+const output = async (task: Task, script: string): Promise<string> => (await run(task, script)).stdout.text;
+const recordsOf = async (task: Task): Promise<readonly string[]> => {
+  const types: string[] = [];
+  for await (const { type } of open.events.replay(task.id)) types.push(type);
+  return types;
+};
+
+describe('the sandbox of a task by itself', () => {
+  it('is started, paused, stopped, restarted and destroyed, and keeps the work', async () => {
+    const { sandboxes } = open.services;
+    const task = await create('life');
+    await expect(sandboxes.pause(task.id, person)).rejects.toMatchObject({ code: 'OCT_SANDBOX_NOT_FOUND' });
+    expect(await sandboxes.start(task.id, {}, agent)).toMatchObject({ state: 'running', generation: 1 });
+    await run(task, 'echo work >file; echo mine >~/mine; echo root >/opt/root');
+    expect(await sandboxes.pause(task.id, person)).toMatchObject({ state: 'paused' });
+    expect(await output(task, 'cat file')).toBe('work\n');
+    expect(await sandboxes.stop(task.id, { graceMs: 0 }, agent)).toMatchObject({ state: 'stopped' });
+    expect(await sandboxes.restart(task.id, { graceMs: 0 }, agent)).toMatchObject({ state: 'running', generation: 1 });
+    expect(await sandboxes.destroy(task.id, {}, agent)).toMatchObject({ state: 'absent', ref: null });
+    expect(await sandboxes.destroy(task.id, {}, agent)).toMatchObject({ state: 'absent' });
+    expect(await output(task, 'cat file ~/mine /opt/root')).toBe('work\nmine\nroot\n');
+    expect((await open.services.tasks.view(task.id)).sandbox).toMatchObject({ state: 'running', generation: 2 });
+    await open.services.tasks.delete(task.id, { force: true }, agent);
+  });
+
+  it('takes other limits while a command runs, asked for by an agent and granted by a person', async () => {
+    const { sandboxes } = open.services;
+    const task = await create('limits');
+    const limitsOf = async () =>
+      JSON.parse(await home.docker('inspect', '-f', '{{json .HostConfig}}', await ref(task)));
+    await run(task, 'true');
+    const wanted = { memoryBytes: 128 * mebibyte, pids: 200 };
+    await expect(sandboxes.update(task.id, { limits: wanted }, {}, agent)).rejects.toMatchObject({
+      code: 'OCT_POLICY_DENIED',
+    });
+    await expect(
+      sandboxes.requestLimits(task.id, { limits: { memoryBytes: 2 ** 45 }, reason: 'all of it' }, agent),
+    ).rejects.toMatchObject({ code: 'OCT_RESOURCE_LIMIT', details: { limit: 'memoryBytes' } });
+    await expect(sandboxes.answerLimits(task.id, { granted: true }, person)).rejects.toMatchObject({
+      code: 'OCT_INVALID_ARGUMENT',
+    });
+    expect(await sandboxes.requestLimits(task.id, { limits: wanted, reason: 'a large build' }, agent)).toMatchObject({
+      limits: wanted,
+      requestedBy: 'tester',
+    });
+    await expect(sandboxes.answerLimits(task.id, { granted: true }, agent)).rejects.toMatchObject({
+      code: 'OCT_POLICY_DENIED',
+    });
+    const running = run(task, 'until [ -e done ]; do sleep 0.1; done; echo went on');
+    expect(await sandboxes.answerLimits(task.id, { granted: true }, person)).toMatchObject({ applied: 'live' });
+    await home.docker('exec', '-u', '1000:1000', await ref(task), 'touch', '/workspace/done');
+    expect((await running).stdout.text).toBe('went on\n');
+    expect(await limitsOf()).toMatchObject({
+      Memory: wanted.memoryBytes,
+      MemorySwap: wanted.memoryBytes,
+      PidsLimit: 200,
+    });
+    expect((await open.services.tasks.get(task.id)).limitRequest).toBeNull();
+    expect(await sandboxes.update(task.id, { limits: { pids: 150 } }, {}, agent)).toMatchObject({ applied: 'live' });
+    await open.services.tasks.delete(task.id, { force: true }, agent);
+  });
+
+  it('is made anew for what is fixed in a container, when that is allowed', async () => {
+    const { sandboxes } = open.services;
+    const task = await create('recreate');
+    await run(task, 'echo work >file; echo root >/opt/root');
+    const settings = { readOnlyRoot: true };
+    await expect(sandboxes.update(task.id, settings, {}, agent)).rejects.toMatchObject({
+      code: 'OCT_INVALID_ARGUMENT',
+    });
+    expect(await sandboxes.update(task.id, settings, { recreate: true }, agent)).toMatchObject({
+      applied: 'recreated',
+    });
+    expect(await output(task, 'echo no >/opt/root; cat file /opt/root; echo yes >/run/mine && cat /run/mine')).toBe(
+      'work\nroot\nyes\n',
+    );
+    await open.services.tasks.delete(task.id, { force: true }, agent);
+  });
+});
+
+describe('a sandbox that nears its limits', () => {
+  it('is told of, saved and held, and goes on with higher limits', async () => {
+    const { sandboxes, monitor } = open.services;
+    const task = await create('pressure');
+    const rounds = async (): Promise<readonly (string | undefined)[]> => {
+      const levels: (string | undefined)[] = [];
+      for (let round = 0; round < 2; round += 1)
+        levels.push((await monitor.round()).find(({ taskId }) => taskId === task.id)?.pressure.level);
+      return levels;
+    };
+    await run(task, 'head -c 70000000 /dev/zero >/tmp/held');
+    expect(await rounds()).toEqual([undefined, 'warning']);
+    await run(task, 'head -c 93500000 /dev/zero >/tmp/held').catch(() => undefined);
+    await until(async () => {
+      await monitor.round();
+      return (await open.services.tasks.view(task.id)).sandbox?.hold != null;
+    }, 30_000);
+    expect((await open.services.tasks.view(task.id)).live).toMatchObject({ state: 'paused' });
+    expect((await open.services.checkpoints.list(task.id)).length).toBeGreaterThan(0);
+    await expect(run(task, 'true')).rejects.toMatchObject({ code: 'OCT_RESOURCE_LIMIT', details: { limit: 'held' } });
+    await sandboxes.requestLimits(task.id, { limits: { memoryBytes: 256 * mebibyte }, reason: 'more' }, agent);
+    await sandboxes.answerLimits(task.id, { granted: true }, person);
+    expect(await output(task, 'echo goes on')).toBe('goes on\n');
+    const types = await recordsOf(task);
+    for (const type of ['sandbox.limit_neared', 'sandbox.paused', 'sandbox.limits_requested', 'sandbox.limits_granted'])
+      expect(types).toContain(type);
+    await open.services.tasks.delete(task.id, { force: true }, agent);
+  });
+
+  it('tells the caller of a command that ran out of memory what the limit was and what to ask for', async () => {
+    const task = await create('out of memory');
+    await run(task, 'true');
+    const watch = open.services.monitor.start();
+    await until(async () => {
+      const { execution, notices } = await run(task, 'tail /dev/zero');
+      expect(execution).toMatchObject({ reason: 'out-of-memory' });
+      expect(notices?.join()).toMatch(/may use 96 MiB.*such as 192 MiB: opencode-tools sandbox request/);
+      return (await recordsOf(task)).includes('sandbox.out_of_memory');
+    }, 30_000);
+    await watch.close();
+    await open.services.tasks.delete(task.id, { force: true }, agent);
+  });
+});
+
+async function ref(task: Task): Promise<string> {
+  return (await open.services.tasks.view(task.id)).sandbox?.ref ?? '';
+}
