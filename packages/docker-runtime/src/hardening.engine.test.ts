@@ -147,7 +147,7 @@ describe('a directory of the host', () => {
     const { Id: id } = await engine.call<{ Id: string }>(
       'POST',
       `/containers/create?name=${judged.name}`,
-      swapped as object,
+      swapped,
     );
     await expect(runtime.create(judged)).rejects.toMatchObject({ code: 'OCT_POLICY_DENIED' });
     await engine.call('DELETE', `/containers/${id}?force=1`);

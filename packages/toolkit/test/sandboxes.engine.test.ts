@@ -112,25 +112,29 @@ describe('a sandbox that nears its limits', () => {
   it('is told of, saved and held, and goes on with higher limits', async () => {
     const { sandboxes, monitor } = open.services;
     const task = await create('pressure');
+    const { session } = await open.services.sessions.attach(task.id, { agent: 'tester' }, agent);
+    const keptAlive = new Set([session.id]);
+    const runHere = (script: string): Promise<ExecutionResult> =>
+      open.services.executions.run(task.id, { command: { kind: 'script', script }, sessionId: session.id }, agent);
     const rounds = async (): Promise<readonly (string | undefined)[]> => {
       const levels: (string | undefined)[] = [];
       for (let round = 0; round < 2; round += 1)
-        levels.push((await monitor.round()).find(({ taskId }) => taskId === task.id)?.pressure.level);
+        levels.push((await monitor.round({ keptAlive })).find(({ taskId }) => taskId === task.id)?.pressure.level);
       return levels;
     };
-    await run(task, 'head -c 70000000 /dev/zero >/tmp/held');
+    await runHere('head -c 70000000 /dev/zero >/tmp/held');
     expect(await rounds()).toEqual([undefined, 'warning']);
-    await run(task, 'head -c 93500000 /dev/zero >/tmp/held').catch(() => undefined);
+    await runHere('rm /tmp/held; while set -- /proc/[0-9]*; [ $# -lt 98 ]; do sleep 3000 & done');
     await until(async () => {
-      await monitor.round();
+      await monitor.round({ keptAlive });
       return (await open.services.tasks.view(task.id)).sandbox?.hold != null;
     }, 30_000);
     expect((await open.services.tasks.view(task.id)).live).toMatchObject({ state: 'paused' });
     expect((await open.services.checkpoints.list(task.id)).length).toBeGreaterThan(0);
-    await expect(run(task, 'true')).rejects.toMatchObject({ code: 'OCT_RESOURCE_LIMIT', details: { limit: 'held' } });
-    await sandboxes.requestLimits(task.id, { limits: { memoryBytes: 256 * mebibyte }, reason: 'more' }, agent);
+    await expect(runHere('true')).rejects.toMatchObject({ code: 'OCT_RESOURCE_LIMIT', details: { limit: 'held' } });
+    await sandboxes.requestLimits(task.id, { limits: { pids: 300 }, reason: 'more' }, agent);
     await sandboxes.answerLimits(task.id, { granted: true }, person);
-    expect(await output(task, 'echo goes on')).toBe('goes on\n');
+    expect((await runHere('echo goes on')).stdout.text).toBe('goes on\n');
     const types = await recordsOf(task);
     for (const type of ['sandbox.limit_neared', 'sandbox.paused', 'sandbox.limits_requested', 'sandbox.limits_granted'])
       expect(types).toContain(type);
