@@ -34,7 +34,7 @@ describe('planSandbox', () => {
       generation: 4,
       imageId: 'sha256:committed',
       user: { uid: 1000, gid: 1001 },
-      limits: { memoryBytes: 2_147_483_648, cpus: 2, pids: 512, tmpBytes: 536_870_912 },
+      limits: { memoryBytes: 2_147_483_648, cpus: 2, pids: 512, tmpBytes: 536_870_912, workspaceBytes: 21_474_836_480 },
       networkMode: 'fixed-none',
       mounts: [
         { kind: 'volume', volume: 'oct-00000001-4-0abcdefg-workspace', target: '/workspace', readOnly: false },
