@@ -6,7 +6,6 @@ import type { Task } from '../domain/task.ts';
 import { conflictStrategies, leaseModes } from '../domain/task.ts';
 import type { DirtyPolicy, WorkspaceSource, WorkspaceSpec } from '../domain/workspace-spec.ts';
 import { dirtyPolicies } from '../domain/workspace-spec.ts';
-import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { idempotentFromStart } from './idempotent.ts';
 import { type Kernel, draft } from './kernel.ts';
 import { assertRuntime } from './assert-runtime.ts';
