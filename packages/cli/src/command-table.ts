@@ -16,7 +16,7 @@ import { doctor } from './commands/doctor.ts';
 import { exec } from './commands/exec.ts';
 import { filesCat, filesEdit, filesFind, filesLs, filesSearch, filesWrite } from './commands/files.ts';
 import { fork } from './commands/fork.ts';
-import { imagesBuild, imagesList } from './commands/images.ts';
+import { imagesBuild, imagesList, imagesPin } from './commands/images.ts';
 import { findTask, listTasks } from './commands/list-tasks.ts';
 import { ledgerErase, ledgerExport, ledgerImport } from './commands/ledger.ts';
 import { noteAdd, noteEdit, noteList } from './commands/note.ts';
@@ -104,6 +104,7 @@ export const commandTable: readonly Command[] = [
   doctor,
   imagesList,
   imagesBuild,
+  imagesPin,
   dbStatus,
   dbVerify,
   dbMigrate,

@@ -39,6 +39,21 @@ export function imageStoreContract(name: string, open: () => Promise<OpenImageSt
       expect(listed.map(({ id }) => id)).toEqual([opened.imageId]);
     });
 
+    test('finds an image that is pinned by name and content id, under that name only', async () => {
+      const { images, imageId, addTag } = opened;
+      const tag = await addTag();
+      const name = tag.slice(0, tag.lastIndexOf(':'));
+      expect(await images.ensure(`${name}@${imageId}`)).toMatchObject({ id: imageId });
+      expect(await images.find(`${tag}@${imageId}`)).toMatchObject({ id: imageId });
+      expect(await images.find(`oct-test-another@${imageId}`)).toBeUndefined();
+      expect(await images.find(`${name}@sha256:${'0'.repeat(64)}`)).toBeUndefined();
+      await expect(images.ensure(`opencode-sandbox-base@sha256:${'0'.repeat(64)}`)).rejects.toMatchObject({
+        code: 'OCT_IMAGE_NOT_FOUND',
+        remedy: 'Build it with `opencode-tools images build`.',
+      });
+      await images.remove(tag);
+    });
+
     test('has no image that does not exist, and removing it is fine', async () => {
       expect(await opened.images.find('oct-test-no-such-image')).toBeUndefined();
       await opened.images.remove('oct-test-no-such-image');

@@ -203,3 +203,13 @@ test('resume-task attaches as the account when no agent is named, and briefs', a
     ].join('\n'),
   );
 });
+
+test.each([
+  ['registry.example:5000/team/image:1', `registry.example:5000/team/image@sha256:ab`],
+  ['opencode-sandbox-base', 'opencode-sandbox-base@sha256:ab'],
+  ['base@sha256:ab', 'base@sha256:ab'],
+])('images pin prints %s as %s', async (image, pinned) => {
+  const images = { ensure: async () => ({ id: 'sha256:ab' }) };
+  const openHome = async () => ({ services: {}, images, close: async () => undefined }) as never;
+  expect(await runLine(['images', 'pin', image], {}, { openHome })).toMatchObject({ code: 0, stdout: `${pinned}\n` });
+});

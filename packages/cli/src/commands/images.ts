@@ -33,6 +33,29 @@ export const imagesList: Command<Images> = {
   },
 };
 
+interface PinnedImage {
+  readonly image: string;
+  readonly pinned: string;
+}
+
+export const imagesPin: Command<PinnedImage> = {
+  name: 'images pin',
+  summary: 'print the reference that means this very version of an image, for the configuration or create-task --image',
+  notes: [
+    'A task keeps the version that it was created with in any case; a pinned reference gives the same one to new tasks.',
+  ],
+  parameters: [{ name: 'image', summary: 'reference of an image on the engine' }],
+  options: [],
+  async run({ input, home }) {
+    const image = input.text('image');
+    const { id } = await home.images.ensure(image);
+    const [name = image] = image.split('@', 1);
+    const colon = name.lastIndexOf(':');
+    return { image, pinned: `${colon > name.lastIndexOf('/') ? name.slice(0, colon) : name}@${id}` };
+  },
+  render: ({ pinned }) => pinned,
+};
+
 export const imagesBuild: Command<Images> = {
   name: 'images build',
   summary: 'build the sandbox images that come with opencode-tools',

@@ -16,6 +16,7 @@ export interface BuildProgress {
 
 /** Images on the engine. */
 export interface ImageStore {
+  /** @param reference a name, `name:tag`, a content id, or `name@sha256:…`: a registry's digest, or the content id of an image built here */
   find(reference: string): Promise<ImageFacts | undefined>;
   /**
    * Finds an image, pulling it when a registry has it.

@@ -46,11 +46,19 @@ export class DockerImages implements ImageStore {
 
   async find(reference: string): Promise<ImageFacts | undefined> {
     return doing(`Looking for the image ${reference}`, async () => {
-      const client = await this.#engine.client();
-      const path = `/images/${encodeURIComponent(reference)}/json`;
-      const found = await absentAsUndefined(client.call<ImageDescription>({ method: 'GET', path }));
-      return found && imageFacts(found);
+      const found = await this.#describe(reference);
+      if (found) return imageFacts(found);
+      // An engine knows a digest of a registry by name; of an image that was built here it knows the id alone.
+      const { name, id } = splitDigest(reference);
+      const built = id && (await this.#describe(id));
+      return built && namesOf(built).includes(name) ? imageFacts(built) : undefined;
     });
+  }
+
+  async #describe(reference: string): Promise<ImageDescription | undefined> {
+    const client = await this.#engine.client();
+    const path = `/images/${encodeURIComponent(reference)}/json`;
+    return absentAsUndefined(client.call<ImageDescription>({ method: 'GET', path }));
   }
 
   async ensure(reference: string, options: { readonly signal?: AbortSignal } = {}): Promise<ImageFacts> {
@@ -114,8 +122,26 @@ function imageFacts(image: ImageDescription): ImageFacts {
   };
 }
 
+/** `name@sha256:…` in its parts; no id for any other reference. */
+function splitDigest(reference: string): { readonly name: string; readonly id: string | undefined } {
+  const [name = '', id] = reference.split('@', 2);
+  return { name: withoutTag(name), id: id?.startsWith('sha256:') ? id : undefined };
+}
+
+/** The names that an image has, without their tags. */
+function namesOf({ RepoTags }: ImageDescription): readonly string[] {
+  return (RepoTags ?? []).map(withoutTag);
+}
+
+function withoutTag(reference: string): string {
+  const colon = reference.lastIndexOf(':');
+  return colon > reference.lastIndexOf('/') ? reference.slice(0, colon) : reference;
+}
+
 function isStandard(reference: string): boolean {
-  return standardImages.some((name) => reference === name || reference.startsWith(`${name}:`));
+  return standardImages.some(
+    (name) => reference === name || (/^[:@]/.test(reference.slice(name.length)) && reference.startsWith(name)),
+  );
 }
 
 export function imageNotFound(reference: string): OpencodeToolsError {
