@@ -124,6 +124,17 @@ export { createIds } from './ports/ids.ts';
 export type { Ids } from './ports/ids.ts';
 export { standardImages } from './ports/image-store.ts';
 export type { BuildProgress, ImageFacts, ImageStore, StandardImage } from './ports/image-store.ts';
+export type {
+  ArchiveRequest,
+  Archived,
+  LayerCapability,
+  LayerPort,
+  LayerRoot,
+  LayerSize,
+  LayerStack,
+  VolumeRecipe,
+} from './ports/layer-port.ts';
+export { stackLabel } from './ports/layer-port.ts';
 export type { AcquiredLease, AcquireLease, LeaseStore, LeaseWait } from './ports/lease-store.ts';
 export type { FollowedRecords, FollowRecords, Ledger, ReadRecords, WaitForRecords } from './ports/ledger.ts';
 export { silentLogger } from './ports/logger.ts';
@@ -201,6 +212,7 @@ export type {
 } from './ports/task-store.ts';
 export type { ByteStream, VolumeFacts, VolumePort } from './ports/volume-port.ts';
 export type {
+  Collected,
   GuardedPath,
   ProvisionRequest,
   SeedRequest,
@@ -268,6 +280,7 @@ export type {
   TaskStats,
   TaskView,
   TextEdit,
+  WorkspaceKeeping,
   UnderSession,
   UpdateTask,
   VerifyReport,

@@ -1,9 +1,19 @@
-import type { Clock, EngineProbe, HomeId, Ids, ImageStore, Logger, SandboxRuntime } from '@opencode-tools/core';
+import type {
+  Clock,
+  EngineProbe,
+  HomeId,
+  Ids,
+  ImageStore,
+  LayerPort,
+  Logger,
+  SandboxRuntime,
+} from '@opencode-tools/core';
 import { Engine } from './engine/engine.ts';
 import type { Environment } from './engine/find-endpoints.ts';
 import { DockerImages } from './images/docker-images.ts';
 import { defaultMostLayers } from './images/snapshot-root.ts';
 import { DockerNetworks } from './networks/docker-networks.ts';
+import { DockerLayers } from './layers/docker-layers.ts';
 import { DockerRuntime } from './sandbox/docker-runtime.ts';
 import { DockerVolumes } from './volumes/docker-volumes.ts';
 
@@ -19,7 +29,7 @@ export interface DockerRuntimeOptions {
   readonly ids: Ids;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Images with GNU tar, best first, for reading volumes; default: the standard images. */
+  /** Images with GNU tar, find and coreutils, best first, for reading volumes and for layers; default: the standard images. */
   readonly baseImages?: readonly string[];
   /** A saved root file system is flattened when its image has as many layers; 1 to 120, default 60. */
   readonly mostLayers?: number;
@@ -27,6 +37,7 @@ export interface DockerRuntimeOptions {
 
 export interface DockerRuntimeParts {
   readonly runtime: SandboxRuntime;
+  readonly layers: LayerPort;
   readonly images: ImageStore;
   readonly probe: EngineProbe;
 }
@@ -36,13 +47,15 @@ export function createDockerRuntime(options: DockerRuntimeOptions): DockerRuntim
   const { environment, homeId, logger, requireLimits = true, mostLayers = defaultMostLayers } = options;
   const engine = new Engine(environment, options.endpoint);
   const toolImages = options.baseImages ?? ['opencode-sandbox-base:latest', 'opencode-sandbox-developer:latest'];
-  const volumes = new DockerVolumes(engine, homeId, toolImages, logger);
+  const layers = new DockerLayers(engine, { homeId, toolImages, logger, volume: `oct-${homeId.slice(-10)}-layers` });
+  const volumes = new DockerVolumes(engine, homeId, toolImages, logger, (upper) => layers.discard(upper));
   const networks = new DockerNetworks(engine, homeId, logger);
   const userHome = environment.HOME;
+  const onClose = async (): Promise<void> => layers.close();
   const runtime = new DockerRuntime(
     engine,
     { volumes, networks },
-    { homeId, userHome, requireLimits, mostLayers, logger },
+    { homeId, userHome, requireLimits, mostLayers, logger, onClose },
   );
   const probe: EngineProbe = {
     probe: async () => {
@@ -51,5 +64,5 @@ export function createDockerRuntime(options: DockerRuntimeOptions): DockerRuntim
       return { answers, capabilities: answered ? await runtime.capabilities() : null };
     },
   };
-  return { runtime, images: new DockerImages(engine, logger), probe };
+  return { runtime, layers, images: new DockerImages(engine, logger), probe };
 }

@@ -27,6 +27,7 @@ export function checkpointCatalogContract(name: string, open: () => Promise<Open
       );
       expect(await catalog.list(task.id)).toEqual([newer, older]);
       expect(await catalog.find(older.id)).toEqual(older);
+      expect(await catalog.listAll()).toEqual(expect.arrayContaining([newer, older]));
       for (const reference of [older.id, shortId(older.id), 'older']) {
         expect(await catalog.resolve(task.id, reference)).toEqual(older);
       }

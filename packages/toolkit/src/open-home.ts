@@ -58,7 +58,15 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
   const store = await openStore(configuration, { environment, clock, logger });
   const { home, engineEndpoint: endpoint, requireLimits } = configuration;
   const engine = wireEngine({ endpoint, requireLimits, environment, homeId: store.homeId, ids, clock, logger });
-  const work = wireWorkspace({ home, volumes: engine.runtime.volumes, environment, logger });
+  const work = wireWorkspace({
+    home,
+    homeId: store.homeId,
+    layers: engine.layers,
+    useLayers: configuration.checkpoints.layers,
+    volumes: engine.runtime.volumes,
+    environment,
+    logger,
+  });
   const secrets = createSecretResolver(environment);
   const egress = wireEgress({ configuration, networks: engine.runtime.networks, secrets, clock, logger });
   const events = announceThrough(store, logger);
@@ -98,6 +106,7 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     close: async () => {
       await services.housekeeper.close();
       await events.close();
+      await work.workspaces.settle();
       await engine.runtime.close();
       await store.close();
     },

@@ -52,6 +52,7 @@ describe('configuration', () => {
       postgres: { tls: null, caFile: null, pool: 10 },
       retention: { backups: 10 },
       defaultImage: 'opencode-sandbox-base',
+      checkpoints: { layers: false },
       engineEndpoint: null,
       limits: {
         memoryBytes: 2 * 1024 ** 3,

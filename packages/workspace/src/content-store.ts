@@ -3,7 +3,11 @@ import { createReadStream } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  type ByteStream,
+  type Collected,
   type GuardedPath,
+  type LayerCapability,
+  type LayerRoot,
   type Logger,
   type ProvisionRequest,
   type SeedRequest,
@@ -46,8 +50,24 @@ export interface ContentStoreOptions {
 }
 
 /** Makes the content-addressed workspace store: blobs in packs, a manifest per snapshot. See `WorkspaceStore`. */
-export function createContentStore(options: ContentStoreOptions): WorkspaceStore {
-  return new ContentStore(options);
+export function createContentStore(options: ContentStoreOptions): ContentStore {
+  return new FileContentStore(options);
+}
+
+/** A content store, which also gives its trees as streams. */
+export interface ContentStore extends WorkspaceStore {
+  /**
+   * Gives a snapshot as a tar stream, checked on the way, and what its top directory is.
+   *
+   * @throws OpencodeToolsError `OCT_CHECKPOINT_NOT_FOUND`, `OCT_CHECKPOINT_CORRUPT`
+   */
+  readTar(snapshotId: string, signal?: AbortSignal): Promise<ContentTar>;
+}
+
+export interface ContentTar {
+  readonly ref: SnapshotRef;
+  readonly root: LayerRoot;
+  readonly tar: ByteStream;
 }
 
 type Collect = (store: {
@@ -60,7 +80,7 @@ type Collect = (store: {
  * Writes blobs first, flushed and renamed into place as one pack, then the manifest that names them. A crash between
  * leaves a pack that the next freeze of the same tree uses, and never a snapshot without its content.
  */
-class ContentStore implements WorkspaceStore {
+class FileContentStore implements ContentStore {
   readonly #options: ContentStoreOptions;
   readonly #layout: StoreLayout;
   readonly #index: BlobIndex;
@@ -168,6 +188,35 @@ class ContentStore implements WorkspaceStore {
 
   has(snapshotId: string): Promise<boolean> {
     return this.#snapshots.has(snapshotId);
+  }
+
+  async readTar(snapshotId: string, signal?: AbortSignal): Promise<ContentTar> {
+    const { ref, entries } = await this.#snapshots.load(snapshotId);
+    const top = entries.find(({ path }) => path === '');
+    const root = { mode: top?.mode ?? 0o755, uid: top?.uid ?? 0, gid: top?.gid ?? 0 };
+    const index = this.#index;
+    async function* tar(): AsyncGenerator<Buffer> {
+      using blobs = new BlobReader(index, ref.id);
+      yield* writeTar(entries, blobs, { signal });
+    }
+    return { ref, root, tar: tar() };
+  }
+
+  async layering(): Promise<LayerCapability> {
+    return { able: false, reason: 'the content store keeps every tree as files' };
+  }
+
+  async reserve(): Promise<null> {
+    return null;
+  }
+
+  /** Content is shared by checkpoints in ways that only a scan of all of them shows: nothing is removed yet. */
+  async collect(): Promise<Collected> {
+    return { snapshots: 0, layers: 0, bytes: 0, unknown: [] };
+  }
+
+  async settle(): Promise<void> {
+    await this.#opened;
   }
 
   async #seedDirectory(request: SeedRequest, source: string): Promise<SnapshotRef> {

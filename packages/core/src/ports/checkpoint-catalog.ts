@@ -6,6 +6,8 @@ export interface CheckpointCatalog {
   find(id: CheckpointId): Promise<Checkpoint | undefined>;
   /** Newest first. */
   list(taskId: TaskId): Promise<readonly Checkpoint[]>;
+  /** Of every task of the home, deleted ones too. */
+  listAll(): Promise<readonly Checkpoint[]>;
   /**
    * Finds the checkpoint a person means: a full id, a short id, or a name unique within the task.
    *

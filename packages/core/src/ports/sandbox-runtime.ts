@@ -16,6 +16,8 @@ export type SandboxMount =
        * target, its top owned by the plan's user.
        */
       readonly create?: Readonly<Record<string, string>>;
+      /** With `create`: what the engine makes the volume from, as `WorkspaceStore.reserve` said. */
+      readonly options?: Readonly<Record<string, string>>;
     }
   | { readonly kind: 'bind'; readonly source: string; readonly target: string; readonly readOnly: boolean };
 

@@ -1,5 +1,6 @@
 import type { SnapshotRef } from '../domain/checkpoint.ts';
 import type { WorkspaceSource } from '../domain/workspace-spec.ts';
+import type { LayerCapability, VolumeRecipe } from './layer-port.ts';
 
 /** Where a live tree is: an engine volume, or a directory of the host. */
 export type TreeRef =
@@ -85,4 +86,30 @@ export interface WorkspaceStore {
   /** Reads every byte of a snapshot. @throws OpencodeToolsError `OCT_CHECKPOINT_CORRUPT` naming the first bad path. */
   verify(snapshotId: string): Promise<SnapshotRef>;
   has(snapshotId: string): Promise<boolean>;
+  /** Whether new volumes are stacks of layers, whose checkpoints cost what changed; else why they are not. */
+  layering(): Promise<LayerCapability>;
+  /**
+   * Says how to ask the engine for an empty volume that can be frozen cheaply. What is reserved and not used is collected.
+   *
+   * @returns null for a volume without options
+   */
+  reserve(owner: { readonly uid: number; readonly gid: number }): Promise<VolumeRecipe | null>;
+  /**
+   * Removes frozen trees that nothing needs any more: neither the snapshots that are named, nor a volume of the engine, nor
+   * work under way. What cannot be proven to be unneeded stays.
+   *
+   * @param keep gives the ids of the snapshots that checkpoints and tasks refer to; called after all else was looked at
+   */
+  collect(keep: () => Promise<ReadonlySet<string>>): Promise<Collected>;
+  /** Waits for what goes on in the background. */
+  settle(): Promise<void>;
+}
+
+export interface Collected {
+  readonly snapshots: number;
+  readonly layers: number;
+  /** Bytes that the removed layers took on disk. */
+  readonly bytes: number;
+  /** Layers of which nothing is known; left alone. */
+  readonly unknown: readonly string[];
 }

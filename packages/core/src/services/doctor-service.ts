@@ -3,6 +3,7 @@ import type { StoreStatus } from '../ports/store-admin.ts';
 import { asOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { ErrorJson } from '../errors/opencode-tools-error.ts';
 import { leftoverFindings } from './doctor-leftovers.ts';
+import { neededSnapshots } from './needed-snapshots.ts';
 import type { Kernel } from './kernel.ts';
 import type {
   Call,
@@ -47,6 +48,7 @@ async function examine(tools: Tools, options: DoctorOptions, call: Call): Promis
   const broken = await part('ledger', new Set<string>(), () => examineLedger(ledger, findings));
   const engine = await part('engine', noEngine, () => examineEngine(kernel, findings));
   const usable = engine.capabilities !== null;
+  if (usable) await part('layers', undefined, () => examineLayers(kernel, findings));
   if (usable) await part('image', undefined, () => examineImage(kernel, findings));
   const recovered = !usable ? [] : await part('operations', [], () => recoverAbandoned(kernel, findings, call));
   if (usable) await part('sandboxes', undefined, () => examineSandboxes(kernel, findings));
@@ -106,6 +108,27 @@ async function examineEngine(kernel: Kernel, findings: DoctorFinding[]): Promise
     }
   }
   return { answers, capabilities, error: failure };
+}
+
+/** Whether checkpoints of volumes cost what changed, or what there is. */
+async function examineLayers(kernel: Kernel, findings: DoctorFinding[]): Promise<void> {
+  const layering = await kernel.deps.workspaces.layering();
+  findings.push(
+    layering.able
+      ? ok('layers', 'Volumes are stacks of overlay layers: checkpoints copy what changed')
+      : ok('layers', `Checkpoints of volumes copy whole files into the home: ${layering.reason}`),
+  );
+  const { snapshots, layers, bytes, unknown } = await kernel.deps.workspaces.collect(() => neededSnapshots(kernel));
+  if (layers > 0)
+    findings.push(
+      ok(
+        'layers',
+        `Removed ${layers} layers (${Math.round(bytes / 1e6)} MB) of ${snapshots} snapshots that nothing needs`,
+      ),
+    );
+  for (const name of unknown) {
+    findings.push({ severity: 'warning', subject: name, message: 'Nothing is known of this layer', remedy: null });
+  }
 }
 
 async function examineImage(kernel: Kernel, findings: DoctorFinding[]): Promise<void> {

@@ -3,6 +3,7 @@ import type { Operation, OperationKind } from '../domain/operation.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { Task } from '../domain/task.ts';
 import type { Put } from '../ledger/put.ts';
+import { stackLabel } from '../ports/layer-port.ts';
 import type { SandboxHandle, SandboxPlan } from '../ports/sandbox-runtime.ts';
 import { currentFence } from './barrier.ts';
 import type { Kernel } from './kernel.ts';
@@ -20,7 +21,7 @@ import {
 import { claimPooled } from './pool/claim-pooled.ts';
 import { poolSpec } from './pool/pool-spec.ts';
 import type { WarmPool } from './pool/warm-pool.ts';
-import type { Call } from './services.ts';
+import type { Call, WorkspaceKeeping } from './services.ts';
 import type { LeasedWork } from './with-lease.ts';
 
 /** Volumes that exist and are mounted as they are; null means that a new one is made from the starting point. */
@@ -100,10 +101,11 @@ export async function makeSandbox(
       await input.prepare?.();
       const handle = await build(kernel, input, plan, facts, leased, call);
       const { forgeableResults } = handle;
+      const workspaceStore = await storeOf(kernel, input, facts);
       const sandbox: Sandbox = { ...row, state: 'running', ref: handle.ref, updatedAt: kernel.now() };
       return {
         result: handle,
-        outcome: { ref: handle.ref, forgeableResults },
+        outcome: { ref: handle.ref, forgeableResults, workspaceStore },
         detail: { ...input.detail, ref: handle.ref, generation: sandbox.generation, forgeableResults },
         puts: async () => [{ noun: 'sandbox', value: sandbox } as const, ...((await input.finish?.()) ?? [])],
       };
@@ -134,10 +136,13 @@ async function planFacts(kernel: Kernel, input: MakeSandbox, operation: Operatio
   const fresh = volumeNames(task, generation, operation.id);
   const workspaceVolume = task.workspace.mode === 'volume' ? (keep.workspace ?? fresh.workspace) : null;
   const homeVolume = keep.home ?? fresh.home;
-  const emptyVolumes = [
+  const empty = [
     ...(workspaceVolume !== null && keep.workspace === null && start.workspace === null ? [workspaceVolume] : []),
     ...(keep.home === null && start.home === null ? [homeVolume] : []),
   ];
+  const { user } = task.sandboxSpec;
+  const recipes = empty.map(async (name) => [name, await kernel.deps.workspaces.reserve(user)] as const);
+  const emptyVolumes = new Map(await Promise.all(recipes));
   const fence = await currentFence(kernel, task.id);
   const { imageId } = start;
   const { homeId } = kernel.deps;
@@ -216,4 +221,21 @@ export async function recordedForgeable(kernel: Kernel, sandbox: Sandbox): Promi
   const made = await kernel.deps.tasks.findOperation(sandbox.operationId);
   const recorded = made?.outcome?.['forgeableResults'];
   return typeof recorded === 'boolean' ? recorded : null;
+}
+
+/** Where checkpoints of the workspace go, and why, as the operation that made the sandbox recorded it. */
+export async function recordedStore(kernel: Kernel, sandbox: Sandbox): Promise<WorkspaceKeeping | null> {
+  const made = await kernel.deps.tasks.findOperation(sandbox.operationId);
+  return (made?.outcome?.['workspaceStore'] as WorkspaceKeeping | undefined) ?? null;
+}
+
+async function storeOf(kernel: Kernel, { keep }: MakeSandbox, facts: PlanFacts): Promise<JsonObject> {
+  const volume = facts.workspaceVolume;
+  if (volume === null) return { store: 'content', reason: 'the workspace is a directory of the host' };
+  const layering = await kernel.deps.workspaces.layering();
+  if (keep.workspace === null && !layering.able) return { store: 'content', reason: layering.reason };
+  const stacked = (await kernel.deps.runtime.volumes.find(volume))?.labels[stackLabel] !== undefined;
+  return stacked
+    ? { store: 'overlay', reason: null }
+    : { store: 'content', reason: 'its volume was made without layers' };
 }

@@ -1,3 +1,4 @@
+import type { SnapshotStore } from '../domain/checkpoint.ts';
 import type { Execution } from '../domain/execution.ts';
 import type { TaskId } from '../domain/ids.ts';
 import type { EnvReference, NetworkSpec, ResourceLimits } from '../domain/sandbox-spec.ts';
@@ -43,12 +44,20 @@ export interface CreateTask {
   readonly model?: string;
 }
 
+/** Where checkpoints of a workspace go: into layers, which cost what changed, or into the content store, and then why. */
+export interface WorkspaceKeeping {
+  readonly store: SnapshotStore;
+  readonly reason: string | null;
+}
+
 /** One task with everything that is true of it now. */
 export interface TaskView {
   readonly task: Task;
   readonly sandbox: Sandbox | null;
   /** What the engine says, and how the sandbox was made; null when there is no container or no engine answers. */
   readonly live: SandboxFacts | null;
+  /** Null before the first sandbox, and for one that an interrupted call made. */
+  readonly workspaceKeeping: WorkspaceKeeping | null;
   readonly sessions: readonly Session[];
   readonly leases: readonly Lease[];
   readonly runningExecutions: readonly Execution[];

@@ -9,7 +9,7 @@ import { createTask } from './create-task.ts';
 import { deleteTask } from './delete-task.ts';
 import { forkTask } from './fork-task.ts';
 import { type Kernel, leaseGuard } from './kernel.ts';
-import { recordedForgeable } from './make-sandbox.ts';
+import { recordedForgeable, recordedStore } from './make-sandbox.ts';
 import { recoverTask } from './recovery.ts';
 import { resolveTask } from './resolve-task.ts';
 import { runHooks } from './run-hooks.ts';
@@ -136,6 +136,7 @@ async function viewTask(kernel: Kernel, id: TaskId): Promise<TaskView> {
     task,
     sandbox,
     live: sandbox?.ref == null ? null : await liveFacts(kernel, sandbox, sandbox.ref),
+    workspaceKeeping: sandbox === null ? null : await recordedStore(kernel, sandbox),
     sessions,
     leases: active,
     runningExecutions: page.items.filter((execution) => execution.state === 'running'),

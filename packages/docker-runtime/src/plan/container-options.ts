@@ -108,7 +108,8 @@ function labelsOf(plan: SandboxPlan): Record<string, string> {
 function mountOptions(mount: SandboxMount): Readonly<Record<string, unknown>> {
   const common = { Target: mount.target, ReadOnly: mount.readOnly };
   if (mount.kind === 'volume') {
-    const options = mount.create === undefined ? { NoCopy: true } : { NoCopy: false, Labels: mount.create };
+    const driver = mount.options === undefined ? {} : { DriverConfig: { Name: 'local', Options: mount.options } };
+    const options = mount.create === undefined ? { NoCopy: true } : { NoCopy: false, Labels: mount.create, ...driver };
     return { ...common, Type: 'volume', Source: mount.volume, VolumeOptions: options };
   }
   return { ...common, Type: 'bind', Source: mount.source, BindOptions: { Propagation: 'rprivate' } };

@@ -50,6 +50,8 @@ interface Options {
   readonly requireLimits: boolean;
   readonly mostLayers: number;
   readonly logger: Logger;
+  /** Ends what else this process has open on the engine. */
+  readonly onClose?: () => Promise<void>;
 }
 
 /** Sandboxes as containers of a Docker Engine. */
@@ -63,6 +65,7 @@ export class DockerRuntime implements SandboxRuntime {
   readonly #requireLimits: boolean;
   readonly #mostLayers: number;
   readonly #logger: Logger;
+  readonly #onClose: (() => Promise<void>) | undefined;
   readonly #entries = new Map<string, Entry>();
   readonly #starts = new Turnstile(mostStartsAtOnce);
   #capabilities: Promise<RuntimeCapabilities> | undefined;
@@ -80,6 +83,7 @@ export class DockerRuntime implements SandboxRuntime {
     this.#requireLimits = options.requireLimits;
     this.#mostLayers = options.mostLayers;
     this.#logger = options.logger;
+    this.#onClose = options.onClose;
   }
 
   async capabilities(): Promise<RuntimeCapabilities> {
@@ -164,6 +168,7 @@ export class DockerRuntime implements SandboxRuntime {
   async close(): Promise<void> {
     for (const { link } of this.#entries.values()) link.close();
     this.#entries.clear();
+    await this.#onClose?.();
   }
 
   async #make(containers: Containers, plan: SandboxPlan, signal?: AbortSignal): Promise<SandboxHandle> {

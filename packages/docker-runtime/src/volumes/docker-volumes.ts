@@ -5,12 +5,14 @@ import {
   OpencodeToolsError,
   type VolumeFacts,
   type VolumePort,
+  stackLabel,
 } from '@opencode-tools/core';
 import { pack } from 'tar-stream';
 import { Containers, absentAsUndefined } from '../engine/containers.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
 import type { Engine } from '../engine/engine.ts';
 import { asPortError, hasStatus } from '../engine/engine-error.ts';
+import { parseStack } from '../layers/layer-paths.ts';
 import { labelKeys } from '../plan/labels.ts';
 import { helperOptions, volumeTarget, withHelper } from './helper-container.ts';
 import { moveTar } from './move-tar.ts';
@@ -30,13 +32,24 @@ export class DockerVolumes implements VolumePort {
   readonly #homeId: string;
   readonly #toolImages: readonly string[];
   readonly #logger: Logger;
+  readonly #onStackRemoved: (upper: string) => void;
 
-  /** @param toolImages images with GNU tar, best first; without any, times are read in whole seconds */
-  constructor(engine: Engine, homeId: string, toolImages: readonly string[], logger: Logger) {
+  /**
+   * @param toolImages images with GNU tar, best first; without any, times are read in whole seconds
+   * @param onStackRemoved told the upper of a volume that is gone: nothing else ever uses it
+   */
+  constructor(
+    engine: Engine,
+    homeId: string,
+    toolImages: readonly string[],
+    logger: Logger,
+    onStackRemoved: (upper: string) => void = () => undefined,
+  ) {
     this.#engine = engine;
     this.#homeId = homeId;
     this.#toolImages = toolImages;
     this.#logger = logger;
+    this.#onStackRemoved = onStackRemoved;
   }
 
   async create(volume: Parameters<VolumePort['create']>[0]): Promise<void> {
@@ -112,6 +125,7 @@ export class DockerVolumes implements VolumePort {
   async remove(name: string): Promise<void> {
     await doing(`Removing the volume ${name}`, async () => {
       const { client, containers } = await this.#open();
+      const upper = parseStack((await this.find(name))?.labels[stackLabel])?.upper ?? null;
       const request = { method: 'DELETE', path: `/volumes/${encodeURIComponent(name)}` } as const;
       try {
         await absentAsUndefined(client.call(request));
@@ -119,6 +133,7 @@ export class DockerVolumes implements VolumePort {
         if (!hasStatus(error, 409) || !(await this.#removeHelpers(containers, name))) throw error;
         await absentAsUndefined(client.call(request));
       }
+      if (upper !== null) this.#onStackRemoved(upper);
     });
   }
 

@@ -10,7 +10,7 @@ import { fullLabels } from '../plan/labels.ts';
 export const volumeTarget = '/volume';
 
 /** An image without content: containers made from it are never started, so whatever tasks do to images is no matter. */
-const emptyImage = 'opencode-tools-empty:1';
+export const emptyImage = 'opencode-tools-empty:1';
 
 /** What every helper has: no network, no capability but those named, and labels by which a reaper knows it. */
 export function helperOptions(homeId: string, volume: string, readOnly: boolean): object {
@@ -59,7 +59,7 @@ async function createHelper(
   return containers.create(undefined, options);
 }
 
-async function importEmptyImage(client: EngineClient): Promise<void> {
+export async function importEmptyImage(client: EngineClient): Promise<void> {
   const tar = pack();
   tar.entry({ name: 'volume/', type: 'directory', mode: 0o755 });
   tar.finalize();

@@ -10,7 +10,7 @@ import {
 import { allRows, firstRow } from '../query/plan.ts';
 import { fromRow } from '../rows/entity-rows.ts';
 import type { StoreContext } from '../write/context.ts';
-import { selectCheckpoint, selectCheckpoints } from './task-rows.ts';
+import { selectAllCheckpoints, selectCheckpoint, selectCheckpoints } from './task-rows.ts';
 
 /** The checkpoints as rows. */
 export class StoredCheckpoints implements CheckpointCatalog {
@@ -27,6 +27,11 @@ export class StoredCheckpoints implements CheckpointCatalog {
 
   async list(taskId: TaskId): Promise<readonly Checkpoint[]> {
     const rows = await this.#ctx.engine.read(() => allRows(selectCheckpoints({ taskId })));
+    return rows.map((row) => fromRow<Checkpoint>(row));
+  }
+
+  async listAll(): Promise<readonly Checkpoint[]> {
+    const rows = await this.#ctx.engine.read(() => allRows(selectAllCheckpoints({})));
     return rows.map((row) => fromRow<Checkpoint>(row));
   }
 

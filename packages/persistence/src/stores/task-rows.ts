@@ -55,6 +55,7 @@ export const selectCheckpoint = template<{ id: string }>()(({ db }, slot) =>
   db.selectFrom('checkpoints').select('entity').where('id', '=', slot('id')),
 );
 
+export const selectAllCheckpoints = template<object>()(({ db }) => db.selectFrom('checkpoints').select('entity'));
 export const selectCheckpoints = template<{ taskId: string }>()(({ db }, slot) =>
   db
     .selectFrom('checkpoints')

@@ -64,6 +64,13 @@ export const configurationKeys = {
       'Docker Engine to use; found like the docker command finds it by default.',
     ),
   ),
+  'checkpoints.layers': userOnly(
+    key(
+      choice('auto', 'off'),
+      'off',
+      'Whether volumes are stacks of overlay layers where the engine can do that; otherwise checkpoints copy whole files into the home.',
+    ),
+  ),
   'limits.memory': key(
     byteSize({ min: 32 * mebibyte, max: 1024 * gibibyte }),
     defaultLimits.memoryBytes,

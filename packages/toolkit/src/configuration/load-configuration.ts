@@ -31,6 +31,7 @@ export interface Configuration {
   readonly defaultImage: string;
   /** Null finds the engine as the docker command does. */
   readonly engineEndpoint: string | null;
+  readonly checkpoints: { readonly layers: boolean };
   readonly limits: ResourceLimits;
   readonly maxLimits: LiveLimits;
   readonly monitor: { readonly thresholds: Thresholds; readonly intervalMs: number };
@@ -110,6 +111,7 @@ function shape(values: ConfigurationValues, home: string, files: readonly string
     retention: { backups: values['retention.backups'] },
     defaultImage: values.defaultImage,
     engineEndpoint: values['engine.endpoint'],
+    checkpoints: { layers: values['checkpoints.layers'] === 'auto' },
     limits: {
       memoryBytes: values['limits.memory'],
       cpus: values['limits.cpus'],

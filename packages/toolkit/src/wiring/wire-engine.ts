@@ -4,6 +4,7 @@ import type {
   HomeId,
   Ids,
   ImageStore,
+  LayerPort,
   Logger,
   NetworkPort,
   SandboxRuntime,
@@ -14,6 +15,7 @@ import { lazy, lazyMethods } from './lazy.ts';
 
 export interface EnginePorts {
   readonly runtime: SandboxRuntime;
+  readonly layers: LayerPort;
   readonly images: ImageStore;
   readonly probe: EngineProbe;
 }
@@ -55,6 +57,25 @@ export function wireEngine(options: {
         await (await runtime.peek())?.close();
       },
     },
+    layers: lazyMethods(
+      async () => (await engine()).layers,
+      [
+        'capability',
+        'mostLayers',
+        'prepare',
+        'makeEmpty',
+        'recipe',
+        'stack',
+        'stackOf',
+        'stacks',
+        'archive',
+        'fill',
+        'flatten',
+        'digest',
+        'list',
+        'remove',
+      ],
+    ),
     images: lazyMethods(async () => (await engine()).images, ['find', 'ensure', 'build', 'list', 'remove']),
     probe: lazyMethods(async () => (await engine()).probe, ['probe']),
   };

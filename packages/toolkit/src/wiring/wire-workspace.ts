@@ -1,37 +1,52 @@
 import { join } from 'node:path';
-import type { GitPort, HostFiles, Logger, VolumePort, WorkspaceStore } from '@opencode-tools/core';
+import type { GitPort, HomeId, HostFiles, LayerPort, Logger, VolumePort, WorkspaceStore } from '@opencode-tools/core';
 import type { Environment } from '../configuration/environment.ts';
 import { lazy, lazyMethods } from './lazy.ts';
 
-/** The content store and git, loaded at their first use. */
+/** The workspace store (layers where the engine can, else content) and git, loaded at their first use. */
 export function wireWorkspace(options: {
   readonly home: string;
+  readonly homeId: HomeId;
+  readonly layers: LayerPort;
+  /** False for new volumes without layers, whatever the engine can do. */
+  readonly useLayers: boolean;
   readonly volumes: VolumePort;
   readonly environment: Environment;
   readonly logger: Logger;
 }): { readonly workspaces: WorkspaceStore; readonly git: GitPort; readonly hostFiles: HostFiles } {
-  const { home, volumes, environment, logger } = options;
+  const { home, homeId, layers, useLayers, volumes, environment, logger } = options;
   const module = lazy(() => import('@opencode-tools/workspace'));
   const git = lazy(async () => (await module()).createGit({ environment, logger }));
   const store = lazy<WorkspaceStore>(async () => {
-    const { createContentStore } = await module();
-    return createContentStore({ directory: join(home, 'content'), volumes, git: await git(), environment, logger });
+    const { createContentStore, createLayeredStore } = await module();
+    const directory = join(home, 'content');
+    const content = createContentStore({ directory, volumes, git: await git(), environment, logger });
+    const labels = { 'io.opencode-tools.home': homeId, 'io.opencode-tools.kind': 'layer-view' };
+    return createLayeredStore({ directory: join(home, 'layers'), content, layers, useLayers, volumes, labels, logger });
   });
   return {
-    workspaces: lazyMethods(store, [
-      'seed',
-      'freeze',
-      'provision',
-      'checkDirectory',
-      'guardDirectory',
-      'restoreDirectory',
-      'diff',
-      'verify',
-      'has',
-    ]),
     hostFiles: {
       pack: (...args) => packLazily(async () => (await module()).createHostFiles(), args),
       ...lazyMethods(async () => (await module()).createHostFiles(), ['unpack']),
+    },
+    workspaces: {
+      settle: async () => {
+        await (await store.peek())?.settle();
+      },
+      ...lazyMethods(store, [
+        'seed',
+        'freeze',
+        'provision',
+        'checkDirectory',
+        'guardDirectory',
+        'restoreDirectory',
+        'diff',
+        'verify',
+        'has',
+        'layering',
+        'reserve',
+        'collect',
+      ]),
     },
     git: lazyMethods(git, ['inspect', 'isBranchName', 'listBranches', 'createBranch']),
   };

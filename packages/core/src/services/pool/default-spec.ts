@@ -17,7 +17,10 @@ export async function defaultSpec(kernel: Kernel): Promise<PoolSpec | undefined>
     generation: 1,
     imageId: image.id,
     ...names,
-    emptyVolumes: [names.workspaceVolume, names.homeVolume],
+    emptyVolumes: new Map([
+      [names.workspaceVolume, null],
+      [names.homeVolume, null],
+    ]),
     fence: { minToken: 0, revoked: [] },
   };
   return poolSpec(planSandbox(facts), facts, { imageId: image.id, workspace: null, home: null });

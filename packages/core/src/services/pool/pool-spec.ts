@@ -76,7 +76,8 @@ export function pooledPlan(spec: PoolSpec, entry: PooledSandbox): SandboxPlan {
   const renamed = (mount: SandboxMount): SandboxMount => {
     if (mount.kind !== 'volume') return mount;
     const workspace = mount.volume === spec.workspaceVolume;
-    const { create, ...rest } = mount;
+    // A stack of layers is one volume's alone: pooled volumes have none.
+    const { create, options: _options, ...rest } = mount;
     const volume = workspace ? entry.workspaceVolume : entry.homeVolume;
     if (create === undefined) return { ...rest, volume };
     return { ...rest, volume, create: pooledLabels(plan.homeId, entry, workspace ? 'workspace' : 'home') };

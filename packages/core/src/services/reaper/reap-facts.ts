@@ -96,7 +96,7 @@ async function listObjects(kernel: Kernel): Promise<readonly EngineObject[]> {
   const home = { [`${prefix}home`]: homeId };
   const [containers, volumes, helpers, roots] = await Promise.all([
     runtime.list({ homeId }),
-    runtime.volumes.list(home),
+    runtime.volumes.list(home).then((all) => all.filter(({ labels }) => labels[`${prefix}kind`] !== 'layers')),
     runtime.listHelpers({ homeId }),
     images.list({ labels: { ...home, [`${prefix}kind`]: 'root' } }),
   ]);

@@ -1,0 +1,100 @@
+import type { ByteStream } from './volume-port.ts';
+
+/** On a volume: the names of its stack, the upper (or nothing) first. */
+export const stackLabel = 'io.opencode-tools.stack';
+
+/** What a volume is mounted from: one directory that takes its changes, over frozen ones, the highest first. */
+export interface LayerStack {
+  /** Null for a volume that can only be read. */
+  readonly upper: string | null;
+  readonly lowers: readonly string[];
+}
+
+/** Owner and permissions of the top directory of a tree. */
+export interface LayerRoot {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Entries of any kind in one layer, and the bytes of its regular files. */
+export interface LayerSize {
+  readonly entries: number;
+  readonly bytes: number;
+}
+
+/** Whether an engine can stack layers, found out by doing all of it once. */
+export type LayerCapability = { readonly able: true } | { readonly able: false; readonly reason: string };
+
+/** How the engine is asked for a volume that does not exist yet. */
+export interface VolumeRecipe {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, string>>;
+}
+
+export interface ArchiveRequest {
+  /** The volume that has the stack; nothing may write to it meanwhile. */
+  readonly volume: string;
+  readonly stack: LayerStack & { readonly upper: string };
+  /** Name of the layer to make. */
+  readonly layer: string;
+  /** The layer that was archived from the same upper before, and the `opaque` of that archive; null for none. */
+  readonly previous: { readonly layer: string; readonly opaque: readonly string[] } | null;
+  /** False asks for all of the upper, though less would do. */
+  readonly mayAdd: boolean;
+  /** What the top directory of the upper was when it was made. */
+  readonly root: LayerRoot | null;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * What became of an archive. A layer holds what changed since `previous` (and goes on top of what that one was on top of), or
+ * all of the upper (and goes on top of its lowers), or the whole tree (and stands on nothing).
+ */
+export type Archived =
+  | { readonly kind: 'same' }
+  | {
+      readonly kind: 'layer';
+      readonly onto: 'previous' | 'lowers' | 'nothing';
+      readonly size: LayerSize;
+      readonly root: LayerRoot;
+      /** Directories of the upper that are known to hide what is below them, for the next archive. */
+      readonly opaque: readonly string[];
+    };
+
+/**
+ * Directories in one volume of the engine, stacked by the engine itself. A layer is made once, under a name that is never used
+ * again; uppers are never lowers of anything: what a checkpoint keeps is a copy.
+ */
+export interface LayerPort {
+  /** Tried once per engine, version and kernel, and remembered there. */
+  capability(): Promise<LayerCapability>;
+  /** Most layers that one volume can have here; beyond it the engine would cut its options. */
+  mostLayers(): Promise<number>;
+  /** Makes empty uppers. */
+  prepare(uppers: readonly { readonly name: string; readonly root: LayerRoot }[]): Promise<void>;
+  /** Makes a frozen layer without content. */
+  makeEmpty(layer: string): Promise<void>;
+  /** How a volume of the stack is asked for. */
+  recipe(stack: LayerStack): Promise<VolumeRecipe>;
+  /** Makes a volume of the stack. */
+  stack(
+    volume: { readonly name: string; readonly labels: Readonly<Record<string, string>> },
+    stack: LayerStack,
+  ): Promise<void>;
+  /** The stack of a volume; undefined for a volume without one. */
+  stackOf(volume: string): Promise<LayerStack | undefined>;
+  /** The stacks of all volumes of this home. */
+  stacks(): Promise<readonly LayerStack[]>;
+  archive(request: ArchiveRequest): Promise<Archived>;
+  /** Makes a layer from a tar stream. */
+  fill(layer: string, tar: ByteStream, signal?: AbortSignal): Promise<void>;
+  /** Makes one layer with what a stack of layers shows. */
+  flatten(layer: string, lowers: readonly string[], signal?: AbortSignal): Promise<LayerSize>;
+  /** SHA-256 over every name, its attributes and its content in a layer; undefined when it is not there. */
+  digest(layer: string, signal?: AbortSignal): Promise<string | undefined>;
+  /** Names of all layers and uppers there are, and the bytes that each takes on disk. */
+  list(): Promise<readonly { readonly name: string; readonly diskBytes: number }[]>;
+  /** Removes layers and uppers; absent is fine. */
+  remove(names: readonly string[]): Promise<void>;
+}

@@ -1,0 +1,102 @@
+import type { Containers } from '../engine/containers.ts';
+import { hasStatus } from '../engine/engine-error.ts';
+import { Demultiplexer } from '../lane/demultiplex.ts';
+import { helperOptions } from '../volumes/helper-container.ts';
+import { failed } from './layer-helper.ts';
+import { layersTarget } from './layer-paths.ts';
+
+/** What it takes to copy a tree as it is: other users' files, device nodes by which an overlay hides names, its own attributes. */
+const capabilities = ['SYS_ADMIN', 'DAC_OVERRIDE', 'FOWNER', 'CHOWN', 'MKNOD', 'SETFCAP', 'FSETID'];
+
+const runLimitMs = 24 * 60 * 60_000;
+
+export interface LayerContainer {
+  readonly homeId: string;
+  /** The volume of layers. */
+  readonly layers: string;
+  readonly image: string;
+  readonly command: readonly string[];
+  /** True for one whose main process reads scripts. */
+  readonly stdin: boolean;
+  /** A volume to have at `mountedTarget`, for reading. */
+  readonly mounted?: string;
+}
+
+/** Where a helper has a stacked volume. */
+export const mountedTarget = '/mounted';
+
+/** Containers that work on layers run an image of ours, never one that a task could have changed, and have no network. */
+export function layerContainer(container: LayerContainer): object {
+  const base = helperOptions(container.homeId, container.layers, false) as {
+    HostConfig: { readonly Mounts: readonly object[] };
+  };
+  const layers = { ...base.HostConfig.Mounts[0], Target: layersTarget };
+  const options = { NoCopy: true };
+  const mounted =
+    container.mounted === undefined
+      ? []
+      : [{ Type: 'volume', Source: container.mounted, Target: mountedTarget, ReadOnly: true, VolumeOptions: options }];
+  const { stdin } = container;
+  return {
+    ...base,
+    Image: container.image,
+    Entrypoint: [],
+    Cmd: container.command,
+    WorkingDir: '/',
+    Healthcheck: { Test: ['NONE'] },
+    AttachStdin: stdin,
+    OpenStdin: stdin,
+    StdinOnce: stdin,
+    AttachStdout: true,
+    AttachStderr: true,
+    HostConfig: {
+      ...base.HostConfig,
+      Mounts: [layers, ...mounted],
+      AutoRemove: true,
+      CapAdd: capabilities,
+      ReadonlyRootfs: true,
+      Init: true,
+    },
+  };
+}
+
+/** Runs one command in a container of its own and gives what it wrote. */
+export async function runOnce(containers: Containers, options: object, signal?: AbortSignal): Promise<Buffer> {
+  const id = await containers.create(undefined, options, signal);
+  const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
+  const demultiplexer = new Demultiplexer(
+    (chunk) => stdout.push(chunk),
+    (chunk) => stderr.push(chunk),
+  );
+  const stop = (): void => void containers.remove(id).catch(() => undefined);
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    const attached = await containers.attach(id, { stdin: false });
+    const exited = containers.wait(id, runLimitMs);
+    exited.catch(() => undefined);
+    await containers.act(id, 'start');
+    for await (const chunk of attached) demultiplexer.push(chunk as Buffer);
+    const code = await exited;
+    signal?.throwIfAborted();
+    if (code !== 0) throw failed(code, Buffer.concat(stderr));
+    return Buffer.concat(stdout);
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    await containers.remove(id);
+  }
+}
+
+/** The first of the images that the engine has. */
+export async function firstImage(
+  find: (image: string) => Promise<{ readonly Id: string }>,
+  images: readonly string[],
+): Promise<string | undefined> {
+  for (const image of images) {
+    try {
+      return (await find(image)).Id;
+    } catch (error) {
+      if (!hasStatus(error, 404)) throw error;
+    }
+  }
+  return undefined;
+}

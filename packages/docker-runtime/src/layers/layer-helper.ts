@@ -1,0 +1,135 @@
+import { randomBytes } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+import { OpencodeToolsError, printable } from '@opencode-tools/core';
+import type { Containers } from '../engine/containers.ts';
+import { Demultiplexer } from '../lane/demultiplex.ts';
+
+/** A request is a line `nonce scriptBytes`, then the script; what the script reads of its own input follows. */
+const loop = [
+  'export LC_ALL=C',
+  'while read -r nonce length; do',
+  'script=$(head -c "$length")',
+  '( eval "$script" ); code=$?',
+  'printf "\\n%s %s\\n" "$nonce" "$code" >&2; printf "\\n%s %s\\n" "$nonce" "$code"',
+  'done',
+].join('\n');
+
+export const helperLoop = ['sh', '-c', loop] as const;
+
+interface Answer {
+  readonly stdout: Buffer;
+  readonly stderr: Buffer;
+}
+
+/**
+ * A container that runs scripts of ours, one after the other, for as long as this process lives: its input ends with the
+ * process, it then ends itself, and the engine removes it.
+ */
+export class LayerHelper {
+  readonly #containers: Containers;
+  readonly #id: string;
+  readonly #stream: Duplex;
+  readonly #demultiplexer: Demultiplexer;
+  #queue: Promise<unknown> = Promise.resolve();
+  #stdout: Buffer[] = [];
+  #stderr: Buffer[] = [];
+  #onChunk: () => void = () => undefined;
+  #ended: Error | undefined;
+
+  private constructor(containers: Containers, id: string, stream: Duplex) {
+    this.#containers = containers;
+    this.#id = id;
+    this.#stream = stream;
+    this.#demultiplexer = new Demultiplexer(
+      (chunk) => this.#stdout.push(chunk),
+      (chunk) => this.#stderr.push(chunk),
+    );
+    stream.on('data', (chunk: Buffer) => {
+      this.#demultiplexer.push(chunk);
+      this.#onChunk();
+    });
+    for (const event of ['end', 'close', 'error']) {
+      stream.on(event, () => {
+        this.#ended ??= new Error('The helper container for layers ended');
+        this.#onChunk();
+      });
+    }
+  }
+
+  /** @param options of a container whose main process is `helperLoop` */
+  static async start(containers: Containers, options: object): Promise<LayerHelper> {
+    const id = await containers.create(undefined, options);
+    try {
+      const stream = await containers.attach(id, { stdin: true });
+      const helper = new LayerHelper(containers, id, stream);
+      await containers.act(id, 'start');
+      return helper;
+    } catch (error) {
+      await containers.remove(id).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  get usable(): boolean {
+    return this.#ended === undefined;
+  }
+
+  /**
+   * Runs a script and gives what it wrote.
+   *
+   * @param input what the script reads; it must read all of it
+   * @throws OpencodeToolsError `OCT_INTERNAL` with what the script said when it fails
+   */
+  async run(script: string, input: Uint8Array = Buffer.alloc(0)): Promise<Buffer> {
+    const turn = this.#queue.then(async () => this.#ask(script, input));
+    this.#queue = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async close(): Promise<void> {
+    this.#ended ??= new Error('The helper container for layers was closed');
+    this.#stream.destroy();
+    await this.#containers.remove(this.#id);
+  }
+
+  async #ask(script: string, input: Uint8Array): Promise<Buffer> {
+    const nonce = randomBytes(12).toString('hex');
+    const body = Buffer.from(script);
+    [this.#stdout, this.#stderr] = [[], []];
+    this.#stream.write(Buffer.concat([Buffer.from(`${nonce} ${body.length}\n`), body, input]));
+    const { stdout, stderr, code } = await this.#answer(nonce);
+    if (code === 0) return stdout;
+    throw failed(code, stderr);
+  }
+
+  async #answer(nonce: string): Promise<Answer & { readonly code: number }> {
+    return new Promise((resolve, reject) => {
+      this.#onChunk = () => {
+        const out = ending(this.#stdout, nonce);
+        const err = ending(this.#stderr, nonce);
+        if (out !== undefined && err !== undefined) {
+          this.#onChunk = () => undefined;
+          resolve({ stdout: out.body, stderr: err.body, code: out.code });
+        } else if (this.#ended !== undefined) reject(this.#ended);
+      };
+      this.#onChunk();
+    });
+  }
+}
+
+function ending(
+  chunks: readonly Buffer[],
+  nonce: string,
+): { readonly body: Buffer; readonly code: number } | undefined {
+  const last = chunks.at(-1);
+  if (last === undefined || last.at(-1) !== 0x0a) return undefined;
+  const all = chunks.length === 1 ? last : Buffer.concat(chunks);
+  const at = all.lastIndexOf(`\n${nonce} `);
+  if (at === -1) return undefined;
+  return { body: all.subarray(0, at), code: Number(all.toString('latin1', at + nonce.length + 2).trim()) };
+}
+
+export function failed(code: number, stderr: Buffer): OpencodeToolsError {
+  const said = printable(stderr.toString('utf8').trim().slice(-2_000));
+  return new OpencodeToolsError('OCT_INTERNAL', `The engine's layers could not be worked on (${code}): ${said}`);
+}

@@ -1,0 +1,113 @@
+import type { LayerRoot } from '@opencode-tools/core';
+import { checkedName, layersTarget } from './layer-paths.ts';
+import { listingFormat } from './upper-listing.ts';
+
+/*
+ * What helpers run: names are checked words, so nothing needs quoting. `d` is a layer's tree, `w` an upper's work directory,
+ * `seen` what the upper was when the layer was made from it.
+ */
+
+const at = (name: string): string => `${layersTarget}/${checkedName(name)}`;
+const everyAttribute = `--xattrs --xattrs-include='*'`;
+
+export function prepareScript(uppers: readonly { readonly name: string; readonly root: LayerRoot }[]): string {
+  const lines = uppers.map(({ name, root }) => {
+    const dir = at(name);
+    return `mkdir ${dir} ${dir}/d ${dir}/w; chown ${root.uid}:${root.gid} ${dir}/d; chmod ${root.mode.toString(8)} ${dir}/d`;
+  });
+  return ['set -eu', ...lines].join('\n');
+}
+
+export function makeEmptyScript(layer: string): string {
+  return `set -eu; mkdir ${at(layer)} ${at(layer)}/d`;
+}
+
+/** Lists an upper. Says how many hard links were copied up, then what differs from an earlier listing, or all of it. */
+export function listScript(upper: string, previous: string | null): string {
+  const whole = 'cat seen.new';
+  const seen = previous === null ? undefined : `${at(previous)}/seen`;
+  return [
+    `set -eu; cd ${at(upper)}`,
+    `{ find d -printf 'd${listingFormat}'; find w/index -type f -printf 'i${listingFormat}' 2>/dev/null || :; } | sort -z >seen.new`,
+    `printf '%s\\0' "$(find w/index -type f 2>/dev/null | wc -l)"`,
+    seen === undefined
+      ? `printf 'all\\0'; ${whole}`
+      : `if [ -f ${seen} ]; then printf 'change\\0'; comm -z -3 ${seen} seen.new; else printf 'all\\0'; ${whole}; fi`,
+  ].join('\n');
+}
+
+/** Writes a tar of the directories whose names it reads, with what the overlay notes on them. */
+export function marksScript(upper: string, inputBytes: number): string {
+  const names = `--no-recursion --null -T - --xattrs --xattrs-include='trusted.overlay.*' --format=posix`;
+  return `head -c ${inputBytes} | tar -C ${at(upper)}/d -c ${names}`;
+}
+
+/** Puts all of an upper into a new layer. */
+export function wholeScript(upper: string, layer: string): string {
+  return ['set -eu', `mkdir ${at(layer)}`, `cp -a ${at(upper)}/d ${at(layer)}/d`, finish(upper, layer)].join('\n');
+}
+
+/** Puts names of an upper into a new layer. It reads the names to copy, the removed ones as a tar, and directories. */
+export function addScript(
+  upper: string,
+  layer: string,
+  bytes: { readonly copy: number; readonly gone: number; readonly attributes: number },
+): string {
+  const from = `tar -C ${at(upper)}/d -c --format=posix --numeric-owner --sparse --no-recursion --null -T -`;
+  const into = `tar -C ${at(layer)}/d -x -p --numeric-owner ${everyAttribute}`;
+  return [
+    'set -eu',
+    `mkdir ${at(layer)} ${at(layer)}/d`,
+    ...(bytes.copy > 0 ? [`head -c ${bytes.copy} | ${from} ${everyAttribute} | ${into}`] : []),
+    `head -c ${bytes.gone} | ${into}`,
+    `head -c ${bytes.attributes} | ${from} ${everyAttribute} --xattrs-exclude='trusted.overlay.*' | ${into}`,
+    finish(upper, layer),
+  ].join('\n');
+}
+
+/** Copies a mounted tree into a new layer, after a look at what is mounted. */
+export function copyMountedScript(mounted: string, layer: string, names: readonly string[]): string {
+  return ['set -eu', ...mountCheck(mounted, names), `mkdir ${at(layer)}`, `cp -a ${mounted} ${at(layer)}/d`].join('\n');
+}
+
+/** The last steps for a layer that `copyMountedScript` made of an upper. */
+export function finishScript(upper: string, layer: string): string {
+  return ['set -eu', finish(upper, layer)].join('\n');
+}
+
+/** Fails unless every layer of the stack takes part in the mount. */
+export function mountCheck(mounted: string, names: readonly string[]): readonly string[] {
+  return [
+    `line=$(grep " ${mounted} " /proc/self/mountinfo)`,
+    `case "$line" in *" overlay "*) ;; *) echo "no overlay is mounted: $line" >&2; exit 9;; esac`,
+    ...names.map(
+      (name) => `case "$line" in *"/${checkedName(name)}/d"*) ;; *) echo "layer ${name} is missing" >&2; exit 9;; esac`,
+    ),
+  ];
+}
+
+export function sizeScript(layer: string): string {
+  return `find ${at(layer)}/d -printf '%y%s\\n'; stat -c '/%a %u %g' ${at(layer)}/d`;
+}
+
+export function syncScript(layer: string): string {
+  return `sync -f ${at(layer)}`;
+}
+
+/** One deterministic stream of everything in a layer, holes excepted. */
+export function digestScript(layer: string): string {
+  const options = '--sort=name --numeric-owner --format=posix --pax-option=exthdr.name=x,delete=atime,delete=ctime';
+  return `set -eu; cd ${at(layer)}/d; tar -c ${options} ${everyAttribute} . | sha256sum`;
+}
+
+export function listLayersScript(): string {
+  return `cd ${layersTarget}; for one in *; do [ -d "$one" ] && du -sk "$one"; done; :`;
+}
+
+export function removeScript(names: readonly string[]): string {
+  return `rm -rf ${names.map(at).join(' ')}`;
+}
+
+function finish(upper: string, layer: string): string {
+  return `mv ${at(upper)}/seen.new ${at(layer)}/seen; sync -f ${at(layer)}; find ${at(layer)}/d -printf '%y%s\\n'; stat -c '/%a %u %g' ${at(layer)}/d`;
+}

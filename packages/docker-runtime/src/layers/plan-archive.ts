@@ -1,0 +1,138 @@
+import type { LayerRoot } from '@opencode-tools/core';
+import type { ListingChange, UpperEntry } from './upper-listing.ts';
+
+/**
+ * How an upper is archived. `add` puts a layer with the changes on top of what was archived from it before; `whole` copies all
+ * of it, for stacking on its lowers; `merged` copies the tree as it is seen, for standing alone.
+ */
+export type ArchivePlan =
+  | { readonly kind: 'same' | 'whole' | 'merged' }
+  | {
+      readonly kind: 'add';
+      /** Names to copy as they are, directories without what is in them. */
+      readonly copy: readonly string[];
+      /** Directories that stay, with all above what changed: they get the attributes they have now. */
+      readonly attributes: readonly string[];
+      /** Names to mark as removed. */
+      readonly gone: readonly string[];
+    };
+
+/** What the overlay notes on a directory of an upper. */
+export interface DirectoryMarks {
+  /** Nothing below it is seen. */
+  readonly opaque: boolean;
+  /** Its content comes from another place below. */
+  readonly redirected: boolean;
+}
+
+/** Directories that are new or changed, whose marks the plan needs. */
+export function changedDirectories({ after }: ListingChange): readonly string[] {
+  return after.filter(({ part, type }) => part === 'd' && type === 'd').map(({ path }) => path);
+}
+
+/** Decides for an upper that was not archived before. @param began what its top directory was when it was made */
+export function planFirst(entries: readonly UpperEntry[], began: LayerRoot | null): ArchivePlan {
+  if (entries.some(({ part }) => part === 'i')) return { kind: 'merged' };
+  const [root, ...rest] = entries.toSorted((one, other) => one.path.length - other.path.length);
+  const unchanged = rest.length === 0 && root !== undefined && began !== null && isSameRoot(root, began);
+  return { kind: unchanged ? 'same' : 'whole' };
+}
+
+/**
+ * Decides from what changed since the last archive. Whatever cannot be said by a layer on top of that one is said by a copy of
+ * the whole upper. Hard links that were copied up have other names that are in no layer, only in the index: where there are
+ * any, the tree is copied as it is seen.
+ *
+ * @param marks of the `changedDirectories`
+ * @param opaque directories that are marked so in what was archived before
+ */
+export function planNext(
+  change: ListingChange,
+  marks: ReadonlyMap<string, DirectoryMarks>,
+  opaque: ReadonlySet<string>,
+  indexed: boolean,
+): ArchivePlan {
+  if (onlyRootTouched(change)) return { kind: 'same' };
+  const whole = { kind: indexed ? 'merged' : 'whole' } as const;
+  if ([...change.before, ...change.after].some(({ part }) => part === 'i')) return { kind: 'merged' };
+  const before = byPath(change.before);
+  const after = byPath(change.after);
+  const fresh = new Set<string>();
+  for (const [path, mark] of marks) {
+    const [old, now] = [before.get(path), after.get(path)];
+    if (isSameDirectory(old, now)) {
+      // Another directory may have the number of the one that was there: then it hides what is below.
+      if (mark.opaque && !opaque.has(path)) return whole;
+      continue;
+    }
+    // What is in a directory that took another's place may be the same as before, and then is not among the changes.
+    if (old?.type === 'd' || mark.redirected) return whole;
+    fresh.add(path);
+  }
+  return planAddition(before, after, fresh) ?? whole;
+}
+
+function planAddition(
+  before: ReadonlyMap<string, UpperEntry>,
+  after: ReadonlyMap<string, UpperEntry>,
+  fresh: ReadonlySet<string>,
+): ArchivePlan | undefined {
+  const staying = [...after].filter(([path, { type }]) => type === 'd' && !fresh.has(path)).map(([path]) => path);
+  const copy = [...after.keys()].filter((path) => fresh.has(path) || after.get(path)?.type !== 'd');
+  const gone: string[] = [];
+  for (const [path, { type }] of before) {
+    if (after.has(path) || isWithin(path, before, after)) continue;
+    // What was hidden is seen again, which no layer on top can say.
+    if (type === 'c') return undefined;
+    gone.push(path);
+  }
+  const above = [...copy, ...gone].flatMap(ancestors).filter((path) => !fresh.has(path));
+  const attributes = [...new Set(['', ...staying, ...above])];
+  return { kind: 'add', copy: copy.toSorted(byBytes), attributes: attributes.toSorted(byBytes), gone };
+}
+
+function ancestors(path: string): readonly string[] {
+  const found: string[] = [];
+  for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) found.push(path.slice(0, at));
+  return found;
+}
+
+/** True when a directory above is gone or another one now: what was in it went with it. */
+function isWithin(
+  path: string,
+  before: ReadonlyMap<string, UpperEntry>,
+  after: ReadonlyMap<string, UpperEntry>,
+): boolean {
+  return ancestors(path).some((above) => {
+    const old = before.get(above);
+    return old !== undefined && !isSameDirectory(old, after.get(above));
+  });
+}
+
+/** The kernel notes things on the top directory of an upper whenever it is mounted. */
+function onlyRootTouched({ before, after }: ListingChange): boolean {
+  if (before.length === 0 && after.length === 0) return true;
+  const [old, now] = [before[0], after[0]];
+  if (before.length !== 1 || after.length !== 1 || old === undefined || now === undefined) return false;
+  const facts = ({ part, path, inode, mode, uid, gid, modifiedAt }: UpperEntry): string =>
+    [part, path, inode, mode, uid, gid, modifiedAt].join(' ');
+  return now.path === '' && facts(old) === facts(now);
+}
+
+function isSameDirectory(old: UpperEntry | undefined, now: UpperEntry | undefined): boolean {
+  return old?.type === 'd' && now?.type === 'd' && old.inode === now.inode;
+}
+
+function isSameRoot(entry: UpperEntry, root: LayerRoot): boolean {
+  return (
+    Number.parseInt(entry.mode, 8) === root.mode && Number(entry.uid) === root.uid && Number(entry.gid) === root.gid
+  );
+}
+
+function byPath(entries: readonly UpperEntry[]): ReadonlyMap<string, UpperEntry> {
+  return new Map(entries.filter(({ part }) => part === 'd').map((entry) => [entry.path, entry]));
+}
+
+function byBytes(one: string, other: string): number {
+  return one < other ? -1 : 1;
+}

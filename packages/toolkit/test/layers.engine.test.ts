@@ -1,0 +1,154 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, mkdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import {
+  type HomeId,
+  type LayerPort,
+  type WorkspaceStore,
+  createIds,
+  silentLogger,
+  systemClock,
+} from '@opencode-tools/core';
+import { createDockerRuntime } from '@opencode-tools/docker-runtime';
+import { createContentStore, createGit, createLayeredStore } from '@opencode-tools/workspace';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bash, describeScript, docker, listScript, makeEdits, randomFrom } from './support/volume-model.ts';
+
+const run = promisify(execFile);
+const image = 'opencode-sandbox-base:latest';
+const seed = Number(process.env['OPENCODE_TOOLS_SEED'] ?? Math.floor(Math.random() * 1_000_000));
+const rounds = process.env['OPENCODE_TOOLS_SOAK'] === '1' ? 200 : 5;
+const owner = { uid: 1000, gid: 1000 };
+
+console.info(`layer tests: OPENCODE_TOOLS_SEED=${seed}`);
+
+describe(`volumes of layers (seed ${seed})`, () => {
+  let directory: string;
+  let homeId: HomeId;
+  let runtime: ReturnType<typeof createDockerRuntime>['runtime'];
+  let layers: LayerPort;
+  let store: WorkspaceStore;
+  let labels: Readonly<Record<string, string>>;
+  let volumes = 0;
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'oct-layers-'));
+    const ids = createIds(systemClock);
+    homeId = ids.next('home');
+    labels = { 'io.opencode-tools.home': homeId };
+    const environment = process.env;
+    const logger = silentLogger;
+    const made = createDockerRuntime({ environment, homeId, ids, clock: systemClock, logger });
+    await made.images.ensure('opencode-sandbox-base');
+    ({ runtime, layers } = made);
+    const git = createGit({ environment, logger });
+    const content = createContentStore({
+      directory: join(directory, 'content'),
+      volumes: runtime.volumes,
+      git,
+      environment,
+      logger,
+    });
+    store = createLayeredStore({
+      directory: join(directory, 'layers'),
+      content,
+      layers,
+      volumes: runtime.volumes,
+      labels,
+      logger,
+      flattenAt: 5,
+    });
+  }, 300_000);
+  afterAll(async () => {
+    await store.settle();
+    await runtime.close();
+    const label = `label=io.opencode-tools.home=${homeId}`;
+    for (const id of (await docker('ps', '-aq', '--filter', label)).split('\n').filter(Boolean))
+      await docker('rm', '-f', id);
+    for (const name of (await docker('volume', 'ls', '-q', '--filter', label)).split('\n').filter(Boolean))
+      await docker('volume', 'rm', name);
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  const provision = async (snapshotId: string | null): Promise<string> => {
+    volumes += 1;
+    const volume = `oct-test-${homeId.slice(-10)}-${volumes}`;
+    await store.provision({ volume, labels, owner, snapshotId });
+    return volume;
+  };
+
+  /** A container that has the volume and runs on. */
+  const live = async (volume: string): Promise<string> =>
+    docker(
+      'run',
+      '-d',
+      '--rm',
+      '--network',
+      'none',
+      '--user',
+      '0:0',
+      '--label',
+      `io.opencode-tools.home=${homeId}`,
+      '-v',
+      `${volume}:/w`,
+      image,
+      'sleep',
+      '100000',
+    );
+  const inside = async (container: string, script: string): Promise<string> =>
+    bash(['docker', 'exec', '-i', container, 'bash', '-s', '/w'], script);
+  const onHost = async (path: string, script: string): Promise<string> => bash(['bash', '-s', path], script);
+  const frozen = async (container: string, volume: string): Promise<string> => {
+    await docker('pause', container);
+    try {
+      return (await store.freeze({ kind: 'volume', volume })).id;
+    } finally {
+      await docker('unpause', container);
+    }
+  };
+
+  test('are whatever a model says through edits, checkpoints, restores, forks and flattening', async () => {
+    expect(await store.layering()).toEqual({ able: true });
+    const random = randomFrom(seed);
+    const saved: { readonly id: string; readonly model: string }[] = [];
+    let model = join(directory, 'model-0');
+    await mkdir(model);
+    let volume = await provision(null);
+    let container = await live(volume);
+    for (let round = 1; round <= rounds; round += 1) {
+      const paths = (await onHost(model, listScript)).split('\0').filter((path) => path !== '' || random() < 0.5);
+      const edits = makeEdits(paths.length === 0 ? ['.'] : ['.', ...paths], 14, random, { pipes: true });
+      await onHost(model, edits);
+      await inside(container, edits);
+      expect(await inside(container, describeScript)).toBe(await onHost(model, describeScript));
+      const id = await frozen(container, volume);
+      expect(await frozen(container, volume)).toBe(id);
+      const copy = join(directory, `saved-${round}`);
+      await run('cp', ['-a', model, copy]);
+      saved.push({ id, model: copy });
+      if (random() < 0.4) continue;
+      const target = saved[Math.floor(random() * saved.length)];
+      if (target === undefined) continue;
+      const next = await provision(target.id);
+      await docker('rm', '-f', container);
+      if (random() < 0.5) await runtime.volumes.remove(volume);
+      [volume, container] = [next, await live(next)];
+      model = join(directory, `model-${round}`);
+      await run('cp', ['-a', target.model, model]);
+      expect(await inside(container, describeScript)).toBe(await onHost(model, describeScript));
+      expect((await store.freeze({ kind: 'volume', volume })).id).toBe(target.id);
+    }
+    await docker('rm', '-f', container);
+    const kept = saved.filter((_, index) => index % 3 === 0);
+    await store.settle();
+    const { unknown } = await store.collect(async () => new Set(kept.map(({ id }) => id)));
+    expect(unknown).toEqual([]);
+    for (const { id, model: copy } of kept.slice(-3)) {
+      const again = await live(await provision(id));
+      expect(await inside(again, describeScript)).toBe(await onHost(copy, describeScript));
+      await docker('rm', '-f', again);
+    }
+  }, 900_000);
+});
