@@ -2,6 +2,7 @@ import type { Containers } from '../engine/containers.ts';
 import { hasStatus } from '../engine/engine-error.ts';
 import { Demultiplexer } from '../lane/demultiplex.ts';
 import { helperOptions } from '../volumes/helper-container.ts';
+import { fullLabels } from '../plan/labels.ts';
 import { failed } from './layer-helper.ts';
 import { layersTarget } from './layer-paths.ts';
 
@@ -39,6 +40,8 @@ export function layerContainer(container: LayerContainer): object {
   const { stdin } = container;
   return {
     ...base,
+    // Not a helper of one call: it ends with its process, or with its work.
+    Labels: fullLabels({ home: container.homeId, kind: 'layer-helper' }),
     Image: container.image,
     Entrypoint: [],
     Cmd: container.command,

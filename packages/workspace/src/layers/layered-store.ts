@@ -128,7 +128,8 @@ class LayeredStore implements WorkspaceStore {
 
   async collect(keep: () => Promise<ReadonlySet<string>>): Promise<Collected> {
     const none = { snapshots: 0, layers: 0, bytes: 0, unknown: [] };
-    if (!(await this.#options.layers.capability()).able) return none;
+    const used = this.#options.useLayers !== false || (await this.#files.listUppers()).length > 0;
+    if (!used || !(await this.#options.layers.capability()).able) return none;
     return collectLayers(this.#options.layers, this.#files, keep);
   }
 
