@@ -53,6 +53,8 @@ describe('configuration', () => {
       retention: { backups: 10 },
       defaultImage: 'opencode-sandbox-base',
       checkpoints: { layers: false },
+      egress: { authorities: null, image: null, nameServers: [] },
+      policies: {},
       engineEndpoint: null,
       limits: {
         memoryBytes: 2 * 1024 ** 3,
