@@ -173,6 +173,7 @@ export type {
   WriteFile,
   WrittenFile,
 } from './ports/sandbox-files.ts';
+export type { BackgroundCommands, BackgroundState, SpawnRequest } from './ports/background-commands.ts';
 export type { SecretResolver } from './ports/secret-resolver.ts';
 export type {
   ImportedLedger,

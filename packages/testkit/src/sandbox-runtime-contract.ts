@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { backgroundOfSandbox } from './sandbox-runtime/background.ts';
 import { commandsOfSandbox } from './sandbox-runtime/commands.ts';
 import { fenceOfSandbox } from './sandbox-runtime/fence.ts';
 import { lifeOfSandbox } from './sandbox-runtime/life.ts';
@@ -12,6 +13,7 @@ export function sandboxRuntimeContract(name: string, open: () => Promise<OpenSan
   describe(`${name} as a sandbox runtime`, () => {
     const bed = useSandboxBed(open);
     commandsOfSandbox(bed);
+    backgroundOfSandbox(bed);
     fenceOfSandbox(bed);
     lifeOfSandbox(bed);
     rootOfSandbox(bed);

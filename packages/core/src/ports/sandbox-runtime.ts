@@ -2,6 +2,7 @@ import type { Command, EndReason } from '../domain/execution.ts';
 import type { ExecutionId, HomeId, OperationId, TaskId } from '../domain/ids.ts';
 import type { LiveLimits, NetworkMode, ResourceLimits } from '../domain/sandbox-spec.ts';
 import type { NetworkFiles, NetworkPort } from './network-port.ts';
+import type { BackgroundCommands } from './background-commands.ts';
 import type { SandboxFiles } from './sandbox-files.ts';
 import type { ByteStream, VolumePort } from './volume-port.ts';
 
@@ -143,6 +144,7 @@ export interface SandboxHandle extends AsyncDisposable {
   readonly forgeableResults: boolean | null;
   /** Files as the sandbox sees them, handled inside by the commands' user. */
   readonly files: SandboxFiles;
+  readonly background: BackgroundCommands;
   inspect(): Promise<SandboxFacts>;
   /**
    * Runs a command to its end.

@@ -79,6 +79,24 @@ export class Lane {
     return { outcome, count: Number(count ?? 0) };
   }
 
+  /** Asks about a command in the background; what is put out before the answer goes to `onData`. */
+  async spool(
+    verb: 'look' | 'pull' | 'signal' | 'eof' | 'forget',
+    words: readonly number[],
+    onData: (chunk: Buffer) => void = ignore,
+  ): Promise<string> {
+    return this.#ask((nonce) => `${[verb, nonce, ...words].join(' ')}\n`, onData);
+  }
+
+  /** Hands a command over to a supervisor that keeps it in the background. Returns how that went; the stream ends. */
+  async handOver(frame: Omit<RunFrame, 'nonce'>): Promise<string> {
+    try {
+      return await this.#ask((nonce) => encodeRun({ ...frame, nonce }));
+    } finally {
+      this.close();
+    }
+  }
+
   /** Runs one command to its end. Standard input uses the lane up; a stream for it never throws. */
   async run(frame: Omit<RunFrame, 'nonce'>, output: LaneOutput, stdin?: Uint8Array | ByteStream): Promise<RunResult> {
     const nonce = randomBytes(16).toString('hex');
@@ -117,12 +135,12 @@ export class Lane {
     this.#stream.destroy();
   }
 
-  async #ask(request: (nonce: string) => string): Promise<string> {
+  async #ask(request: (nonce: string) => string, onData: (chunk: Buffer) => void = ignore): Promise<string> {
     const nonce = randomBytes(16).toString('hex');
     const limit = setTimeout(() => this.close(), answerLimitMs);
     this.#hold(true);
     try {
-      const answer = this.#answer(nonce, { onStdout: ignore, onStderr: ignore });
+      const answer = this.#answer(nonce, { onStdout: (chunk) => onData(Buffer.from(chunk)), onStderr: ignore });
       this.#stream.write(request(nonce));
       return await answer;
     } finally {

@@ -22,11 +22,33 @@ export async function attachFirstLane(containers: Containers, id: string): Promi
  */
 export async function openLane(containers: Containers, id: string, user: User, as: 'root' | 'user'): Promise<Lane> {
   const stream = await containers.exec(id, {
-    user: as === 'root' ? '0:0' : `${user.uid}:${user.gid}`,
-    env: [...baseEnvironment, `${supervisorVariable}=${supervisor}`],
+    user: userOf(user, as),
+    env: environment,
     argv: supervisorCommand(user, 'lane'),
   });
   const lane = new Lane(stream);
   await lane.hello();
   return lane;
+}
+
+/** Starts a supervisor for one command in the background, which it takes as a lane does. */
+export async function openSpool(
+  containers: Containers,
+  id: string,
+  user: User,
+  options: { readonly as: 'root' | 'user'; readonly limitSeconds: number },
+): Promise<Lane> {
+  return new Lane(
+    await containers.exec(id, {
+      user: userOf(user, options.as),
+      env: environment,
+      argv: supervisorCommand(user, 'spool', options.limitSeconds),
+    }),
+  );
+}
+
+const environment = [...baseEnvironment, `${supervisorVariable}=${supervisor}`];
+
+function userOf({ uid, gid }: User, as: 'root' | 'user'): string {
+  return as === 'root' ? '0:0' : `${uid}:${gid}`;
 }

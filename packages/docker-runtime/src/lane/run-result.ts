@@ -14,11 +14,11 @@ export type RunResult =
       readonly leftovers: boolean;
       /** Not every process could be ended. */
       readonly stuck: boolean;
-      readonly note: 'none' | 'cut' | 'fenced' | 'out-of-memory';
+      readonly note: 'none' | 'cut' | 'fenced' | 'out-of-memory' | 'timeout';
     };
 
-const notes = { '-': 'none', cut: 'cut', fenced: 'fenced', oom: 'out-of-memory' } as const;
-const form = /^(s?)(\d{1,3}) ([0-3]) (-|cut|fenced|oom)$/;
+const notes = { '-': 'none', cut: 'cut', fenced: 'fenced', oom: 'out-of-memory', time: 'timeout' } as const;
+const form = /^(s?)(\d{1,3}) ([0-3]) (-|cut|fenced|oom|time)$/;
 
 /** Reads a result line; anything that is not one is a broken lane. */
 export function parseRunResult(text: string): RunResult {

@@ -1,3 +1,5 @@
+import { spoolProgram } from './supervisor-spool.ts';
+
 /**
  * The program at the far end of a lane, for any POSIX `sh` (dash, busybox, bash tried). It runs as root without any
  * capability but changing user and sending signals, reads requests line by line, and starts each command as the
@@ -14,11 +16,15 @@
  * - Death by a signal is told from an exit code above 128 by the shell's own message about it, which dash and busybox
  *   write for all signals but SIGINT and SIGPIPE, and bash for none: there it reads as 128 and the signal's number.
  *
- * Arguments: uid, gid, and `first` (main process of the container: idles when its stream ends) or `lane`.
+ * A command in the background has a supervisor of its own, which nobody needs to listen to: its outputs go to a spool, a
+ * directory that only root can read, in pieces that whoever has taken them lets go; while nobody does, the command waits.
+ *
+ * Arguments: uid, gid, and `first` (main process of the container: idles when its stream ends), `lane`, or `spool` (one
+ * command in the background) with its time limit in seconds.
  */
-export const supervisor = String.raw`set -f
+const program = String.raw`set -f
 umask 022
-U=$1 G=$2 K=$3 D=/run/oct B=4503599627370496 SH=/bin/sh HOW=none N= ME=
+U=$1 G=$2 K=$3 LIMIT=$4 D=/run/oct B=4503599627370496 SH=/bin/sh HOW=none N= ME=
 find_tool() { T=; for d in /usr/bin /bin /usr/sbin /sbin; do [ -x "$d/$1" ] && { T=$d/$1; return 0; }; done; return 1; }
 while read -r a b c; do [ "$a" = Uid: ] && { ME=$b; break; }; done </proc/self/status
 find_tool setsid && SS=$T || SS=
@@ -27,7 +33,8 @@ find_tool sleep && NAP=$T || NAP=:
 set --
 for f in 1 2; do [ -p /proc/$$/fd/$f ] && set -- "$@" /proc/$$/fd/$f; done
 [ "$ME" = 0 ] && [ $# -gt 0 ] && find_tool chmod && "$T" 0622 "$@"
-if [ "$ME" != 0 ]; then HOW=plain S=/tmp/.oct-$$; find_tool mkdir && "$T" -m 0700 "$S"
+Q=$D
+if [ "$ME" != 0 ]; then HOW=plain S=/tmp/.oct-$$ Q=/tmp/.oct-spool; find_tool mkdir && { "$T" -m 0700 "$S"; "$T" -p -m 0700 "$Q"; } 2>/dev/null
 else
   S=$D
   if find_tool setpriv && "$T" --reuid="$U" --regid="$G" --clear-groups --inh-caps=-all "$SH" -c : </dev/null >/dev/null 2>&1; then HOW=setpriv SP=$T
@@ -38,10 +45,14 @@ else
   [ "$K" = first ] && [ ! -s /etc/hosts ] && { printf '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n' >/etc/hosts; } 2>/dev/null
 fi
 OF=; for f in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do [ -r $f ] && OF=$f; done
-L=$S/lane.$$ E=$S/err.$$ R=$S/reader.$$
+L=$S/lane.$$ E=$S/err.$$ R=$S/reader.$$ F=
 
 oom() { O=0; [ "$OF" ] && while read -r a b; do [ "$a" = oom_kill ] && O=$b; done <"$OF"; return 0; }
-says() { said=1; printf '\036%s %s\n' "$1" "$2"; printf '\036%s %s\n' "$1" "$2" >&2; }
+says() {
+  said=1
+  [ "$F" ] && { read -r a b </proc/uptime; printf '%s %s %s\n' "$2" "$began" "$a" >"$F/result"; return 0; }
+  printf '\036%s %s\n' "$1" "$2"; printf '\036%s %s\n' "$1" "$2" >&2
+}
 hex() { case $1 in *[!0-9a-f]*|'') return 1 ;; esac; [ $\{#1} -eq 32 ]; }
 num() { case $1 in *[!0-9]*|'') return 1 ;; esac; }
 nums() { for a in "$@"; do num "$a" || return 1; done; }
@@ -157,6 +168,7 @@ work() { # token mark flags nenv, then env and argv
     *) left_behind; [ $left = 0 ] || { printf '%s\n' "$mark" >>"$D/left"; } 2>/dev/null ;;
   esac
   printf 'done\n' >"$L"
+  [ "$F" ] && kept
   says "$nonce" "$s $left $note"
 }
 
@@ -165,8 +177,10 @@ run() { # nonce token mark flags nenv, then env and argv
   shift
   allowed "$1" || { says "$nonce" refused; return 0; }
   [ "$HOW" != none ] || { says "$nonce" no-user; return 0; }
-  work "$@"
+  if [ "$K" = spool ]; then keep "$@"; else work "$@"; fi
 }
+
+@SPOOL@
 
 fence() { # min and revoked tokens
   low= new=" $* "
@@ -227,6 +241,8 @@ runner() {
         running "$1" || "$RM" -f "$D/x.$1"
         says "$nonce" "$r $C" ;;
       all) all "$1" ;;
+      look|pull|signal|eof) "$verb" "$@" ;;
+      forget) "$RM" -rf "$Q/bg.$1"; says "$nonce" "ok 0" ;;
       *) break ;;
     esac
   done
@@ -250,13 +266,21 @@ reader() { # passes whole lines on and stays able to hear while a command runs
   [ "$a" = done ] || stop_execution $((m & 1048575))
 }
 
+if [ "$K" = spool ]; then
+  IFS= read -r l && verb=$\{l%% *} nonce=$\{l#run } && nonce=$\{nonce%% *} && [ "$verb" = run ] && hex "$nonce" && frame "$l"
+  "$RM" -f "$L" "$E"
+  [ "$HOW" = plain ] && "$RM" -rf "$S"
+  exit 0
+fi
 exec 4<&0
 reader | runner
 exec 4<&-
 [ "$HOW" = plain ] && "$RM" -rf "$S"
 [ "$K" = first ] && exec "$NAP" 2147483647 </dev/null >/dev/null 2>&1
 exit 0
-`.replaceAll('$\\{', '${');
+`;
+
+export const supervisor = program.replace('@SPOOL@', () => spoolProgram).replaceAll('$\\{', '${');
 
 /** Name of the environment variable that carries the program; the boot line removes it before anything else runs. */
 export const supervisorVariable = 'OCT_LANE';
@@ -264,8 +288,9 @@ export const supervisorVariable = 'OCT_LANE';
 /** The process to start: a short command line, so that process listings in the sandbox stay readable. */
 export function supervisorCommand(
   user: { readonly uid: number; readonly gid: number },
-  kind: 'first' | 'lane',
+  kind: 'first' | 'lane' | 'spool',
+  limitSeconds = 0,
 ): string[] {
   const boot = `l=$${supervisorVariable}; unset ${supervisorVariable}; eval "$l"`;
-  return ['/bin/sh', '-c', boot, 'oct-lane', String(user.uid), String(user.gid), kind];
+  return ['/bin/sh', '-c', boot, 'oct-lane', String(user.uid), String(user.gid), kind, ...(kind === 'spool' ? [String(limitSeconds)] : [])];
 }

@@ -2,9 +2,12 @@ import { OpencodeToolsError, type ResourceLimits, type SandboxMount, type Sandbo
 import { supervisor, supervisorCommand, supervisorVariable } from '../lane/supervisor.ts';
 import { fullLabels } from './labels.ts';
 
-/** Where the fence and the supervisors' notes are: a tmpfs that only root can write. */
+/**
+ * Where the fence, the supervisors' notes and the spools of commands in the background are: a tmpfs that only root can write.
+ * Sixteen spools that nobody empties fit.
+ */
 const controlDirectory = '/run/oct';
-const controlBytes = 4 * 1024 ** 2;
+const controlBytes = 80 * 1024 ** 2;
 const runBytes = 16 * 1024 ** 2;
 const cpuPeriodMicroseconds = 100_000;
 

@@ -1,4 +1,5 @@
 import {
+  type BackgroundCommands,
   type ExecOutcome,
   type ExecRequest,
   type ExecutionId,
@@ -20,6 +21,7 @@ import { LaneLostError } from '../lane/lane.ts';
 import { executionNumber } from '../lane/run-frame.ts';
 import { limitOptions } from '../plan/container-options.ts';
 import { measureDirectory } from './measure-directory.ts';
+import { DockerBackground } from './docker-background.ts';
 import { type EngineChange, rootChanges } from './root-changes.ts';
 import { runCommand } from './run-command.ts';
 import { sandboxFacts } from './sandbox-facts.ts';
@@ -34,6 +36,7 @@ const mostGraceMs = 60_000;
 export class DockerSandbox implements SandboxHandle {
   readonly ref: string;
   readonly files: SandboxFiles;
+  readonly background: BackgroundCommands;
   readonly #link: SandboxLink;
   readonly #client: EngineClient;
   readonly #snapshots: Snapshots;
@@ -42,6 +45,7 @@ export class DockerSandbox implements SandboxHandle {
   constructor(link: SandboxLink, client: EngineClient, snapshots: Snapshots, onDestroyed: () => void) {
     this.ref = link.id;
     this.files = shellFiles(async (request) => this.exec(request));
+    this.background = new DockerBackground(link);
     this.#link = link;
     this.#client = client;
     this.#snapshots = snapshots;

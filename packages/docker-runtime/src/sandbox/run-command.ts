@@ -211,7 +211,11 @@ async function within(limitMs: number, settled: Promise<void>): Promise<boolean>
   return first !== true;
 }
 
-function assertRequest({ token, cwd, timeoutMs }: ExecRequest): void {
+export function assertRequest({
+  token,
+  cwd,
+  timeoutMs,
+}: Pick<ExecRequest, 'token' | 'cwd' | 'timeoutMs'>): void {
   const wrong = !Number.isInteger(token) || token < 0 || token > largestToken ? 'token' : undefined;
   const argument =
     wrong ??
@@ -223,7 +227,7 @@ function assertRequest({ token, cwd, timeoutMs }: ExecRequest): void {
   });
 }
 
-function staleToken(token: number): OpencodeToolsError {
+export function staleToken(token: number): OpencodeToolsError {
   return new OpencodeToolsError('OCT_STALE_FENCING_TOKEN', `The sandbox refuses commands under token ${token}`, {
     details: { token },
   });

@@ -3,7 +3,7 @@ import type { ContainerDescription, Containers } from '../engine/containers.ts';
 import { EngineError, hasStatus } from '../engine/engine-error.ts';
 import { type ControlAnswer, type Lane, LaneLostError } from '../lane/lane.ts';
 import { LanePool, lanesFor } from '../lane/lane-pool.ts';
-import { attachFirstLane, openLane } from '../lane/open-lanes.ts';
+import { attachFirstLane, openLane, openSpool } from '../lane/open-lanes.ts';
 
 /** How long an engine may take to notice that the processes of a container ended. */
 const noticeLimitMs = 500;
@@ -121,6 +121,12 @@ export class SandboxLink {
     });
   }
 
+  /** A supervisor for one command in the background. */
+  async openSpool(limitSeconds: number): Promise<Lane> {
+    const as = this.#usePlain ? 'user' : 'root';
+    return this.#opening(async () => openSpool(this.containers, this.id, this.#user, { as, limitSeconds }));
+  }
+
   /** Ends all processes of one execution, by whatever it takes. Returns how many there were. */
   async cut(execution: number): Promise<number> {
     try {
@@ -177,10 +183,16 @@ export class SandboxLink {
   }
 
   async #open(as: 'root' | 'user'): Promise<Lane> {
-    try {
+    return this.#opening(async () => {
       const lane = await openLane(this.containers, this.id, this.#user, as);
       if (as === 'root') this.#heard(lane);
       return lane;
+    });
+  }
+
+  async #opening(open: () => Promise<Lane>): Promise<Lane> {
+    try {
+      return await open();
     } catch (error) {
       if (hasStatus(error, 404)) throw sandboxNotFound(this.id);
       if (hasStatus(error, 409)) throw notRunning(this.id, error);
