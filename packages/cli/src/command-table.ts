@@ -1,4 +1,5 @@
 import type { Command } from './command.ts';
+import { logs, signal, stdin, wait } from './commands/background.ts';
 import { cancel, completeTask, stop } from './commands/end-task.ts';
 import { cp, filesMkdir, filesMv, filesRm } from './commands/change-files.ts';
 import { checkpoint, restoreCheckpoint } from './commands/checkpoints.ts';
@@ -60,6 +61,10 @@ export const commandTable: readonly Command[] = [
   filesRm,
   filesMv,
   filesMkdir,
+  logs,
+  wait,
+  signal,
+  stdin,
   detach,
   stop,
   completeTask,

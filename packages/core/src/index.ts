@@ -274,6 +274,7 @@ export type {
   SandboxService,
   SandboxSettings,
   SandboxUpdate,
+  StartCommand,
   Services,
   SessionService,
   SetNetwork,

@@ -2,6 +2,7 @@ import type { Tool } from './tool.ts';
 import { attachAgentToTask } from './tools/attach-agent-to-task.ts';
 import { claimPaths } from './tools/claim-paths.ts';
 import { controlTaskSandbox } from './tools/control-task-sandbox.ts';
+import { controlExecution } from './tools/control-execution.ts';
 import { createTaskSandbox } from './tools/create-task-sandbox.ts';
 import { deleteTask } from './tools/delete-task.ts';
 import { detachAgentFromTask } from './tools/detach-agent-from-task.ts';
@@ -10,6 +11,7 @@ import { getTaskStatus } from './tools/get-task-status.ts';
 import { listFiles, searchFiles } from './tools/list-files.ts';
 import { listTasks } from './tools/list-tasks.ts';
 import { readFile } from './tools/read-file.ts';
+import { readExecutionOutput } from './tools/read-execution-output.ts';
 import { recordDecision } from './tools/record-decision.ts';
 import { releaseClaims } from './tools/release-claims.ts';
 import { requestTaskLimits } from './tools/request-task-limits.ts';
@@ -30,6 +32,8 @@ export const toolTable: readonly Tool[] = [
   editFile,
   listFiles,
   searchFiles,
+  readExecutionOutput,
+  controlExecution,
   listTasks,
   getTaskStatus,
   stopTask,

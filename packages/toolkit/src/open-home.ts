@@ -70,6 +70,7 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
   const secrets = createSecretResolver(environment);
   const egress = wireEgress({ configuration, networks: engine.runtime.networks, secrets, clock, logger });
   const events = announceThrough(store, logger);
+  const closing = new AbortController();
   const ports: ServiceDependencies = {
     homeId: store.homeId,
     tasks: store.tasks,
@@ -93,6 +94,7 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     ids,
     logger,
     defaults: serviceDefaults(configuration),
+    closing: closing.signal,
   };
   const services = createServices(options.decorate?.(ports) ?? ports);
   return {
@@ -104,6 +106,7 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     store: store.admin,
     events,
     close: async () => {
+      closing.abort();
       await services.housekeeper.close();
       await events.close();
       await work.workspaces.settle();

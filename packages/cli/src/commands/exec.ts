@@ -9,11 +9,12 @@ import { readAll } from '../read-all.ts';
 /** Exit codes that the command did not give itself. */
 const execExitCodes = { timeout: 124, ours: 125, outOfMemory: 137, outputLimit: 153 } as const;
 
-export const exec: Command<ExecutionResult> = {
+export const exec: Command<ExecutionResult | Execution> = {
   name: 'exec',
   summary: 'run a command in the sandbox of a task, which is made or started when needed',
   notes: [
     'Output is passed through as it comes; the whole of it is kept in the task. The exit code is the one of the command: 128 + n when signal n ended it, 124 after --timeout, 137 when memory ran out, 153 when it put out more than is kept (exec.maxOutput), 130 after Ctrl-C, and 125 when opencode-tools itself failed.',
+    'A command in the background goes on when this process ends, and ends with its session. See `logs`, `wait`, `signal` and `stdin`.',
     'Variables given by --env are for this command only. NAME takes the value from the environment of opencode-tools, and is to be preferred: NAME=VALUE shows it to whoever lists processes. Names are recorded, values never.',
   ],
   changes: 'task',
@@ -32,19 +33,46 @@ export const exec: Command<ExecutionResult> = {
     { name: 'env', value: nameValue('name'), repeatable: true, summary: 'variable for this command' },
     { name: 'stdin', summary: 'pass standard input on, read to its end first (64 MiB at most)' },
     { name: 'timeout', value: duration(1, 86_400_000), summary: 'end the command after this time (default: 10m)' },
+    {
+      name: 'background',
+      summary: 'start it and print its id; needs a session; ended after 24h unless --timeout says',
+    },
+    { name: 'open-stdin', summary: 'with --background: keep its standard input open for `stdin`' },
   ],
   async run(context) {
     const { call, services, terminal } = context;
     const signals = [terminal.readerGone, ...(call.signal === undefined ? [] : [call.signal])];
+    if (context.input.flag('background')) return startInBackground(context);
     const request = await requestOf(context);
     const taskId = await context.task();
     const result = await services.executions.run(taskId, request, { ...call, signal: AbortSignal.any(signals) });
     if (!context.json) await tell(result, terminal);
     return result;
   },
-  render: () => '',
-  exitCode: ({ execution }) => exitCodeOf(execution),
+  render: (result) => ('execution' in result ? '' : result.id),
+  exitCode: (result) => ('execution' in result ? exitCodeOf(result.execution) : 0),
 };
+
+async function startInBackground(context: CommandContext): Promise<Execution> {
+  const { call, services, session, input, environment } = context;
+  if (input.flag('stdin')) {
+    throw usageError('--stdin cannot be combined with --background', 'Use --open-stdin, then `opencode-tools stdin`.', {
+      argument: '--stdin',
+    });
+  }
+  const options = {
+    ...session,
+    command: commandOf(input.list('command'), input.get('script')),
+    env: variablesOf(input.list<NameValue>('env'), environment),
+    openInput: input.flag('open-stdin'),
+    ...given({ cwd: input.get<string>('cwd'), timeoutMs: input.get<number>('timeout') }),
+  };
+  return services.executions.start(await context.task(), options, call);
+}
+
+function variablesOf(given: readonly NameValue[], environment: CommandContext['environment']): Record<string, string> {
+  return Object.fromEntries(given.map((variable) => valueOf(variable, environment)));
+}
 
 /** What a person sees besides the output that was passed through. */
 async function tell(result: ExecutionResult, terminal: CommandContext['terminal']): Promise<void> {
@@ -59,7 +87,7 @@ async function tell(result: ExecutionResult, terminal: CommandContext['terminal'
 async function requestOf(context: CommandContext): Promise<RunCommand> {
   const { input, session, terminal, environment, json } = context;
   const command = commandOf(input.list('command'), input.get('script'));
-  const env = Object.fromEntries(input.list<NameValue>('env').map((variable) => valueOf(variable, environment)));
+  const env = variablesOf(input.list<NameValue>('env'), environment);
   return {
     ...session,
     command,

@@ -41,6 +41,8 @@ export interface Execution {
   /** Names only; values are never recorded. */
   readonly envNames: readonly string[];
   readonly agent: string;
+  /** True for a command that goes on without whoever started it; absent for the others. */
+  readonly background?: true;
   readonly state: ExecutionState;
   readonly reason: EndReason | null;
   /** 0 to 255; null unless the command exited. */

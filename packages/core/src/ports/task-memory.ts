@@ -49,6 +49,18 @@ export interface TaskMemory {
   openOutput(taskId: TaskId, executionId: ExecutionId): Promise<Readonly<Record<OutputStream, OutputSink>>>;
   /** @throws OpencodeToolsError `OCT_EXECUTION_NOT_FOUND` when nothing of this output is kept */
   readOutput(taskId: TaskId, executionId: ExecutionId, stream: OutputStream, range?: OutputRange): Promise<OutputSlice>;
+  /** How many bytes of an output are kept; 0 when there is no file. */
+  outputBytes(taskId: TaskId, executionId: ExecutionId, stream: OutputStream): Promise<number>;
+  /**
+   * Writes a part of an output at its place. Several processes may write the same bytes to the same place; none leaves a hole:
+   * the offset is at most what is kept.
+   */
+  writeOutput(
+    taskId: TaskId,
+    executionId: ExecutionId,
+    stream: OutputStream,
+    part: { readonly offset: number; readonly bytes: Uint8Array },
+  ): Promise<void>;
   /** Size and digest of an output as it lies on disk; for executions whose owner died. */
   summariseOutput(taskId: TaskId, executionId: ExecutionId, stream: OutputStream): Promise<OutputSummary>;
   /** Says that a task has records to project; the work is done soon and in order, by one process at a time. */

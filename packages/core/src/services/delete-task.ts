@@ -100,7 +100,7 @@ async function saveLast(
   if (sandbox === undefined) return task.headCheckpointId;
   if (sandbox.ref === null && sandbox.homeVolume === null && sandbox.workspaceVolume === null)
     return task.headCheckpointId;
-  await keeper.endExecutions(task.id);
+  await keeper.endExecutions(task.id, call);
   call.onProgress?.('taking a final checkpoint');
   const reason = 'Taken before the task was deleted';
   const input = { taskId: task.id, name: 'final', reason, onlyIfChanged: true };

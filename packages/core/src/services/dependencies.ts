@@ -72,4 +72,6 @@ export interface ServiceDependencies {
   readonly ids: Ids;
   readonly logger: Logger;
   readonly defaults: ServiceDefaults;
+  /** Aborted when the home is about to be closed: what the services do on their own ends. */
+  readonly closing?: AbortSignal;
 }

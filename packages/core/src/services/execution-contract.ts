@@ -23,6 +23,14 @@ export interface RunCommand extends UnderSession {
     ((stream: OutputStream, chunk: Uint8Array) => void) | ((stream: OutputStream, chunk: Uint8Array) => Promise<void>);
 }
 
+/** A command that goes on without whoever started it; made under a session, whose end is its end. */
+export interface StartCommand extends Pick<RunCommand, 'sessionId' | 'command' | 'cwd' | 'env' | 'maxOutputBytes'> {
+  /** 1,000 to 86,400,000; default 86,400,000. Kept by the sandbox itself. */
+  readonly timeoutMs?: number;
+  /** True keeps its standard input open for `writeInput`; by default it is empty. */
+  readonly openInput?: boolean;
+}
+
 /** What is shown of one output. */
 export interface OutputPreview {
   /** UTF-8; invalid bytes become U+FFFD. When cut: head, one line that says what is left out, tail. */
@@ -46,7 +54,28 @@ export interface ExecutionResult {
 export interface ExecutionService {
   /** Runs a command in the task's sandbox, which is made or started when needed. A non-zero exit is a result. */
   run(taskId: TaskId, options: RunCommand, call: Call): Promise<ExecutionResult>;
+  /**
+   * Starts a command in the background and returns its handle at once. It goes on when this process dies; any process reads its
+   * output, waits for it, writes to it, signals it. It ends with its session: by takeover, detach, stop, restore or delete.
+   *
+   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` without a session; `OCT_RESOURCE_LIMIT` past sixteen in one sandbox
+   */
+  start(taskId: TaskId, options: StartCommand, call: Call): Promise<Execution>;
+  /** The execution as it is now: one in the background is asked for in its sandbox, and its end recorded. */
+  poll(id: ExecutionId, call: Call): Promise<Execution>;
+  /** Polls until the command has ended or the time is over. @param timeoutMs 0 to 86,400,000 */
+  wait(id: ExecutionId, options: { readonly timeoutMs: number }, call: Call): Promise<Execution>;
+  /** Sends a signal to the process group of a running command. @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` when it has ended */
+  signal(id: ExecutionId, signal: NodeJS.Signals, options: UnderSession, call: Call): Promise<void>;
+  /** Writes to the standard input of a command in the background, or ends it, or both. */
+  writeInput(
+    id: ExecutionId,
+    input: { readonly bytes?: Uint8Array; readonly end?: boolean } & UnderSession,
+    call: Call,
+  ): Promise<void>;
+  /** As recorded; see `poll`. */
   get(id: ExecutionId): Promise<Execution>;
   list(taskId: TaskId, page?: PageRequest): Promise<Page<Execution>>;
+  /** What there is of an output, also while the command runs. */
   readOutput(id: ExecutionId, stream: OutputStream, range?: OutputRange): Promise<OutputSlice>;
 }

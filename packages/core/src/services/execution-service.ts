@@ -5,12 +5,14 @@ import type { JsonValue } from '../domain/json.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { OutputRange, OutputSlice, OutputStream } from '../ports/task-memory.ts';
+import { createBackgroundKeeper } from './background.ts';
+import { controlOfExecutions } from './execution-control.ts';
 import { idempotent } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
 import { type RunPlan, runExecution } from './run-execution.ts';
 import { PreviewCollector } from './output-preview.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
-import type { ExecutionResult, ExecutionService, OutputPreview, RunCommand } from './services.ts';
+import type { Call, ExecutionResult, ExecutionService, OutputPreview, RunCommand } from './services.ts';
 import { ensureRunningStatus } from './task-moves.ts';
 import { environment, integerBetween, invalid } from './validate.ts';
 import { withLease } from './with-lease.ts';
@@ -22,6 +24,7 @@ const maxTimeoutMs = 86_400_000;
 
 export function createExecutionService(kernel: Kernel, keeper: SandboxKeeper): ExecutionService {
   const { deps } = kernel;
+  const background = createBackgroundKeeper(kernel, keeper);
   const get = async (id: ExecutionId): Promise<Execution> => {
     const execution = await deps.tasks.findExecution(id);
     if (execution !== undefined) return execution;
@@ -30,7 +33,37 @@ export function createExecutionService(kernel: Kernel, keeper: SandboxKeeper): E
   return {
     get,
     list: (taskId, page) => deps.tasks.listExecutions(taskId, page),
-    readOutput: async (id, stream, range) => readKept(kernel, await get(id), stream, range),
+    ...controlOfExecutions(kernel, keeper, background, get),
+    readOutput: async (id, stream, range) => {
+      const execution = await get(id);
+      await background.attend(execution, byUs).catch((error: unknown) => {
+        deps.logger.debug('A command in the background was not looked after', { id, error: String(error) });
+      });
+      return readKept(kernel, execution, stream, range);
+    },
+    start: async (taskId, options, call) => {
+      const task = await deps.tasks.getTask(taskId);
+      const { sessionId } = options;
+      if (sessionId === undefined) {
+        throw invalid(
+          'sessionId',
+          'is missing',
+          'A command in the background belongs to a session: attach, then start it.',
+        );
+      }
+      const { timeoutMs = maxTimeoutMs, openInput = false } = options;
+      integerBetween('timeoutMs', timeoutMs, 1_000, maxTimeoutMs);
+      const plan = { ...planRun(kernel, task, { ...options, timeoutMs }), openInput };
+      const args = runArguments(taskId, options, plan);
+      const { executionId } = await idempotent(kernel, call, 'exec-background', args, async (key) => {
+        const { id } = await withLease(kernel, task, { sessionId, sandbox: true }, call, async (leased) => {
+          const running = await ensureRunningStatus(kernel, task, leased.proof, call, { reopen: false });
+          return background.start(running, plan, leased, key, call);
+        });
+        return { executionId: id };
+      });
+      return get(executionId);
+    },
     run: async (taskId, options, call) => {
       const task = await deps.tasks.getTask(taskId);
       const plan = planRun(kernel, task, options);
@@ -61,6 +94,11 @@ export function createExecutionService(kernel: Kernel, keeper: SandboxKeeper): E
     },
   };
 }
+
+/** Who records the end of a command when a reader finds that it has ended. */
+const byUs: Call = {
+  actor: { kind: 'system', id: 'executions', agent: null, model: null, session: null, onBehalfOf: null },
+};
 
 /** Checks a call's arguments and fills in what it leaves open. */
 function planRun(kernel: Kernel, task: Task, options: RunCommand): RunPlan {

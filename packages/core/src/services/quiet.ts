@@ -9,10 +9,14 @@ const pollMs = 25;
 /** True when its process is gone or its lease has ended: nobody will finish the operation. */
 export async function isAbandoned(kernel: Kernel, operation: Operation): Promise<boolean> {
   if (!kernel.deps.processes.isAlive(operation.owner)) return true;
-  const { proof } = operation;
-  if (proof === null) return false;
-  const active = await kernel.deps.leases.listActive(operation.taskId);
-  return !active.some((lease) => lease.id === proof.leaseId && lease.token === proof.token);
+  return !(await isLeaseActive(kernel, operation));
+}
+
+/** True while nobody has taken or released the lease that the operation was requested under. */
+export async function isLeaseActive(kernel: Kernel, { proof, taskId }: Operation): Promise<boolean> {
+  if (proof === null) return true;
+  const active = await kernel.deps.leases.listActive(taskId);
+  return active.some((lease) => lease.id === proof.leaseId && lease.token === proof.token);
 }
 
 /**

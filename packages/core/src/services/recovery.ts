@@ -7,11 +7,13 @@ import { sha256 } from '../ledger/chain.ts';
 import type { Put } from '../ledger/put.ts';
 import type { SandboxFacts, SandboxHandle } from '../ports/sandbox-runtime.ts';
 import type { OutputStream } from '../ports/task-memory.ts';
+import { endOfBackground, isBackground } from './background-end.ts';
 import { currentFence } from './barrier.ts';
+import { describeCommand } from './compose-execution.ts';
 import { clip } from './clip.ts';
 import { type Kernel, draft, finished } from './kernel.ts';
 import { removeTraces } from './remove-traces.ts';
-import { awaitQuiet, isAbandoned } from './quiet.ts';
+import { awaitQuiet, isAbandoned, isLeaseActive } from './quiet.ts';
 import { directoryPuts, restoreDirectory } from './restore-directory.ts';
 import type { Call, RecoveredOperation } from './services.ts';
 
@@ -34,14 +36,17 @@ export async function recoverTask(kernel: Kernel, taskId: TaskId, call: Call): P
   for (const operation of await kernel.deps.tasks.listOpenOperations(taskId)) {
     if (!(await isAbandoned(kernel, operation))) continue;
     const resolution = await resolvers[operation.kind](kernel, operation);
-    if (!(await settle(kernel, operation, resolution, call))) continue;
+    if (resolution === null || !(await settle(kernel, operation, resolution, call))) continue;
     const { state, summary } = resolution;
     recovered.push({ operationId: operation.id, kind: operation.kind, resolution: state, summary });
   }
   return recovered;
 }
 
-const resolvers: Record<OperationKind, (kernel: Kernel, operation: Operation) => Promise<Resolution> | Resolution> = {
+const resolvers: Record<
+  OperationKind,
+  (kernel: Kernel, operation: Operation) => Promise<Resolution | null> | Resolution
+> = {
   execution: resolveExecution,
   // A file is replaced in one step, so it is as it was before or as it was to be; a copy may have come half way.
   file: (_kernel, { intent }) => ({
@@ -61,12 +66,14 @@ const resolvers: Record<OperationKind, (kernel: Kernel, operation: Operation) =>
   }),
 };
 
-async function resolveExecution(kernel: Kernel, operation: Operation): Promise<Resolution> {
+/** Null for a command in the background that goes on under its lease, although who started it is gone. */
+async function resolveExecution(kernel: Kernel, operation: Operation): Promise<Resolution | null> {
   const id = operation.intent['executionId'];
   const execution =
     typeof id === 'string' && isId('execution', id) ? await kernel.deps.tasks.findExecution(id) : undefined;
   if (execution === undefined) return { state: 'interrupted', summary: 'an execution without a row', puts: [] };
   const handle = await awakeSandbox(kernel, operation);
+  if (isBackground(operation)) return resolveBackground(kernel, handle, execution, operation);
   await handle?.endExecution(execution.id);
   const dead = !kernel.deps.processes.isAlive(operation.owner);
   const ended: Execution = {
@@ -77,10 +84,24 @@ async function resolveExecution(kernel: Kernel, operation: Operation): Promise<R
     stderr: await summarise(kernel, execution, 'stderr'),
     endedAt: kernel.now(),
   };
-  const { command } = execution;
-  const what = clip(command.kind === 'script' ? command.script : command.argv.join(' '), 80);
+  const what = clip(describeCommand(execution.command), 80);
   const summary = `${what}: interrupted, its process ${dead ? 'died' : 'lost the lease'}`;
   return { state: 'interrupted', summary, puts: [{ noun: 'execution', value: ended }] };
+}
+
+async function resolveBackground(
+  kernel: Kernel,
+  handle: SandboxHandle | undefined,
+  execution: Execution,
+  operation: Operation,
+): Promise<Resolution | null> {
+  const held = await isLeaseActive(kernel, operation);
+  const end = await endOfBackground(kernel, handle, { execution, operation }, held ? {} : { endAs: 'fenced' });
+  if (end === null) return null;
+  const { state, execution: ended } = end;
+  const summary = `${clip(describeCommand(execution.command), 80)}: ${ended.reason ?? state}, in the background`;
+  const clear = async (): Promise<void> => handle?.background.forget(execution.id);
+  return { state, summary, puts: [{ noun: 'execution', value: ended }], clear };
 }
 
 /** The task's sandbox with its processes able to run, so that they can be ended; undefined when none runs. */

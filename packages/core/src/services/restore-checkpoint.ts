@@ -39,7 +39,7 @@ export async function restoreCheckpoint(
       await assertAlone(kernel, taskId, leased, 'Restoring');
       const context = { point: 'checkpoint:restoring', task, agent: session.agent, model: session.model } as const;
       const hooks = await runHooks(kernel, { ...context, sessionId: session.id }, { stream: taskId, call, proof });
-      const endedProcesses = await keeper.endExecutions(taskId);
+      const endedProcesses = await keeper.endExecutions(taskId, call);
       call.onProgress?.('saving the present');
       const name = clip(`before restoring ${target.name}`, 100);
       const reason = `Taken before ${target.id} was restored`;

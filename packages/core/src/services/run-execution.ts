@@ -6,6 +6,7 @@ import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { ExecOutcome, SandboxHandle } from '../ports/sandbox-runtime.ts';
 import { type OutputStream, outputStreams } from '../ports/task-memory.ts';
 import { type ClaimWatch, watchClaims } from './claim-watch.ts';
+import { composeExecution, describeCommand } from './compose-execution.ts';
 import type { IdempotencyKey } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
 import { memoryStory } from './memory-story.ts';
@@ -127,6 +128,7 @@ async function openOutputs(
   plan: RunPlan,
   redaction: Redaction,
 ): Promise<RecordedOutputs> {
+async function openOutputs(kernel: Kernel, execution: Execution, plan: RunPlan): Promise<RecordedOutputs> {
   const { outputLimitBytes, maxOutputBytes, onOutput } = plan;
   const sinks = await kernel.deps.memory.openOutput(execution.taskId, execution.id).catch(diskError);
   const redacted = redaction === undefined ? {} : { redactor: redaction.redactor };

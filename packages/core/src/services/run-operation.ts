@@ -70,7 +70,8 @@ export async function runOperation<T>(
   }
 }
 
-async function begin(kernel: Kernel, request: OperationRequest, leased: LeasedWork, call: Call): Promise<void> {
+/** Appends the request of an operation that is ended apart from it. */
+export async function begin(kernel: Kernel, request: OperationRequest, leased: LeasedWork, call: Call): Promise<void> {
   const { operation, excludes } = request;
   await kernel.commit({
     guard: { ...leaseGuard(leased.proof), noOpenOperation: { taskId: operation.taskId, kinds: excludes } },
@@ -123,7 +124,7 @@ async function conclude<T>(
 }
 
 /** Records the failure, then undoes. What cannot be recorded now is left to recovery. */
-async function abandon(
+export async function abandon(
   kernel: Kernel,
   operation: Operation,
   undo: OperationUndo,

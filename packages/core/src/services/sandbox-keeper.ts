@@ -3,6 +3,7 @@ import type { Sandbox, SandboxState } from '../domain/sandbox.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
+import { endBackground } from './background.ts';
 import { currentFence } from './barrier.ts';
 import { type Kernel, draft, leaseGuard } from './kernel.ts';
 import { type KeptVolumes, makeSandbox } from './make-sandbox.ts';
@@ -28,7 +29,7 @@ export interface SandboxKeeper {
   /** While this work goes on in this process, no command starts the sandbox of the task again. */
   puttingAway<T>(taskId: TaskId, work: () => Promise<T>): Promise<T>;
   /** Ends whatever runs in the sandbox. @returns how many processes were ended */
-  endExecutions(taskId: TaskId): Promise<number>;
+  endExecutions(taskId: TaskId, call: Call): Promise<number>;
   /** Forgets a handle that proved dead. */
   forget(taskId: TaskId): void;
 }
@@ -113,13 +114,16 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
       const handle = sandbox === undefined ? undefined : await attach(sandbox);
       return sandbox === undefined || handle === undefined ? undefined : { handle, sandbox };
     },
-    endExecutions: async (taskId) => {
+    endExecutions: async (taskId, call) => {
       const sandbox = await deps.tasks.findSandbox(taskId);
       const handle = sandbox === undefined ? undefined : await attach(sandbox);
       if (handle === undefined) return 0;
       const { state } = await handle.inspect();
       if (state === 'paused') await handle.unpause();
-      return state === 'running' || state === 'paused' ? (await handle.endAll()).ended : 0;
+      if (state !== 'running' && state !== 'paused') return 0;
+      const { ended } = await handle.endAll();
+      await endBackground(kernel, handle, taskId, 0, call);
+      return ended;
     },
     puttingAway: async (taskId, work) => {
       stopping.add(taskId);
@@ -154,6 +158,7 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
       known.delete(task.id);
       if (handle === undefined) return recordState(kernel, { ...sandbox, ref: null }, 'absent', leased, call);
       await awaitQuiet(kernel, task.id, ['checkpoint'], leased.signal);
+      if ((await handle.inspect()).state === 'running') await endBackground(kernel, handle, task.id, graceMs, call);
       await handle.stop(graceMs);
       if (task.sandboxSpec.network.mode === 'policy') await deps.egress.release(task.id, handle.ref);
       await recordState(kernel, sandbox, 'stopped', leased, call);

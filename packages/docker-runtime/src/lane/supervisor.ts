@@ -292,5 +292,14 @@ export function supervisorCommand(
   limitSeconds = 0,
 ): string[] {
   const boot = `l=$${supervisorVariable}; unset ${supervisorVariable}; eval "$l"`;
-  return ['/bin/sh', '-c', boot, 'oct-lane', String(user.uid), String(user.gid), kind, ...(kind === 'spool' ? [String(limitSeconds)] : [])];
+  return [
+    '/bin/sh',
+    '-c',
+    boot,
+    'oct-lane',
+    String(user.uid),
+    String(user.gid),
+    kind,
+    ...(kind === 'spool' ? [String(limitSeconds)] : []),
+  ];
 }

@@ -122,10 +122,14 @@ function assertStarted(answer: string, token: number): void {
   if (answer === 'ok') return;
   if (answer === 'refused') throw staleToken(token);
   if (answer === 'full') {
-    throw new OpencodeToolsError('OCT_RESOURCE_LIMIT', 'Sixteen commands are in the background of the sandbox already', {
-      remedy: 'Wait for some of them, or end them.',
-      details: { limit: 'background commands', value: 16 },
-    });
+    throw new OpencodeToolsError(
+      'OCT_RESOURCE_LIMIT',
+      'Sixteen commands are in the background of the sandbox already',
+      {
+        remedy: 'Wait for some of them, or end them.',
+        details: { limit: 'background commands', value: 16 },
+      },
+    );
   }
   if (answer === 'no-tools') {
     throw new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', 'The image cannot keep a command in the background', {

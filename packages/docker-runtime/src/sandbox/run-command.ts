@@ -211,11 +211,7 @@ async function within(limitMs: number, settled: Promise<void>): Promise<boolean>
   return first !== true;
 }
 
-export function assertRequest({
-  token,
-  cwd,
-  timeoutMs,
-}: Pick<ExecRequest, 'token' | 'cwd' | 'timeoutMs'>): void {
+export function assertRequest({ token, cwd, timeoutMs }: Pick<ExecRequest, 'token' | 'cwd' | 'timeoutMs'>): void {
   const wrong = !Number.isInteger(token) || token < 0 || token > largestToken ? 'token' : undefined;
   const argument =
     wrong ??

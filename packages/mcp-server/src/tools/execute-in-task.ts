@@ -1,9 +1,11 @@
 import {
   type Command,
+  type Execution,
   type ExecutionResult,
   OpencodeToolsError,
   type OutputPreview,
   type RunCommand,
+  type StartCommand,
 } from '@opencode-tools/core';
 import * as z from 'zod/v4';
 import { formatDuration } from '../text/duration.ts';
@@ -31,6 +33,11 @@ const input = z.strictObject({
     .max(largestOutputBytes)
     .optional()
     .describe('Per stream, head and tail; default 12000'),
+  background: z
+    .boolean()
+    .optional()
+    .describe('Return at once; needs session_id. Then read_execution_output, control_execution'),
+  open_stdin: z.boolean().optional().describe('With background: for write_stdin'),
   idempotency_key: idempotencyKey,
 });
 
@@ -58,6 +65,7 @@ export const executeInTask = defineTool({
   async run(args, context) {
     const id = await context.taskId(args.task_id);
     const call = await context.call({ sessionId: args.session_id }, args.idempotency_key);
+    if (args.background === true) return started(await context.home.services.executions.start(id, toStart(args), call));
     let bytes = 0;
     const onOutput: RunCommand['onOutput'] = (_stream, chunk) => {
       bytes += chunk.byteLength;
@@ -77,6 +85,25 @@ function toRunCommand(args: Arguments): RunCommand {
     ...(args.env === undefined ? {} : { env: args.env }),
     ...(args.stdin === undefined ? {} : { stdin: Buffer.from(args.stdin) }),
     ...(args.timeout_ms === undefined ? {} : { timeoutMs: args.timeout_ms }),
+  };
+}
+
+function toStart({ stdin, open_stdin: openInput = false, ...args }: Arguments): StartCommand {
+  if (stdin !== undefined) {
+    throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', 'stdin cannot be given with background', {
+      remedy: 'Give open_stdin, then write with control_execution.',
+      details: { argument: 'stdin' },
+    });
+  }
+  const { outputLimitBytes: _limit, ...start } = toRunCommand(args);
+  return { ...start, openInput };
+}
+
+function started({ id }: Execution) {
+  const nothing = { stdout: '', stderr: '', stdout_bytes: 0, stderr_bytes: 0, truncated: false, duration_ms: 0 };
+  return {
+    text: `Started in the background: ${id}. Read it with read_execution_output, wait or signal with control_execution.`,
+    data: { execution_id: id, reason: 'running', ...nothing },
   };
 }
 

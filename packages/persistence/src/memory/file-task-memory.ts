@@ -27,7 +27,7 @@ import { healFiles, setAsideState } from './heal.ts';
 import { listTaskDirectories } from './list-task-directories.ts';
 import { HomeLog } from './home-log.ts';
 import { readLogTail } from './log-files.ts';
-import { openOutputs, readOutputSlice, summariseOutputFile } from './output-files.ts';
+import { openOutputs, readOutputSlice, sizeOfOutput, summariseOutputFile, writeOutputPart } from './output-files.ts';
 import {
   type Extent,
   type TaskFacts,
@@ -105,6 +105,20 @@ export class FileTaskMemory implements TaskMemory {
     range?: OutputRange,
   ): Promise<OutputSlice> {
     return readOutputSlice(this.#paths(taskId), executionId, stream, range);
+  }
+
+  async outputBytes(taskId: TaskId, executionId: ExecutionId, stream: OutputStream): Promise<number> {
+    return sizeOfOutput(this.#paths(taskId), executionId, stream);
+  }
+
+  async writeOutput(
+    taskId: TaskId,
+    executionId: ExecutionId,
+    stream: OutputStream,
+    part: { readonly offset: number; readonly bytes: Uint8Array },
+  ): Promise<void> {
+    if (this.#ctx.writeRefusal !== null) throw this.#ctx.writeRefusal;
+    await writeOutputPart(this.#paths(taskId).output(executionId, stream), part);
   }
 
   async summariseOutput(taskId: TaskId, executionId: ExecutionId, stream: OutputStream): Promise<OutputSummary> {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open } from 'node:fs/promises';
+import path from 'node:path';
 import {
   type ExecutionId,
   OpencodeToolsError,
@@ -60,6 +61,28 @@ export async function summariseOutputFile(
     if (bytesRead === 0) return { bytes, digest: hash.digest('hex') };
     hash.update(block.subarray(0, bytesRead));
     bytes += bytesRead;
+  }
+}
+
+/** How much of an output is kept; 0 when no file is. */
+export async function sizeOfOutput(paths: TaskPaths, executionId: ExecutionId, stream: OutputStream): Promise<number> {
+  try {
+    return (await lstat(paths.output(executionId, stream))).size;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return 0;
+    throw error;
+  }
+}
+
+/** Writes bytes at their place in a file, which is made when there is none. */
+export async function writeOutputPart(
+  name: string,
+  { offset, bytes }: { readonly offset: number; readonly bytes: Uint8Array },
+): Promise<void> {
+  await mkdir(path.dirname(name), { recursive: true, mode: 0o700 });
+  await using file = await open(name, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+  for (let done = 0; done < bytes.byteLength;) {
+    done += (await file.write(bytes, done, bytes.byteLength - done, offset + done)).bytesWritten;
   }
 }
 

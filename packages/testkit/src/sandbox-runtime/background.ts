@@ -18,7 +18,10 @@ export function backgroundOfSandbox(bed: SandboxBed): void {
   describe('commands in the background', () => {
     test('go on without whoever started them, and tell any process how they ended and what they put out', async () => {
       await bed.withSandbox(async (sandbox) => {
-        const id = await spawn(sandbox, 'printf "a\\377b"; echo wrong >&2; until [ -e /tmp/go ]; do sleep 0.05; done; exit 7');
+        const id = await spawn(
+          sandbox,
+          'printf "a\\377b"; echo wrong >&2; until [ -e /tmp/go ]; do sleep 0.05; done; exit 7',
+        );
         await sandbox[Symbol.asyncDispose]();
         const other = await bed.other().find(sandbox.ref);
         if (other === undefined) throw new Error('the sandbox is not there');
@@ -49,7 +52,9 @@ export function backgroundOfSandbox(bed: SandboxBed): void {
 
     test('read what any process writes to them, and its end', async () => {
       await bed.withSandbox(async (sandbox) => {
-        const id = await spawn(sandbox, 'while read -r line; do echo "got $line"; done; echo over', { openInput: true });
+        const id = await spawn(sandbox, 'while read -r line; do echo "got $line"; done; echo over', {
+          openInput: true,
+        });
         await sandbox.background.write(id, 5, Buffer.from('one\n'));
         await sandbox.background.write(id, 5, Buffer.from('two\n'));
         await until(async () => (await text(sandbox, id, 'stdout')) === 'got one\ngot two\n');
@@ -136,12 +141,7 @@ async function spooledKib(sandbox: SandboxHandle): Promise<number> {
 const kept = new Map<string, string>();
 
 /** All of an output so far, or as much as is asked for; what was taken before is remembered, as whoever takes it does. */
-async function text(
-  sandbox: SandboxHandle,
-  id: ExecutionId,
-  stream: 'stdout' | 'stderr',
-  length = 0,
-): Promise<string> {
+async function text(sandbox: SandboxHandle, id: ExecutionId, stream: 'stdout' | 'stderr', length = 0): Promise<string> {
   const key = `${id} ${stream}`;
   await until(async () => {
     const before = kept.get(key) ?? '';

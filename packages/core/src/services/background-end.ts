@@ -1,0 +1,133 @@
+import type { EndReason, Execution, OutputSummary } from '../domain/execution.ts';
+import type { Operation } from '../domain/operation.ts';
+import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { sha256 } from '../ledger/chain.ts';
+import type { ExecOutcome, SandboxHandle } from '../ports/sandbox-runtime.ts';
+import { type OutputStream, outputStreams } from '../ports/task-memory.ts';
+import type { Kernel } from './kernel.ts';
+import { diskError } from './recorded-outputs.ts';
+
+const pollMs = 25;
+const endLimitMs = 20_000;
+
+/** One command in the background, with the operation that it is. */
+export interface InBackground {
+  readonly execution: Execution;
+  readonly operation: Operation;
+}
+
+export interface BackgroundEnd {
+  readonly execution: Execution;
+  readonly state: 'completed' | 'interrupted';
+}
+
+interface EndOptions {
+  /** Ends the command first, for this reason. */
+  readonly endAs?: EndReason;
+  /** True when a command that the sandbox does not know may just not have begun. */
+  readonly mayBegin?: boolean;
+}
+
+/** True for the operation of a command that goes on without whoever started it. */
+export function isBackground(operation: Operation): boolean {
+  return operation.kind === 'execution' && operation.intent['background'] === true;
+}
+
+/**
+ * Takes what a command in the background has put out into the task's memory, and says how it ended. Safe in any number of
+ * processes at once: the same bytes go to the same place.
+ *
+ * @param handle undefined when no container runs
+ * @returns null while the command runs
+ */
+export async function endOfBackground(
+  kernel: Kernel,
+  handle: SandboxHandle | undefined,
+  command: InBackground,
+  options: EndOptions = {},
+): Promise<BackgroundEnd | null> {
+  const { id } = command.execution;
+  if (handle === undefined) return options.mayBegin === true ? null : composeEnd(kernel, command, gone);
+  if (options.endAs !== undefined) await handle.endExecution(id);
+  const deadline = performance.now() + endLimitMs;
+  let { endAs } = options;
+  for (;;) {
+    // Asked before the outputs are taken: what was put out before an end is then among them.
+    const state = await handle.background.look(id);
+    if (state.kind === 'none') return options.mayBegin === true ? null : composeEnd(kernel, command, gone);
+    const full = await takeOutputs(kernel, handle, command);
+    if (state.kind === 'ended') return composeEnd(kernel, command, asEnded(state.outcome, endAs));
+    if (full) endAs ??= 'output-limit';
+    if (full) await handle.endExecution(id);
+    if (endAs === undefined) return null;
+    if (performance.now() > deadline) return composeEnd(kernel, command, asEnded(gone, endAs));
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+}
+
+type Ended = Omit<ExecOutcome, 'durationMs'> & { readonly durationMs: number | null };
+
+const gone: Ended = { reason: 'sandbox-gone', exitCode: null, signal: null, durationMs: null };
+
+/** Who ended a command knows better than the sandbox why. */
+function asEnded(outcome: Ended, endAs: EndReason | undefined): Ended {
+  const byUs = outcome.reason === 'cancelled' || outcome.reason === 'sandbox-gone' || outcome.reason === 'signalled';
+  return endAs === undefined || !byUs ? outcome : { ...outcome, reason: endAs };
+}
+
+async function composeEnd(kernel: Kernel, { execution }: InBackground, ended: Ended): Promise<BackgroundEnd> {
+  const byItself = ended.reason === 'exited' || ended.reason === 'signalled' || ended.reason === 'out-of-memory';
+  const [stdout, stderr] = await Promise.all(outputStreams.map(async (stream) => kept(kernel, execution, stream)));
+  return {
+    state: byItself ? 'completed' : 'interrupted',
+    execution: {
+      ...execution,
+      ...ended,
+      state: byItself ? 'exited' : 'interrupted',
+      stdout: stdout ?? null,
+      stderr: stderr ?? null,
+      endedAt: kernel.now(),
+    },
+  };
+}
+
+async function kept(kernel: Kernel, { taskId, id }: Execution, stream: OutputStream): Promise<OutputSummary> {
+  try {
+    return await kernel.deps.memory.summariseOutput(taskId, id, stream);
+  } catch (error) {
+    if (isOpencodeToolsError(error, 'OCT_EXECUTION_NOT_FOUND')) return { bytes: 0, digest: sha256('') };
+    throw error;
+  }
+}
+
+/** Returns true when an output exceeds what is kept of one. */
+async function takeOutputs(kernel: Kernel, handle: SandboxHandle, command: InBackground): Promise<boolean> {
+  const full = await Promise.all(outputStreams.map(async (stream) => takeOutput(kernel, handle, command, stream)));
+  return full.includes(true);
+}
+
+async function takeOutput(
+  kernel: Kernel,
+  handle: SandboxHandle,
+  { execution: { id, taskId }, operation }: InBackground,
+  stream: OutputStream,
+): Promise<boolean> {
+  const { memory, defaults } = kernel.deps;
+  const limit = Number(operation.intent['maxOutputBytes'] ?? defaults.outputMaxBytes);
+  let offset = await memory.outputBytes(taskId, id, stream);
+  for (;;) {
+    const bytes = await handle.background.pull(id, stream, offset);
+    if (bytes?.length === 0) return false;
+    if (bytes === undefined) {
+      // Another process has taken it, and has written it by now.
+      const now = await memory.outputBytes(taskId, id, stream);
+      if (now <= offset) return false;
+      offset = now;
+    } else {
+      const part = { offset, bytes: bytes.subarray(0, Math.max(0, limit - offset)) };
+      if (part.bytes.length > 0) await memory.writeOutput(taskId, id, stream, part).catch(diskError);
+      offset += bytes.length;
+      if (offset > limit) return true;
+    }
+  }
+}

@@ -1,0 +1,226 @@
+import type { Execution } from '../domain/execution.ts';
+import type { ExecutionId, TaskId } from '../domain/ids.ts';
+import type { Operation, ProcessRef } from '../domain/operation.ts';
+import type { Task } from '../domain/task.ts';
+import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
+import { type BackgroundEnd, endOfBackground, isBackground } from './background-end.ts';
+import { composeExecution, describeCommand } from './compose-execution.ts';
+import type { IdempotencyKey } from './idempotent.ts';
+import { type Kernel, draft, finished } from './kernel.ts';
+import type { RunPlan } from './run-execution.ts';
+import { runHooks } from './run-hooks.ts';
+import { abandon, begin } from './run-operation.ts';
+import type { SandboxKeeper } from './sandbox-keeper.ts';
+import type { Call } from './services.ts';
+import type { LeasedWork } from './with-lease.ts';
+
+const shortestPauseMs = 50;
+const longestPauseMs = 1_000;
+const mostFailures = 20;
+
+export interface BackgroundPlan extends RunPlan {
+  readonly openInput: boolean;
+}
+
+/** Starts commands in the background and looks after them, as any process may. */
+export interface BackgroundKeeper {
+  /** Starts a command as an operation that stays open until the command is known to have ended. */
+  start(task: Task, plan: BackgroundPlan, leased: LeasedWork, key: IdempotencyKey, call: Call): Promise<Execution>;
+  /** Takes what a command has put out, and records its end when it has ended. Returns it as it is now. */
+  attend(execution: Execution, call: Call): Promise<Execution>;
+}
+
+export function createBackgroundKeeper(kernel: Kernel, keeper: SandboxKeeper): BackgroundKeeper {
+  const { deps } = kernel;
+  const spawning = new Set<ExecutionId>();
+  const attending = new Map<ExecutionId, Promise<Execution>>();
+
+  const attendOnce = async (execution: Execution, call: Call): Promise<Execution> => {
+    const operation = await deps.tasks.findOperation(execution.operationId);
+    if (operation?.state !== 'open') return (await deps.tasks.findExecution(execution.id)) ?? execution;
+    const found = await keeper.find(execution.taskId);
+    const state = found === undefined ? 'absent' : (await found.handle.inspect()).state;
+    if (state === 'paused' || state === 'creating') return execution;
+    const handle = state === 'running' ? found?.handle : undefined;
+    const mayBegin = spawning.has(execution.id) || startedElsewhere(kernel, operation);
+    const end = await endOfBackground(kernel, handle, { execution, operation }, { mayBegin });
+    return end === null ? execution : settle(kernel, handle, operation, end, call);
+  };
+
+  const attend = async (execution: Execution, call: Call): Promise<Execution> => {
+    if (execution.background !== true || execution.state !== 'running') return execution;
+    const running = attending.get(execution.id) ?? attendOnce(execution, call);
+    attending.set(execution.id, running);
+    try {
+      return await running;
+    } finally {
+      attending.delete(execution.id);
+    }
+  };
+
+  const watch = async (execution: Execution, call: Call): Promise<void> => {
+    let pauseMs = shortestPauseMs;
+    for (let failures = 0; failures < mostFailures;) {
+      await pause(pauseMs, deps.closing);
+      if (deps.closing?.aborted === true) return;
+      try {
+        if ((await attend(execution, call)).state !== 'running') return;
+      } catch (error) {
+        failures += 1;
+        deps.logger.debug('A command in the background was not looked after', {
+          id: execution.id,
+          error: String(error),
+        });
+      }
+      pauseMs = Math.min(longestPauseMs, pauseMs * 1.3);
+    }
+  };
+
+  const start: BackgroundKeeper['start'] = async (task, plan, leased, key, call) => {
+    const { proof, session } = leased;
+    const context = { point: 'execution:starting', task, agent: session.agent, model: session.model } as const;
+    const command = describeCommand(plan.command);
+    const site = { stream: task.id, call, proof };
+    const detail = await runHooks(kernel, { ...context, sessionId: session.id, command }, site);
+    const handle = await keeper.ensureRunning(task, leased, call);
+    const env = { ...(await deps.secrets.resolve(task.sandboxSpec.env)), ...plan.env };
+    const id = deps.ids.next('execution');
+    const intent = { executionId: id, background: true, maxOutputBytes: plan.maxOutputBytes };
+    const operation = kernel.newOperation('execution', task.id, proof, intent);
+    const composed = composeExecution(kernel, { id, task, plan, env, operation, leased });
+    const execution: Execution = { ...composed, background: true };
+    spawning.add(id);
+    try {
+      const request = { operation, excludes: ['restore', 'deletion'], detail } as const;
+      const handleKnown = { started: () => key.finished({ executionId: id }, operation.id), finished: key.finished };
+      await begin(
+        kernel,
+        { ...request, puts: [{ noun: 'execution', value: execution }], key: handleKnown },
+        leased,
+        call,
+      );
+      await spawnOrFail(kernel, handle, { plan, env, execution, operation }, leased, call);
+    } finally {
+      spawning.delete(id);
+    }
+    const { signal: _signal, onProgress: _onProgress, ...later } = call;
+    void watch(execution, later);
+    return execution;
+  };
+
+  return { start, attend };
+}
+
+interface Spawning {
+  readonly plan: BackgroundPlan;
+  readonly env: Readonly<Record<string, string>>;
+  readonly execution: Execution;
+  readonly operation: Operation;
+}
+
+async function spawnOrFail(
+  kernel: Kernel,
+  handle: SandboxHandle,
+  { plan, env, execution, operation }: Spawning,
+  leased: LeasedWork,
+  call: Call,
+): Promise<void> {
+  const { command, cwd, timeoutMs, openInput } = plan;
+  const request = { executionId: execution.id, token: leased.proof.token, command, cwd, env, timeoutMs, openInput };
+  try {
+    await handle.background.spawn(request);
+  } catch (error) {
+    const failed: Execution = { ...execution, state: 'failed', endedAt: kernel.now() };
+    await handle.endExecution(execution.id).catch(() => undefined);
+    await abandon(kernel, operation, { puts: () => [{ noun: 'execution', value: failed }] }, error, leased, call);
+    throw error;
+  }
+}
+
+/** Records the end, unless another process has; either way it is recorded now. */
+async function settle(
+  kernel: Kernel,
+  handle: SandboxHandle | undefined,
+  operation: Operation,
+  { execution, state }: BackgroundEnd,
+  call: Call,
+): Promise<Execution> {
+  const outcome = { reason: execution.reason, exitCode: execution.exitCode };
+  const puts = [
+    { noun: 'operation', value: finished(operation, state, outcome, kernel.now()) },
+    { noun: 'execution', value: execution },
+  ] as const;
+  const type = `execution.${state}` as const;
+  const { taskId: stream, proof, id: operationId } = operation;
+  try {
+    await kernel.commit({
+      guard: { openOperation: operationId },
+      records: [draft({ stream, type, call, proof, operationId, puts })],
+    });
+  } catch (error) {
+    if (!isOpencodeToolsError(error, 'OCT_VERSION_CONFLICT')) throw error;
+    return (await kernel.deps.tasks.findExecution(execution.id)) ?? execution;
+  }
+  await handle?.background.forget(execution.id).catch((error: unknown) => {
+    kernel.deps.logger.debug('A spool was not removed', { id: execution.id, error: String(error) });
+  });
+  return execution;
+}
+
+/**
+ * Ends the commands in the background of a task before its container goes: what they have put out would go with it.
+ *
+ * @param graceMs how long they may take to end by themselves
+ */
+export async function endBackground(
+  kernel: Kernel,
+  handle: SandboxHandle,
+  taskId: TaskId,
+  graceMs: number,
+  call: Call,
+): Promise<void> {
+  const open = (await kernel.deps.tasks.listOpenOperations(taskId)).filter(isBackground);
+  await Promise.all(open.map(async (operation) => endOne(kernel, handle, operation, graceMs, call)));
+}
+
+async function endOne(
+  kernel: Kernel,
+  handle: SandboxHandle,
+  operation: Operation,
+  graceMs: number,
+  call: Call,
+): Promise<void> {
+  const execution = await kernel.deps.tasks.findExecution(operation.intent['executionId'] as ExecutionId);
+  if (execution === undefined) return;
+  const { background } = handle;
+  const deadline = performance.now() + graceMs;
+  if (graceMs > 0) await background.signal(execution.id, 'SIGTERM');
+  while (performance.now() < deadline && (await background.look(execution.id)).kind === 'running') {
+    await endOfBackground(kernel, handle, { execution, operation });
+    await pause(shortestPauseMs, undefined);
+  }
+  const end = await endOfBackground(kernel, handle, { execution, operation }, { endAs: 'cancelled' });
+  if (end !== null) await settle(kernel, handle, operation, end, call);
+}
+
+/** Its own process knows whether a command was begun; while that lives, nobody else takes it for gone. */
+function startedElsewhere(kernel: Kernel, { owner }: Operation): boolean {
+  return !sameProcess(owner, kernel.deps.processes.self()) && kernel.deps.processes.isAlive(owner);
+}
+
+function sameProcess(one: ProcessRef, other: ProcessRef): boolean {
+  return (
+    one.hostId === other.hostId &&
+    one.bootId === other.bootId &&
+    one.pid === other.pid &&
+    one.startedAt === other.startedAt
+  );
+}
+
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    if (signal !== undefined) timer.unref();
+  });
+}
