@@ -85,17 +85,17 @@ describe('a command in the background of a task', () => {
 
   it('reads what is written to it, and takes signals', async () => {
     const { task, sessionId } = await attached('controlled');
-    const { writeInput, signal } = open.services.executions;
+    const { executions } = open.services;
     const id = await start(task, sessionId, 'cat; echo end', { openInput: true });
-    await writeInput(id, { bytes: Buffer.from('some\0bytes\n'), sessionId }, call);
+    await executions.writeInput(id, { bytes: Buffer.from('some\0bytes\n'), sessionId }, call);
     await until(async () => (await output(id)) === 'some\0bytes\n');
-    await writeInput(id, { end: true, sessionId }, call);
+    await executions.writeInput(id, { end: true, sessionId }, call);
     expect(await wait(id)).toMatchObject({ exitCode: 0 });
     expect(await output(id)).toBe('some\0bytes\nend\n');
     const sleeper = await start(task, sessionId, 'exec sleep 641');
-    await signal(sleeper, 'SIGTERM', { sessionId }, call);
+    await executions.signal(sleeper, 'SIGTERM', { sessionId }, call);
     expect(await wait(sleeper)).toMatchObject({ reason: 'signalled', signal: 'SIGTERM' });
-    await expect(signal(sleeper, 'SIGTERM', { sessionId }, call)).rejects.toMatchObject({
+    await expect(executions.signal(sleeper, 'SIGTERM', { sessionId }, call)).rejects.toMatchObject({
       code: 'OCT_INVALID_ARGUMENT',
     });
   });

@@ -93,7 +93,7 @@ export function createBackgroundKeeper(kernel: Kernel, keeper: SandboxKeeper): B
     spawning.add(id);
     try {
       const request = { operation, excludes: ['restore', 'deletion'], detail } as const;
-      const handleKnown = { started: () => key.finished({ executionId: id }, operation.id), finished: key.finished };
+      const handleKnown = { ...key, started: () => key.finished({ executionId: id }, operation.id) };
       await begin(
         kernel,
         { ...request, puts: [{ noun: 'execution', value: execution }], key: handleKnown },

@@ -1,6 +1,5 @@
 import type { Command, EndReason, Execution } from '../domain/execution.ts';
 import type { JsonObject } from '../domain/json.ts';
-import type { Operation } from '../domain/operation.ts';
 import type { Task } from '../domain/task.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { ExecOutcome, SandboxHandle } from '../ports/sandbox-runtime.ts';

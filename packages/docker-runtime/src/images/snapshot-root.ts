@@ -2,7 +2,7 @@ import type { ContainerDescription } from '../engine/containers.ts';
 import { absentAsUndefined } from '../engine/containers.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
 import { fullLabels } from '../plan/labels.ts';
-import { supervisorVariable } from '../lane/supervisor.ts';
+import { supervisorVariable } from '../lane/supervisor-command.ts';
 import type { ImageDescription } from './docker-images.ts';
 import { readLines } from './progress-lines.ts';
 

@@ -1,7 +1,8 @@
 import type { Containers } from '../engine/containers.ts';
 import { baseEnvironment } from '../plan/container-options.ts';
 import { Lane } from './lane.ts';
-import { supervisor, supervisorCommand, supervisorVariable } from './supervisor.ts';
+import { supervisorCommand, supervisorVariable } from './supervisor-command.ts';
+import { supervisor } from './supervisor.ts';
 
 interface User {
   readonly uid: number;

@@ -1,5 +1,6 @@
 import { OpencodeToolsError, type ResourceLimits, type SandboxMount, type SandboxPlan } from '@opencode-tools/core';
-import { supervisor, supervisorCommand, supervisorVariable } from '../lane/supervisor.ts';
+import { supervisorCommand, supervisorVariable } from '../lane/supervisor-command.ts';
+import { supervisor } from '../lane/supervisor.ts';
 import { fullLabels } from './labels.ts';
 
 /**

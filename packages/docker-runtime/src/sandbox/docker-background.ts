@@ -59,7 +59,7 @@ export class DockerBackground implements BackgroundCommands {
   async signal(executionId: ExecutionId, signal: NodeJS.Signals): Promise<boolean> {
     const number = constants.signals[signal];
     if (number === undefined) {
-      throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Not a signal: ${String(signal)}`, {
+      throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Not a signal: ${signal as string}`, {
         remedy: 'Give a name such as SIGINT, SIGTERM or SIGHUP.',
         details: { argument: 'signal' },
       });
