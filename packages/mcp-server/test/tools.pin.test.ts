@@ -7,6 +7,7 @@ import { scriptedHome } from './scripted-home.ts';
 const budget = { model: 14_500, list: 28_500 };
 const budget = { model: 13_000, list: 26_000 };
 const budget = { model: 11_500, list: 22_500 };
+const budget = { model: 14_500, list: 29_000 };
 
 async function listedTools(): Promise<readonly ToolDescription[]> {
   const client = await connect({ open: () => Promise.resolve(scriptedHome({})) });

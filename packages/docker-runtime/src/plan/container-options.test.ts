@@ -58,7 +58,7 @@ describe('what a plan asks the engine for', () => {
       {
         Tmpfs: {
           '/tmp': 'rw,exec,nosuid,nodev,size=1234,mode=1777',
-          '/run/oct': 'rw,noexec,nosuid,nodev,size=4194304,mode=0755',
+          '/run/oct': 'rw,noexec,nosuid,nodev,size=83886080,mode=0755',
         },
       },
     ],
