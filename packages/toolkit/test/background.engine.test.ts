@@ -108,26 +108,30 @@ describe('a command in the background of a task', () => {
     expect(await wait(endless)).toMatchObject({ reason: 'output-limit', stdout: { bytes: 100_000 } });
   });
 
-  it('ends with the session: by takeover, by stop and by delete, and keeps its output', async () => {
-    const { task, sessionId } = await attached('ended');
-    const taken = await start(task, sessionId, 'echo one; sleep 643');
-    await until(async () => (await output(taken)) === 'one\n');
-    const next = await open.services.sessions.attach(task.id, { agent: 'next', takeover: true }, call);
-    expect(await open.services.executions.get(taken)).toMatchObject({ state: 'interrupted', reason: 'fenced' });
-    expect(await output(taken)).toBe('one\n');
-    const stopped = await start(
-      task,
-      next.session.id,
-      'echo two; trap "echo asked; exit 0" TERM; while :; do sleep 0.05; done',
-    );
-    await until(async () => (await output(stopped)) === 'two\n');
-    await open.services.tasks.stop(task.id, { graceMs: 20_000, sessionId: next.session.id }, call);
-    expect(await open.services.executions.get(stopped)).toMatchObject({ state: 'exited', exitCode: 0 });
-    expect(await output(stopped)).toBe('two\nasked\n');
-    const last = await open.services.sessions.attach(task.id, { agent: 'last' }, call);
-    const deleted = await start(task, last.session.id, 'sleep 644');
-    await open.services.tasks.delete(task.id, { sessionId: last.session.id }, call);
-    expect((await open.services.executions.get(deleted)).state).toBe('interrupted');
+  it('ends when another session takes the task over, and keeps its output', async () => {
+    const { task, sessionId } = await attached('taken');
+    const id = await start(task, sessionId, 'echo one; sleep 643');
+    await until(async () => (await output(id)) === 'one\n');
+    await open.services.sessions.attach(task.id, { agent: 'next', takeover: true }, call);
+    expect(await open.services.executions.get(id)).toMatchObject({ state: 'interrupted', reason: 'fenced' });
+    expect(await output(id)).toBe('one\n');
+  });
+
+  it('may end by itself when the task is stopped, and keeps its output', async () => {
+    const { task, sessionId } = await attached('stopped');
+    const script = 'trap "echo asked; exit 0" TERM; echo two; while :; do sleep 0.05; done';
+    const id = await start(task, sessionId, script);
+    await until(async () => (await output(id)) === 'two\n');
+    await open.services.tasks.stop(task.id, { graceMs: 20_000, sessionId }, call);
+    expect(await open.services.executions.get(id)).toMatchObject({ state: 'exited', exitCode: 0 });
+    expect(await output(id)).toBe('two\nasked\n');
+  });
+
+  it('ends when the task is deleted', async () => {
+    const { task, sessionId } = await attached('deleted');
+    const id = await start(task, sessionId, 'sleep 644');
+    await open.services.tasks.delete(task.id, { sessionId }, call);
+    expect((await open.services.executions.get(id)).state).toBe('interrupted');
   });
 
   it('is lost with its container, which is told', async () => {

@@ -3,7 +3,7 @@ import type { ExecutionId, TaskId } from '../domain/ids.ts';
 import type { Operation, ProcessRef } from '../domain/operation.ts';
 import type { Task } from '../domain/task.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
-import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
+import type { SandboxFacts, SandboxHandle } from '../ports/sandbox-runtime.ts';
 import { type BackgroundEnd, endOfBackground, isBackground } from './background-end.ts';
 import { composeExecution, describeCommand } from './compose-execution.ts';
 import type { IdempotencyKey } from './idempotent.ts';
@@ -40,11 +40,14 @@ export function createBackgroundKeeper(kernel: Kernel, keeper: SandboxKeeper): B
     const operation = await deps.tasks.findOperation(execution.operationId);
     if (operation?.state !== 'open') return (await deps.tasks.findExecution(execution.id)) ?? execution;
     const found = await keeper.find(execution.taskId);
-    const state = found === undefined ? 'absent' : (await found.handle.inspect()).state;
+    const state = found === undefined ? 'absent' : await stateOf(found.handle);
     if (state === 'paused' || state === 'creating') return execution;
     const handle = state === 'running' ? found?.handle : undefined;
     const mayBegin = spawning.has(execution.id) || startedElsewhere(kernel, operation);
-    const end = await endOfBackground(kernel, handle, { execution, operation }, { mayBegin });
+    const end = await endOfBackground(kernel, handle, { execution, operation }, { mayBegin }).catch(async (error) => {
+      if (handle === undefined || (await stateOf(handle)) === 'running') throw error;
+      return endOfBackground(kernel, undefined, { execution, operation }, { mayBegin });
+    });
     return end === null ? execution : settle(kernel, handle, operation, end, call);
   };
 
@@ -110,6 +113,16 @@ export function createBackgroundKeeper(kernel: Kernel, keeper: SandboxKeeper): B
   };
 
   return { start, attend };
+}
+
+/** A handle may outlive its container. */
+async function stateOf(handle: SandboxHandle): Promise<SandboxFacts['state'] | 'absent'> {
+  try {
+    return (await handle.inspect()).state;
+  } catch (error) {
+    if (isOpencodeToolsError(error, 'OCT_SANDBOX_NOT_FOUND')) return 'absent';
+    throw error;
+  }
 }
 
 interface Spawning {
