@@ -8,7 +8,8 @@ import { type BackgroundEnd, endOfBackground, isBackground } from './background-
 import { composeExecution, describeCommand } from './compose-execution.ts';
 import type { IdempotencyKey } from './idempotent.ts';
 import { type Kernel, draft, finished } from './kernel.ts';
-import type { RunPlan } from './run-execution.ts';
+import { type RunPlan, redactCommand } from './run-execution.ts';
+import { createRedaction } from './redactor.ts';
 import { runHooks } from './run-hooks.ts';
 import { abandon, begin } from './run-operation.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
@@ -87,11 +88,13 @@ export function createBackgroundKeeper(kernel: Kernel, keeper: SandboxKeeper): B
     const site = { stream: task.id, call, proof };
     const detail = await runHooks(kernel, { ...context, sessionId: session.id, command }, site);
     const handle = await keeper.ensureRunning(task, leased, call);
-    const env = { ...(await deps.secrets.resolve(task.sandboxSpec.env)), ...plan.env };
+    const secrets = await deps.secrets.resolve(task.sandboxSpec.env);
+    const env = { ...(await deps.egress.environment(task)), ...secrets, ...plan.env };
+    const recorded = redactCommand(plan.command, createRedaction(secrets));
     const id = deps.ids.next('execution');
     const intent = { executionId: id, background: true, maxOutputBytes: plan.maxOutputBytes };
     const operation = kernel.newOperation('execution', task.id, proof, intent);
-    const composed = composeExecution(kernel, { id, task, plan, env, operation, leased });
+    const composed = composeExecution(kernel, { id, task, plan, command: recorded, env, operation, leased });
     const execution: Execution = { ...composed, background: true };
     spawning.add(id);
     try {

@@ -9,6 +9,8 @@ export interface ExecutionParts {
   readonly id: Execution['id'];
   readonly task: Task;
   readonly plan: RunPlan;
+  /** As it is recorded: without secrets. */
+  readonly command: Command;
   readonly env: Readonly<Record<string, string>>;
   readonly operation: Operation;
   readonly leased: LeasedWork;
@@ -17,14 +19,14 @@ export interface ExecutionParts {
 /** The row of a command that is about to run. */
 export function composeExecution(
   kernel: Kernel,
-  { id, task, plan, env, operation, leased }: ExecutionParts,
+  { id, task, plan, command, env, operation, leased }: ExecutionParts,
 ): Execution {
   return {
     id,
     taskId: task.id,
     sessionId: leased.session.id,
     operationId: operation.id,
-    command: plan.command,
+    command,
     cwd: plan.cwd,
     envNames: Object.keys(env).sort(),
     agent: leased.session.agent,

@@ -109,12 +109,8 @@ export async function runExecution(
   }
 }
 
-function describeCommand(command: Command): string {
-  return command.kind === 'script' ? command.script : command.argv.join(' ');
-}
-
 /** Also a command that holds a secret in plain words is recorded without it. */
-function redactCommand(command: Command, redaction: Redaction): Command {
+export function redactCommand(command: Command, redaction: Redaction): Command {
   if (redaction === undefined) return command;
   return command.kind === 'script'
     ? { ...command, script: redaction.text(command.script) }
@@ -127,46 +123,10 @@ async function openOutputs(
   plan: RunPlan,
   redaction: Redaction,
 ): Promise<RecordedOutputs> {
-async function openOutputs(kernel: Kernel, execution: Execution, plan: RunPlan): Promise<RecordedOutputs> {
   const { outputLimitBytes, maxOutputBytes, onOutput } = plan;
   const sinks = await kernel.deps.memory.openOutput(execution.taskId, execution.id).catch(diskError);
   const redacted = redaction === undefined ? {} : { redactor: redaction.redactor };
   return new RecordedOutputs({ sinks, outputLimitBytes, maxOutputBytes, onOutput, ...redacted });
-}
-
-interface ExecutionParts {
-  readonly id: Execution['id'];
-  readonly task: Task;
-  readonly plan: RunPlan;
-  readonly command: Command;
-  readonly env: Readonly<Record<string, string>>;
-  readonly operation: Operation;
-  readonly leased: LeasedWork;
-}
-
-function composeExecution(
-  kernel: Kernel,
-  { id, task, plan, command, env, operation, leased }: ExecutionParts,
-): Execution {
-  return {
-    id,
-    taskId: task.id,
-    sessionId: leased.session.id,
-    operationId: operation.id,
-    command,
-    cwd: plan.cwd,
-    envNames: Object.keys(env).sort(),
-    agent: leased.session.agent,
-    state: 'running',
-    reason: null,
-    exitCode: null,
-    signal: null,
-    stdout: null,
-    stderr: null,
-    startedAt: kernel.now(),
-    endedAt: null,
-    durationMs: null,
-  };
 }
 
 /** A container that vanished before the command began is made anew, once. */

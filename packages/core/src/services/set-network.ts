@@ -113,7 +113,7 @@ async function putAside(
   const running = await kernel.deps.tasks.listOpenOperations(task.id);
   const executions = running.filter(({ kind }) => kind === 'execution');
   if (executions.length > 0 && !endExecutions) throw stillRunning(task, executions.length);
-  await keeper.endExecutions(task.id);
+  await keeper.endExecutions(task.id, call);
   await awaitQuiet(kernel, task.id, ['execution'], leased.signal);
   call.onProgress?.('saving the present');
   const reason = 'Taken before the container was made anew with a network';
