@@ -4,10 +4,7 @@ import { connect } from './connect.ts';
 import { scriptedHome } from './scripted-home.ts';
 
 /** What all tools together may cost a model on every turn, and a client once; bytes of JSON. */
-const budget = { model: 14_500, list: 28_500 };
-const budget = { model: 13_000, list: 26_000 };
-const budget = { model: 11_500, list: 22_500 };
-const budget = { model: 14_500, list: 29_000 };
+const budget = { model: 16_000, list: 32_000 };
 
 async function listedTools(): Promise<readonly ToolDescription[]> {
   const client = await connect({ open: () => Promise.resolve(scriptedHome({})) });
