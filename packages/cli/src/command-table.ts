@@ -1,6 +1,7 @@
 import type { Command } from './command.ts';
 import { logs, signal, stdin, wait } from './commands/background.ts';
 import { cancel, completeTask, stop } from './commands/end-task.ts';
+import { apply, diff } from './commands/apply.ts';
 import { cp, filesMkdir, filesMv, filesRm } from './commands/change-files.ts';
 import { checkpoint, restoreCheckpoint } from './commands/checkpoints.ts';
 import { claimAdd, claimList, claimRelease } from './commands/claim.ts';
@@ -52,6 +53,8 @@ export const commandTable: readonly Command[] = [
   updateTask,
   exec,
   cp,
+  diff,
+  apply,
   filesLs,
   filesCat,
   filesWrite,

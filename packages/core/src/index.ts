@@ -82,6 +82,8 @@ export type { ErrorJson, ErrorOptions } from './errors/opencode-tools-error.ts';
 export { printable } from './errors/printable.ts';
 
 export { forbiddenHostPath, isWithin } from './policy/forbidden-host-path.ts';
+export { findTripwires, meaningfulText, tripwireRules } from './policy/tripwires.ts';
+export type { ChangedFile, Tripwire, TripwireRule } from './policy/tripwires.ts';
 export type { ForbiddenPath, ForbiddenPlace, HostFacts } from './policy/forbidden-host-path.ts';
 
 export { canonicalJson } from './ledger/canonical-json.ts';
@@ -223,12 +225,15 @@ export type {
   WorkspaceStore,
 } from './ports/workspace-store.ts';
 
+export type { AppliedWork, ApplyWork, WorkPort, WorkReview } from './ports/work-port.ts';
+
 export { createServices } from './services/create-services.ts';
 export type { ServiceDefaults, ServiceDependencies } from './services/dependencies.ts';
 export type {
   Attachment,
   AttachOptions,
   Call,
+  ApplyOptions,
   AtPath,
   CheckpointService,
   CopyInOptions,
@@ -268,6 +273,8 @@ export type {
   OutputPreview,
   ReadFileOptions,
   RecoveredOperation,
+  ReviewedWork,
+  ReviewOptions,
   Restoration,
   RunCommand,
   SearchFilesOptions,
@@ -281,10 +288,12 @@ export type {
   TaskService,
   TaskStats,
   TaskView,
+  TaskWorkApplied,
   TextEdit,
   WorkspaceKeeping,
   UnderSession,
   UpdateTask,
   VerifyReport,
+  WorkService,
   WriteFileOptions,
 } from './services/services.ts';

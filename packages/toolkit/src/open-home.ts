@@ -84,6 +84,7 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     images: engine.images,
     probe: engine.probe,
     workspaces: work.workspaces,
+    work: work.work,
     git: work.git,
     hooks: wireHooks({ configuration, environment, git: work.git, clock, logger }),
     egress,

@@ -4,6 +4,7 @@ export type { Environment } from './extract-tar.ts';
 export { createHostFiles } from './host-files.ts';
 export { createGit } from './git.ts';
 export type { HostGit } from './git.ts';
+export { createWork } from './work.ts';
 export type { GitCall, GitResult, GitRunner } from './git-runner.ts';
 export { createLayeredStore } from './layers/layered-store.ts';
 export type { LayeredStoreOptions } from './layers/layered-store.ts';

@@ -15,6 +15,7 @@ import { createSandboxService } from './sandbox-service.ts';
 import type { Services } from './services.ts';
 import { createSessionService } from './session-service.ts';
 import { createTaskService } from './task-service.ts';
+import { createWorkService } from './work-service.ts';
 
 /** Makes the services of one home over its ports. Opens nothing and starts nothing. */
 export function createServices(dependencies: ServiceDependencies): Services {
@@ -23,14 +24,16 @@ export function createServices(dependencies: ServiceDependencies): Services {
   const keeper = createSandboxKeeper(kernel, pool);
   const housekeeper = createHousekeeper(kernel, pool);
   const ledger = createLedgerService(kernel);
+  const checkpoints = createCheckpointService(kernel, keeper);
   return {
     tasks: createTaskService(kernel, keeper),
     sandboxes: createSandboxService(kernel, keeper),
     sessions: createSessionService(kernel, keeper),
     executions: createExecutionService(kernel, keeper),
     files: createFileService(kernel, keeper),
-    checkpoints: createCheckpointService(kernel, keeper),
     egress: createEgressService(kernel, keeper),
+    checkpoints,
+    work: createWorkService(kernel, checkpoints),
     journal: createJournalService(kernel),
     ledger,
     housekeeper,

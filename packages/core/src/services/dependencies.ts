@@ -20,6 +20,7 @@ import type { SecretResolver } from '../ports/secret-resolver.ts';
 import type { StoreAdmin } from '../ports/store-admin.ts';
 import type { TaskMemory } from '../ports/task-memory.ts';
 import type { TaskStore } from '../ports/task-store.ts';
+import type { WorkPort } from '../ports/work-port.ts';
 import type { WorkspaceStore } from '../ports/workspace-store.ts';
 import type { PoolOptions } from './pool/warm-pool.ts';
 
@@ -62,6 +63,7 @@ export interface ServiceDependencies {
   readonly images: ImageStore;
   readonly probe: EngineProbe;
   readonly workspaces: WorkspaceStore;
+  readonly work: WorkPort;
   readonly git: GitPort;
   readonly hooks: HookPort;
   readonly egress: EgressGateway;

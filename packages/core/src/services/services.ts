@@ -15,6 +15,7 @@ import type { MonitorService } from './monitor-contract.ts';
 import type { SandboxService } from './sandbox-contract.ts';
 import type { SessionService } from './session-contract.ts';
 import type { TaskService } from './task-contract.ts';
+import type { WorkService } from './work-contract.ts';
 
 export type * from './call.ts';
 export type * from './task-contract.ts';
@@ -29,6 +30,7 @@ export type * from './journal-contract.ts';
 export type * from './ledger-contract.ts';
 export type * from './doctor-contract.ts';
 export type * from './housekeeper-contract.ts';
+export type * from './work-contract.ts';
 
 /** Everything a front end gets. */
 export interface Services {
@@ -39,6 +41,7 @@ export interface Services {
   readonly files: FileService;
   readonly checkpoints: CheckpointService;
   readonly egress: EgressService;
+  readonly work: WorkService;
   readonly journal: JournalService;
   readonly ledger: LedgerService;
   readonly housekeeper: HousekeeperService;

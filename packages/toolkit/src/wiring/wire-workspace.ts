@@ -1,5 +1,14 @@
 import { join } from 'node:path';
-import type { GitPort, HomeId, HostFiles, LayerPort, Logger, VolumePort, WorkspaceStore } from '@opencode-tools/core';
+import type {
+  GitPort,
+  HomeId,
+  HostFiles,
+  LayerPort,
+  Logger,
+  VolumePort,
+  WorkPort,
+  WorkspaceStore,
+} from '@opencode-tools/core';
 import type { Environment } from '../configuration/environment.ts';
 import { lazy, lazyMethods } from './lazy.ts';
 
@@ -13,7 +22,12 @@ export function wireWorkspace(options: {
   readonly volumes: VolumePort;
   readonly environment: Environment;
   readonly logger: Logger;
-}): { readonly workspaces: WorkspaceStore; readonly git: GitPort; readonly hostFiles: HostFiles } {
+}): {
+  readonly workspaces: WorkspaceStore;
+  readonly git: GitPort;
+  readonly hostFiles: HostFiles;
+  readonly work: WorkPort;
+} {
   const { home, homeId, layers, useLayers, volumes, environment, logger } = options;
   const module = lazy(() => import('@opencode-tools/workspace'));
   const git = lazy(async () => (await module()).createGit({ environment, logger }));
@@ -25,6 +39,10 @@ export function wireWorkspace(options: {
     return createLayeredStore({ directory: join(home, 'layers'), content, layers, useLayers, volumes, labels, logger });
   });
   return {
+    work: lazyMethods(
+      async () => (await module()).createWork({ directory: join(home, 'content'), logger }),
+      ['review', 'apply'],
+    ),
     hostFiles: {
       pack: (...args) => packLazily(async () => (await module()).createHostFiles(), args),
       ...lazyMethods(async () => (await module()).createHostFiles(), ['unpack']),

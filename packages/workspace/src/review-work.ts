@@ -1,0 +1,72 @@
+import { type ChangedFile, type WorkReview, findTripwires, meaningfulText } from '@opencode-tools/core';
+import type { BlobReader } from './blob-reader.ts';
+import { type BytePath, toText } from './byte-path.ts';
+import type { TreeEntry } from './tree-entry.ts';
+
+const mostTextBytes = 1024 ** 2;
+
+/** One path that the work changed; undefined where there is nothing. */
+export interface WorkChange {
+  readonly path: BytePath;
+  readonly before: TreeEntry | undefined;
+  readonly after: TreeEntry | undefined;
+}
+
+/** Lists what differs in content, kind, link target or executable bit. Directories count only where they come or go. */
+export function workChanges(from: readonly TreeEntry[], to: readonly TreeEntry[]): readonly WorkChange[] {
+  const before = new Map(from.map((entry) => [entry.path, entry]));
+  const after = new Map(to.map((entry) => [entry.path, entry]));
+  const paths = [...new Set([...before.keys(), ...after.keys()])].sort();
+  return paths.flatMap((path) => {
+    if (path === '' || path === '.git' || path.startsWith('.git/')) return [];
+    const change = { path, before: before.get(path), after: after.get(path) };
+    return isSame(change.before, change.after) ? [] : [change];
+  });
+}
+
+function isSame(one: TreeEntry | undefined, other: TreeEntry | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  const [kind, otherKind] = [kindOf(one), kindOf(other)];
+  if (kind !== otherKind) return false;
+  if (kind === 'symlink') return one.target === other.target;
+  if (kind === 'directory') return true;
+  return one.digest === other.digest && modeOf(one) === modeOf(other);
+}
+
+/** A hard link is a file like any other to whoever looks at one path. */
+export function kindOf({ type }: TreeEntry): ChangedFile['type'] {
+  return type === 'link' ? 'file' : type;
+}
+
+/** What git would keep of a mode, and the bits that nobody should get. */
+export function modeOf({ mode }: TreeEntry): number {
+  return (mode & 0o7000) | ((mode & 0o100) === 0 ? 0o644 : 0o755);
+}
+
+export function reviewWork(changes: readonly WorkChange[], blobs: BlobReader): WorkReview {
+  const files = changes.map((change) => describe(change, blobs));
+  return {
+    changes: files.map(({ path, change }) => ({ path, change })),
+    tripwires: findTripwires(files),
+  };
+}
+
+function describe({ path, before, after }: WorkChange, blobs: BlobReader): ChangedFile {
+  const shown = toText(path);
+  const entry = after ?? before;
+  const meaningful = meaningfulText.test(shown);
+  const text = (one: TreeEntry | undefined): string | null =>
+    one !== undefined && meaningful && kindOf(one) === 'file' && one.size <= mostTextBytes
+      ? blobs.read(one).toString('utf8')
+      : null;
+  const mode = (one: TreeEntry | undefined): number | null =>
+    one === undefined || kindOf(one) !== 'file' ? null : modeOf(one);
+  return {
+    path: shown,
+    change: before === undefined ? 'added' : after === undefined ? 'deleted' : 'modified',
+    type: entry === undefined ? 'file' : kindOf(entry),
+    modes: [mode(before), mode(after)],
+    target: after?.type === 'symlink' ? toText(after.target) : '',
+    texts: [text(before), text(after)],
+  };
+}
