@@ -193,9 +193,7 @@ describe('work that cannot be brought in', () => {
     const accept = ['sub/.git/config', 'sub/.git'];
     const result = await work.apply({ ...ids, accept, dryRun: false });
     expect(result.applied).toBe(false);
-    expect(result.conflicts.map((each) => each.path)).toEqual(
-      expect.arrayContaining(['there', 'sub/.git/config']),
-    );
+    expect(result.conflicts.map((each) => each.path)).toEqual(expect.arrayContaining(['there', 'sub/.git/config']));
     expect(await readdir(outside)).toEqual([]);
   });
 });

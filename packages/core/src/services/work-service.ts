@@ -35,7 +35,7 @@ export function createWorkService(kernel: Kernel, checkpoints: CheckpointService
         const applied = await deps.work.apply({ ...request, dryRun, signal: leased.signal });
         const done = { checkpoint, directory, ...applied };
         await kernel.commit({
-          guard: leaseGuard(leased.proof),
+          guard: leaseGuard(leased.proof, true),
           records: [
             draft({
               stream: task.id,
