@@ -1,4 +1,5 @@
 import { appendFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { asOpencodeToolsError, createIds, systemClock } from '@opencode-tools/core';
 import type { Actor, Task } from '@opencode-tools/core';
@@ -110,6 +111,9 @@ const stories: Readonly<Record<string, () => Promise<void>>> = {
     await store.close();
   },
 };
+
+// Who is killed later has no other moment for it.
+flushCompileCache();
 
 const becomes = process.env['OCT_TEST_BECOMES'];
 if (becomes !== undefined) {

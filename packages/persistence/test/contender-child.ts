@@ -1,4 +1,5 @@
 import { appendFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Lease, type TaskId, asOpencodeToolsError } from '@opencode-tools/core';
@@ -20,6 +21,8 @@ const store =
 /** What may be met where others are killed and stopped: a lease that expired meanwhile, a store held by one who is stopped. */
 const expected = new Set(['OCT_LEASE_LOST', 'OCT_LEASE_HELD', 'OCT_STORE_UNAVAILABLE']);
 
+// Who is killed later has no other moment for it.
+flushCompileCache();
 let stopping = new AbortController();
 let working: Promise<unknown> = Promise.resolve();
 say({ what: 'idle' });

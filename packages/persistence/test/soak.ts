@@ -6,24 +6,27 @@ const isLong = process.env['OPENCODE_TOOLS_SOAK'] === '1';
 const rounds = isLong ? Number(process.env['OPENCODE_TOOLS_SOAK_ROUNDS'] ?? 250) : 1;
 export const soakLimitMs = isLong ? 12 * 3_600_000 : 240_000;
 
-/** In a soak each contender is a process of its own; otherwise they share some, which start faster. */
-export const contests = {
-  '16 contenders on one task': { processes: isLong ? 16 : 4, contendersPerProcess: isLong ? 1 : 4, tasks: 1 },
-  '50 contenders on many tasks': { processes: isLong ? 50 : 5, contendersPerProcess: isLong ? 1 : 10, tasks: 12 },
-} as const satisfies Readonly<Record<string, Contest>>;
+/** In a soak each contender is a process of its own; otherwise they share some, which start faster and stay for both. */
+const contests: readonly Contest[] = [
+  { processes: isLong ? 16 : 4, contendersPerProcess: isLong ? 1 : 4, tasks: 1 },
+  { processes: isLong ? 50 : 5, contendersPerProcess: isLong ? 1 : 10, tasks: 12 },
+];
 
 /**
- * Plays the rounds of a contest. @returns everything that was wrong, with the seed and the round
+ * Plays the rounds of 16 contenders on one task, then of 50 on many. @returns everything that was wrong, with the seed and
+ * the round
  */
-export async function soak(directory: string, place: RegistryPlace, contest: Contest): Promise<readonly string[]> {
+export async function soak(directory: string, place: RegistryPlace): Promise<readonly string[]> {
   const seed = Number(process.env['OPENCODE_TOOLS_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
   await using contenders = await Contenders.open(directory, place, randomFrom(seed));
-  for (let round = 1; round <= rounds; round += 1) {
-    const faults = [...(await contenders.round(contest)), ...(round === rounds ? await contenders.verify() : [])];
-    if (isLong) process.stdout.write(`${place.engine}, ${contest.tasks} tasks, seed ${seed}: round ${round}\n`);
-    if (faults.length > 0) return faults.map((fault) => `seed ${seed}, round ${round}: ${fault}`);
+  for (const contest of contests) {
+    for (let round = 1; round <= rounds; round += 1) {
+      const faults = await contenders.round(contest);
+      if (isLong) process.stdout.write(`${place.engine}, ${contest.tasks} tasks, seed ${seed}: round ${round}\n`);
+      if (faults.length > 0) return faults.map((fault) => `seed ${seed}, round ${round}: ${fault}`);
+    }
   }
-  return [];
+  return (await contenders.verify()).map((fault) => `seed ${seed}, at the end: ${fault}`);
 }
 
 /** Mulberry32. */
