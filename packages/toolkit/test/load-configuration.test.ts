@@ -66,8 +66,6 @@ describe('configuration', () => {
       maxLimits: { memoryBytes: 16 * 1024 ** 3, cpus: 16, pids: 8_192 },
       monitor: { thresholds: { warning: 70, critical: 85, emergency: 95 }, intervalMs: 5_000 },
       pool: { size: 0, idleMs: 600_000 },
-      egress: { authorities: null, image: null, nameServers: [] },
-      policies: {},
       reaper: { intervalMs: 300_000, graceMs: 600_000 },
       requireLimits: true,
       lease: { mode: 'exclusive', ttlMs: 900_000, maxAgents: 8 },
