@@ -40,7 +40,10 @@ export function whyNoOwnEngine(): string | undefined {
   return dockerd() === undefined ? 'dockerd is not installed on this machine' : undefined;
 }
 
-/** Starts a second engine beside whatever runs: own data, own socket, no bridge, no firewall rules. */
+/**
+ * Starts a second engine beside whatever runs: own data, own socket, own network namespace, since an engine without a bridge
+ * takes `docker0` away from the one that runs already.
+ */
 export async function startOwnEngine(options: OwnEngineOptions = {}): Promise<OwnEngine> {
   const directory = mkdtempSync(join(tmpdir(), 'oct-own-'));
   const dataDirectory = join(directory, 'data');
@@ -102,7 +105,7 @@ async function launch(flags: readonly string[], socket: string, log: string): Pr
   for (const pidFile of [join(dirname(socket), 'pid'), containerdPidFile(dirname(socket))]) {
     if (!commandOf(readPid(pidFile)).includes('containerd')) rmSync(pidFile, { force: true });
   }
-  const shell = ['-c', 'exec "$@" >>"$LOG" 2>&1', 'sh', program, ...flags];
+  const shell = ['-c', 'exec "$@" >>"$LOG" 2>&1', 'sh', 'unshare', '--net', '--', program, ...flags];
   const child = spawn('/bin/sh', shell, {
     cwd: '/',
     detached: true,
