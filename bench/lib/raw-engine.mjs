@@ -4,7 +4,7 @@ import { request } from 'node:http';
 const socketPath = (process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock').replace(/^unix:\/\//, '');
 
 /** @returns what the engine answered, parsed; throws for any status from 400 but 404 */
-export function engineCall(method, path, body) {
+function engineCall(method, path, body) {
   return new Promise((resolve, reject) => {
     const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     const headers = bytes === undefined ? {} : { 'content-type': 'application/json', 'content-length': bytes.length };

@@ -4,7 +4,7 @@ import { kernelOver } from './kernel.ts';
 import { homeId, taskId } from './records.ts';
 import { proof } from './task.ts';
 
-export const nowMs = Date.parse('2026-11-20T09:00:00.000Z');
+const nowMs = Date.parse('2026-11-20T09:00:00.000Z');
 
 export function leaseWith(change: Partial<Lease> = {}): Lease {
   return {

@@ -20,7 +20,7 @@ const shortestPauseMs = 50;
 const longestPauseMs = 1_000;
 const mostFailures = 20;
 
-export interface BackgroundPlan extends RunPlan {
+interface BackgroundPlan extends RunPlan {
   readonly openInput: boolean;
 }
 

@@ -31,7 +31,7 @@ export interface FileChange<T extends object> {
   readonly make: (files: SandboxFiles, access: () => FileAccess, tell: boolean, path: string) => Promise<ChangeMade<T>>;
 }
 
-export interface ChangeMade<T extends object> {
+interface ChangeMade<T extends object> {
   readonly path: string;
   /** Absolute. */
   readonly changed: readonly string[];

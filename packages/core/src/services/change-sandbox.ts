@@ -108,7 +108,7 @@ function needsContainer(before: SandboxSpec, after: SandboxSpec): boolean {
 }
 
 /** The version guards it: what an agent does meanwhile in the sandbox goes on. */
-export async function writeSpec(
+async function writeSpec(
   kernel: Kernel,
   id: TaskId,
   spec: SandboxSpec,

@@ -190,4 +190,3 @@ export interface FileService {
   copyOut<T>(taskId: TaskId, options: CopyOutOptions<T>, call: Call): Promise<T>;
 }
 
-export type { FileExpectation, FileType };

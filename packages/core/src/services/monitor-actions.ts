@@ -16,7 +16,7 @@ import { withLease } from './with-lease.ts';
 /** Several processes watch one home: what one of them has just recorded is not recorded again. */
 const sameEventMs = 5_000;
 
-export const monitorCall: Call = {
+const monitorCall: Call = {
   actor: { kind: 'system', id: 'resource-monitor', agent: null, model: null, session: null, onBehalfOf: null },
 };
 

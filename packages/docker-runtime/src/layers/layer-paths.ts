@@ -4,7 +4,7 @@ import { type LayerStack, OpencodeToolsError } from '@opencode-tools/core';
 export const layersTarget = '/layers';
 
 /** The engine gives the kernel one page; what is longer is cut, and the mount succeeds with layers missing. */
-export const mostOptionBytes = 4_000;
+const mostOptionBytes = 4_000;
 
 const nameForm = /^[a-z0-9-]{1,40}$/;
 

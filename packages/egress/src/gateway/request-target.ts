@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { normaliseHost } from '../host.ts';
 
 /** How a request reached the gateway. */
-export type Via = 'proxy' | 'transparent' | 'tunnel' | 'terminated';
+type Via = 'proxy' | 'transparent' | 'tunnel' | 'terminated';
 
 /** What is known of a connection before its first request. */
 export interface Arrival {

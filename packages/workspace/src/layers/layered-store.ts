@@ -19,7 +19,7 @@ import { LayerFiles, type LayerSnapshot } from './layer-files.ts';
 import { verifyLayers } from './verify-layers.ts';
 
 /** A snapshot of as many layers is flattened in the background, and what is archived from then on starts a shorter stack. */
-export const flattenAt = 24;
+const flattenAt = 24;
 const sparesAtOnce = 16;
 const sparesLeft = 4;
 

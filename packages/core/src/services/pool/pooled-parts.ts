@@ -17,7 +17,7 @@ export async function makeParts(kernel: Kernel, spec: PoolSpec, entry: PooledSan
 }
 
 /** Removes what carries an entry's id and what it names. Absent is fine. */
-export async function removeParts(kernel: Kernel, entry: PooledSandbox): Promise<void> {
+async function removeParts(kernel: Kernel, entry: PooledSandbox): Promise<void> {
   const { runtime, homeId } = kernel.deps;
   for (const { ref } of await runtime.list({ homeId, operationId: entry.id })) {
     await (await runtime.find(ref))?.destroy();

@@ -7,7 +7,7 @@ import { type PoolSpec, newEntry } from './pool-spec.ts';
 import { discard, makeParts } from './pooled-parts.ts';
 
 /** However many processes keep sandboxes ready, a home has no more than these that nobody has claimed. */
-export const mostPooled = 32;
+const mostPooled = 32;
 /** A refill competes with the first commands of the sandbox that was just claimed, so it begins somewhat later. */
 const refillDelayMs = 250;
 

@@ -12,7 +12,7 @@ import type { EngineObject, ReapFacts } from './reap-facts.ts';
  * - `pool-entry`: it was kept ready, no task claimed it, and its process is gone.
  * - `helper-idle`: it serves for the time of one call, and no operation is open.
  */
-export const reapEvidence = ['task-deleted', 'operation-ended', 'replaced', 'pool-entry', 'helper-idle'] as const;
+const reapEvidence = ['task-deleted', 'operation-ended', 'replaced', 'pool-entry', 'helper-idle'] as const;
 export type ReapEvidence = (typeof reapEvidence)[number];
 
 export interface Removal {

@@ -6,7 +6,7 @@ import type { Sandbox } from '../../domain/sandbox.ts';
 import type { Receipt } from '../../domain/task.ts';
 import type { Kernel } from '../kernel.ts';
 
-export const engineObjectKinds = ['container', 'volume', 'image', 'helper'] as const;
+const engineObjectKinds = ['container', 'volume', 'image', 'helper'] as const;
 
 /** Something on the engine that carries our home's label. */
 export interface EngineObject {
