@@ -1,6 +1,6 @@
 import type { OutsideClaims } from '../claims/claim.ts';
 import type { OperationId, TaskId } from '../domain/ids.ts';
-import type { FileExpectation, FileFacts, FileType, TextMatch } from '../ports/sandbox-files.ts';
+import type { FileExpectation, FileFacts, TextMatch } from '../ports/sandbox-files.ts';
 import type { ByteStream } from '../ports/volume-port.ts';
 import type { Call, UnderSession } from './call.ts';
 
@@ -189,4 +189,3 @@ export interface FileService {
   copyIn(taskId: TaskId, options: CopyInOptions, call: Call): Promise<FileChanged & { readonly sizeBytes: number }>;
   copyOut<T>(taskId: TaskId, options: CopyOutOptions<T>, call: Call): Promise<T>;
 }
-
