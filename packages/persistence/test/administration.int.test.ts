@@ -109,6 +109,23 @@ describe('a registry on PostgreSQL', () => {
   });
 });
 
+/** The indexes of the schema that an address leads to, without its name. */
+async function indexesAt(url: string): Promise<readonly string[]> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  const { rows } = await client.query<{ definition: string }>(`select replace(indexdef, current_schema() || '.', '') as
+    definition from pg_indexes where schemaname = current_schema() order by indexname`);
+  await client.end();
+  return rows.map(({ definition }) => definition);
+}
+
+async function indexesOfNew(): Promise<readonly string[]> {
+  const url = await freshSchema(server.url);
+  const store = await openAt(join(temporary.path, 'another'), { engine: 'postgres', url, urlFrom });
+  await store.close();
+  return indexesAt(url);
+}
+
 describe('a move', () => {
   test('to PostgreSQL and back loses nothing, and the home knows where its registry is', async () => {
     const before = await fill(sqlite);
@@ -125,6 +142,7 @@ describe('a move', () => {
     });
     await expect(openAt(directory, sqlite)).rejects.toMatchObject({ code: 'OCT_STORE_UNAVAILABLE' });
     await expectSame(postgres, before);
+    expect(await indexesAt(postgres.url)).toEqual(await indexesOfNew());
     const back = await maintenanceOf(directory, postgres);
     expect(await back.move({ to: sqlite })).toMatchObject({ epoch: 3 });
     await expectSame(sqlite, before);

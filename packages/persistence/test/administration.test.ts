@@ -1,5 +1,6 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { latestSchemaVersion } from '../src/index.ts';
 import { acquire, chains, contents, fillStore, homeIn, maintenanceOf, openAt } from './administration.ts';
@@ -20,6 +21,12 @@ const fill = async () => {
   const told = { contents: await contents(store), chains: await chains(store) };
   await store.close();
   return { tasks, ...told };
+};
+const schemaOf = (file: string) => {
+  const database = new Database(file, { readonly: true });
+  const made = database.prepare('select type, name, tbl_name, sql from sqlite_master order by type, name').all();
+  database.close();
+  return made;
 };
 const removeRegistry = () => {
   for (const name of fs.readdirSync(directory)) if (name.startsWith('registry')) fs.rmSync(join(directory, name));
@@ -105,11 +112,14 @@ describe('a restore', () => {
     const maintenance = await maintenanceOf(directory, place);
     const backup = await maintenance.backup();
     const store = await openAt(directory, place);
+    const schema = schemaOf(join(directory, 'registry.db'));
     const { lease } = await acquire(store, before.tasks[1] as never);
     const report = await maintenance.restore({ file: backup.file });
     expect(report).toMatchObject({ dryRun: false, epoch: 2, rolledForward: 0 });
     expect(report.saved?.reason).toBe('before-restore');
     expect(await contents(store)).toEqual(before.contents);
+    expect(schemaOf(join(directory, 'registry.db'))).toEqual(schema);
+    expect((await store.tasks.listTasks({ text: 'größe' })).items).toHaveLength(2);
     expect(await store.leases.listActive(before.tasks[1]?.id as never)).toEqual([]);
     const next = await acquire(store, before.tasks[1] as never);
     expect(next.lease.token).toBeGreaterThan(lease.token + 2 ** 20 - 1);

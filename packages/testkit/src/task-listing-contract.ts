@@ -1,4 +1,11 @@
-import { type Page, type TaskFilter, type TaskOrder, type TaskStore, taskStatuses } from '@opencode-tools/core';
+import {
+  type Page,
+  type Task,
+  type TaskFilter,
+  type TaskOrder,
+  type TaskStore,
+  taskStatuses,
+} from '@opencode-tools/core';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { OpenRegistry } from './open-registry.ts';
@@ -6,9 +13,11 @@ import {
   addRows,
   addTask,
   sampleDecision,
+  sampleDraft,
   sampleExecution,
   sampleNote,
   sampleSession,
+  sampleTask,
   sampleTodo,
 } from './registry-samples.ts';
 
@@ -55,6 +64,30 @@ export function taskListingContract(name: string, open: () => Promise<OpenRegist
       await addRows(tasks, task.id, { noun: 'task', value: { ...task, labels: { area: 'db' }, version: 2 } });
       expect(await titles({ label: { name: 'area', value: 'ui' } })).toEqual([]);
       expect(await titles({ label: { name: 'area', value: 'db' } })).toEqual(['it']);
+    });
+
+    test('finds a word that most tasks have in their order, page by page, and beside other conditions', async () => {
+      const samples = Array.from({ length: 450 }, (_, index) =>
+        sampleTask(tasks.homeId, {
+          title: `common ${index === 7 ? 'rare' : 'frequent'}`,
+          status: index % 3 === 0 ? 'running' : 'pending',
+          createdAt: stamp((index * 7) % 450),
+        }),
+      );
+      const records = samples.map((value) => sampleDraft(value.id, 'task.created', { noun: 'task', value }));
+      await tasks.commit({ records });
+      await addTask(tasks, { title: 'other' });
+      const newest = (of: readonly Task[]) =>
+        of.map(({ createdAt }) => createdAt).toSorted((left, right) => (left < right ? 1 : -1));
+      const found = await allPages((cursor) =>
+        tasks.listTasks({ text: 'common' }, { limit: 200, ...(cursor === null ? {} : { cursor }) }),
+      );
+      expect(found.map(({ createdAt }) => createdAt)).toEqual(newest(samples));
+      const running = await tasks.listTasks({ text: 'common frequ', status: ['running'] }, { limit: 500 });
+      expect(running.items.map(({ createdAt }) => createdAt)).toEqual(
+        newest(samples.filter(({ status }) => status === 'running')),
+      );
+      expect(await titles({ text: 'common rare' })).toEqual(['common rare']);
     });
 
     test('finds words in title, description, decisions, todos and notes', async () => {

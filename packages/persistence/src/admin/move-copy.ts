@@ -11,7 +11,7 @@ import { backupDirectory } from './scratch.ts';
 import { SqliteRows } from './sqlite-file.ts';
 import { type TableShape, readShapes } from './table-shapes.ts';
 
-const batchRows = 2_000;
+const batchRows = 5_000;
 /** Copied while the registry is used, since its rows never change but by being erased or pruned. */
 const ledgerTable = new Set(['ledger']);
 const notCopied = new Set(['ledger', 'meta']);

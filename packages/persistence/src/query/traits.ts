@@ -29,6 +29,8 @@ export interface Traits {
   readonly wordPattern: (word: string) => string;
   /** Ids of tasks with a search document that has a word of a pattern. */
   readonly tasksWithWord: (pattern: string) => RawBuilder<string>;
+  /** Counts documents with a word of a pattern, up to a limit; null where the planner knows by itself. */
+  readonly documentsWithWord: ((pattern: string, limit: number) => RawBuilder<{ documents: number }>) | null;
   /**
    * Transactions that have ended whatever their number: all with a smaller one. Null where transactions end in the order
    * in which they insert, so that the position in the ledger says it all.
@@ -62,6 +64,8 @@ export const sqliteTraits: Traits = {
   wordPattern: (word) => `"${word}"*`,
   tasksWithWord: (pattern) => sql`(select d.task_id from search_index i join search_documents d on d.id = i.rowid
     where i.search_index match ${pattern})`,
+  documentsWithWord: (pattern, limit) => sql`select count(*) as documents
+    from (select 1 from search_index where search_index match ${pattern} limit ${limit})`,
   endedBefore: null,
   countingKey: 'integer primary key',
   tableNames: sql<{ name: string }>`select name from sqlite_master where type = 'table'`,
@@ -85,6 +89,7 @@ export const postgresTraits: Traits = {
   nowMs: () => sql`(extract(epoch from clock_timestamp()) * 1000)::bigint`,
   wordPattern: (word) => `${word}:*`,
   tasksWithWord: (pattern) => sql`(select task_id from search_documents where terms @@ cast(${pattern} as tsquery))`,
+  documentsWithWord: null,
   endedBefore: sql`pg_snapshot_xmin(pg_current_snapshot())::text`,
   countingKey: 'bigint generated always as identity primary key',
   tableNames: sql<{

@@ -36,7 +36,7 @@ import { selectEntry } from '../write/idempotency.ts';
 import { selectActiveClaims, selectClaimsRevision } from './claim-rows.ts';
 import { encodeCursor } from './cursor.ts';
 import { executionsPage } from './list-executions.ts';
-import { listTasksStatement, taskSorting } from './list-tasks.ts';
+import { listTasksPlan, taskSorting } from './list-tasks.ts';
 import { resolveTaskReference } from './resolve-task.ts';
 import * as rows from './task-rows.ts';
 
@@ -84,7 +84,7 @@ export class StoredTasks implements TaskStore {
   }
 
   async listTasks(filter: TaskFilter, page?: PageRequest & { readonly order?: TaskOrder }): Promise<Page<Task>> {
-    const found = await this.#ctx.engine.read(() => allRows(listTasksStatement(filter, page)));
+    const found = await this.#ctx.engine.read(() => listTasksPlan(filter, page, this.#ctx.engine.traits));
     const order = page?.order ?? 'newest';
     const limit = page?.limit ?? 50;
     const items = found.slice(0, limit).map((row) => fromRow<Task>(row));
