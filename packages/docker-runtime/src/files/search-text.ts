@@ -33,7 +33,7 @@ export async function searchText(run: RunCommand, access: FileAccess, request: S
   return { matches: found.matches, truncated: found.truncated };
 }
 
-/** For a grep that cannot tell: no NUL in its beginning. */
+/** For a grep that cannot tell, such as busybox's, which takes `-I` and ignores it: no NUL in its beginning. */
 const isText = `case $o in *-I*) ;; *) [ "$(head -c 8192 "$f" | wc -c)" = "$(head -c 8192 "$f" | tr -d "\\000" | wc -c)" ] ;; esac`;
 
 function withRipgrep({ kind, ignoreCase }: SearchText): string {
@@ -54,7 +54,7 @@ function withGrep({ kind, ignoreCase }: SearchText): string {
   const batch = `o=$1 p=$2; shift 2; grep -q $o -e "$p" -- "$@" 2>/dev/null || exit 0; for f; do ${isText} || continue; ${one}; done; exit 0`;
   return [
     `o='${options}'; printf '\\n' | grep $o -e "$pattern" >/dev/null; [ $? -lt 2 ] || exit ${exits.badPattern}\n`,
-    `printf 'x\\n' | grep -I -q -e x 2>/dev/null && o="$o -I"\n`,
+    `printf 'x\\000' | grep -I -q -e x 2>/dev/null; [ $? = 1 ] && o="$o -I"\n`,
     `if [ -d "$P" ]; then find "\${P%/}/" ${skipped} -type f -print0 2>/dev/null; else printf '%s\\0' "$P"; fi | `,
     `xargs -0 -n 64 sh -c ${quote(batch)} sh "$o" "$pattern"; true\n`,
   ].join('');
