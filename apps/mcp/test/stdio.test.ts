@@ -4,25 +4,11 @@ import { writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { Client as EarlierClient } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport as EarlierTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { describeTools } from '@opencode-tools/mcp-server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { connect, eras, launcher, shorten, temporaryHome } from './support.ts';
 
-const toolNames = [
-  'create_task_sandbox',
-  'attach_agent_to_task',
-  'detach_agent_from_task',
-  'execute_in_task',
-  'list_tasks',
-  'get_task_status',
-  'stop_task',
-  'delete_task',
-  'record_decision',
-  'update_task',
-  'set_todo',
-  'set_note',
-  'claim_paths',
-  'release_claims',
-];
+const toolNames = describeTools().map(({ name }) => name);
 const missing = { task_id: 'tsk_00000000000000000000000000' };
 
 describe.each(Object.keys(eras) as (keyof typeof eras)[])('a client that speaks %s', (era) => {
