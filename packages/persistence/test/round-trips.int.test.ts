@@ -15,7 +15,9 @@ beforeEach(async () => {
   server = await startPostgres();
   counter = await RoundTrips.open(Number(new URL(server.url).port));
   temporary = temporaryDirectory();
-  store = await openPostgresStore({ url: counter.through(server.url), homeDirectory: join(temporary.path, 'home') });
+  const homeDirectory = join(temporary.path, 'home');
+  await (await openPostgresStore({ url: server.url, homeDirectory })).close();
+  store = await openPostgresStore({ url: counter.through(server.url), homeDirectory });
 });
 afterEach(async () => {
   await store.close();
@@ -24,7 +26,7 @@ afterEach(async () => {
   await server.stop();
 });
 
-test('a guarded write needs no more round trips than the same statements sent by hand, one after another', async () => {
+test('a guarded write needs at most half the round trips of the same statements sent by hand, one after another', async () => {
   // Files are written after the commit, in statements of their own.
   store.memory.touch = () => undefined;
   const task = await addTask(store.tasks);
@@ -59,12 +61,11 @@ test('a guarded write needs no more round trips than the same statements sent by
   });
   await client.end();
   expect(byHand).toBe(8);
-  expect(ours).toBeLessThanOrEqual(byHand);
-  expect(ours).toBe(3);
+  expect(ours).toBeLessThanOrEqual(byHand / 2);
 });
 
 /** How long a client that sends nothing more is taken to be waiting. */
-const silentMs = 60;
+const silentMs = 30;
 
 /**
  * Stands between a client and a server, and counts how often a client waits. It holds answers back until the client has
