@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { EngineClient, EngineRequest } from './engine-client.ts';
 import { hasStatus } from './engine-error.ts';
+import { untilFrozen } from './until-frozen.ts';
 
 /** The parts that we read of the engine's description of a container. */
 export interface ContainerDescription {
@@ -64,12 +65,9 @@ export class Containers {
   }
 
   async act(id: string, verb: 'start' | 'pause' | 'unpause' | 'stop' | 'restart', query: object = {}): Promise<void> {
-    await this.#client.call({
-      method: 'POST',
-      path: `/containers/${id}/${verb}`,
-      query: { ...query },
-      limitMs: lifecycleLimitMs,
-    });
+    const path = `/containers/${id}/${verb}`;
+    const request = { method: 'POST', path, query: { ...query }, limitMs: lifecycleLimitMs } as const;
+    await untilFrozen(async () => this.#client.call(request));
   }
 
   /** Sets what can change while a container runs. */

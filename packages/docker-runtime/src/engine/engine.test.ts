@@ -3,6 +3,7 @@ import { type RequestListener, type Server, createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Containers } from './containers.ts';
 import { Engine } from './engine.ts';
 import { EngineError } from './engine-error.ts';
 
@@ -49,6 +50,23 @@ describe('an engine', () => {
     await expect(client.call({ method: 'GET', path: '/x', signal: AbortSignal.abort() })).rejects.toMatchObject({
       code: 'OCT_CANCELLED',
     });
+  });
+
+  test('that cannot freeze a container at once is asked again, and what else it refuses is not', async () => {
+    const answers = ['unable to freeze: unknown', 'unable to freeze: unknown', '', 'not running'];
+    const asked: string[] = [];
+    const path = await listen((request, response) => {
+      if (request.url === '/version') return response.end('{"ApiVersion":"1.41"}');
+      asked.push(request.url ?? '');
+      const message = answers[asked.length - 1];
+      response.statusCode = message === '' ? 204 : 500;
+      return response.end(message === '' ? '' : JSON.stringify({ message: `Cannot pause container x: ${message}` }));
+    });
+    const containers = new Containers(await new Engine({}, `unix://${path}`).client());
+    await containers.act('x', 'pause');
+    expect(asked).toHaveLength(3);
+    await expect(containers.act('x', 'pause')).rejects.toThrow('not running');
+    expect(asked).toHaveLength(4);
   });
 
   test('that is too old is refused, and the message says what to do', async () => {

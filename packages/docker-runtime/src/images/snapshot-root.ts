@@ -1,5 +1,6 @@
 import type { ContainerDescription } from '../engine/containers.ts';
 import { absentAsUndefined } from '../engine/containers.ts';
+import { untilFrozen } from '../engine/until-frozen.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
 import { fullLabels } from '../plan/labels.ts';
 import { supervisorVariable } from '../lane/supervisor-command.ts';
@@ -56,7 +57,8 @@ export class Snapshots {
       WorkingDir: config.workingDirectory,
       Labels: labels,
     };
-    await this.#client.call({ method: 'POST', path: '/commit', query, body, limitMs: longLimitMs });
+    const request = { method: 'POST', path: '/commit', query, body, limitMs: longLimitMs } as const;
+    await untilFrozen(async () => this.#client.call(request));
   }
 
   async #flatten(
@@ -67,7 +69,8 @@ export class Snapshots {
   ): Promise<void> {
     const pause = container.State.Running && !container.State.Paused;
     const act = async (verb: 'pause' | 'unpause'): Promise<void> => {
-      if (pause) await this.#client.call({ method: 'POST', path: `/containers/${container.Id}/${verb}` });
+      const request = { method: 'POST', path: `/containers/${container.Id}/${verb}` } as const;
+      if (pause) await untilFrozen(async () => this.#client.call(request));
     };
     const { repo, tag: version } = splitTag(tag);
     await act('pause');

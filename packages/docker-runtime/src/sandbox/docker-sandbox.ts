@@ -81,10 +81,8 @@ export class DockerSandbox implements SandboxHandle {
         this.#link.remember(fence);
         return { ended: 0 };
       }
-      const { outcome, count } = await this.#link.control('fence', ...fenceWords(fence));
+      const { outcome, count } = await this.#link.end('fence', fenceWords(fence), fence);
       if (outcome === 'lower') throw lowered(fence);
-      this.#link.remember(fence);
-      if (outcome === 'left') await this.#link.restart();
       return { ended: count };
     });
   }
@@ -99,9 +97,7 @@ export class DockerSandbox implements SandboxHandle {
   async endAll(): Promise<{ readonly ended: number }> {
     return this.#doing('Ending the processes of the sandbox', async () => {
       if (!(await this.#link.describe()).State.Running) return { ended: 0 };
-      const { outcome, count } = await this.#link.control('all', 9);
-      if (outcome === 'left') await this.#link.restart();
-      return { ended: count };
+      return { ended: (await this.#link.end('all', [9])).count };
     });
   }
 

@@ -102,13 +102,6 @@ export class SandboxLink {
     await this.#root.use(async (lane) => lane.hello(), { urgent: true });
   }
 
-  /** Ends everything in the container by starting it anew. */
-  async restart(): Promise<void> {
-    this.logger.warn('Restarting the sandbox: its processes cannot be ended otherwise', { sandbox: this.id });
-    await this.containers.act(this.id, 'stop', { t: 0 });
-    await this.start();
-  }
-
   /** Asks a supervisor that runs as root; a paused container is woken for it. */
   async control(verb: 'fence' | 'cut' | 'all', ...words: readonly number[]): Promise<ControlAnswer> {
     return this.#awake(async () => {
@@ -130,15 +123,32 @@ export class SandboxLink {
   /** Ends all processes of one execution, by whatever it takes. Returns how many there were. */
   async cut(execution: number): Promise<number> {
     try {
-      const { outcome, count } = await this.control('cut', execution);
-      if (outcome === 'ok') return count;
+      return (await this.end('cut', [execution])).count;
     } catch (error) {
-      const now = await this.containers.find(this.id);
-      if (!now?.State.Running) return 0;
-      this.logger.debug('A command could not be ended from inside', { sandbox: this.id, error: String(error) });
+      if ((await this.containers.find(this.id))?.State.Running) throw error;
+      return 0;
     }
-    await this.restart();
-    return 1;
+  }
+
+  /**
+   * Ends processes, by whatever it takes: a container in which no supervisor can be had, because its processes are used
+   * up, or in which one could not end them, is started anew.
+   *
+   * @param fence what holds from then on
+   */
+  async end(verb: 'fence' | 'cut' | 'all', words: readonly number[], fence?: Fence): Promise<ControlAnswer> {
+    let answer: ControlAnswer = { outcome: 'left', count: 1 };
+    try {
+      answer = await this.control(verb, ...words);
+    } catch (error) {
+      const lowered = fence !== undefined && fence.minToken < (this.#fence?.minToken ?? 0);
+      if (lowered || !(await this.containers.find(this.id))?.State.Running) throw error;
+      this.logger.debug('Processes could not be ended from inside', { sandbox: this.id, error: String(error) });
+    }
+    if (answer.outcome === 'lower') return answer;
+    if (fence) this.#fence = fence;
+    if (answer.outcome === 'left') await this.#restart();
+    return answer;
   }
 
   /** Says in the terms of the port what became of a sandbox whose stream ended, or whose engine refused one. */
@@ -159,6 +169,13 @@ export class SandboxLink {
   close(): void {
     this.#root.close();
     this.#plain.close();
+  }
+
+  /** Ends everything in the container by starting it anew. */
+  async #restart(): Promise<void> {
+    this.logger.warn('Restarting the sandbox: its processes cannot be ended otherwise', { sandbox: this.id });
+    await this.containers.act(this.id, 'stop', { t: 0 });
+    await this.start();
   }
 
   /** Takes note of what a supervisor said about itself. */
