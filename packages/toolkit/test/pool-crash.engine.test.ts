@@ -12,7 +12,7 @@ const child = fileURLToPath(new URL('./support/crash-child.ts', import.meta.url)
 const mostSteps = 80;
 const soak = process.env['OPENCODE_TOOLS_SOAK'] === '1';
 /** Every step in a soak; otherwise some, others with each seed. */
-const stride = soak ? 1 : 13;
+const strides = soak ? { pool: 1, reap: 1 } : { pool: 23, reap: 5 };
 /** A kill costs seconds on a machine that does other things as well. */
 const limitMs = soak ? 1_800_000 : 300_000;
 const seed = Number(process.env['OPENCODE_TOOLS_SEED'] ?? Math.floor(Math.random() * 1_000_000));
@@ -49,7 +49,12 @@ describe(`a housekeeper killed at any step (seed ${seed})`, () => {
   };
 
   /** Kills the verb at each step of its own. @returns the most steps that the verb can have */
-  const everyStep = async (verb: string, check: (task: Task) => Promise<void>, prepare?: () => Promise<void>) => {
+  const everyStep = async (
+    verb: keyof typeof strides,
+    check: (task: Task) => Promise<void>,
+    prepare?: () => Promise<void>,
+  ): Promise<number> => {
+    const stride = strides[verb];
     for (let step = 1 + (seed % stride); step < mostSteps; step += stride) {
       const task = await open.services.tasks.create({ title: `${verb} ${step}`, image: home.image }, call);
       await prepare?.();

@@ -39,9 +39,18 @@ export function createHousekeeper(kernel: Kernel, pool: WarmPool): HousekeeperSe
     return report;
   };
 
+  /** Who is provably dead is followed at once; of others, and on other hosts, the lease's time decides. */
+  const keepHouse = async (engine: string): Promise<boolean> => {
+    const { housekeeping, processes } = deps;
+    const first = await housekeeping.keepHouse(engine, processes.self(), houseTtlMs);
+    if (first.held || processes.isAlive(first.holder)) return first.held;
+    await housekeeping.leaveHouse(engine, first.holder);
+    return (await housekeeping.keepHouse(engine, processes.self(), houseTtlMs)).held;
+  };
+
   const take = async (): Promise<HousekeepingTurn> => {
     const engine = (await deps.runtime.capabilities()).engine.id;
-    const { held } = await deps.housekeeping.keepHouse(engine, deps.processes.self(), houseTtlMs);
+    const held = await keepHouse(engine);
     house = held ? engine : undefined;
     if (!primed) {
       const spec = pool.options.size === 0 ? undefined : await defaultSpec(kernel);

@@ -45,7 +45,7 @@ export async function claimPooled(
         throw error;
       }
       if (!isTaken(error, offer.entry)) {
-        pool.giveBack(offer);
+        await pool.giveBack(offer);
         throw error;
       }
       await pool.letGo(offer);

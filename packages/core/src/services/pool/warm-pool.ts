@@ -22,6 +22,8 @@ export interface PoolOptions {
 export interface Offer {
   readonly entry: PooledSandbox;
   readonly handle: SandboxHandle;
+  /** True when this process keeps it ready. */
+  readonly own: boolean;
 }
 
 interface Target {
@@ -34,7 +36,8 @@ interface Target {
  *
  * ## Whose they are
  * Each belongs to the process that has its lane open; that process claims it at the cost of one compare-and-set. Another
- * process may claim it too, and opens a lane of its own. Whoever changes the entry's row first has it.
+ * process may claim it too, and opens a lane of its own. Whoever changes the entry's row first has it. Within a process an
+ * entry is in one hand at a time, as all share the lanes: letting go of one would end the commands of a task that has it.
  *
  * ## When they are made
  * Only between `open` and `close`, which resident processes call: for what is asked of this process, the newest first, and as
@@ -48,6 +51,8 @@ export class WarmPool {
   readonly #options: PoolOptions;
   readonly #targets = new Map<string, Target>();
   readonly #held = new Map<OperationId, Offer>();
+  /** What is being made or removed here, is on offer to a task, or has become one's. */
+  readonly #spokenFor = new Set<OperationId>();
   #open = false;
   #round: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -94,35 +99,48 @@ export class WarmPool {
     for (const [id, offer] of this.#held) {
       if (offer.entry.key !== key) continue;
       this.#held.delete(id);
+      this.#spokenFor.add(id);
       yield offer;
     }
     for (const entry of await this.#kernel.deps.housekeeping.listPooled()) {
-      if (entry.key !== key || entry.state !== 'ready' || entry.ref === null || this.#held.has(entry.id)) continue;
-      const handle = await this.#kernel.deps.runtime.find(entry.ref);
-      if (handle !== undefined && (await handle.inspect()).state === 'running') yield { entry, handle };
+      const { id, ref, state } = entry;
+      if (entry.key !== key || state !== 'ready' || ref === null || this.#isInHand(id)) continue;
+      this.#spokenFor.add(id);
+      const handle = await this.#running(ref).catch(() => undefined);
+      if (handle === undefined) this.#spokenFor.delete(id);
+      else yield { entry, handle, own: false };
     }
   }
 
   /** Takes an offer back that nobody used; one of another process stays that one's. */
-  giveBack(offer: Offer): void {
-    if (isOwn(this.#kernel, offer.entry)) this.#held.set(offer.entry.id, offer);
+  async giveBack(offer: Offer): Promise<void> {
+    if (!offer.own) await this.letGo(offer);
+    else if (this.#open) this.#hold(offer);
+    else await this.#discard(offer);
   }
 
   /** Closes what is open into a sandbox that somebody else has taken. */
-  async letGo({ handle }: Offer): Promise<void> {
+  async letGo({ entry, handle }: Offer): Promise<void> {
     await handle[Symbol.asyncDispose]();
+    this.#spokenFor.delete(entry.id);
   }
 
   /** Holds a ready sandbox whose process died; the caller has made sure that it is wanted. */
   async adopt(entry: PooledSandbox): Promise<boolean> {
-    const { housekeeping, processes, runtime } = this.#kernel.deps;
-    const handle = entry.ref === null ? undefined : await runtime.find(entry.ref);
-    if (handle === undefined || (await handle.inspect()).state !== 'running') return false;
-    const adopted: PooledSandbox = { ...entry, owner: processes.self(), version: entry.version + 1 };
-    if (!(await housekeeping.replacePooled(adopted))) return true;
-    this.#held.set(entry.id, { entry: adopted, handle });
-    await handle.connect();
-    return true;
+    const { housekeeping, processes } = this.#kernel.deps;
+    if (this.#isInHand(entry.id)) return true;
+    this.#spokenFor.add(entry.id);
+    try {
+      const handle = entry.ref === null ? undefined : await this.#running(entry.ref);
+      if (handle === undefined) return false;
+      await handle.connect();
+      const adopted: PooledSandbox = { ...entry, owner: processes.self(), version: entry.version + 1 };
+      if (await housekeeping.replacePooled(adopted)) this.#hold({ entry: adopted, handle, own: true });
+      else await handle[Symbol.asyncDispose]();
+      return true;
+    } finally {
+      this.#spokenFor.delete(entry.id);
+    }
   }
 
   /** Lets go of what is broken, claimed by others or no longer asked for, and makes what is missing. One round at a time. */
@@ -147,7 +165,7 @@ export class WarmPool {
     this.#forgetIdle();
     for (const { key, surplus } of this.#shares()) {
       const extra = [...this.#held.values()].filter(({ entry }) => entry.key === key).slice(0, surplus);
-      for (const offer of extra) await this.#release(offer);
+      for (const offer of extra) await this.#discard(offer);
     }
     for (let next = this.#next(); next !== undefined && this.#open; next = this.#next()) {
       if (!(await this.#fill(next))) return;
@@ -156,15 +174,32 @@ export class WarmPool {
 
   /** What others claimed, and what the engine no longer runs: it was restarted, or somebody removed the container. */
   async #dropLost(): Promise<void> {
-    if (this.#held.size === 0) return;
+    if (this.#held.size + this.#spokenFor.size === 0) return;
+    const before = [...this.#held];
+    const spokenFor = [...this.#spokenFor];
     const rows = new Map((await this.#kernel.deps.housekeeping.listPooled()).map((entry) => [entry.id, entry]));
-    for (const [id, offer] of this.#held) {
-      const row = rows.get(id);
-      if (row?.version !== offer.entry.version) {
+    for (const id of spokenFor) if (!rows.has(id)) this.#spokenFor.delete(id);
+    for (const [id, offer] of before) {
+      if (this.#held.get(id) !== offer) continue;
+      if (rows.get(id)?.version !== offer.entry.version) {
         this.#held.delete(id);
         await this.letGo(offer);
-      } else if ((await this.#stateOf(offer)) !== 'running') await this.#release(offer);
+      } else if ((await this.#stateOf(offer)) !== 'running') await this.#discard(offer);
     }
+  }
+
+  #isInHand(id: OperationId): boolean {
+    return this.#held.has(id) || this.#spokenFor.has(id);
+  }
+
+  #hold(offer: Offer): void {
+    this.#held.set(offer.entry.id, offer);
+    this.#spokenFor.delete(offer.entry.id);
+  }
+
+  async #running(ref: string): Promise<SandboxHandle | undefined> {
+    const handle = await this.#kernel.deps.runtime.find(ref);
+    return handle !== undefined && (await handle.inspect()).state === 'running' ? handle : undefined;
   }
 
   async #stateOf({ handle }: Offer): Promise<string> {
@@ -194,41 +229,37 @@ export class WarmPool {
   async #fill(spec: PoolSpec): Promise<boolean> {
     const { ids, processes, housekeeping } = this.#kernel.deps;
     const entry = newEntry(ids.next('operation'), spec, processes.self(), this.#kernel.now());
-    if (!(await housekeeping.addPooled(entry, mostPooled))) return false;
+    this.#spokenFor.add(entry.id);
     try {
+      if (!(await housekeeping.addPooled(entry, mostPooled))) return false;
       const handle = await makeParts(this.#kernel, spec, entry);
       const ready: PooledSandbox = { ...entry, state: 'ready', ref: handle.ref, version: 2 };
-      if (await housekeeping.replacePooled(ready)) this.#held.set(entry.id, { entry: ready, handle });
+      if (await housekeeping.replacePooled(ready)) this.#hold({ entry: ready, handle, own: true });
       return true;
     } catch (error) {
       this.#targets.delete(spec.key);
-      await this.#discard({ entry }).catch(() => undefined);
+      await this.#discard({ entry });
       throw error;
+    } finally {
+      this.#spokenFor.delete(entry.id);
     }
-  }
-
-  async #release(offer: Offer): Promise<void> {
-    this.#held.delete(offer.entry.id);
-    await this.#discard(offer);
   }
 
   /** What cannot be removed now is the housekeeper's, once this process is gone. */
   async #discard({ entry, handle }: Pick<Offer, 'entry'> & Partial<Offer>): Promise<void> {
+    this.#held.delete(entry.id);
+    this.#spokenFor.add(entry.id);
     try {
       await discard(this.#kernel, entry);
     } catch (error) {
       this.#warn('A pooled sandbox was not removed', error);
     } finally {
       await handle?.[Symbol.asyncDispose]();
+      this.#spokenFor.delete(entry.id);
     }
   }
 
   #warn(message: string, error: unknown): void {
     this.#kernel.deps.logger.warn(message, { error: String(error) });
   }
-}
-
-function isOwn(kernel: Kernel, { owner }: PooledSandbox): boolean {
-  const self = kernel.deps.processes.self();
-  return owner.pid === self.pid && owner.startedAt === self.startedAt && owner.bootId === self.bootId;
 }
