@@ -7,7 +7,7 @@ import { type RunCommand, fields, runScript, unless } from './run-script.ts';
 /** Multiple of what file systems read at once; `dd` seeks by it. */
 const blockBytes = 65_536;
 
-const digestOf = 'D=$(sha256sum <"$P") || exit 15; D=${D%% *}\n';
+const digestOf = 'D=$(sha256sum <"$P") || exit 19; D=${D%% *}\n';
 
 /** Reads a file, or a part of it. The size that a file has is not trusted: those of `/proc` have none. */
 export async function readFile(run: RunCommand, access: FileAccess, request: ReadFile): Promise<FileBytes> {
@@ -20,7 +20,7 @@ export async function readFile(run: RunCommand, access: FileAccess, request: Rea
     unless('[ -r "$P" ]', 'denied'),
     'D=\n',
     request.withDigest && range !== undefined ? digestOf : '',
-    `F=$(stat -L -c '${statFormat}' "$P") || exit 15\n`,
+    `F=$(stat -L -c '${statFormat}' "$P") || exit 19\n`,
     `printf '%s\\n' "$F $D"\n`,
     part.command,
   ].join('');
@@ -82,7 +82,7 @@ export async function statFile(
   const text = [
     setPath('P', path),
     unless('[ -e "$P" ] || [ -L "$P" ]', 'absent'),
-    `F=$(stat -c '${statFormat}' "$P") || exit 15\n`,
+    `F=$(stat -c '${statFormat}' "$P") || exit 19\n`,
     `printf '%s\\0' "$F"\n`,
     '[ -L "$P" ] || exit 0\n',
     `T=$(readlink "$P"; echo .); printf '%s\\0' "\${T%??}"\n`,

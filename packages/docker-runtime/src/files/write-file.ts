@@ -2,13 +2,15 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { ByteStream, FileAccess, WriteFile, WrittenFile } from '@opencode-tools/core';
 import { exits } from './failures.ts';
 import { octal, quote, setPath, toPath } from './path-text.ts';
-import { type RunCommand, fields, runScript, unless } from './run-script.ts';
+import { type RunCommand, fields, runScript } from './run-script.ts';
 
 /** Longer content goes by standard input, which costs a lane of its own; a script is one argument of at most 128 KiB. */
 const mostInline = 32 * 1024;
 
 /** How often, 50 ms apart, a write waits for another to the same sandbox. */
 const mostWaits = 400;
+
+const mostLooks = 5;
 
 /**
  * Writes a file: into a new file beside it, then renamed over it, so that no reader ever sees half. Small content is part of
@@ -17,7 +19,8 @@ const mostWaits = 400;
  */
 export async function writeFile(run: RunCommand, access: FileAccess, request: WriteFile): Promise<WrittenFile> {
   const { path, content } = request;
-  const begin = `${setPath('P', path)}${resolveTarget(request, `.oct-${randomBytes(12).toString('hex')}`)}`;
+  const resolve = resolveTarget(request, `.oct-${randomBytes(12).toString('hex')}`);
+  let begin = `${setPath('P', path)}${resolve}`;
   const word = content instanceof Uint8Array ? inlineWord(content) : undefined;
   if (word !== undefined && content instanceof Uint8Array) {
     const fill = `{ ${word}; } >"$T" || exit 19\n`;
@@ -26,7 +29,11 @@ export async function writeFile(run: RunCommand, access: FileAccess, request: Wr
   }
   const { stream, sum } = summed(content);
   try {
-    await runScript(run, access, { path, text: `${begin}cat >"$T" || { rm -f "$T"; exit 19; }\n`, stdin: stream });
+    const fill = `${begin}cat >"$T" || { rm -f "$T"; exit 19; }\nprintf '%s\\0' "$R"\n`;
+    const filled = await runScript(run, access, { path, text: fill, stdin: stream });
+    // What comes next happens where the bytes are, also when the path has become a link to elsewhere since.
+    const [target = Buffer.alloc(0)] = [...fields(filled.stdout)];
+    begin = `${setPath('P', toPath(target))}${resolve}`;
     const { bytes, digest } = sum();
     const check = `[ "$(sha256sum <"$T")" = ${quote(`${digest}  -`)} ] || exit ${exits.noProgram}\n`;
     const { stdout } = await runScript(run, access, { path, text: `${begin}${trapped}${check}${install(request)}` });
@@ -40,29 +47,37 @@ export async function writeFile(run: RunCommand, access: FileAccess, request: Wr
 
 const trapped = `trap '[ ! -e "$T" ] || rm -f "$T"' EXIT\n`;
 
-/** Sets R to where the bytes go, T to the file beside it, N when there is none yet. */
+/**
+ * Sets R to where the bytes go, T to the file beside it, N when there is none yet, M to the mode of one that is there.
+ * A link may be replaced between one look and the next, so that none of them is wrong and all of them together are: what
+ * speaks against the write has to do so each time.
+ */
 function resolveTarget({ makeParents, expect }: WriteFile, temporary: string): string {
+  const must = (condition: string, exit: keyof typeof exits): string => `${condition} || return ${exits[exit]}\n`;
+  const real = `R=$(readlink -f "$P"; echo .); R=\${R%.}; R=\${R%?}; ${must('[ "$R" ]', 'absent')}`;
   return [
     'D=${P%/*}; [ "$D" ] || D=/\n',
     makeParents ? `[ -d "$D" ] || mkdir -p "$D" || exit 19\n` : '',
-    'if [ -L "$P" ]; then R=$(readlink -f "$P"; echo .); R=${R%??}; D=${R%/*}; [ "$D" ] || D=/; else R=; fi\n',
-    `[ -L "$P" ] && [ ! "$R" ] && exit ${exits.absent}\n`,
-    unless('[ -d "$D" ]', 'absent'),
-    `D=$(cd -P "$D" && pwd && echo .) || exit ${exits.denied}; D=\${D%??}; [ "$D" = / ] && D=\n`,
+    `look() {\nR=; [ -L "$P" ] && { ${real}}\n`,
+    'D=${R:-$P}; D=${D%/*}; [ "$D" ] || D=/\n',
+    must('[ -d "$D" ]', 'absent'),
+    must('D=$(cd -P "$D" && pwd && echo .)', 'denied'),
+    'D=${D%??}; [ "$D" = / ] && D=\n',
     'N=${R:-$P}; R=$D/${N##*/}; T=$D/',
     `${temporary}\n`,
     'N=; [ -e "$R" ] || N=1\n',
-    `[ -d "$R" ] && exit ${exits.notAFile}\n`,
-    `[ "$N" ] || [ -f "$R" ] || exit ${exits.notAFile}\n`,
-    expect?.kind === 'absent' ? `[ "$N" ] || exit ${exits.exists}\n` : '',
-    expect?.kind === 'digest' ? unless('[ ! "$N" ]', 'absent') : '',
-    `[ "$N" ] || [ -w "$R" ] || exit ${exits.denied}\n`,
+    must('[ "$N" ] || [ -f "$R" ]', 'notAFile'),
+    expect?.kind === 'absent' ? must('[ "$N" ]', 'exists') : '',
+    expect?.kind === 'digest' ? must('[ ! "$N" ]', 'absent') : '',
+    must('[ "$N" ] || [ -w "$R" ]', 'denied'),
+    '[ "$N" ] || M=$(stat -L -c %a "$R") || return 19\n',
+    `}\n${Array.from({ length: mostLooks }, () => 'look').join(' || ')} || exit $?\n`,
   ].join('');
 }
 
 /** Puts T in the place of R, when R is what it is expected to be. */
 function install({ mode, expect }: WriteFile): string {
-  const wanted = mode === undefined ? `$(stat -c %a "$R")` : mode.toString(8);
+  const wanted = mode === undefined ? '$M' : mode.toString(8);
   const setMode = mode === undefined ? '[ "$N" ] || ' : '';
   const done = `printf '%s\\0%s\\0' "$R" "$N"\n`;
   const change = `${setMode}chmod "${wanted}" "$T" || exit 19\n`;
@@ -72,7 +87,7 @@ function install({ mode, expect }: WriteFile): string {
   }
   const rename = 'mv -f "$T" "$R" || exit 19\n';
   if (expect === undefined) return `${change}${rename}${done}`;
-  return `${change}${lock}S=$(sha256sum <"$R") || exit ${exits.noProgram}\n[ "\${S%% *}" = ${quote(expect.digest)} ] || exit ${exits.changed}\n${rename}${done}`;
+  return `${change}${lock}S=$(sha256sum <"$R") || exit 19\n[ "\${S%% *}" = ${quote(expect.digest)} ] || exit ${exits.changed}\n${rename}${done}`;
 }
 
 /** Comparing and renaming are two steps: writers that compare take turns. The kernel lets go of the lock of one that dies. */
