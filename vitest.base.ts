@@ -17,8 +17,8 @@ export function packageTests(name: string) {
       include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
       environment: 'node',
       pool: 'forks',
-      testTimeout: 60_000,
-      hookTimeout: 120_000,
+      testTimeout: 180_000,
+      hookTimeout: 180_000,
     },
   });
 }
