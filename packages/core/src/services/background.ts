@@ -188,6 +188,7 @@ async function settle(
  * Ends the commands in the background of a task before its container goes: what they have put out would go with it.
  *
  * @param graceMs how long they may take to end by themselves
+ * @returns how many commands there were
  */
 export async function endBackground(
   kernel: Kernel,
@@ -195,9 +196,10 @@ export async function endBackground(
   taskId: TaskId,
   graceMs: number,
   call: Call,
-): Promise<void> {
+): Promise<number> {
   const open = (await kernel.deps.tasks.listOpenOperations(taskId)).filter(isBackground);
   await Promise.all(open.map(async (operation) => endOne(kernel, handle, operation, graceMs, call)));
+  return open.length;
 }
 
 async function endOne(

@@ -121,9 +121,9 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
       const { state } = await handle.inspect();
       if (state === 'paused') await handle.unpause();
       if (state !== 'running' && state !== 'paused') return 0;
-      const { ended } = await handle.endAll();
-      await endBackground(kernel, handle, taskId, 0, call);
-      return ended;
+      // First by name: a shell whose child is ended before itself would seem to have exited.
+      const inBackground = await endBackground(kernel, handle, taskId, 0, call);
+      return inBackground + (await handle.endAll()).ended;
     },
     puttingAway: async (taskId, work) => {
       stopping.add(taskId);
