@@ -56,6 +56,7 @@ async function shiftTimes(url: string, ms: number): Promise<void> {
   await client.connect();
   await client.query(`update leases set expires_at_ms = expires_at_ms - ${ms}, renewed_at_ms = renewed_at_ms - ${ms}`);
   await client.query(`update idempotency set expires_at_ms = expires_at_ms - ${ms}`);
+  await client.query(`update housekeepers set expires_at_ms = expires_at_ms - ${ms}`);
   await client.end();
 }
 
