@@ -29,8 +29,8 @@ export interface Cli extends AsyncDisposable {
   start(argv: readonly string[], options?: RunOptions): ChildProcess;
 }
 
-/** Makes a home in a temporary directory, which goes when the object is disposed of. */
-export async function openCli(): Promise<Cli> {
+/** Makes a home in a temporary directory, which goes when the object is disposed of. `more` is set for each command. */
+export async function openCli(more: Readonly<Record<string, string>> = {}): Promise<Cli> {
   const directory = await mkdtemp(join(tmpdir(), 'oct-cli-'));
   const home = join(directory, 'home');
   const start = (argv: readonly string[], options: RunOptions = {}) => {
@@ -39,7 +39,7 @@ export async function openCli(): Promise<Cli> {
     const inherited = { HOME: directory, ...(PATH ? { PATH } : {}), ...(DOCKER_HOST ? { DOCKER_HOST } : {}) };
     return spawn(program, rest, {
       cwd: options.cwd ?? directory,
-      env: { ...inherited, OPENCODE_TOOLS_HOME: home, ...options.env },
+      env: { ...inherited, OPENCODE_TOOLS_HOME: home, ...more, ...options.env },
     });
   };
   const run = (argv: readonly string[], options: RunOptions = {}) => finish(start(argv, options), options.input);

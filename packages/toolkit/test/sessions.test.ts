@@ -88,12 +88,19 @@ describe('verbs under a session', () => {
     await home.ports.tasks.commit({
       records: [sampleDraft(task.id, 'task.updated', { noun: 'task', value: elsewhere })],
     });
-    await expect(attach('bob')).rejects.toMatchObject({
+    const command = { kind: 'argv', argv: ['true'] } as const;
+    await expect(services().executions.run(task.id, { command }, ada)).rejects.toMatchObject({
       code: 'OCT_TASK_ON_OTHER_HOST',
       details: { homeId: elsewhere.homeId },
     });
     await expect(services().tasks.stop(task.id, {}, ada)).rejects.toMatchObject({ code: 'OCT_TASK_ON_OTHER_HOST' });
+    await expect(services().tasks.fork(task.id, {}, ada)).rejects.toMatchObject({ code: 'OCT_TASK_ON_OTHER_HOST' });
     await expect(note('rows are shared')).resolves.toMatchObject({ text: 'rows are shared' });
+    const bob = await attach('bob');
+    expect((await services().tasks.get(task.id)).status).toBe('pending');
+    await expect(note('under a lease', bob)).resolves.toMatchObject({ agent: 'bob' });
+    await services().sessions.detach(bob.id, {}, callBy('bob'));
+    expect(await leases()).toEqual([]);
   });
 
   it('start, suspend, complete and reopen the task', async () => {

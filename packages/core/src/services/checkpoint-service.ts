@@ -7,7 +7,7 @@ import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { CheckpointService } from './services.ts';
 import { manifestDigest, takeCheckpoint } from './take-checkpoint.ts';
 import { freeText, oneLine } from './validate.ts';
-import { withLease } from './with-lease.ts';
+import { assertHere, withLease } from './with-lease.ts';
 
 export function createCheckpointService(kernel: Kernel, keeper: SandboxKeeper): CheckpointService {
   const { deps } = kernel;
@@ -36,6 +36,8 @@ export function createCheckpointService(kernel: Kernel, keeper: SandboxKeeper): 
       const checkpoint = await deps.checkpoints.find(id);
       if (checkpoint === undefined)
         throw new OpencodeToolsError('OCT_CHECKPOINT_NOT_FOUND', `No checkpoint has the id ${id}`);
+      const task = await deps.tasks.findTask(checkpoint.taskId);
+      if (task !== undefined) assertHere(kernel, task);
       await verifyCheckpoint(kernel, checkpoint);
       return checkpoint;
     },

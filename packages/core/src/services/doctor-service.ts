@@ -18,7 +18,7 @@ import type {
 } from './services.ts';
 import type { ReapReport } from './reaper/reap.ts';
 import { recordedForgeable } from './make-sandbox.ts';
-import { withLease } from './with-lease.ts';
+import { isHere, withLease } from './with-lease.ts';
 
 export function createDoctorService(
   kernel: Kernel,
@@ -157,6 +157,7 @@ async function recoverAbandoned(
   for (const taskId of new Set(abandoned.map((operation) => operation.taskId))) {
     try {
       const task = await tasks.getTask(taskId);
+      if (!isHere(kernel, task)) continue;
       const settled = await withLease(kernel, task, { sandbox: true }, call, (leased) =>
         Promise.resolve(leased.recovered),
       );

@@ -15,7 +15,7 @@ import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, ExecutionResult, ExecutionService, OutputPreview, RunCommand } from './services.ts';
 import { ensureRunningStatus } from './task-moves.ts';
 import { environment, integerBetween, invalid } from './validate.ts';
-import { withLease } from './with-lease.ts';
+import { assertHere, withLease } from './with-lease.ts';
 
 const maxScriptBytes = 1024 ** 2;
 const maxOutputLimit = 1024 ** 2;
@@ -36,6 +36,8 @@ export function createExecutionService(kernel: Kernel, keeper: SandboxKeeper): E
     ...controlOfExecutions(kernel, keeper, background, get),
     readOutput: async (id, stream, range) => {
       const execution = await get(id);
+      const task = await deps.tasks.findTask(execution.taskId);
+      if (task !== undefined) assertHere(kernel, task);
       await background.attend(execution, byUs).catch((error: unknown) => {
         deps.logger.debug('A command in the background was not looked after', { id, error: String(error) });
       });

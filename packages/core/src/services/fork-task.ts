@@ -12,7 +12,7 @@ import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, ForkTask } from './services.ts';
 import { takeCheckpoint } from './take-checkpoint.ts';
 import { oneLine } from './validate.ts';
-import { withLease } from './with-lease.ts';
+import { assertHere, withLease } from './with-lease.ts';
 
 const pageSize = 200;
 
@@ -30,6 +30,7 @@ export async function forkTask(
 ): Promise<Task> {
   const living = await kernel.deps.tasks.findTask(id);
   const source = living ?? (await lastRow(kernel, id));
+  assertHere(kernel, source);
   const title = oneLine('title', options.title ?? `${clip(source.title, 190)} (fork)`, 200);
   return idempotentFromStart(
     kernel,

@@ -15,7 +15,7 @@ import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Attachment, AttachOptions, Call, SessionService } from './services.ts';
 import { ensureRunningStatus, moveTask } from './task-moves.ts';
 import { integerBetween, leaseTtl, oneLine } from './validate.ts';
-import { type LeasedWork, assertHere, newSession, releaseQuietly, withLease } from './with-lease.ts';
+import { type LeasedWork, isHere, newSession, releaseQuietly, withLease } from './with-lease.ts';
 
 const maxWaitMs = 86_400_000;
 const stopGraceMs = 2_000;
@@ -46,12 +46,15 @@ export function createSessionService(kernel: Kernel, keeper: SandboxKeeper): Ses
   };
 }
 
+/**
+ * On another host than the task's the session has its rows only: the lease stays pending where there is a sandbox, until a
+ * verb under it passes the barrier at the task's home, and the task keeps its status.
+ */
 async function attach(kernel: Kernel, taskId: TaskId, options: AttachOptions, call: Call): Promise<Attachment> {
   const agent = oneLine('agent', options.agent, 100);
   const model = options.model === undefined ? null : oneLine('model', options.model, 100);
   const task = await kernel.deps.tasks.getTask(taskId);
   const globs = options.claims === undefined ? undefined : claimGlobs(task, options.claims);
-  assertHere(kernel, task);
   await runHooks(
     kernel,
     { point: 'agent:attaching', task, agent, model, sessionId: null },
@@ -64,6 +67,7 @@ async function attach(kernel: Kernel, taskId: TaskId, options: AttachOptions, ca
   try {
     const claimant = { task, session, proof: proofOf(lease) };
     const granted = globs === undefined ? {} : { claim: await grantClaim(kernel, claimant, globs, acting) };
+    if (!isHere(kernel, task)) return { session, lease, task, displaced, recovered: [], endedProcesses: 0, ...granted };
     const endedProcesses = await passBarrier(kernel, lease, acting);
     const recovered = await recoverTask(kernel, taskId, acting);
     const running = await start(kernel, task, session, lease, acting);
@@ -128,7 +132,10 @@ async function acquireWaiting(
   return kernel.deps.leases.acquireInTurn(request, { waitMs, signal: call.signal });
 }
 
-/** Ends a session. The last one to go stops the sandbox and suspends the task first, while its lease still guards that. */
+/**
+ * Ends a session. The last one to go stops the sandbox and suspends the task first, while its lease still guards that; on
+ * another host than the task's it only goes.
+ */
 async function detach(
   kernel: Kernel,
   keeper: SandboxKeeper,
@@ -148,9 +155,10 @@ async function detach(
     { point: 'agent:detaching', task, agent: session.agent, model: session.model, sessionId: session.id },
     { stream: task.id, call: acting, recordApart: true },
   );
-  return withLease(kernel, task, { sessionId: session.id, sandbox: true }, acting, async (leased) => {
+  const here = isHere(kernel, task);
+  return withLease(kernel, task, { sessionId: session.id, sandbox: here }, acting, async (leased) => {
     const others = (await deps.leases.listActive(task.id)).filter((lease) => lease.sessionId !== session.id);
-    const after = others.length === 0 ? await suspend(kernel, keeper, task, leased, reason, acting) : task;
+    const after = here && others.length === 0 ? await suspend(kernel, keeper, task, leased, reason, acting) : task;
     await deps.leases.release(leased.proof, { reason, actor: acting.actor, correlationId: call.correlationId ?? null });
     deps.memory.touch(task.id);
     return after;

@@ -109,10 +109,15 @@ async function renewOrAbort(kernel: Kernel, proof: LeaseProof, lost: AbortContro
  * @throws OpencodeToolsError `OCT_TASK_ON_OTHER_HOST`
  */
 export function assertHere(kernel: Kernel, task: Task): void {
-  if (task.homeId === kernel.deps.homeId) return;
+  if (isHere(kernel, task)) return;
   throw new OpencodeToolsError('OCT_TASK_ON_OTHER_HOST', `The sandbox of ${task.id} is with home ${task.homeId}`, {
     details: { taskId: task.id, homeId: task.homeId },
   });
+}
+
+/** False for a task whose sandbox is with another home of the same registry. */
+export function isHere(kernel: Kernel, task: Task): boolean {
+  return task.homeId === kernel.deps.homeId;
 }
 
 async function sessionLease(

@@ -5,6 +5,8 @@ const retryable = new Set(['40001', '40P01']);
 const lockNotAvailable = '55P03';
 const readOnly = new Set(['25006', '42501']);
 const unreachable = /^(?:ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EPIPE|EHOSTUNREACH)|^(?:08|57P|28|3D|53)/;
+/** The peer's certificate is not accepted, or the two cannot agree on encryption (Node.js documentation, X509 and TLS errors). */
+const untrusted = /^(?:CERT_|UNABLE_TO_|(?:DEPTH_ZERO_)?SELF_SIGNED_|ERR_TLS_|ERR_SSL_|INVALID_CA|HOSTNAME_MISMATCH)/;
 
 export function isRetryable(error: unknown): boolean {
   return retryable.has(codeOf(error));
@@ -31,6 +33,16 @@ export function asStoreError(error: unknown, location: string): unknown {
       ...options,
       remedy: 'Connect to a primary server as a user who may write.',
     });
+  }
+  if (untrusted.test(code) || /does not support SSL/.test(message)) {
+    return new OpencodeToolsError(
+      'OCT_STORE_UNAVAILABLE',
+      `The connection to the registry ${location} cannot be encrypted as configured: ${message}`,
+      {
+        ...options,
+        remedy: 'Check the keys postgres.tls and postgres.ca, and the certificate that the server shows.',
+      },
+    );
   }
   if (unreachable.test(code) || /timeout|terminated/i.test(message)) {
     return new OpencodeToolsError('OCT_STORE_UNAVAILABLE', `The registry ${location} cannot be reached: ${message}`, {
