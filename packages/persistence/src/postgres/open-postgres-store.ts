@@ -113,6 +113,8 @@ function createPool(options: PostgresConnection, logger: Logger): Pool {
   const pipelined: PipelinedConfig = { ...connectionOf(options), pipeline: true };
   const pool = new Pool({ ...pipelined, max: options.pool?.max ?? 10 });
   pool.on('error', (error) => logger.warn('A connection to the registry was lost', { message: error.message }));
+  // One that is lost in use fails the statements on it; without a listener the driver would end the process as well.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }
 
@@ -120,11 +122,14 @@ function createPool(options: PostgresConnection, logger: Logger): Pool {
 type PipelinedConfig = ClientConfig & { readonly pipeline: boolean };
 
 function connectionOf(options: PostgresConnection): ClientConfig {
+  const waitMs = options.waitMs ?? lockWaitMs;
   return {
     connectionString: options.url,
     application_name: 'opencode-tools',
     connectionTimeoutMillis: connectWaitMs,
-    lock_timeout: options.waitMs ?? lockWaitMs,
+    lock_timeout: waitMs,
+    // A process that is stopped inside a transaction would hold what it locked for good; others wait longer than this.
+    idle_in_transaction_session_timeout: Math.round(waitMs * 0.8),
     types: { getTypeParser: typeParser },
     ...tlsOptions(options.tls),
   };

@@ -4,7 +4,7 @@ import { OpencodeToolsError, isOpencodeToolsError } from '@opencode-tools/core';
 const retryable = new Set(['40001', '40P01']);
 const lockNotAvailable = '55P03';
 const readOnly = new Set(['25006', '42501']);
-const unreachable = /^(?:ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EPIPE|EHOSTUNREACH)|^(?:08|57P|28|3D|53)/;
+const unreachable = /^(?:ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EPIPE|EHOSTUNREACH)|^(?:08|57P|28|3D|53|25P03)/;
 /** The peer's certificate is not accepted, or the two cannot agree on encryption (Node.js documentation, X509 and TLS errors). */
 const untrusted = /^(?:CERT_|UNABLE_TO_|(?:DEPTH_ZERO_)?SELF_SIGNED_|ERR_TLS_|ERR_SSL_|INVALID_CA|HOSTNAME_MISMATCH)/;
 
@@ -44,7 +44,7 @@ export function asStoreError(error: unknown, location: string): unknown {
       },
     );
   }
-  if (unreachable.test(code) || /timeout|terminated/i.test(message)) {
+  if (unreachable.test(code) || /timeout|terminated|not queryable/i.test(message)) {
     return new OpencodeToolsError('OCT_STORE_UNAVAILABLE', `The registry ${location} cannot be reached: ${message}`, {
       ...options,
       remedy: 'Check address, credentials and that the server runs, then try again.',

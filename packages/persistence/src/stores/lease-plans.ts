@@ -32,7 +32,7 @@ import {
   waitersAhead,
   waitersIn,
 } from './lease-queue.ts';
-import { leaseLost, renewLease, selectActiveLeases, selectLeaseById, selectSessionById } from './lease-rows.ts';
+import { leaseLost, lockActiveLeases, renewLease, selectLeaseById, selectSessionById } from './lease-rows.ts';
 import { selectSandbox, selectTask } from './task-rows.ts';
 
 /** Grants a lease, or throws `OCT_LEASE_HELD`. */
@@ -64,7 +64,7 @@ interface Room {
 function* findRoom(ctx: StoreContext, request: AcquireLease): Plan<Room> {
   const { session } = request;
   const { taskId } = session;
-  const active = selectActiveLeases({ taskId });
+  const active = lockActiveLeases({ taskId });
   const opened = yield* openOn(ctx, taskId, [
     selectTask({ id: taskId }),
     selectSessionById({ id: session.id }),
@@ -169,7 +169,7 @@ export function* revokeOn(
 ): Plan<readonly Session[]> {
   const drafts: RecordDraft[] = [];
   const ended: Session[] = [];
-  const active = (yield* allRows(selectActiveLeases({ taskId }))).map(fromLeaseRow);
+  const active = (yield* allRows(lockActiveLeases({ taskId }))).map(fromLeaseRow);
   for (const lease of active.filter(({ sessionId }) => only?.includes(sessionId) !== false)) {
     const { drafts: own, session } = yield* endingOf(lease, 'revoked', end, opened.nowMs);
     drafts.push(...own);

@@ -32,6 +32,17 @@ export const selectActiveLeases = template<{ taskId: string }>()(({ db }, slot) 
     .orderBy('token'),
 );
 
+/** For whoever may end them: a renewal under way is waited for, so that a lease that was just renewed is not found expired. */
+export const lockActiveLeases = template<{ taskId: string }>()(({ db, rowLocks }, slot) =>
+  db
+    .selectFrom('leases')
+    .select(leaseColumns)
+    .where('task_id', '=', slot('taskId'))
+    .where(activeLease)
+    .orderBy('token')
+    .$if(rowLocks, (query) => query.forUpdate()),
+);
+
 export const selectSessionById = template<{ id: string }>()(({ db }, slot) =>
   db.selectFrom('sessions').select('entity').where('id', '=', slot('id')),
 );

@@ -1,5 +1,5 @@
 import { type IdempotencyEntry, OpencodeToolsError } from '@opencode-tools/core';
-import { type Plan, firstRow, later } from '../query/plan.ts';
+import { type Plan, changedRows, firstRow, later } from '../query/plan.ts';
 import { template } from '../query/template.ts';
 
 const keptForMs = 24 * 60 * 60 * 1000;
@@ -13,27 +13,37 @@ const keptForMs = 24 * 60 * 60 * 1000;
  */
 export function* storeIdempotency(entry: IdempotencyEntry, nowMs: number): Plan<void> {
   yield* later(purgeExpired({ nowMs }));
-  const found = yield* firstRow(selectEntry({ key: entry.key, nowMs }));
-  if (found !== undefined) {
-    if (found.verb !== entry.verb || found.arguments_digest !== entry.argumentsDigest) throw mismatch(entry);
-    const operationState = found.operation_id === null ? null : yield* stateOf(found.operation_id);
-    const owned =
-      (entry.result !== null || entry.reservedForMs !== undefined) &&
-      found.operation_id === entry.operationId &&
-      (found.result === null || (entry.result !== null && operationState !== null));
-    const abandoned = found.result === null && operationState !== null && operationState !== 'open';
-    if (!owned && !abandoned) throw inUse(entry, found.operation_id);
-  }
-  yield* later(
-    upsertEntry({
-      key: entry.key,
-      verb: entry.verb,
-      digest: entry.argumentsDigest,
-      operationId: entry.operationId,
-      result: entry.result === null ? null : JSON.stringify(entry.result),
-      expiresAtMs: nowMs + (entry.reservedForMs ?? keptForMs),
-    }),
-  );
+  const row = {
+    key: entry.key,
+    verb: entry.verb,
+    digest: entry.argumentsDigest,
+    operationId: entry.operationId,
+    result: entry.result === null ? null : JSON.stringify(entry.result),
+    expiresAtMs: nowMs + (entry.reservedForMs ?? keptForMs),
+  };
+  // Inserting comes first: it waits for a transaction that is storing the same key, and reading does not.
+  if ((yield* changedRows(insertEntry(row))) > 0) return;
+  yield* checkOwned(entry, yield* firstRow(lockEntry({ key: entry.key })));
+  yield* later(updateEntry(row));
+}
+
+function* checkOwned(entry: IdempotencyEntry, found: StoredEntry | undefined): Plan<void> {
+  if (found === undefined) throw inUse(entry, null);
+  if (found.verb !== entry.verb || found.arguments_digest !== entry.argumentsDigest) throw mismatch(entry);
+  const operationState = found.operation_id === null ? null : yield* stateOf(found.operation_id);
+  const owned =
+    (entry.result !== null || entry.reservedForMs !== undefined) &&
+    found.operation_id === entry.operationId &&
+    (found.result === null || (entry.result !== null && operationState !== null));
+  const abandoned = found.result === null && operationState !== null && operationState !== 'open';
+  if (!owned && !abandoned) throw inUse(entry, found.operation_id);
+}
+
+interface StoredEntry {
+  readonly verb: string;
+  readonly arguments_digest: string;
+  readonly operation_id: string | null;
+  readonly result: string | null;
 }
 
 export const selectEntry = template<{ key: string; nowMs: number }>()(({ db, nowMs }, slot) =>
@@ -75,14 +85,24 @@ const selectState = template<{ id: string }>()(({ db }, slot) =>
   db.selectFrom('operations').select('state').where('id', '=', slot('id')),
 );
 
-const upsertEntry = template<{
-  key: string;
-  verb: string;
-  digest: string;
-  operationId: string | null;
-  result: string | null;
-  expiresAtMs: number;
-}>()(({ db }, slot) =>
+const lockEntry = template<{ key: string }>()(({ db, rowLocks }, slot) =>
+  db
+    .selectFrom('idempotency')
+    .select(['verb', 'arguments_digest', 'operation_id', 'result'])
+    .where('key', '=', slot('key'))
+    .$if(rowLocks, (query) => query.forUpdate()),
+);
+
+interface EntryRow {
+  readonly key: string;
+  readonly verb: string;
+  readonly digest: string;
+  readonly operationId: string | null;
+  readonly result: string | null;
+  readonly expiresAtMs: number;
+}
+
+const insertEntry = template<EntryRow>()(({ db }, slot) =>
   db
     .insertInto('idempotency')
     .values({
@@ -93,11 +113,12 @@ const upsertEntry = template<{
       result: slot('result'),
       expires_at_ms: slot('expiresAtMs'),
     })
-    .onConflict((conflict) =>
-      conflict.column('key').doUpdateSet((row) => ({
-        operation_id: row.ref('excluded.operation_id'),
-        result: row.ref('excluded.result'),
-        expires_at_ms: row.ref('excluded.expires_at_ms'),
-      })),
-    ),
+    .onConflict((conflict) => conflict.doNothing()),
+);
+
+const updateEntry = template<EntryRow>()(({ db }, slot) =>
+  db
+    .updateTable('idempotency')
+    .set({ operation_id: slot('operationId'), result: slot('result'), expires_at_ms: slot('expiresAtMs') })
+    .where('key', '=', slot('key')),
 );
