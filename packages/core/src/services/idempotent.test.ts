@@ -9,6 +9,7 @@ import type { Change, IdempotencyEntry } from '../ports/task-store.ts';
 import { type IdempotencyKey, idempotent } from './idempotent.ts';
 
 const operationId: OperationId = 'opn_00000000000000000000000001';
+const owner: Operation['owner'] = { hostId: 'host', bootId: 'boot', pid: 7, startedAt: '1' };
 const keyed = { ...call, idempotencyKey: ' key 1 ' };
 
 /** The two reads that `idempotent` makes, over what the work stored. */
@@ -16,8 +17,10 @@ class Rows {
   readonly entries = new Map<string, IdempotencyEntry>();
   readonly operations = new Map<OperationId, Operation>();
   runs = 0;
+  ownerAlive = true;
 
   readonly kernel = kernelOver({
+    processes: { self: () => owner, isAlive: () => this.ownerAlive },
     tasks: {
       findIdempotency: async (key) => this.entries.get(key),
       findOperation: async (id) => this.operations.get(id),
@@ -29,7 +32,14 @@ class Rows {
   }
 
   operation(state: OperationState): void {
-    this.operations.set(operationId, { id: operationId, kind: 'execution', taskId, state } as Operation);
+    this.operations.set(operationId, {
+      id: operationId,
+      kind: 'execution',
+      taskId,
+      state,
+      owner,
+      proof: null,
+    } as Operation);
   }
 
   run(
@@ -103,6 +113,14 @@ describe('idempotent', () => {
       details: { key: 'key 1', operationId, taskId },
     });
     expect(rows.runs).toBe(1);
+  });
+
+  test('runs again when the process of the first run is gone, though nobody has settled its operation yet', async () => {
+    const rows = new Rows();
+    rows.operation('open');
+    await rows.run({}, (key) => rows.store(key.started(operationId)));
+    rows.ownerAlive = false;
+    expect(await rows.run({})).toEqual({ run: 2 });
   });
 
   test.each(['failed', 'interrupted'] as const)('runs again after a first run that %s', async (state) => {

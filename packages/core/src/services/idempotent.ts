@@ -5,6 +5,7 @@ import { canonicalJson } from '../ledger/canonical-json.ts';
 import { sha256 } from '../ledger/chain.ts';
 import type { Change, IdempotencyEntry } from '../ports/task-store.ts';
 import type { Kernel } from './kernel.ts';
+import { isAbandoned } from './quiet.ts';
 import type { Call } from './services.ts';
 import { oneLine } from './validate.ts';
 
@@ -100,6 +101,8 @@ async function assertNotUnderWay(kernel: Kernel, entry: IdempotencyEntry): Promi
   const operation = entry.operationId === null ? undefined : await kernel.deps.tasks.findOperation(entry.operationId);
   const { operationId } = entry;
   if (operationId === null || (operation !== undefined && operation.state !== 'open')) return;
+  // The work settles what its process left open before it begins anew; until that is settled the store refuses the key.
+  if (operation !== undefined && (await isAbandoned(kernel, operation))) return;
   throw new OpencodeToolsError(
     'OCT_VERSION_CONFLICT',
     `The call with idempotency key ${entry.key} is still under way`,

@@ -24,6 +24,8 @@ export interface Kernel {
    * decides again, at most three times.
    */
   changeTask<T>(id: TaskId, decide: (task: Task) => Promise<TaskChange<T>> | TaskChange<T>): Promise<T>;
+  /** Operations that this process could not end, and does not touch again but by recovery. */
+  readonly leftToRecovery: Set<OperationId>;
   /** A row for an operation that starts now, owned by this process. */
   newOperation(kind: OperationKind, taskId: TaskId, proof: LeaseProof | null, intent: JsonObject): Operation;
 }
@@ -47,6 +49,7 @@ export interface DraftInput {
 export function createKernel(deps: ServiceDependencies): Kernel {
   const kernel: Kernel = {
     deps,
+    leftToRecovery: new Set(),
     now: () => toTimestamp(deps.clock.nowMs()),
     commit: async (change) => {
       const records = await deps.tasks.commit(change);

@@ -6,8 +6,9 @@ import type { Kernel } from './kernel.ts';
 const limitMs = 600_000;
 const pollMs = 25;
 
-/** True when its process is gone or its lease has ended: nobody will finish the operation. */
+/** True when its process is gone or gave it up, or its lease has ended: nobody will finish the operation. */
 export async function isAbandoned(kernel: Kernel, operation: Operation): Promise<boolean> {
+  if (kernel.leftToRecovery.has(operation.id)) return true;
   if (!kernel.deps.processes.isAlive(operation.owner)) return true;
   return !(await isLeaseActive(kernel, operation));
 }

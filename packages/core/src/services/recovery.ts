@@ -1,7 +1,7 @@
 import type { Execution, OutputSummary } from '../domain/execution.ts';
 import { isId } from '../domain/ids.ts';
-import type { TaskId } from '../domain/ids.ts';
 import type { Operation, OperationKind } from '../domain/operation.ts';
+import type { LeaseProof } from '../domain/session.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { sha256 } from '../ledger/chain.ts';
 import type { Put } from '../ledger/put.ts';
@@ -11,7 +11,7 @@ import { endOfBackground, isBackground } from './background-end.ts';
 import { currentFence } from './barrier.ts';
 import { describeCommand } from './compose-execution.ts';
 import { clip } from './clip.ts';
-import { type Kernel, draft, finished } from './kernel.ts';
+import { type Kernel, draft, finished, leaseGuard } from './kernel.ts';
 import { removeTraces } from './remove-traces.ts';
 import { awaitQuiet, isAbandoned, isLeaseActive } from './quiet.ts';
 import { directoryPuts, restoreDirectory } from './restore-directory.ts';
@@ -27,16 +27,23 @@ interface Resolution {
 }
 
 /**
- * Resolves operations that their process will not finish: its process is gone, or its lease was taken. The caller holds the
+ * Resolves operations that nobody will finish: the process is gone or gave up, or its lease was taken. The caller holds the
  * task's lease and has passed the takeover barrier. Each is settled by what is found on the engine and on disk; running it
  * twice changes nothing.
+ *
+ * @param proof the caller's lease: what it finds is written only while that is held
+ * @throws OpencodeToolsError `OCT_LEASE_LOST`
  */
-export async function recoverTask(kernel: Kernel, taskId: TaskId, call: Call): Promise<readonly RecoveredOperation[]> {
+export async function recoverTask(
+  kernel: Kernel,
+  proof: LeaseProof,
+  call: Call,
+): Promise<readonly RecoveredOperation[]> {
   const recovered: RecoveredOperation[] = [];
-  for (const operation of await kernel.deps.tasks.listOpenOperations(taskId)) {
+  for (const operation of await kernel.deps.tasks.listOpenOperations(proof.taskId)) {
     if (!(await isAbandoned(kernel, operation))) continue;
     const resolution = await resolvers[operation.kind](kernel, operation);
-    if (resolution === null || !(await settle(kernel, operation, resolution, call))) continue;
+    if (resolution === null || !(await settle(kernel, operation, resolution, proof, call))) continue;
     const { state, summary } = resolution;
     recovered.push({ operationId: operation.id, kind: operation.kind, resolution: state, summary });
   }
@@ -199,17 +206,24 @@ async function resolveCheckpoint(kernel: Kernel, operation: Operation): Promise<
 }
 
 /** False when another process settled it first. */
-async function settle(kernel: Kernel, operation: Operation, resolution: Resolution, call: Call): Promise<boolean> {
+async function settle(
+  kernel: Kernel,
+  operation: Operation,
+  resolution: Resolution,
+  proof: LeaseProof,
+  call: Call,
+): Promise<boolean> {
   const { state, summary, puts, clear } = resolution;
   const outcome = { recovered: true, summary };
   try {
     await kernel.commit({
-      guard: { openOperation: operation.id },
+      guard: { ...leaseGuard(proof), openOperation: operation.id },
       records: [
         draft({
           stream: operation.taskId,
           type: `${operation.kind}.${state}`,
           call,
+          proof,
           operationId: operation.id,
           puts: [{ noun: 'operation', value: finished(operation, state, outcome, kernel.now()) }, ...puts],
           detail: outcome,

@@ -153,6 +153,7 @@ export async function abandon(
     });
     await undo.clear?.();
   } catch (second) {
+    kernel.leftToRecovery.add(operation.id);
     kernel.deps.logger.warn('A failed operation was not tidied up and is left to recovery', {
       operationId: operation.id,
       error: String(second),

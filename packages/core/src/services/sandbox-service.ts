@@ -33,7 +33,7 @@ export function createSandboxService(kernel: Kernel, keeper: SandboxKeeper): San
   const stop = async (id: TaskId, graceMs: number, lease: LeasedWork, call: Call): Promise<void> => {
     const task = await tasks.getTask(id);
     await keeper.puttingAway(id, () => keeper.stop(task, lease, graceMs, call));
-    await recoverTask(kernel, id, call);
+    await recoverTask(kernel, lease.proof, call);
   };
   const grace = ({ graceMs }: { readonly graceMs?: number }): number =>
     integerBetween('graceMs', graceMs ?? defaultGraceMs, 0, 60_000);
@@ -79,7 +79,7 @@ export async function destroySandbox(
     await awaitQuiet(kernel, id, ['checkpoint'], leased.signal);
     await keeper.remove(await kernel.deps.tasks.getTask(id), leased, call);
   });
-  await recoverTask(kernel, id, call);
+  await recoverTask(kernel, leased.proof, call);
 }
 
 function absent(id: TaskId): never {

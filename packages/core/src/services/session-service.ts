@@ -69,7 +69,7 @@ async function attach(kernel: Kernel, taskId: TaskId, options: AttachOptions, ca
     const granted = globs === undefined ? {} : { claim: await grantClaim(kernel, claimant, globs, acting) };
     if (!isHere(kernel, task)) return { session, lease, task, displaced, recovered: [], endedProcesses: 0, ...granted };
     const endedProcesses = await passBarrier(kernel, lease, acting);
-    const recovered = await recoverTask(kernel, taskId, acting);
+    const recovered = await recoverTask(kernel, proofOf(lease), acting);
     const running = await start(kernel, task, session, lease, acting);
     const [held] = (await kernel.deps.leases.listActive(taskId)).filter((candidate) => candidate.id === lease.id);
     return { session, lease: held ?? lease, task: running, displaced, recovered, endedProcesses, ...granted };

@@ -89,7 +89,7 @@ async function putAway(kernel: Kernel, keeper: SandboxKeeper, id: TaskId, option
     if (options.to === 'completed') await assertAlone(kernel, id, leased, 'Completing');
     return keeper.puttingAway(id, async () => {
       await keeper.stop(task, leased, options.graceMs, call);
-      await recoverOwn(kernel, id, leased, call);
+      await recoverOwn(kernel, leased, call);
       const moved = await kernel.changeTask(id, (current) => {
         if (resting || current.status === options.to) return { change: null, result: current };
         const move = moveTask(kernel, current, options.to, proof, call, { reason: options.reason, detail });
@@ -114,9 +114,9 @@ async function isAtRest(kernel: Kernel, id: TaskId): Promise<boolean> {
 }
 
 /** Executions of the same session that ran in other calls ended with the container; their own calls record that. */
-async function recoverOwn(kernel: Kernel, id: TaskId, leased: LeasedWork, call: Call): Promise<void> {
+async function recoverOwn(kernel: Kernel, leased: LeasedWork, call: Call): Promise<void> {
   leased.signal.throwIfAborted();
-  await recoverTask(kernel, id, call);
+  await recoverTask(kernel, leased.proof, call);
 }
 
 async function viewTask(kernel: Kernel, id: TaskId): Promise<TaskView> {

@@ -85,7 +85,7 @@ async function underLease<T>(
 /** Passes the takeover barrier and settles what dead processes left open. */
 async function enterSandbox(kernel: Kernel, lease: Lease, call: Call): Promise<readonly RecoveredOperation[]> {
   await passBarrier(kernel, lease, call);
-  return recoverTask(kernel, lease.taskId, call);
+  return recoverTask(kernel, proofOf(lease), call);
 }
 
 /** Any call renews; writing the row is spared while most of the ttl is left. */
