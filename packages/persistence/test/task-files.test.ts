@@ -1,13 +1,15 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { type Decision, type Task, silentLogger, systemClock } from '@opencode-tools/core';
-import { addRows, addTask, sampleActor, sampleDecision, sampleNote } from '@opencode-tools/testkit';
+import { addRows, addTask, sampleActor, sampleDecision, sampleDraft, sampleNote } from '@opencode-tools/testkit';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openSqliteFile } from '../src/admin/sqlite-file.ts';
 import { FileTaskMemory } from '../src/memory/file-task-memory.ts';
+import { ProjectionRight } from '../src/memory/projection-right.ts';
 import { type Store, openSqliteStore } from '../src/sqlite.ts';
-import { temporaryDirectory } from './open-sqlite-registry.ts';
+import type { StoreContext } from '../src/write/context.ts';
+import { movableClock, temporaryDirectory } from './open-sqlite-registry.ts';
 
 let temporary: ReturnType<typeof temporaryDirectory>;
 let directory: string;
@@ -94,6 +96,49 @@ describe('decisions.md', () => {
   });
 });
 
+describe('the right to write the files of a task', () => {
+  const beside = async (work: (ctx: StoreContext, clock: ReturnType<typeof movableClock>) => Promise<void>) => {
+    await store.memory.project(task.id);
+    store.memory.touch = () => undefined;
+    const engine = openSqliteFile(join(directory, 'registry.db'));
+    const clock = movableClock();
+    const { homeId } = store;
+    await work({ engine, homeId, clock, epoch: 1, writeRefusal: null, onAppended: () => undefined }, clock);
+    await engine.close();
+  };
+
+  test('is kept by long work, and lost by work that was held up', async () => {
+    await beside(async (ctx, clock) => {
+      const take = (holder: string) => ProjectionRight.take(ctx, task.id, holder, () => clock.nowMs());
+      const first = await take('first');
+      clock.move(5_000);
+      await first?.keep();
+      clock.move(6_000);
+      expect(await take('second')).toBeNull();
+      clock.move(3_000);
+      await expect(first?.keep()).rejects.toMatchObject({ code: 'OCT_STORE_UNAVAILABLE' });
+      clock.move(2_000);
+      expect(await take('second')).not.toBeNull();
+    });
+  });
+
+  test('lasts for a chain that takes longer to write than the right is given for', async () => {
+    await beside(async (ctx, clock) => {
+      const notes = Array.from({ length: 4_000 }, () => sampleNote(task.id));
+      const records = notes.map((value) => sampleDraft(task.id, 'note.added', { noun: 'note', value }));
+      await store.tasks.commit({ records });
+      const elapsedMs = () => {
+        clock.move(3_000);
+        return clock.nowMs();
+      };
+      const memory = new FileTaskMemory(ctx, directory, silentLogger, { elapsedMs });
+      await memory.project(task.id);
+      expect((await memory.readLogTail(task.id, 1))[0]?.seq).toBe((await store.ledger.head(task.id)).seq);
+      await memory.close();
+    });
+  });
+});
+
 describe('a log that has grown large', () => {
   const small = async (work: (memory: FileTaskMemory) => Promise<void>) => {
     const engine = openSqliteFile(join(directory, 'registry.db'));
@@ -105,7 +150,7 @@ describe('a log that has grown large', () => {
       writeRefusal: null,
       onAppended: () => undefined,
     };
-    const memory = new FileTaskMemory(ctx, directory, silentLogger, 4_000);
+    const memory = new FileTaskMemory(ctx, directory, silentLogger, { rotateAtBytes: 4_000 });
     await work(memory);
     await memory.close();
     await engine.close();

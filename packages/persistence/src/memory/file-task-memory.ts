@@ -1,6 +1,5 @@
 import { realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type Change,
   type ExecutionId,
@@ -12,7 +11,6 @@ import {
   type OutputSlice,
   type OutputStream,
   type OutputSummary,
-  OpencodeToolsError,
   type StoredRecord,
   type StreamId,
   type TaskId,
@@ -20,7 +18,6 @@ import {
   isOpencodeToolsError,
 } from '@opencode-tools/core';
 import { commitChange } from '../write/commit.ts';
-import { projectionHolder } from './projection-holder.ts';
 import type { StoreContext } from '../write/context.ts';
 import { editRecords } from './decision-edits.ts';
 import { healFiles, setAsideState } from './heal.ts';
@@ -28,14 +25,9 @@ import { listTaskDirectories } from './list-task-directories.ts';
 import { HomeLog } from './home-log.ts';
 import { readLogTail } from './log-files.ts';
 import { openOutputs, readOutputSlice, sizeOfOutput, summariseOutputFile, writeOutputPart } from './output-files.ts';
-import {
-  type Extent,
-  type TaskFacts,
-  listLagging,
-  lockProjection,
-  readExtent,
-  unlockProjection,
-} from './projection-plans.ts';
+import { type TaskFacts, listLagging } from './projection-plans.ts';
+import type { ElapsedMs, Moved, ProjectionRight } from './projection-right.ts';
+import { ProjectionTurns } from './projection-turns.ts';
 import { Projector, type Repair } from './projector.ts';
 import { rollLogForward } from './roll-log-forward.ts';
 import { readStateFile } from './state-file.ts';
@@ -43,10 +35,6 @@ import { TaskPaths } from './task-paths.ts';
 
 const coalesceMs = 15;
 const intervalMs = 200;
-const rightMs = 10_000;
-/** The right is given up this long before it ends, so that two never write at once. */
-const marginMs = 2_000;
-const patienceMs = 15_000;
 const laggingBatch = 100;
 
 const memoryActor = {
@@ -58,6 +46,12 @@ const memoryActor = {
   onBehalfOf: null,
 } as const;
 
+export interface MemoryOptions {
+  readonly rotateAtBytes?: number;
+  /** The clock by which work is measured. */
+  readonly elapsedMs?: ElapsedMs;
+}
+
 type Work = (projector: Projector, facts: TaskFacts) => Promise<readonly Repair[]>;
 
 /** The files of the tasks of one home directory. */
@@ -65,9 +59,8 @@ export class FileTaskMemory implements TaskMemory {
   readonly #ctx: StoreContext;
   readonly #homeDirectory: string;
   readonly #logger: Logger;
-  readonly #holder = projectionHolder('');
   readonly #due = new Set<StreamId>();
-  readonly #working = new Map<TaskId, Promise<void>>();
+  readonly #turns: ProjectionTurns;
   readonly #homeLog: HomeLog;
   #timer: NodeJS.Timeout | null = null;
   #flushedAt = 0;
@@ -76,12 +69,13 @@ export class FileTaskMemory implements TaskMemory {
 
   readonly #rotateAtBytes: number | undefined;
 
-  /** @param rotateAtBytes size at which a log is put away as a segment; default 64 MiB */
-  constructor(ctx: StoreContext, homeDirectory: string, logger: Logger, rotateAtBytes?: number) {
+  /** @param options.rotateAtBytes size at which a log is put away as a segment; default 64 MiB */
+  constructor(ctx: StoreContext, homeDirectory: string, logger: Logger, options: MemoryOptions = {}) {
     this.#ctx = ctx;
     this.#homeDirectory = homeDirectory;
     this.#logger = logger;
-    this.#rotateAtBytes = rotateAtBytes;
+    this.#rotateAtBytes = options.rotateAtBytes;
+    this.#turns = new ProjectionTurns(ctx, options.elapsedMs);
     this.#homeLog = new HomeLog(ctx, homeDirectory, logger);
   }
 
@@ -263,72 +257,18 @@ export class FileTaskMemory implements TaskMemory {
     await this.#withRight(taskId, (projector, facts) => projector.advance(facts), true);
   }
 
-  /** In this process works on one task wait for each other; across processes the store's lock decides. */
   async #withRight(taskId: TaskId, work: Work, onlyWhenLagging = false): Promise<void> {
-    const before = this.#working.get(taskId) ?? Promise.resolve();
-    const mine = before.then(() => this.#whenFree(taskId, work, onlyWhenLagging));
-    const settled = mine.catch(() => undefined);
-    this.#working.set(taskId, settled);
-    try {
-      await mine;
-    } finally {
-      if (this.#working.get(taskId) === settled) this.#working.delete(taskId);
-    }
+    await this.#turns.run(taskId, (right) => this.#work(taskId, right, work), onlyWhenLagging);
   }
 
-  async #whenFree(taskId: TaskId, work: Work, onlyWhenLagging: boolean): Promise<void> {
-    const givenUpAt = performance.now() + patienceMs;
-    for (;;) {
-      const extent = await this.#ctx.engine.read(() => readExtent(taskId));
-      if (extent === undefined || extent.homeId !== this.#ctx.homeId) return;
-      if (onlyWhenLagging && extent.projectedSeq >= extent.headSeq) return;
-      if (await this.#take(taskId)) {
-        if (await this.#workAndRelease(taskId, work)) return;
-      } else if (performance.now() > givenUpAt) {
-        throw this.#rightHeld(taskId, extent);
-      } else await sleep(5 + Math.random() * 15);
-    }
-  }
-
-  async #take(taskId: TaskId): Promise<boolean> {
-    return this.#ctx.engine.write(() => lockProjection(this.#ctx, taskId, this.#holder(), rightMs), { durable: false });
-  }
-
-  /** @returns false when there is more to do */
-  async #workAndRelease(taskId: TaskId, work: Work): Promise<boolean> {
-    const validUntil = performance.now() + rightMs - marginMs;
-    const checkRight = () => {
-      if (performance.now() > validUntil) throw this.#rightLost(taskId);
-    };
-    const projector = new Projector(this.#ctx, taskId, this.#paths(taskId), checkRight, this.#rotateAtBytes);
-    let moved: { readonly from: number; readonly to: number } | null = null;
-    try {
-      let facts = await projector.facts();
-      if (facts !== undefined && (await this.#takeInEdits(projector, facts))) facts = await projector.facts();
-      if (facts === undefined) return true;
-      const repairs = await work(projector, facts);
-      const { projectedSeq, headSeq } = facts.extent;
-      if (headSeq > projectedSeq) moved = { from: projectedSeq, to: headSeq };
-      for (const repair of repairs) this.#logger.warn('A file of a task was rebuilt', { taskId, ...repair });
-      return true;
-    } finally {
-      await this.#ctx.engine.write(() => unlockProjection(taskId, this.#holder(), moved), { durable: false });
-    }
-  }
-
-  #rightHeld(taskId: TaskId, extent: Extent): OpencodeToolsError {
-    return new OpencodeToolsError(
-      'OCT_STORE_UNAVAILABLE',
-      `Another process keeps writing the files of task ${taskId}`,
-      {
-        details: { taskId, projectedSeq: extent.projectedSeq, headSeq: extent.headSeq },
-      },
-    );
-  }
-
-  #rightLost(taskId: TaskId): OpencodeToolsError {
-    return new OpencodeToolsError('OCT_STORE_UNAVAILABLE', `Writing the files of task ${taskId} took too long`, {
-      details: { taskId, rightMs },
-    });
+  async #work(taskId: TaskId, right: ProjectionRight, work: Work): Promise<Moved | null> {
+    const projector = new Projector(this.#ctx, taskId, this.#paths(taskId), right, this.#rotateAtBytes);
+    let facts = await projector.facts();
+    if (facts !== undefined && (await this.#takeInEdits(projector, facts))) facts = await projector.facts();
+    if (facts === undefined) return null;
+    const repairs = await work(projector, facts);
+    for (const repair of repairs) this.#logger.warn('A file of a task was rebuilt', { taskId, ...repair });
+    const { projectedSeq, headSeq } = facts.extent;
+    return headSeq > projectedSeq ? { from: projectedSeq, to: headSeq } : null;
   }
 }

@@ -5,9 +5,9 @@ import { projectionHolder } from './projection-holder.ts';
 import type { StoreContext } from '../write/context.ts';
 import { rewindLineFile } from './line-file.ts';
 import { logFile } from './log-files.ts';
-import { lockProjection, readExtent, readRange, unlockProjection } from './projection-plans.ts';
+import { readExtent, readRange } from './projection-plans.ts';
+import { type Moved, ProjectionRight } from './projection-right.ts';
 
-const rightMs = 10_000;
 const batchRecords = 1_000;
 
 /**
@@ -32,25 +32,22 @@ export class HomeLog {
     const extent = await engine.read(() => readExtent('home'));
     if (extent === undefined || extent.homeId !== this.#ctx.homeId) return;
     if (!anew && extent.projectedSeq >= extent.headSeq) return;
-    const mine = await engine.write(() => lockProjection(this.#ctx, 'home', this.#holder(), rightMs), {
-      durable: false,
-    });
-    if (!mine) return;
-    let moved: { readonly from: number; readonly to: number } | null = null;
+    const right = await ProjectionRight.take(this.#ctx, 'home', this.#holder());
+    if (right === null) return;
+    let moved: Moved | null = null;
     try {
-      moved = await this.#write(anew);
+      moved = await this.#write(right, anew);
     } finally {
-      const done = moved;
-      await engine.write(() => unlockProjection('home', this.#holder(), done), { durable: false });
+      await right.release(moved);
     }
   }
 
-  async #write(anew: boolean): Promise<{ readonly from: number; readonly to: number } | null> {
+  async #write(right: ProjectionRight, anew: boolean): Promise<Moved | null> {
     const extent = await this.#ctx.engine.read(() => readExtent('home'));
     if (extent === undefined) return null;
     const { baseSeq, headSeq, projectedSeq } = extent;
-    if (anew || !(await this.#endsAt(projectedSeq, headSeq))) await this.#rewrite(baseSeq, headSeq);
-    else await this.#append(this.#file, projectedSeq, headSeq);
+    if (anew || !(await this.#endsAt(projectedSeq, headSeq))) await this.#rewrite(right, baseSeq, headSeq);
+    else await this.#append(right, this.#file, projectedSeq, headSeq);
     return headSeq > projectedSeq ? { from: projectedSeq, to: headSeq } : null;
   }
 
@@ -66,17 +63,18 @@ export class HomeLog {
     return false;
   }
 
-  async #rewrite(baseSeq: number, headSeq: number): Promise<void> {
+  async #rewrite(right: ProjectionRight, baseSeq: number, headSeq: number): Promise<void> {
     const temporary = `${this.#file}.${process.pid}.tmp`;
     await rm(temporary, { force: true });
-    await this.#append(temporary, baseSeq, headSeq);
+    await this.#append(right, temporary, baseSeq, headSeq);
     await rename(temporary, this.#file);
   }
 
-  async #append(file: string, afterSeq: number, lastSeq: number): Promise<void> {
+  async #append(right: ProjectionRight, file: string, afterSeq: number, lastSeq: number): Promise<void> {
     await appendFile(file, '', { mode: 0o600 });
     for (let from = afterSeq; from < lastSeq;) {
       const after = from;
+      await right.keep();
       const records = await this.#ctx.engine.read(() => readRange('home', after, lastSeq, batchRecords));
       const last = records.at(-1);
       if (last === undefined) return;

@@ -15,6 +15,7 @@ import { renderDecisions } from './decisions-file.ts';
 import { rewindLineFile } from './line-file.ts';
 import { type LogSegment, logFile, logSegments, segmentFile } from './log-files.ts';
 import { type TaskFacts, readFacts, readRange } from './projection-plans.ts';
+import type { ProjectionRight } from './projection-right.ts';
 import { type DecisionEdits, readDecisionEdits } from './read-decisions.ts';
 import { buildState, readStateFile, replaceFile, writeState } from './state-file.ts';
 import type { TaskPaths } from './task-paths.ts';
@@ -35,8 +36,7 @@ export class Projector {
   readonly #ctx: StoreContext;
   readonly #taskId: TaskId;
   readonly #paths: TaskPaths;
-  /** Throws when the right to write has run out. */
-  readonly #checkRight: () => void;
+  readonly #right: Pick<ProjectionRight, 'keep'>;
   readonly #rotateBytes: number;
   /** Digest of an edited `decisions.md` whose edits are in the ledger. */
   #takenIn: string | null = null;
@@ -45,13 +45,13 @@ export class Projector {
     ctx: StoreContext,
     taskId: TaskId,
     paths: TaskPaths,
-    checkRight: () => void,
+    right: Pick<ProjectionRight, 'keep'>,
     rotateAtBytes: number = rotateBytes,
   ) {
     this.#ctx = ctx;
     this.#taskId = taskId;
     this.#paths = paths;
-    this.#checkRight = checkRight;
+    this.#right = right;
     this.#rotateBytes = rotateAtBytes;
   }
 
@@ -67,14 +67,13 @@ export class Projector {
     const { projectedSeq, headSeq } = facts.extent;
     let decided = projectedSeq === 0;
     for await (const records of this.batches(projectedSeq, headSeq)) {
-      this.#checkRight();
       for (const view of lineViews) await this.#append(view, records);
       const puts = records.flatMap((record) => putsOf(record));
       for (const put of puts) if (put.noun === 'checkpoint') await this.writeManifest(put.value);
       decided ||= puts.some((put) => put.noun === 'decision');
     }
     if (decided) repairs.push(...(await this.#writeDecisions(facts)));
-    this.#checkRight();
+    await this.#right.keep();
     await writeState(this.#paths.state, this.state(facts));
     return repairs;
   }
@@ -89,8 +88,10 @@ export class Projector {
     return renderDecisions(titleOf(facts, this.#taskId), facts.decisions);
   }
 
+  /** Records in order; the right is kept while whoever asks for them goes on. */
   async *batches(afterSeq: number, lastSeq: number): AsyncGenerator<readonly StoredRecord[]> {
     for (let from = afterSeq; from < lastSeq;) {
+      await this.#right.keep();
       const records = await this.#ctx.engine.read(() => readRange(this.#taskId, from, lastSeq, batchRecords));
       const last = records.at(-1);
       if (last === undefined) return;
@@ -153,8 +154,9 @@ export class Projector {
   async rewriteViews(facts: TaskFacts): Promise<void> {
     const { baseSeq, projectedSeq } = facts.extent;
     for (const view of lineViews) {
-      this.#checkRight();
-      await rename(await this.renderView(view, facts, projectedSeq, baseSeq), this.#paths.file(view.file));
+      const rendered = await this.renderView(view, facts, projectedSeq, baseSeq);
+      await this.#right.keep();
+      await rename(rendered, this.#paths.file(view.file));
     }
     for (const { file } of logSegments(this.#paths.directory)) await rm(this.#paths.file(file), { force: true });
   }
