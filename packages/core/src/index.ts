@@ -191,6 +191,7 @@ export type {
   StoreBackup,
   StoreMaintenance,
   StoreStatus,
+  StoreUser,
   StoreVerification,
 } from './ports/store-admin.ts';
 export { outputStreams } from './ports/task-memory.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type PostgresServer, startPostgres } from '@opencode-tools/testkit';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { RegistryPlace } from '../src/index.ts';
+import { type RegistryPlace, latestSchemaVersion, openPostgresStore } from '../src/index.ts';
 import {
   acquire,
   chains,
@@ -55,6 +55,50 @@ const expectSame = async (place: RegistryPlace, before: Awaited<ReturnType<typeo
 };
 
 describe('a registry on PostgreSQL', () => {
+  test('names who is connected when its schema changes, and refuses who has it open', async () => {
+    const { tasks } = await fill(postgres);
+    const store = await openAt(directory, postgres);
+    const maintenance = await maintenanceOf(directory, postgres);
+    const others = [`opencode-tools 4242@elsewhere`, 'opencode-tools', 'psql'].map(
+      (application_name) => new Client({ connectionString: postgres.url, application_name }),
+    );
+    await Promise.all(others.map((client) => client.connect()));
+    const report = await maintenance.rollback({ to: latestSchemaVersion - 1 });
+    expect(report.processes).toEqual([
+      { pid: null, host: '127.0.0.1', program: 'opencode-tools' },
+      { pid: 4242, host: 'elsewhere', program: 'opencode-tools' },
+    ]);
+    await Promise.all(others.map((client) => client.end()));
+    const refused = { code: 'OCT_STORE_UNAVAILABLE', remedy: expect.stringContaining('db migrate') };
+    await expect(acquire(store, tasks[0] as never)).rejects.toMatchObject(refused);
+    await expect(store.housekeeping.listPooled()).rejects.toMatchObject(refused);
+    for (let to = latestSchemaVersion - 2; to >= 1; to -= 1)
+      expect(await maintenance.rollback({ to })).toMatchObject({ to });
+    expect(await maintenance.migrate()).toMatchObject({ processes: [] });
+    expect((await acquire(store, tasks[0] as never)).lease.state).toBe('held');
+    await store.close();
+  });
+
+  test('that is taken is refused by the dry run of a move too, and a dry run back leaves no file', async () => {
+    const before = await fill(sqlite);
+    const maintenance = await maintenanceOf(directory, sqlite);
+    expect(await maintenance.move({ to: postgres, dryRun: true })).toMatchObject({ dryRun: true, resumed: false });
+    const other = homeIn(join(temporary.path, 'other'));
+    await (await openPostgresStore({ homeDirectory: other, url: postgres.url, urlFrom })).close();
+    await expect(maintenance.move({ to: postgres, dryRun: true })).rejects.toMatchObject({
+      code: 'OCT_INVALID_ARGUMENT',
+    });
+    const there = await maintenanceOf(other, postgres);
+    const files = fs.readdirSync(other).toSorted();
+    expect(await there.move({ to: sqlite, dryRun: true })).toMatchObject({ dryRun: true, resumed: false });
+    expect(fs.readdirSync(other).toSorted()).toEqual(
+      [...new Set([...files, 'backups', 'maintenance.lock'])].toSorted(),
+    );
+    const store = await openAt(directory, sqlite);
+    expect(await contents(store)).toEqual(before.contents);
+    await store.close();
+  });
+
   test('is saved as a file of lines, and restored under a store that is open', async () => {
     const before = await fill(postgres);
     const maintenance = await maintenanceOf(directory, postgres);

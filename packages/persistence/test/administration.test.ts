@@ -28,6 +28,14 @@ const schemaOf = (file: string) => {
   database.close();
   return made;
 };
+/** Overwrites every fourth page after the first few, which say what the database is. */
+const damage = (): Buffer => {
+  const file = join(directory, 'registry.db');
+  const bytes = fs.readFileSync(file);
+  for (let at = 10 * 4096; at < bytes.length; at += 4 * 4096) bytes.fill(0xa5, at, at + 4096);
+  fs.writeFileSync(file, bytes);
+  return bytes;
+};
 const removeRegistry = () => {
   for (const name of fs.readdirSync(directory)) if (name.startsWith('registry')) fs.rmSync(join(directory, name));
 };
@@ -42,6 +50,37 @@ describe('a backup', () => {
     expect(fs.existsSync(backup.file)).toBe(true);
     expect(await maintenance.listBackups()).toEqual([backup]);
     expect(fs.readdirSync(join(directory, 'backups'))).toHaveLength(2);
+    await store.close();
+  });
+});
+
+describe('a dry run of a backup', () => {
+  test('makes and checks the copy, and leaves nothing', async () => {
+    await fill();
+    const maintenance = await maintenanceOf(directory, place);
+    expect(await maintenance.backup({ dryRun: true })).toMatchObject({ tasks: 2, engine: 'sqlite' });
+    expect(fs.readdirSync(join(directory, 'backups'))).toEqual([]);
+    damage();
+    await expect(maintenance.backup({ dryRun: true })).rejects.toMatchObject({ code: 'OCT_STATE_CORRUPT' });
+  });
+});
+
+describe('a registry that is damaged in the middle', () => {
+  test('is not copied, and a backup is put in its place, which keeps it', async () => {
+    const before = await fill();
+    const maintenance = await maintenanceOf(directory, place);
+    const { file } = await maintenance.backup();
+    const damaged = damage();
+    await expect(maintenance.backup()).rejects.toMatchObject({
+      code: 'OCT_STATE_CORRUPT',
+      remedy: expect.stringContaining('db restore'),
+    });
+    await expect(maintenance.rollback({ to: 3 })).rejects.toMatchObject({ code: 'OCT_STATE_CORRUPT' });
+    const report = await maintenance.restore({ file });
+    expect(fs.readFileSync(report.keptAside ?? '')).toEqual(damaged);
+    const store = await openAt(directory, place);
+    expect(await contents(store)).toEqual(before.contents);
+    expect(await store.admin.verify()).toMatchObject({ ok: true });
     await store.close();
   });
 });
@@ -151,5 +190,34 @@ describe('the schema', () => {
       'before-migrate',
       'before-rollback',
     ]);
+  });
+
+  test('goes back step by step as well', async () => {
+    const before = await fill();
+    const maintenance = await maintenanceOf(directory, place);
+    for (let to = latestSchemaVersion - 1; to >= 1; to -= 1) {
+      expect(await maintenance.rollback({ to })).toMatchObject({ from: to + 1, to });
+      expect(await maintenance.verify()).toMatchObject({ ok: true });
+    }
+    const store = await openAt(directory, place);
+    expect(await contents(store)).toEqual(before.contents);
+    await store.close();
+  });
+
+  test('that goes back under an open store refuses its changes, which are made when it is forward again', async () => {
+    const { tasks } = await fill();
+    const maintenance = await maintenanceOf(directory, place);
+    const store = await openAt(directory, place);
+    const refused = { code: 'OCT_STORE_UNAVAILABLE', remedy: expect.stringContaining('db migrate') };
+    for (const to of [4, 1]) {
+      await maintenance.rollback({ to });
+      await expect(acquire(store, tasks[0] as never)).rejects.toMatchObject(refused);
+      await expect(store.housekeeping.listPooled()).rejects.toMatchObject(refused);
+    }
+    await maintenance.migrate();
+    const { lease } = await acquire(store, tasks[0] as never);
+    expect(lease.state).toBe('held');
+    expect(await store.admin.verify()).toMatchObject({ ok: true });
+    await store.close();
   });
 });

@@ -38,6 +38,16 @@ function startOlder(build: Build, story: string, argument: string): Child {
   return child;
 }
 
+async function recordsOfHome() {
+  const store = await openSqliteStore({ directory });
+  const records = await store.ledger.read('home', { limit: 100 });
+  await store.close();
+  return records.map(({ type, payload }) => ({
+    type,
+    processes: (JSON.parse(payload ?? '{}') as { detail?: { processes?: unknown } }).detail?.processes,
+  }));
+}
+
 async function started(child: Child): Promise<Child> {
   children.push(child);
   await child.said(1);
@@ -91,6 +101,27 @@ test('a build with an older schema that is at work when this one comes stops at 
   expect(late.lines.at(-1)).toContain('OCT_SCHEMA_TOO_NEW');
   const maintenance = await maintenanceOf(directory, { engine: 'sqlite' });
   expect((await maintenance.status()).schemaVersion).toBe(latestSchemaVersion);
+  const [migrated] = (await recordsOfHome()).filter(({ type }) => type === 'store.migrated');
+  expect(migrated?.processes).toMatchObject([{ pid: older.process.pid, host: null }]);
   const backups = await maintenance.listBackups();
   expect(backups.map(({ schemaVersion }) => schemaVersion)).toEqual([1]);
+});
+
+test('a change of schema names who has the home open, and they lose nothing', async () => {
+  expect(await startOlder('schema-1', 'add', '3').ended).toMatchObject({ code: 0 });
+  const older = startOlder('schema-1', 'write', '1000000');
+  await older.said(5);
+  const maintenance = await maintenanceOf(directory, { engine: 'sqlite' });
+  const program = expect.stringMatching(/^node.* schema-1\.cjs$/);
+  const processes = [{ pid: older.process.pid, host: null, program }];
+  expect(await maintenance.migrate({ dryRun: true })).toMatchObject({ processes });
+  const said = older.lines.length;
+  await older.said(said + 3);
+  expect(await maintenance.migrate()).toMatchObject({ from: 1, to: latestSchemaVersion, processes });
+  expect(await older.ended).toMatchObject({ code: 1 });
+  expect(older.lines.at(-1)).toContain('OCT_SCHEMA_TOO_NEW');
+  expect(await maintenance.rollback({ to: 1, dryRun: true })).toMatchObject({ processes: [] });
+  const store = await openSqliteStore({ directory });
+  await expectWhole(store, [older]);
+  await store.close();
 });

@@ -58,3 +58,16 @@ test('a home whose registry is gone can still be maintained', async () => {
   expect(await maintenance.rebuild()).toMatchObject({ tasks: 0, lost: [] });
   await (await openHome(options())).close();
 });
+
+test('a home that is in SQLite is maintained there while the variable for its next place is set', async () => {
+  await (await openHome(options())).close();
+  const environment = { OPENCODE_TOOLS_DATABASE: 'postgres://oct:secret@127.0.0.1:1/oct' };
+  const maintenance = await maintainHome(options(environment));
+  expect(await maintenance.status()).toMatchObject({ engine: 'sqlite', fault: null });
+  const to = {
+    engine: 'postgres',
+    url: environment.OPENCODE_TOOLS_DATABASE,
+    urlFrom: 'OPENCODE_TOOLS_DATABASE',
+  } as const;
+  await expect(maintenance.move({ to, dryRun: true })).rejects.toMatchObject({ code: 'OCT_STORE_UNAVAILABLE' });
+});

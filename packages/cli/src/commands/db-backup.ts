@@ -6,16 +6,22 @@ import { formatBytes, formatTime, lines, oneLine, plural } from '../render/forma
 import { table } from '../render/table.ts';
 import { dryRunOption, maintenanceCommand } from './maintenance-command.ts';
 
-export const dbBackup = maintenanceCommand<StoreBackup>({
+export const dbBackup = maintenanceCommand<StoreBackup & { readonly dryRun: boolean }>({
   name: 'db backup',
   summary: 'copy the registry to the home’s backups, and check the copy by restoring it on the side',
   notes: ['The registry stays in use meanwhile.'],
   parameters: [],
-  options: [{ name: 'reason', value: text('words'), summary: 'what it is for; becomes part of its name' }],
-  maintain: ({ maintenance, input }) => maintenance.backup(given({ reason: input.get<string>('reason') })),
+  options: [
+    { name: 'reason', value: text('words'), summary: 'what it is for; becomes part of its name' },
+    { name: 'dry-run', summary: 'make and check the copy, then remove it' },
+  ],
+  async maintain({ maintenance, input }) {
+    const dryRun = input.flag('dry-run');
+    return { ...(await maintenance.backup({ ...given({ reason: input.get<string>('reason') }), dryRun })), dryRun };
+  },
   render: (backup, style) =>
     lines(
-      `${style.good('saved')} ${backup.file}`,
+      `${backup.dryRun ? style.warning('would save') : style.good('saved')} ${backup.file}`,
       `${plural(backup.tasks, 'task')}, ${plural(backup.records, 'record')}, ${formatBytes(backup.sizeBytes)}`,
     ),
 });

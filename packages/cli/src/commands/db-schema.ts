@@ -1,7 +1,7 @@
-import type { SchemaChange } from '@opencode-tools/core';
+import { OpencodeToolsError, type SchemaChange, type StoreUser } from '@opencode-tools/core';
 import type { Style } from '../render/style.ts';
 import { integer } from '../arguments/values.ts';
-import { lines } from '../render/format.ts';
+import { lines, oneLine } from '../render/format.ts';
 import { dryRunOption, maintenanceCommand } from './maintenance-command.ts';
 
 export const dbMigrate = maintenanceCommand<SchemaChange>({
@@ -22,15 +22,27 @@ export const dbRollback = maintenanceCommand<SchemaChange>({
     { name: 'to', value: integer('version', 1, 10_000), summary: 'schema version to go back to (required)' },
     dryRunOption,
   ],
-  maintain: ({ maintenance, input }) =>
-    maintenance.rollback({ to: input.get<number>('to') ?? 0, dryRun: input.flag('dry-run') }),
+  maintain: async ({ maintenance, input }) => {
+    const to = input.get<number>('to');
+    if (to !== undefined) return maintenance.rollback({ to, dryRun: input.flag('dry-run') });
+    throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', 'It is not said which schema to go back to', {
+      remedy: 'Add --to with a version; `opencode-tools db status` shows the one of now.',
+      details: { argument: 'to' },
+    });
+  },
   render: renderChange,
 });
 
-function renderChange({ dryRun, from, to, steps, backup }: SchemaChange, style: Style): string {
+function renderChange({ dryRun, from, to, steps, backup, processes }: SchemaChange, style: Style): string {
   if (steps.length === 0) return `The schema is at version ${to} already.`;
   return lines(
     `${dryRun ? style.warning('would go') : style.good('went')} from schema ${from} to ${to}: ${steps.join(', ')}`,
     backup !== null && `backup ${backup.file}`,
+    ...processes.map((user) => `${style.warning('start again')} ${described(user)}, which has the home open`),
   );
+}
+
+function described({ pid, host, program }: StoreUser): string {
+  const where = host === null ? '' : ` on ${host}`;
+  return oneLine(`${pid === null ? 'a process' : `process ${pid}`}${where} (${program ?? 'unknown'})`, 200);
 }

@@ -116,6 +116,16 @@ export interface MaintenanceStatus {
   readonly fault: string | null;
 }
 
+/** Another process that has the registry open. */
+export interface StoreUser {
+  /** Null when it cannot be told, as for a process in another container. */
+  readonly pid: number | null;
+  /** The machine that it runs on; null when it is this one. */
+  readonly host: string | null;
+  /** What runs there, as far as it can be told. */
+  readonly program: string | null;
+}
+
 export interface SchemaChange {
   readonly dryRun: boolean;
   readonly from: number;
@@ -124,6 +134,11 @@ export interface SchemaChange {
   readonly steps: readonly string[];
   /** The copy made first; null when nothing was changed. */
   readonly backup: StoreBackup | null;
+  /**
+   * Processes that have the registry open with the schema before. They lose nothing: each change is whole or refused, and
+   * from the change of schema on they are refused until they open the home again.
+   */
+  readonly processes: readonly StoreUser[];
 }
 
 export interface RestoreReport {
@@ -182,8 +197,11 @@ export interface StoreMaintenance {
   migrate(options?: { readonly dryRun?: boolean }): Promise<SchemaChange>;
   /** Takes the schema back to an older version, after a backup, for an older build to open. */
   rollback(options: { readonly to: number; readonly dryRun?: boolean }): Promise<SchemaChange>;
-  /** Copies the registry to `<home>/backups/` and checks the copy by restoring it. Old automatic ones make room. */
-  backup(options?: { readonly reason?: string }): Promise<StoreBackup>;
+  /**
+   * Copies the registry to `<home>/backups/` and checks the copy by restoring it. Old automatic ones make room. A dry run
+   * makes and checks the copy too, and then removes it.
+   */
+  backup(options?: { readonly reason?: string; readonly dryRun?: boolean }): Promise<StoreBackup>;
   /** Newest first. */
   listBackups(): Promise<readonly StoreBackup[]>;
   /**

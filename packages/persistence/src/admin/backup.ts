@@ -25,8 +25,9 @@ export async function backUp(
   ctx: MaintenanceContext,
   engine: Engine,
   reason: string = manualReason,
+  dryRun = false,
 ): Promise<StoreBackup> {
-  return (await backUpWithFacts(ctx, engine, reason)).backup;
+  return (await backUpWithFacts(ctx, engine, reason, dryRun)).backup;
 }
 
 /** The same, with what the copy holds. */
@@ -34,6 +35,7 @@ export async function backUpWithFacts(
   ctx: MaintenanceContext,
   engine: Engine,
   reason: string,
+  dryRun = false,
 ): Promise<{ readonly backup: StoreBackup; readonly facts: RegistryFacts }> {
   const atMs = ctx.clock.nowMs();
   const kind = engine.traits.engine;
@@ -48,10 +50,17 @@ export async function backUpWithFacts(
   const checked = path.join(path.dirname(file), `.check-${name}.partial${path.extname(file)}`);
   renameSync(partial, checked);
   const found = await checkCopy(ctx, checked, expected);
+  const made = { at: toTimestamp(atMs), reason, engine: kind };
+  if (dryRun) {
+    const backup = await describe(checked, file, made, found);
+    rmSync(checked);
+    return { backup, facts: found };
+  }
   ctx.onStep('backup: name');
   commitFile(checked, file);
   ctx.onStep('backup: describe');
-  const backup = await describe(file, { at: toTimestamp(atMs), reason, engine: kind }, found);
+  const backup = await describe(file, file, made, found);
+  writeDescription(backup);
   ctx.onStep('backup: retain');
   retain(ctx);
   return { backup, facts: found };
@@ -129,17 +138,22 @@ async function checkCopy(
 }
 
 async function describe(
+  copy: string,
   file: string,
   made: Pick<StoreBackup, 'at' | 'reason' | 'engine'>,
   facts: RegistryFacts,
 ): Promise<StoreBackup> {
   const { schemaVersion, epoch, tasks, records } = facts;
-  const size = { sizeBytes: statSync(file).size, digest: await digestFile(file) };
-  const description = { v: 1, file: path.basename(file), ...made, schemaVersion, epoch, tasks, records, ...size };
+  const size = { sizeBytes: statSync(copy).size, digest: await digestFile(copy) };
+  return { file, ...made, schemaVersion, epoch, tasks, records, ...size };
+}
+
+function writeDescription(backup: StoreBackup): void {
+  const { file } = backup;
+  const description = { v: 1, ...backup, file: path.basename(file) };
   const temporary = `${file}.json.partial`;
   writeFileSync(temporary, `${JSON.stringify(description, null, 2)}\n`, { mode: 0o600 });
   commitFile(temporary, `${file}.json`);
-  return { ...made, file, schemaVersion, epoch, tasks, records, ...size };
 }
 
 function readDescription(file: string): StoreBackup | undefined {

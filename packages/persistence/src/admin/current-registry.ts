@@ -2,6 +2,7 @@ import { isOpencodeToolsError } from '@opencode-tools/core';
 import { type StoreIdentity, readIdentity } from '../migrations/migrate.ts';
 import type { Engine } from '../query/engine.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
+import { structureProblems } from './verify-registry.ts';
 import { openPlace } from './registry-place.ts';
 
 /** The registry that a home has now. */
@@ -42,6 +43,16 @@ export async function openCurrent(ctx: MaintenanceContext): Promise<CurrentRegis
     if (!isOpencodeToolsError(error, 'OCT_STATE_CORRUPT')) throw error;
     return unusable(error.message, null);
   }
+}
+
+/** The same, and a file whose structure is damaged cannot be used either, however much of it can be read. */
+export async function openIntact(ctx: MaintenanceContext): Promise<CurrentRegistry> {
+  const current = await openCurrent(ctx);
+  if (!current.usable) return current;
+  const [problem] = await structureProblems(current.engine);
+  if (problem === undefined) return current;
+  await current.engine.close();
+  return unusable(`The file is damaged: ${problem}`, null);
 }
 
 function unusable(fault: string, engine: Engine | null): UnusableRegistry {

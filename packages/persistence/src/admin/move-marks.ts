@@ -35,10 +35,21 @@ export async function prepareTarget(ctx: MaintenanceContext, target: Engine, hom
       );
       return 'new';
     }
-    const progress = yield* firstRow(raw<{ source: string; state: string }>('select source, state from move_progress'));
-    if (progress?.source === homeId && progress.state !== 'done') return progress.state as TargetState;
-    throw occupied(target.location);
+    return yield* progressOf(target, homeId);
   });
+}
+
+/** Finds out the same and changes nothing. */
+export async function inspectTarget(target: Engine, homeId: HomeId): Promise<TargetState> {
+  return target.read(function* () {
+    return (yield* readIdentity(target.traits)) === null ? 'new' : yield* progressOf(target, homeId);
+  });
+}
+
+function* progressOf(target: Engine, homeId: HomeId): Plan<TargetState> {
+  const progress = yield* firstRow(raw<{ source: string; state: string }>('select source, state from move_progress'));
+  if (progress?.source === homeId && progress.state !== 'done') return progress.state as TargetState;
+  throw occupied(target.location);
 }
 
 /** Empties a target that was ready for a move which was given up since. */

@@ -8,7 +8,15 @@ import { type UsableRegistry, openCurrent } from './current-registry.ts';
 import { commitFile, fileTime } from './files.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import { copyLedger, copyRest } from './move-copy.ts';
-import { markMoved, movedMark, prepareTarget, resetTarget, startInTarget } from './move-marks.ts';
+import {
+  type TargetState,
+  inspectTarget,
+  markMoved,
+  movedMark,
+  prepareTarget,
+  resetTarget,
+  startInTarget,
+} from './move-marks.ts';
 import { verifyCopy } from './move-verify.ts';
 import { type RegistryPlace, openPlace, sqliteFileOf } from './registry-place.ts';
 import { readFacts } from './registry-facts.ts';
@@ -37,11 +45,13 @@ export async function moveRegistry(
   if (!source.usable) throw notUsable(source.fault);
   const homeId = movableHome(ctx, source, to);
   const file = await targetFile(ctx, to);
+  if (options.dryRun === true && file !== null && !existsSync(file)) return await dryReport(source, file, 'new');
   const target = file === null ? await openPlace(ctx.directory, to) : openSqliteFile(file);
   if (target === undefined) throw notUsable('There is no database to move to');
   try {
     const move: Move = { ctx, source, target, homeId, to };
-    return options.dryRun === true ? await dryReport(move) : await carryOut(move);
+    if (options.dryRun !== true) return await carryOut(move);
+    return await dryReport(source, target.location, await inspectTarget(target, homeId));
   } finally {
     await target.close();
   }
@@ -163,12 +173,21 @@ function movableHome(ctx: MaintenanceContext, source: UsableRegistry, to: Regist
   });
 }
 
-async function dryReport({ source, target }: Move): Promise<MoveReport> {
+async function dryReport(source: UsableRegistry, to: string, state: TargetState): Promise<MoveReport> {
   const facts = await source.engine.snapshot(readFacts);
   const rows = Object.values(facts.counts).reduce((sum, count) => sum + count, 0);
-  const places = { from: source.engine.location, to: target.location };
+  const places = { from: source.engine.location, to };
   const chains = facts.counts['streams'] ?? 0;
-  return { dryRun: true, ...places, rows, chains, records: facts.records, epoch: null, keptAs: null, resumed: false };
+  return {
+    dryRun: true,
+    ...places,
+    rows,
+    chains,
+    records: facts.records,
+    epoch: null,
+    keptAs: null,
+    resumed: state !== 'new',
+  };
 }
 
 function notUsable(fault: string): OpencodeToolsError {

@@ -12,9 +12,11 @@ import {
   silentLogger,
   systemClock,
 } from '@opencode-tools/core';
-import { readHomeId } from '../home/home-file.ts';
+import { homeError, readHomeId } from '../home/home-file.ts';
 import { assertWayBack, migrate, rollback, stepsBetween } from '../migrations/migrate.ts';
 import { latestSchemaVersion } from '../migrations/migrations.ts';
+import type { Engine } from '../query/engine.ts';
+import { asStoreError } from '../sqlite/sqlite-errors.ts';
 import { backUp, isAutomatic, listBackups } from './backup.ts';
 import { type UsableRegistry, openCurrent } from './current-registry.ts';
 import { type MaintenanceContext, storeContext } from './maintenance-context.ts';
@@ -54,28 +56,43 @@ export function createMaintenance(options: OpenMaintenance): StoreMaintenance {
     keepBackups: options.keepBackups ?? defaultKeep,
     onStep: options.onStep ?? (() => undefined),
   };
-  const alone = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (!existsSync(ctx.directory)) throw noHome(ctx.directory);
-    const unlock = lockMaintenance(ctx.directory);
-    try {
-      sweepScratch(ctx);
-      return await work();
-    } finally {
-      unlock();
-    }
-  };
+  const alone = <T>(work: () => Promise<T>): Promise<T> =>
+    typed(ctx, async () => {
+      if (!existsSync(ctx.directory)) throw noHome(ctx.directory);
+      const unlock = lockMaintenance(ctx.directory);
+      try {
+        sweepScratch(ctx);
+        return await work();
+      } finally {
+        unlock();
+      }
+    });
   return {
-    status: () => readStatus(ctx),
-    verify: () => onUsable(ctx, ({ engine }) => verifyRegistry(storeContext(ctx, engine, readHomeId(ctx.directory)))),
+    status: () => typed(ctx, () => readStatus(ctx)),
+    verify: () =>
+      typed(ctx, () =>
+        onUsable(ctx, ({ engine }) => verifyRegistry(storeContext(ctx, engine, readHomeId(ctx.directory)))),
+      ),
     migrate: (given) => alone(() => migrateSchema(ctx, given?.dryRun === true)),
     rollback: (given) => alone(() => rollBackSchema(ctx, given.to, given.dryRun === true)),
-    backup: (given) => alone(() => onUsable(ctx, ({ engine }) => backUp(ctx, engine, slug(given?.reason)))),
+    backup: (given) =>
+      alone(() => onUsable(ctx, ({ engine }) => backUp(ctx, engine, slug(given?.reason), given?.dryRun))),
     listBackups: async () => listBackups(ctx),
     restore: (given) => alone(() => settled(ctx, () => restoreBackup(ctx, given))),
     move: (given) => alone(() => settled(ctx, () => moveRegistry(ctx, given), given.to)),
     abandonMove: () => alone(() => abandonMove(ctx)),
     rebuild: (given) => alone(() => settled(ctx, () => rebuildRegistry(ctx, given ?? {}))),
   };
+}
+
+/** Turns what the driver and the file system throw into errors of ours: a disk may be full, a file damaged. */
+async function typed<T>(ctx: MaintenanceContext, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const known = asStoreError(error, sqliteFileOf(ctx.directory));
+    throw known instanceof Error && 'syscall' in known ? homeError(ctx.directory, known) : known;
+  }
 }
 
 async function settled<T extends { readonly dryRun: boolean }>(
@@ -126,11 +143,11 @@ async function readStatus(ctx: MaintenanceContext): Promise<MaintenanceStatus> {
 
 async function migrateSchema(ctx: MaintenanceContext, dryRun: boolean): Promise<SchemaChange> {
   return onUsable(ctx, async ({ engine, identity }) => {
-    const change = schemaChange(identity.schemaVersion, latestSchemaVersion, dryRun);
+    const change = await schemaChange(engine, { from: identity.schemaVersion, to: latestSchemaVersion, dryRun });
     if (dryRun || change.steps.length === 0) return change;
     const backup = await backUp(ctx, engine, 'before-migrate');
     ctx.onStep('migrate: change');
-    await migrate(storeContext(ctx, engine, identity.homes[0]), () => undefined);
+    await migrate(storeContext(ctx, engine, identity.homes[0]), { users: change.processes });
     return { ...change, backup };
   });
 }
@@ -138,17 +155,21 @@ async function migrateSchema(ctx: MaintenanceContext, dryRun: boolean): Promise<
 async function rollBackSchema(ctx: MaintenanceContext, to: number, dryRun: boolean): Promise<SchemaChange> {
   return onUsable(ctx, async ({ engine, identity }) => {
     assertWayBack(identity.schemaVersion, to);
-    const change = schemaChange(identity.schemaVersion, to, dryRun);
+    const change = await schemaChange(engine, { from: identity.schemaVersion, to, dryRun });
     if (dryRun || change.steps.length === 0) return change;
     const backup: StoreBackup = await backUp(ctx, engine, 'before-rollback');
     ctx.onStep('rollback: change');
-    await rollback(storeContext(ctx, engine, identity.homes[0]), to);
+    await rollback(storeContext(ctx, engine, identity.homes[0]), to, change.processes);
     return { ...change, backup };
   });
 }
 
-function schemaChange(from: number, to: number, dryRun: boolean): SchemaChange {
-  return { dryRun, from, to, steps: stepsBetween(from, to).map(({ name }) => name), backup: null };
+async function schemaChange(
+  engine: Engine,
+  change: Pick<SchemaChange, 'dryRun' | 'from' | 'to'>,
+): Promise<SchemaChange> {
+  const steps = stepsBetween(change.from, change.to).map(({ name }) => name);
+  return { ...change, steps, backup: null, processes: steps.length === 0 ? [] : await engine.users() };
 }
 
 /** A reason as it may stand in a file name; an automatic one is never mistaken for a person's. */

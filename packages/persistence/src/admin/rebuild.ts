@@ -10,7 +10,7 @@ import {
   toTimestamp,
 } from '@opencode-tools/core';
 import { readHomeId } from '../home/home-file.ts';
-import { openCurrent } from './current-registry.ts';
+import { openIntact } from './current-registry.ts';
 import { installFile, replaceContents } from './install.ts';
 import { type SoundLog, readSoundLog } from './log-records.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
@@ -19,7 +19,6 @@ import { streamsWithLogs } from './roll-forward.ts';
 import { type Scratch, emptyScratch, identify } from './scratch.ts';
 import { stateOf, tokensInFiles } from './seen-tokens.ts';
 import { takeInRecords } from './take-in-records.ts';
-import { structureProblems } from './verify-registry.ts';
 
 type Loss = RebuildReport['lost'][number];
 
@@ -28,8 +27,8 @@ export async function rebuildRegistry(
   ctx: MaintenanceContext,
   options: { readonly dryRun?: boolean },
 ): Promise<RebuildReport> {
-  await using current = await openCurrent(ctx);
-  if (current.usable && (await structureProblems(current.engine)).length === 0) throw stillThere(ctx.directory);
+  await using current = await openIntact(ctx);
+  if (current.usable) throw stillThere(ctx.directory);
   await using made = await emptyScratch(ctx);
   const homeId = homeOf(ctx.directory);
   await made.engine.write(() => identify(homeId, toTimestamp(ctx.clock.nowMs())));
@@ -83,7 +82,8 @@ async function replay(made: Scratch, homeId: HomeId, stream: StreamId, log: Soun
     const given = () => ({ stream, homeId, base, erased, records: log.records() });
     return (await made.engine.write(() => takeInRecords(made.engine.traits, given()))).added;
   } catch (error) {
-    if (!isOpencodeToolsError(error)) throw error;
+    // A full disk says nothing about the log: it ends the rebuild, and the next one has it whole.
+    if (!isOpencodeToolsError(error) || error.family === 'unavailable') throw error;
     lost.push({ subject: stream, fault: `It could not be replayed: ${error.message}` });
     return 0;
   }

@@ -2,7 +2,7 @@ import { type HomeId, OpencodeToolsError, type RestoreReport, type StoreBackup }
 import { readHomeId } from '../home/home-file.ts';
 import { firstRow } from '../query/plan.ts';
 import { backUpWithFacts, findBackup } from './backup.ts';
-import { type CurrentRegistry, openCurrent } from './current-registry.ts';
+import { type CurrentRegistry, openIntact } from './current-registry.ts';
 import { fileTime } from './files.ts';
 import { homeMismatch, installFile, replaceContents } from './install.ts';
 import { readSoundLog } from './log-records.ts';
@@ -26,7 +26,7 @@ const mostTries = 3;
 /** Restores a backup on the side, checks it, saves the present, then puts the one in the other's place. */
 export async function restoreBackup(ctx: MaintenanceContext, options: RestoreOptions): Promise<RestoreReport> {
   const from = await findBackup(ctx, options.file);
-  await using current = await openCurrent(ctx);
+  await using current = await openIntact(ctx);
   await using made = await restoredScratch(ctx, from.file);
   const homeId = await checkScratch(ctx, made, from);
   const report: RestoreReport = {

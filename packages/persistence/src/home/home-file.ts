@@ -77,6 +77,12 @@ export function homeError(directory: string, error: unknown): unknown {
     return new OpencodeToolsError('OCT_STORE_READ_ONLY', `The home directory ${directory} cannot be written`, options);
   }
   if (errno === '') return error;
+  if (errno === 'ENOSPC' || errno === 'EDQUOT') {
+    return new OpencodeToolsError('OCT_STORE_UNAVAILABLE', `There is no room left in the home directory ${directory}`, {
+      ...options,
+      remedy: 'Make room on the disk, then try again.',
+    });
+  }
   return new OpencodeToolsError(
     'OCT_STORE_UNAVAILABLE',
     `The home directory ${directory} cannot be used (${errno})`,

@@ -1,4 +1,12 @@
-import { type HomeId, OpencodeToolsError, type RecordType, prepareDraft, toTimestamp } from '@opencode-tools/core';
+import {
+  type HomeId,
+  type JsonObject,
+  OpencodeToolsError,
+  type RecordType,
+  type StoreUser,
+  prepareDraft,
+  toTimestamp,
+} from '@opencode-tools/core';
 import { registryActor } from '../admin/registry-actor.ts';
 import type { Compilable, RawBuilder } from 'kysely';
 import { type Plan, type Statement, adHoc, allRows, firstRow } from '../query/plan.ts';
@@ -40,15 +48,19 @@ export function* readIdentity(traits: Traits): Plan<StoreIdentity | null> {
  * Brings a database to the newest schema in one transaction that every other migrator waits for. Does nothing to one
  * that is there already.
  *
- * @param onEmpty called inside the transaction before an empty database is filled; may refuse by throwing
+ * @param options.onEmpty called inside the transaction before an empty database is filled; may refuse by throwing
+ * @param options.users processes that have it open with the schema before; the record names them
  */
-export async function migrate(ctx: StoreContext, onEmpty: () => void): Promise<StoreIdentity> {
+export async function migrate(
+  ctx: StoreContext,
+  options: { readonly onEmpty?: () => void; readonly users: readonly StoreUser[] },
+): Promise<StoreIdentity> {
   return ctx.engine.write(function* () {
     const { traits } = ctx.engine;
     const { migrationLock } = traits;
     if (migrationLock !== null) yield adHoc(({ db }) => rawQuery(migrationLock, db));
     const found = yield* readIdentity(traits);
-    if (found === null) onEmpty();
+    if (found === null) options.onEmpty?.();
     const from = found?.schemaVersion ?? 0;
     yield* applyMigrations(traits, from, latestSchemaVersion);
     const at = toTimestamp(ctx.clock.nowMs());
@@ -57,7 +69,12 @@ export async function migrate(ctx: StoreContext, onEmpty: () => void): Promise<S
       yield insertHome(ctx.homeId, at);
     } else if (from < latestSchemaVersion) yield setSchemaVersion();
     if (from < latestSchemaVersion) {
-      yield* recordSchema(ctx, from === 0 ? 'store.created' : 'store.migrated', from, latestSchemaVersion);
+      const told = from === 0 ? {} : { processes: options.users.map((user) => ({ ...user })) };
+      yield* recordSchema(ctx, from === 0 ? 'store.created' : 'store.migrated', {
+        from,
+        to: latestSchemaVersion,
+        ...told,
+      });
     }
     return (yield* readIdentity(traits)) as StoreIdentity;
   });
@@ -82,7 +99,7 @@ export function stepsBetween(from: number, to: number): readonly Migration[] {
  *
  * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a version that there is no way back to
  */
-export async function rollback(ctx: StoreContext, to: number): Promise<void> {
+export async function rollback(ctx: StoreContext, to: number, users: readonly StoreUser[]): Promise<void> {
   await ctx.engine.write(function* () {
     const { traits } = ctx.engine;
     const { migrationLock } = traits;
@@ -90,8 +107,11 @@ export async function rollback(ctx: StoreContext, to: number): Promise<void> {
     const from = (yield* readIdentity(traits))?.schemaVersion ?? 0;
     assertWayBack(from, to);
     if (to === from) return;
-    yield* recordSchema(ctx, 'store.rolled_back', from, to);
-    yield* applyMigrations(traits, from, to);
+    // Records are written with the newest schema: from an older one the way back begins with the way there.
+    yield* applyMigrations(traits, from, latestSchemaVersion);
+    yield setSchemaVersion();
+    yield* recordSchema(ctx, 'store.rolled_back', { from, to, processes: users.map((user) => ({ ...user })) });
+    yield* applyMigrations(traits, latestSchemaVersion, to);
     yield adHoc(({ db }) => db.updateTable('meta').set({ schema_version: to }));
   });
 }
@@ -114,9 +134,9 @@ export async function registerHome(ctx: StoreContext): Promise<void> {
   });
 }
 
-function* recordSchema(ctx: StoreContext, type: RecordType, from: number, to: number): Plan<void> {
+function* recordSchema(ctx: StoreContext, type: RecordType, change: JsonObject): Plan<void> {
   const opened = yield* openTransaction(ctx, new Map([['home', ctx.homeId]]));
-  const detail = { from, to, engine: ctx.engine.traits.engine };
+  const detail = { ...change, engine: ctx.engine.traits.engine };
   yield* appendRecords(ctx, opened, [prepareDraft({ stream: 'home', type, actor: registryActor, puts: [], detail })]);
 }
 

@@ -12,10 +12,12 @@ import { Client, type ClientConfig, Pool, types } from 'pg';
 import { backUpBeforeMigrating } from '../admin/back-up-before-migrating.ts';
 import { createHomeDirectory } from '../home/home-directory.ts';
 import { claimHomeFile, readHomeFile, readHomeId, switchHomeDatabase } from '../home/home-file.ts';
+import { usersToTell } from '../migrations/users-to-tell.ts';
 import { migrate, readIdentity, registerHome } from '../migrations/migrate.ts';
 import { latestSchemaVersion } from '../migrations/migrations.ts';
 import { type Store, createStore } from '../store.ts';
 import type { StoreContext } from '../write/context.ts';
+import { applicationName } from './connected-users.ts';
 import { PostgresEngine } from './postgres-engine.ts';
 import { type PostgresTls, tlsOptions } from './postgres-tls.ts';
 import { asStoreError } from './postgres-errors.ts';
@@ -63,7 +65,10 @@ export async function openPostgresStore(options: OpenPostgresStore): Promise<Sto
     const identity =
       found?.schemaVersion === latestSchemaVersion
         ? found
-        : await migrate(ctx, () => refuseLost(directory, homeInFile));
+        : await migrate(ctx, {
+            onEmpty: () => refuseLost(directory, homeInFile),
+            users: await usersToTell(engine, found, logger),
+          });
     const homeId = homeInFile ?? (await joinRegistry(ctx, directory));
     const known = (await engine.read(() => readIdentity(engine.traits)))?.homes ?? [];
     if (known.includes(homeId)) remember(directory, homeId, engine.location, options.urlFrom);
@@ -125,7 +130,7 @@ function connectionOf(options: PostgresConnection): ClientConfig {
   const waitMs = options.waitMs ?? lockWaitMs;
   return {
     connectionString: options.url,
-    application_name: 'opencode-tools',
+    application_name: applicationName(),
     connectionTimeoutMillis: connectWaitMs,
     lock_timeout: waitMs,
     // A process that is stopped inside a transaction would hold what it locked for good; others wait longer than this.

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { StoreUser } from '@opencode-tools/core';
 import type { Client, Pool, PoolClient } from 'pg';
 import type { Engine, WriteOptions } from '../query/engine.ts';
 import { HintedWatch, Hints, type Watch, sleepUntil } from '../query/hints.ts';
 import { type Outcome, type Plan, type Statement, Unanswered, driveLater } from '../query/plan.ts';
 import { postgresTraits } from '../query/traits.ts';
+import { connectedUsers, userNamed } from './connected-users.ts';
 import { Notifications } from './notifications.ts';
 import { asStoreError, isRetryable } from './postgres-errors.ts';
 
@@ -64,6 +66,13 @@ export class PostgresEngine implements Engine {
   async sizeBytes(): Promise<number> {
     const { rows } = await this.#pool.query<{ size: number }>('select pg_database_size(current_database()) as size');
     return rows[0]?.size ?? 0;
+  }
+
+  async users(): Promise<readonly StoreUser[]> {
+    return this.#guarded(async () => {
+      const { rows } = await this.#pool.query<{ name: string; host: string | null }>(connectedUsers);
+      return rows.map(userNamed);
+    });
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,5 @@
 import { OpencodeToolsError, isOpencodeToolsError } from '@opencode-tools/core';
+import { schemaChanged } from '../query/schema-changed.ts';
 
 /** Serialisation failure and deadlock (PostgreSQL error codes, class 40): nothing happened, the same may succeed now. */
 const retryable = new Set(['40001', '40P01']);
@@ -7,6 +8,8 @@ const readOnly = new Set(['25006', '42501']);
 const unreachable = /^(?:ECONN|ENOTFOUND|EAI_|ETIMEDOUT|EPIPE|EHOSTUNREACH)|^(?:08|57P|28|3D|53|25P03)/;
 /** The peer's certificate is not accepted, or the two cannot agree on encryption (Node.js documentation, X509 and TLS errors). */
 const untrusted = /^(?:CERT_|UNABLE_TO_|(?:DEPTH_ZERO_)?SELF_SIGNED_|ERR_TLS_|ERR_SSL_|INVALID_CA|HOSTNAME_MISMATCH)/;
+/** Undefined table and column: the schema was changed after the process had looked. */
+const otherSchema = new Set(['42P01', '42703']);
 
 export function isRetryable(error: unknown): boolean {
   return retryable.has(codeOf(error));
@@ -50,6 +53,7 @@ export function asStoreError(error: unknown, location: string): unknown {
       remedy: 'Check address, credentials and that the server runs, then try again.',
     });
   }
+  if (otherSchema.has(code)) return schemaChanged(location, message, options);
   return code === ''
     ? error
     : new OpencodeToolsError('OCT_INTERNAL', `The registry ${location} refused a statement: ${message}`, options);

@@ -1,3 +1,4 @@
+import type { StoreUser } from '@opencode-tools/core';
 import type { Watch } from './hints.ts';
 import type { Plan } from './plan.ts';
 import type { Traits } from './traits.ts';
@@ -26,5 +27,7 @@ export interface Engine {
   /** Watches for commits about a topic, by any process; about all when it is null. */
   watch(topic: string | null): Watch;
   sizeBytes(): Promise<number>;
+  /** Other processes that have the database open, as far as can be seen: on PostgreSQL those that are connected just now. */
+  users(): Promise<readonly StoreUser[]>;
   close(): Promise<void>;
 }

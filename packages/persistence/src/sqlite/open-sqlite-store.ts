@@ -5,6 +5,7 @@ import {
   type HomeId,
   type Logger,
   OpencodeToolsError,
+  type StoreUser,
   createIds,
   silentLogger,
   systemClock,
@@ -16,6 +17,7 @@ import { type HomeDatabase, claimHomeFile, errnoOf, homeError, readHomeFile, rea
 import { refuseNetworkFilesystem } from '../home/network-filesystem.ts';
 import { type StoreIdentity, migrate, readIdentity } from '../migrations/migrate.ts';
 import { latestSchemaVersion } from '../migrations/migrations.ts';
+import { usersToTell } from '../migrations/users-to-tell.ts';
 import { type Store, createStore } from '../store.ts';
 import type { StoreContext } from '../write/context.ts';
 import { openReadOnly } from './open-read-only.ts';
@@ -72,7 +74,8 @@ async function openForWriting(
     if (found !== null && found.schemaVersion < latestSchemaVersion) {
       await backUpBeforeMigrating(engine, { directory, clock, logger: options.logger ?? silentLogger });
     }
-    const identity = found?.schemaVersion === latestSchemaVersion ? found : await fill(engine, clock, directory);
+    const users = await usersToTell(engine, found, options.logger ?? silentLogger);
+    const identity = found?.schemaVersion === latestSchemaVersion ? found : await fill(engine, clock, directory, users);
     const homeId = onlyHome(identity, file);
     const homeInFile = readHomeId(directory) ?? claimHomeFile(directory, homeId);
     const writeRefusal = homeInFile === homeId ? null : homesDiffer(directory, homeInFile, homeId);
@@ -119,7 +122,12 @@ async function openForReading(
 }
 
 /** Fills an empty database, or migrates an older one; the process that comes second finds it done. */
-async function fill(engine: SqliteEngine, clock: Clock, directory: string): Promise<StoreIdentity> {
+async function fill(
+  engine: SqliteEngine,
+  clock: Clock,
+  directory: string,
+  users: readonly StoreUser[],
+): Promise<StoreIdentity> {
   const ctx: StoreContext = {
     engine,
     homeId: createIds(clock).next('home'),
@@ -128,10 +136,11 @@ async function fill(engine: SqliteEngine, clock: Clock, directory: string): Prom
     epoch: 1,
     onAppended: () => undefined,
   };
-  return migrate(ctx, () => {
+  const onEmpty = () => {
     const homeInFile = readHomeId(directory);
     if (homeInFile !== undefined) throw registryLost(directory, homeInFile);
-  });
+  };
+  return migrate(ctx, { onEmpty, users });
 }
 
 function openOrRefuse(file: string): ReturnType<typeof openReadOnly> {

@@ -1,9 +1,11 @@
 import { statSync } from 'node:fs';
+import type { StoreUser } from '@opencode-tools/core';
 import type { Engine, WriteOptions } from '../query/engine.ts';
 import { type ChangeWait, HintedWatch, Hints, type Watch, sleepUntil } from '../query/hints.ts';
 import type { Plan } from '../query/plan.ts';
 import { sqliteTraits } from '../query/traits.ts';
 import { type Connection, SqliteConnection } from './sqlite-connection.ts';
+import { findUsers } from './registry-users.ts';
 import { asStoreError } from './sqlite-errors.ts';
 import type { WriteGate } from './write-gate.ts';
 import { WriteQueue } from './write-queue.ts';
@@ -72,6 +74,10 @@ export class SqliteEngine implements Engine {
       (sum, suffix) => sum + (statSync(this.location + suffix, { throwIfNoEntry: false })?.size ?? 0),
       0,
     );
+  }
+
+  async users(): Promise<readonly StoreUser[]> {
+    return findUsers(this.location);
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,8 @@
 import { OpencodeToolsError, isOpencodeToolsError } from '@opencode-tools/core';
+import { schemaChanged } from '../query/schema-changed.ts';
+
+/** A statement met tables of another version of the schema: it was changed after the process had looked. */
+const otherSchema = /^(?:no such (?:table|column)|table \S+ has no column)/;
 
 /** True when the same statement may succeed as soon as another connection lets go. */
 export function isBusy(error: unknown): boolean {
@@ -18,10 +22,11 @@ export function asStoreError(error: unknown, location: string): unknown {
   if (code.startsWith('SQLITE_NOTADB') || code.startsWith('SQLITE_CORRUPT')) {
     return new OpencodeToolsError('OCT_STATE_CORRUPT', `The registry ${location} is damaged or no database`, {
       ...options,
-      remedy: 'Move the file aside and restore a backup; the task files beside it hold the whole record.',
+      remedy:
+        'Run `opencode-tools doctor --rebuild` to make it again from the task files, or `opencode-tools db restore`; the file is kept.',
     });
   }
-  if (code.startsWith('SQLITE_FULL')) {
+  if (code.startsWith('SQLITE_FULL') || code === 'SQLITE_IOERR_SHMSIZE') {
     return new OpencodeToolsError('OCT_STORE_UNAVAILABLE', `There is no room left for the registry ${location}`, {
       ...options,
       remedy: 'Make room on the disk, then try again.',
@@ -34,6 +39,7 @@ export function asStoreError(error: unknown, location: string): unknown {
       options,
     );
   }
+  if (otherSchema.test(messageOf(error))) return schemaChanged(location, messageOf(error), options);
   return new OpencodeToolsError(
     'OCT_INTERNAL',
     `The registry ${location} refused a statement: ${messageOf(error)}`,

@@ -9,6 +9,7 @@ import {
   outcomeRows,
   together,
 } from '../query/plan.ts';
+import { schemaChanged } from '../query/schema-changed.ts';
 import { template } from '../query/template.ts';
 import type { StoreContext } from './context.ts';
 
@@ -35,7 +36,7 @@ export interface Opened {
  *
  * @param streams each with the home that a stream not seen before belongs to
  * @param also statements that run after the locks, in the same round trip
- * @throws OpencodeToolsError `OCT_SCHEMA_TOO_NEW`, `OCT_STORE_READ_ONLY`
+ * @throws OpencodeToolsError `OCT_SCHEMA_TOO_NEW`, `OCT_STORE_READ_ONLY`; `OCT_STORE_UNAVAILABLE` when the schema was taken back
  */
 export function* openTransaction(
   ctx: StoreContext,
@@ -48,6 +49,9 @@ export function* openTransaction(
   const outcomes = yield* together([...locks, readMeta, ...also]);
   const [meta] = outcomeRows(readMeta, outcomes[locks.length]);
   if (meta === undefined || meta.schema_version > latestSchemaVersion) throw schemaTooNew(meta?.schema_version ?? 0);
+  if (meta.schema_version < latestSchemaVersion) {
+    throw schemaChanged(ctx.engine.location, `it has version ${meta.schema_version} instead of ${latestSchemaVersion}`);
+  }
   if (meta.moved_to !== null) throw storeMoved(meta.moved_to);
   const states = new Map<StreamId, StreamState>();
   for (const [index, stream] of wanted.entries()) {

@@ -17,6 +17,9 @@ interface Tools {
 export async function openStore(configuration: Configuration, tools: Tools): Promise<Store> {
   const { clock, logger } = tools;
   const place = await placeOf(configuration, tools.environment);
+  if (place.engine === 'sqlite' && configuration.database !== 'sqlite' && isInHome(configuration.home)) {
+    throw stillInHome(configuration.home);
+  }
   if (place.engine === 'sqlite') {
     const { openSqliteStore } = await import('@opencode-tools/persistence/sqlite');
     return await openSqliteStore({ directory: configuration.home, clock, logger });
@@ -51,8 +54,7 @@ async function placeOf(configuration: Configuration, environment: Environment): 
       throw addressMissing(urlFrom, `The registry of ${configuration.home} is at ${location}`);
     return { engine: 'postgres', url, urlFrom, ...(await connectionOf(configuration)) };
   }
-  if (configured === null) return { engine: 'sqlite' };
-  if (existsSync(join(configuration.home, 'registry.db'))) throw stillInHome(configuration.home);
+  if (configured === null || isInHome(configuration.home)) return { engine: 'sqlite' };
   if (configured.url === undefined)
     throw addressMissing(configured.urlFrom, `The key database names ${configured.urlFrom}`);
   return {
@@ -62,6 +64,8 @@ async function placeOf(configuration: Configuration, environment: Environment): 
     ...(await connectionOf(configuration)),
   };
 }
+
+const isInHome = (home: string): boolean => existsSync(join(home, 'registry.db'));
 
 /** Null for SQLite. An address that stands in a file is remembered by the variable that would have it. */
 function addressOf(database: string, environment: Environment) {
@@ -101,7 +105,8 @@ function addressMissing(variable: string, why: string): OpencodeToolsError {
 
 function stillInHome(directory: string): OpencodeToolsError {
   return new OpencodeToolsError('OCT_INVALID_CONFIG', `The registry of ${directory} is in SQLite, in the home itself`, {
-    remedy: 'Set database to sqlite, then take it over with `opencode-tools db move postgres --url-from NAME`.',
+    remedy:
+      'Take it over with `opencode-tools db move postgres --url-from NAME`, or set database to sqlite (OPENCODE_TOOLS_DATABASE=sqlite).',
     details: { key: 'database', directory },
   });
 }

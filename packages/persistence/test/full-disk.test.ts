@@ -1,0 +1,42 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { temporaryDirectory } from './open-sqlite-registry.ts';
+
+const child = fileURLToPath(new URL('full-disk-child.ts', import.meta.url));
+const mount = 'mount -t tmpfs -o size=3000k tmpfs "$1" && exec "$2" --conditions=@opencode-tools/source "$3" "$1"';
+
+interface Attempt {
+  readonly verb: string;
+  readonly code: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
+/** The disk is one of its own, in a namespace that ends with the process. */
+function onSmallDisk(directory: string) {
+  const argv = ['--user', '--map-root-user', '--mount', 'sh', '-c', mount, 'sh', directory, process.execPath, child];
+  const { stdout, stderr, status } = spawnSync('unshare', argv, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(stderr);
+  return JSON.parse(stdout) as { readonly attempts: readonly Attempt[]; readonly left: unknown };
+}
+
+test('a full disk is named by every verb, and nothing is lost', () => {
+  const temporary = temporaryDirectory();
+  const disk = join(temporary.path, 'disk');
+  mkdirSync(disk, { recursive: true });
+  const { attempts, left } = onSmallDisk(disk);
+  for (const { verb, code, message, remedy } of attempts) {
+    expect({ verb, code, remedy }).toEqual({
+      verb,
+      code: 'OCT_STORE_UNAVAILABLE',
+      remedy: 'Make room on the disk, then try again.',
+    });
+    expect(message).toMatch(/There is no room left/);
+  }
+  expect([...new Set(attempts.map(({ verb }) => verb))]).toEqual(['write', 'backup', 'rollback', 'restore', 'rebuild']);
+  expect(left).toEqual({ ok: true, tasks: 2, backups: 1, temporary: [] });
+  temporary.remove();
+});
