@@ -16,6 +16,7 @@ const documents = [
   'docs/guide/getting-started.md',
   'docs/guide/the-main-job.md',
   'docs/guide/using-it-as-a-library.md',
+  'docs/guide/following-events.md',
 ];
 const block = /<!-- (sample|output): (\S+)((?: \S+)*) -->\n[\s\S]*?<!-- \/\1 -->/g;
 const outputs = new Map();

@@ -106,6 +106,7 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     hostFiles: work.hostFiles,
     store: store.admin,
     events,
+    ledger: store.ledger,
     close: async () => {
       closing.abort();
       await services.housekeeper.close();

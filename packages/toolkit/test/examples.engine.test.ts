@@ -30,3 +30,16 @@ test('the example that embeds the toolkit creates, runs, checkpoints and forks',
   ]);
   expect(stdout).toMatch(/ledger intact, \d+ records/);
 });
+
+test('the example that listens hears events in order, and those of another process by a cursor', async () => {
+  const args = ['--conditions=@opencode-tools/source', 'examples/embed-core/events.mjs'];
+  const { stdout } = await runFile(process.execPath, args, { cwd: root });
+  expect(stdout.trim().split('\n')).toEqual([
+    'heard note.added, todo.added in 5 tries',
+    'mail did not take decision.recorded in 3 tries: Unexpected failure: the mail server is down',
+    'note.added by embedder',
+    'decision.recorded by embedder',
+    'todo.added by embedder',
+    'note.added by other',
+  ]);
+});

@@ -21,7 +21,7 @@ it('a consumer sees everything that other processes write, in order, also over a
     for (const stopAt of [15, 40]) {
       const end = new AbortController();
       const options = { after: cursor, streams: [task.id], signal: end.signal, pollMs: 50 };
-      await followEvents(home.ports.ledger, { ...options, onCursor: (at) => void (cursor = at) }, ({ seq, type }) => {
+      await followEvents(home.open.ledger, { ...options, onCursor: (at) => void (cursor = at) }, ({ seq, type }) => {
         handled.push(seq);
         if (type === 'note.added') notes.add(seq);
         if (notes.size >= stopAt) end.abort();

@@ -2,6 +2,7 @@ import type { HomeId } from '../domain/ids.ts';
 import type { EventBus } from '../events/event-bus.ts';
 import type { HostFiles } from '../ports/host-files.ts';
 import type { ImageStore } from '../ports/image-store.ts';
+import type { Ledger } from '../ports/ledger.ts';
 import type { StoreAdmin } from '../ports/store-admin.ts';
 import type { CheckpointService } from './checkpoint-contract.ts';
 import type { DoctorService } from './doctor-contract.ts';
@@ -61,6 +62,8 @@ export interface OpenHome {
   readonly store: StoreAdmin;
   /** Tells what this process commits; what others commit comes with it, or by following the ledger. */
   readonly events: EventBus;
+  /** The chains, for reading; `followEvents` takes it, to hand over what any process commits from a cursor on. */
+  readonly ledger: Ledger;
   /** Finishes projections and lets everything go. Never ends a sandbox. */
   close(): Promise<void>;
 }
