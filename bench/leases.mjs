@@ -69,7 +69,13 @@ async function contended(place, directory, options) {
     const args = ['child', place, directory, task.id, perProcess, options.turns, options.holdMs];
     return fork(script, args.map(String));
   });
-  const answers = kids.map((kid) => new Promise((resolve) => kid.once('message', resolve)));
+  const said = (kid) => new Promise((resolve) => kid.once('message', resolve));
+  await Promise.all(kids.map(said));
+  const answers = kids.map((kid) => {
+    const answer = said(kid);
+    kid.send('go');
+    return answer;
+  });
   const held = (await Promise.all(answers)).flat();
   rows.push({ contenders: `${options.contenders} in ${options.processes} processes`, ...handOvers(held) });
   await store.close();
@@ -80,6 +86,9 @@ async function contended(place, directory, options) {
 async function child(place, directory, taskId, contenders, turns, holdMs) {
   const store = await open(place, directory);
   const how = { turns: Number(turns), holdMs: Number(holdMs) };
+  const go = new Promise((resolve) => process.once('message', resolve));
+  process.send('ready');
+  await go;
   const held = await Promise.all(Array.from({ length: Number(contenders) }, () => standInLine(store, taskId, how)));
   await store.close();
   await new Promise((resolve) => process.send(held.flat(), resolve));

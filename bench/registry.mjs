@@ -93,12 +93,25 @@ async function postgres(directory) {
       };
       await Promise.all(Array.from({ length: 10 }, lane));
     };
+    // Each claims every task once; what was claimed is let go of before, untimed.
+    const claimAll = (work) => async () => {
+      await raw.releaseAll(lease.id);
+      const from = performance.now();
+      let next = 0;
+      const lane = async () => {
+        while (next < tasks.length) await work(leaseRequest(tasks[next++].id));
+      };
+      await Promise.all(Array.from({ length: 10 }, lane));
+      return performance.now() - from;
+    };
     const samples = await interleave(
       {
         'compare-and-set, raw': inFlight((each) => raw.compareAndSet(each)),
         'compare-and-set, ours': inFlight((each) => changeTask(store, each)),
         'guarded write, raw': () => oneByOne(() => raw.guardedNote(sampleNote(task.id), lease)),
         'guarded write, ours': () => oneByOne(() => store.tasks.commit(guardedNote(task, lease))),
+        'claim, raw': claimAll(({ session }) => raw.claim(session)),
+        'claim, ours': claimAll((request) => store.leases.acquire(request)),
       },
       // Every change waits for the server: as many rounds as the others would take minutes.
       Math.min(options.rounds, 5),
@@ -118,6 +131,7 @@ async function postgres(directory) {
         samples['guarded write, ours'],
         options.repeats,
       ),
+      versus('claim, 10 in flight', samples['claim, raw'], samples['claim, ours'], tasks.length),
     ];
     report('\nPostgreSQL: rates, ours as a share of raw', rows, options);
   } finally {

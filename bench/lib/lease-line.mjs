@@ -26,7 +26,7 @@ export async function standInLine(store, taskId, { turns, holdMs }) {
   return held;
 }
 
-/** Hand-over times, and whether leases never overlapped. */
+/** Hand-over times: from the release as the one saw it to the lease as the next saw it. The order is a matter of the tests. */
 export function handOvers(held) {
   const inOrder = held.toSorted((a, b) => a.token - b.token);
   const gaps = inOrder.slice(1).map((lease, index) => lease.from - inOrder[index].to);

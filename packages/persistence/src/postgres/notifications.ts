@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, Pool } from 'pg';
-import type { Hints } from '../query/hints.ts';
+import { type Hints, sleepUntil } from '../query/hints.ts';
 
 const channel = 'opencode_tools';
 const gapMs = 5;
@@ -22,6 +21,7 @@ export class Notifications {
   #listens = false;
   #listener: Client | null = null;
   #closed = false;
+  #hurry: () => void = () => undefined;
 
   /** @param connect makes a client that is not connected yet */
   constructor(pool: Pool, hints: Hints, connect: () => Client) {
@@ -30,9 +30,11 @@ export class Notifications {
     this.#connect = connect;
   }
 
-  publish(topics: readonly string[]): void {
+  /** @param urgent topics that are not kept back to share a notification */
+  publish(topics: readonly string[], urgent: readonly string[]): void {
     if (this.#closed) return;
-    for (const topic of topics) this.#due.add(topic);
+    for (const topic of [...topics, ...urgent]) this.#due.add(topic);
+    if (urgent.length > 0) this.#hurry();
     this.#sending ??= this.#send();
   }
 
@@ -58,9 +60,16 @@ export class Notifications {
       await this.#pool
         .query({ name: 'oct_notify', text: `select pg_notify('${channel}', $1)`, values: [payload] })
         .catch(() => undefined);
-      if (!this.#closed) await sleep(gapMs);
+      if (!this.#closed) await this.#gap();
     }
     this.#sending = null;
+  }
+
+  async #gap(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#hurry = resolve;
+    await sleepUntil(promise, gapMs);
+    this.#hurry = () => undefined;
   }
 
   async #listen(): Promise<void> {

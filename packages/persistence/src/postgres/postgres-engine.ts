@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StoreUser } from '@opencode-tools/core';
 import type { Client, Pool, PoolClient } from 'pg';
@@ -8,6 +9,11 @@ import { postgresTraits } from '../query/traits.ts';
 import { connectedUsers, userNamed } from './connected-users.ts';
 import { Notifications } from './notifications.ts';
 import { asStoreError, isRetryable } from './postgres-errors.ts';
+
+/** The driver's socket, which its types do not show. */
+interface Corkable {
+  readonly connection: { readonly stream: Writable };
+}
 
 const mostTries = 8;
 /** How long a watcher trusts that notifications come. */
@@ -51,9 +57,9 @@ export class PostgresEngine implements Engine {
     return this.#guarded(() => this.#transaction(begin, plan));
   }
 
-  publish(topics: readonly string[]): void {
-    this.#hints.wake(topics);
-    this.#notifications.publish(topics);
+  publish(topics: readonly string[], urgent: readonly string[] = []): void {
+    this.#hints.wake([...topics, ...urgent]);
+    this.#notifications.publish(topics, urgent);
   }
 
   watch(topic: string | null): Watch {
@@ -105,6 +111,7 @@ export class PostgresEngine implements Engine {
 
   async #execute(on: PoolClient, statement: Statement<unknown>): Promise<Outcome> {
     const { sql, parameters, name } = statement.compile(postgresTraits);
+    sendTogether(on);
     const result = await on.query<Record<string, unknown>>({
       text: sql,
       values: [...parameters],
@@ -114,6 +121,7 @@ export class PostgresEngine implements Engine {
   }
 
   async #run(client: PoolClient, text: string): Promise<Outcome> {
+    sendTogether(client);
     await client.query(text);
     return { rows: [], changes: 0 };
   }
@@ -129,4 +137,12 @@ export class PostgresEngine implements Engine {
       await sleep(Math.random() * 10 * tries);
     }
   }
+}
+
+/** Sends what is asked in one go as one packet: each write to a socket costs more than the statement in it. */
+function sendTogether(client: PoolClient): void {
+  const { stream } = (client as unknown as Corkable).connection;
+  if (stream.writableCorked > 0) return;
+  stream.cork();
+  process.nextTick(() => stream.uncork());
 }

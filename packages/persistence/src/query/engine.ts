@@ -22,8 +22,12 @@ export interface Engine {
   snapshot<T>(plan: () => Plan<T>): Promise<T>;
   /** Runs a plan in one transaction, whole or not at all. */
   write<T>(plan: () => Plan<T>, options?: WriteOptions): Promise<T>;
-  /** Tells whoever watches, in this process and in others, that something was committed about these topics. A hint only. */
-  publish(topics: readonly string[]): void;
+  /**
+   * Tells whoever watches, in this process and in others, that something was committed about these topics. A hint only.
+   *
+   * @param urgent topics that somebody waits for right now
+   */
+  publish(topics: readonly string[], urgent?: readonly string[]): void;
   /** Watches for commits about a topic, by any process; about all when it is null. */
   watch(topic: string | null): Watch;
   sizeBytes(): Promise<number>;

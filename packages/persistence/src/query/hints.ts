@@ -8,8 +8,12 @@ export interface ChangeWait {
 
 /** Waits for what others commit. */
 export interface Watch {
-  /** Resolves when something may have changed since the last call, or the time is over. Never rejects. */
-  changed(wait: ChangeWait): Promise<void>;
+  /**
+   * Resolves when something may have changed since the last call, or the time is over. Never rejects.
+   *
+   * @returns true when somebody has said so, rather than that it is time to look
+   */
+  changed(wait: ChangeWait): Promise<boolean>;
   close(): void;
 }
 
@@ -55,7 +59,7 @@ export class HintedWatch implements Watch {
     });
   }
 
-  async changed(wait: ChangeWait): Promise<void> {
+  async changed(wait: ChangeWait): Promise<boolean> {
     if (!this.#missed && wait.limitMs > 0 && wait.signal?.aborted !== true) {
       const { promise, resolve } = Promise.withResolvers<void>();
       const wake: Wake = () => resolve();
@@ -65,7 +69,9 @@ export class HintedWatch implements Watch {
       wait.signal?.removeEventListener('abort', wake);
       this.#wake = null;
     }
+    const hinted = this.#missed;
     this.#missed = false;
+    return hinted;
   }
 
   close(): void {

@@ -49,8 +49,8 @@ export class SqliteEngine implements Engine {
     return this.#writes.write(plan, options.durable !== false);
   }
 
-  publish(topics: readonly string[]): void {
-    this.#hints.wake(topics);
+  publish(topics: readonly string[], urgent: readonly string[] = []): void {
+    this.#hints.wake([...topics, ...urgent]);
   }
 
   watch(topic: string | null): Watch {

@@ -21,12 +21,13 @@ import { applyPut } from '../write/apply-put.ts';
 import type { StoreContext } from '../write/context.ts';
 import { type Opened, openTransaction } from '../write/open-transaction.ts';
 import { CountChanges } from '../write/task-counts.ts';
-import { type EndOfLease, endingOf } from './lease-ending.ts';
+import { type EndOfLease, draftEnding, endingOf, endingStatements } from './lease-ending.ts';
 import {
   type Waiter,
   enterLine,
   hasRoom,
   leaveLine,
+  nextWaiter,
   remainingLeases,
   selectWaiters,
   waitersAhead,
@@ -36,14 +37,14 @@ import { leaseLost, lockActiveLeases, renewLease, selectLeaseById, selectSession
 import { selectSandbox, selectTask } from './task-rows.ts';
 
 /** Grants a lease, or throws `OCT_LEASE_HELD`. */
-export function* acquirePlan(ctx: StoreContext, request: AcquireLease): Plan<AcquiredLease> {
+export function* acquirePlan(ctx: StoreContext, request: AcquireLease): Plan<Waking<AcquiredLease>> {
   const found = yield* findRoom(ctx, request);
   if (!found.free) throw yield* leaseHeld(request.session.taskId, found.remaining, found.ahead);
   return yield* grant(ctx, request, found);
 }
 
 /** Grants a lease, or puts the session in line: its position there. */
-export function* acquireOrQueuePlan(ctx: StoreContext, request: AcquireLease): Plan<AcquiredLease | number> {
+export function* acquireOrQueuePlan(ctx: StoreContext, request: AcquireLease): Plan<Waking<AcquiredLease> | number> {
   const { session } = request;
   const found = yield* findRoom(ctx, request);
   if (found.free) return yield* grant(ctx, request, found);
@@ -59,6 +60,12 @@ interface Room {
   readonly waiters: readonly Waiter[];
   readonly ahead: number;
   readonly sandbox: Sandbox | undefined;
+}
+
+/** What a lease verb gives, and the sessions in line for whom there may be room now. */
+export interface Waking<T> {
+  readonly result: T;
+  readonly wake: readonly string[];
 }
 
 function* findRoom(ctx: StoreContext, request: AcquireLease): Plan<Room> {
@@ -91,7 +98,7 @@ function* findRoom(ctx: StoreContext, request: AcquireLease): Plan<Room> {
   };
 }
 
-function* grant(ctx: StoreContext, request: AcquireLease, room: Room): Plan<AcquiredLease> {
+function* grant(ctx: StoreContext, request: AcquireLease, room: Room): Plan<Waking<AcquiredLease>> {
   const { session, actor, correlationId } = request;
   const { opened } = room;
   const taskId = session.taskId;
@@ -111,7 +118,8 @@ function* grant(ctx: StoreContext, request: AcquireLease, room: Room): Plan<Acqu
   drafts.push({ ...common, type: 'session.attached', puts: [{ noun: 'session', value: session }] });
   if (room.waiters.length > 0) yield* leaveLine(taskId, session.id, opened.nowMs);
   yield* writeDrafts(ctx, opened, drafts);
-  return { lease, displaced: ended };
+  const more = request.mode === 'collaborative' && room.remaining.length + 1 < request.maxAgents;
+  return { result: { lease, displaced: ended }, wake: more ? nextWaiter(room.waiters, session.id) : [] };
 }
 
 export function* confirmPlan(ctx: StoreContext, proof: LeaseProof, actor: Actor): Plan<Lease> {
@@ -138,15 +146,18 @@ export function* renewPlan(ctx: StoreContext, proof: LeaseProof): Plan<Lease> {
   return renewed === undefined ? yield* activeLease(proof) : fromLeaseRow(renewed);
 }
 
-export function* releasePlan(ctx: StoreContext, proof: LeaseProof, end: EndOfLease): Plan<void> {
-  const select = selectLeaseById({ id: proof.leaseId });
-  const opened = yield* openOn(ctx, proof.taskId, [select]);
-  const [row] = outcomeRows(select, opened.also[0]);
-  if (row === undefined) throw leaseLost(proof.leaseId, undefined, undefined);
+export function* releasePlan(ctx: StoreContext, proof: LeaseProof, end: EndOfLease): Plan<Waking<void>> {
+  const { taskId, leaseId, sessionId } = proof;
+  const select = selectLeaseById({ id: leaseId });
+  const opened = yield* openOn(ctx, taskId, [select, selectWaiters({ taskId }), ...endingStatements(sessionId)]);
+  const [found, waiting, ...ending] = opened.also;
+  const [row] = outcomeRows(select, found);
+  if (row === undefined) throw leaseLost(leaseId, undefined, undefined);
   const lease = fromLeaseRow(row);
-  if (!isActive(lease) || lease.token !== proof.token) return;
-  const { drafts } = yield* endingOf(lease, 'released', end, opened.nowMs);
+  if (!isActive(lease) || lease.token !== proof.token) return { result: undefined, wake: [] };
+  const { drafts } = draftEnding(lease, 'released', end, opened.nowMs, ending);
   yield* writeDrafts(ctx, opened, drafts);
+  return { result: undefined, wake: nextWaiter(waitersIn(taskId, waiting, opened.nowMs)) };
 }
 
 export function* revokePlan(
@@ -154,9 +165,10 @@ export function* revokePlan(
   taskId: TaskId,
   end: EndOfLease,
   only?: readonly SessionId[],
-): Plan<readonly Session[]> {
-  const opened = yield* openOn(ctx, taskId);
-  return yield* revokeOn(ctx, opened, taskId, end, only);
+): Plan<Waking<readonly Session[]>> {
+  const opened = yield* openOn(ctx, taskId, [selectWaiters({ taskId })]);
+  const result = yield* revokeOn(ctx, opened, taskId, end, only);
+  return { result, wake: nextWaiter(waitersIn(taskId, opened.also[0], opened.nowMs)) };
 }
 
 /** Revokes the active leases, of the named sessions or all, of a task whose stream the transaction has locked. */

@@ -41,6 +41,12 @@ export function waitersAhead(waiters: readonly Waiter[], sessionId: SessionId): 
   return (own === -1 ? waiters : waiters.slice(0, own)).filter(({ alive }) => alive).length;
 }
 
+/** The first live waiter but one: whom to tell when there is room. */
+export function nextWaiter(waiters: readonly Waiter[], except?: SessionId): readonly string[] {
+  const next = waiters.find(({ alive, sessionId }) => alive && sessionId !== except);
+  return next === undefined ? [] : [next.sessionId];
+}
+
 /** Leases that keep a request out: expired ones make way, live ones only for a takeover. */
 export function remainingLeases(request: AcquireLease, active: readonly Lease[], nowMs: number): readonly Lease[] {
   return request.takeover ? [] : active.filter((lease) => Date.parse(lease.expiresAt) > nowMs);
@@ -83,10 +89,11 @@ export function* keepPlace(ctx: StoreContext, sessionId: SessionId): Plan<boolea
   return (yield* changedRows(renewWaiter({ sessionId, expiresAtMs: nowMs + waiterTtlMs }))) > 0;
 }
 
-/** Gives a place up. */
-export function* giveUpPlace(ctx: StoreContext, taskId: TaskId, sessionId: SessionId): Plan<void> {
-  const { nowMs } = yield* openTransaction(ctx, new Map());
+/** Gives a place up. @returns whom to tell, who may have come first by that */
+export function* giveUpPlace(ctx: StoreContext, taskId: TaskId, sessionId: SessionId): Plan<readonly string[]> {
+  const { nowMs, also } = yield* openTransaction(ctx, new Map(), [selectWaiters({ taskId })]);
   yield* leaveLine(taskId, sessionId, nowMs);
+  return nextWaiter(waitersIn(taskId, also[0], nowMs), sessionId);
 }
 
 export const selectWaiters = template<{ taskId: string }>()(({ db }, slot) =>

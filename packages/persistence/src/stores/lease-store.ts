@@ -16,9 +16,9 @@ import { fromRow } from '../rows/entity-rows.ts';
 import { fromLeaseRow } from '../rows/lease-row.ts';
 import type { StoreContext } from '../write/context.ts';
 import type { EndOfLease } from './lease-ending.ts';
-import { acquirePlan, confirmPlan, releasePlan, renewPlan, revokePlan } from './lease-plans.ts';
+import { type Waking, acquirePlan, confirmPlan, releasePlan, renewPlan, revokePlan } from './lease-plans.ts';
 import { leaseLost, selectActiveLeases, selectLeaseById, selectSessionById } from './lease-rows.ts';
-import { LocalLines, waitForLease } from './wait-for-lease.ts';
+import { LocalLines, tell, waitForLease } from './wait-for-lease.ts';
 
 const shortestTtlMs = 1_000;
 const longestTtlMs = 86_400_000;
@@ -34,7 +34,7 @@ export class StoredLeases implements LeaseStore {
 
   async acquire(request: AcquireLease): Promise<AcquiredLease> {
     checkRequest(request);
-    return this.#write(request.session.taskId, () => acquirePlan(this.#ctx, request));
+    return this.#change(request.session.taskId, () => acquirePlan(this.#ctx, request));
   }
 
   async acquireInTurn(request: AcquireLease, wait: LeaseWait): Promise<AcquiredLease> {
@@ -43,13 +43,13 @@ export class StoredLeases implements LeaseStore {
     this.#checkWritable();
     const acquire = () => this.acquire(request);
     if (wait.waitMs === 0) return acquire();
-    const acquired = await waitForLease(this.#ctx, this.#lines, request, wait, acquire);
-    this.#appended(request.session.taskId);
-    return acquired;
+    return waitForLease(this.#ctx, this.#lines, request, wait, acquire);
   }
 
   async confirm(proof: LeaseProof, actor: Actor): Promise<Lease> {
-    return this.#write(proof.taskId, () => confirmPlan(this.#ctx, proof, actor));
+    return this.#change(proof.taskId, function* (ctx) {
+      return { result: yield* confirmPlan(ctx, proof, actor), wake: [] };
+    });
   }
 
   async renew(proof: LeaseProof): Promise<Lease> {
@@ -58,11 +58,11 @@ export class StoredLeases implements LeaseStore {
   }
 
   async release(proof: LeaseProof, end: EndOfLease): Promise<void> {
-    return this.#write(proof.taskId, () => releasePlan(this.#ctx, proof, end));
+    return this.#change(proof.taskId, () => releasePlan(this.#ctx, proof, end));
   }
 
   async revoke(taskId: TaskId, end: EndOfLease, only?: readonly SessionId[]): Promise<readonly Session[]> {
-    return this.#write(taskId, () => revokePlan(this.#ctx, taskId, end, only));
+    return this.#change(taskId, () => revokePlan(this.#ctx, taskId, end, only));
   }
 
   async proofOf(
@@ -93,16 +93,11 @@ export class StoredLeases implements LeaseStore {
     return rows.map(fromLeaseRow);
   }
 
-  async #write<T>(taskId: TaskId, plan: () => Plan<T>): Promise<T> {
+  async #change<T>(taskId: TaskId, plan: (ctx: StoreContext) => Plan<Waking<T>>): Promise<T> {
     this.#checkWritable();
-    const result = await this.#ctx.engine.write(plan);
-    this.#appended(taskId);
+    const { result, wake } = await this.#ctx.engine.write(() => plan(this.#ctx));
+    tell(this.#ctx, taskId, wake);
     return result;
-  }
-
-  #appended(taskId: TaskId): void {
-    this.#ctx.engine.publish([taskId]);
-    this.#ctx.onAppended([taskId]);
   }
 
   #checkWritable(): void {

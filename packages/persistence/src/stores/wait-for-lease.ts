@@ -3,12 +3,13 @@ import {
   type AcquiredLease,
   type LeaseWait,
   OpencodeToolsError,
+  type TaskId,
   isOpencodeToolsError,
 } from '@opencode-tools/core';
 import { type Watch, sleepUntil } from '../query/hints.ts';
 import type { StoreContext } from '../write/context.ts';
 import { acquireOrQueuePlan } from './lease-plans.ts';
-import { giveUpPlace, keepPlace, readPlace } from './lease-queue.ts';
+import { type Place, giveUpPlace, keepPlace, readPlace } from './lease-queue.ts';
 
 /** Well within the time after which a waiter is passed over, whatever else the machine does. */
 const heartbeatMs = 700;
@@ -69,7 +70,8 @@ export async function waitForLease(
   wait.signal?.throwIfAborted();
   const { id, taskId } = request.session;
   const from = performance.now();
-  const watch = ctx.engine.watch(taskId);
+  // Whoever makes room names the first in line, so that one process wakes and not all.
+  const watch = ctx.engine.watch(id);
   let acquired: AcquiredLease | null = null;
   try {
     acquired = await standInLine(ctx, lines, request, { ...wait, until: from + wait.waitMs }, watch);
@@ -98,7 +100,7 @@ async function standInLine(
 ): Promise<AcquiredLease | null> {
   for (;;) {
     wait.signal?.throwIfAborted();
-    const got = await ctx.engine.write(() => acquireOrQueuePlan(ctx, request));
+    const got = await acquireOrQueue(ctx, request);
     if (typeof got !== 'number') return got;
     const place = lines.enter(request.session.taskId, got);
     try {
@@ -119,12 +121,13 @@ async function keepStanding(
   place: LocalPlace,
 ): Promise<AcquiredLease | 'passed over' | 'time is over'> {
   let heartbeatAt = performance.now() + heartbeatMs;
-  for (;;) {
+  for (let called = false; ;) {
     wait.signal?.throwIfAborted();
-    const { ahead, room, inLine } = await ctx.engine.read(() => readPlace(ctx, request));
+    // Who was called need not look first: the transaction does.
+    const { ahead, room, inLine } = called ? calledUp : await ctx.engine.read(() => readPlace(ctx, request));
     if (!inLine) return 'passed over';
     if (ahead === 0 && room) {
-      const got = await ctx.engine.write(() => acquireOrQueuePlan(ctx, request));
+      const got = await acquireOrQueue(ctx, request);
       if (typeof got !== 'number') return got;
       if (got !== place.position) return 'passed over';
     }
@@ -136,9 +139,27 @@ async function keepStanding(
     }
     const limitMs = Math.max(0, Math.min(wait.until, heartbeatAt) - performance.now());
     const paceMs = Math.min(longestPaceMs, (ahead + 1) * pacePerPlaceMs);
-    if (place.isFirst()) await watch.changed({ limitMs, paceMs, signal: wait.signal });
-    else await sleepUntil(orAborted(place.first, wait.signal), limitMs);
+    if (place.isFirst()) called = await watch.changed({ limitMs, paceMs, signal: wait.signal });
+    else {
+      await sleepUntil(orAborted(place.first, wait.signal), limitMs);
+      called = false;
+    }
   }
+}
+
+const calledUp: Place = { ahead: 0, room: true, inLine: true };
+
+async function acquireOrQueue(ctx: StoreContext, request: AcquireLease): Promise<AcquiredLease | number> {
+  const got = await ctx.engine.write(() => acquireOrQueuePlan(ctx, request));
+  if (typeof got === 'number') return got;
+  tell(ctx, request.session.taskId, got.wake);
+  return got.result;
+}
+
+/** After a commit of a lease verb: tells whoever follows the task, and calls those in line for whom there may be room. */
+export function tell(ctx: StoreContext, taskId: TaskId, wake: readonly string[]): void {
+  ctx.engine.publish([taskId], wake);
+  ctx.onAppended([taskId]);
 }
 
 function orAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
@@ -150,8 +171,8 @@ function orAborted(promise: Promise<void>, signal: AbortSignal | undefined): Pro
 /** A place that cannot be given up is passed over soon. */
 async function leaveQuietly(ctx: StoreContext, { session }: AcquireLease): Promise<void> {
   try {
-    await ctx.engine.write(() => giveUpPlace(ctx, session.taskId, session.id), { durable: false });
-    ctx.engine.publish([session.taskId]);
+    const wake = await ctx.engine.write(() => giveUpPlace(ctx, session.taskId, session.id), { durable: false });
+    ctx.engine.publish([], wake);
   } catch (error) {
     if (!isOpencodeToolsError(error)) throw error;
   }
