@@ -1,7 +1,5 @@
-import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type PostgresServer, startPostgres } from '@opencode-tools/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { type RegistryPlace, latestSchemaVersion, readHomeFile } from '../src/index.ts';
@@ -17,15 +15,21 @@ import {
   urlFrom,
 } from './administration.ts';
 import { temporaryDirectory } from './open-sqlite-registry.ts';
+import { type ChildScript, bundleChild, startFile } from './start-child.ts';
 
 /** Each test starts a process per step, on a machine that may be busy. */
 vi.setConfig({ testTimeout: 300_000 });
 
 let server: PostgresServer;
+let script: ChildScript;
 beforeAll(async () => {
+  script = await bundleChild('crash-child.ts');
   server = await startPostgres();
 });
-afterAll(() => server.stop());
+afterAll(async () => {
+  script.remove();
+  await server.stop();
+});
 
 const sqlite = { engine: 'sqlite' } as const;
 let temporary: ReturnType<typeof temporaryDirectory>;
@@ -64,13 +68,10 @@ async function expectWhole(place: RegistryPlace, before: Told): Promise<void> {
 }
 
 async function run(verb: string, step: number | string, argument = ''): Promise<string> {
-  const script = fileURLToPath(new URL('crash-child.ts', import.meta.url));
-  const argv = ['--conditions=@opencode-tools/source', script, verb, directory, postgres.url, String(step), argument];
-  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
-  let said = '';
-  child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  await new Promise((resolve) => child.once('close', resolve));
-  return said.trim();
+  const child = startFile(script.path, [verb, directory, postgres.url, String(step), argument]);
+  const { signal } = await child.ended;
+  if (child.lines.length === 0) expect(signal).toBe('SIGKILL');
+  return child.lines.join('\n');
 }
 
 /** Kills the verb before each of its steps in turn, until it is done without having been killed. */

@@ -1,5 +1,8 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundleScript } from '../../../tsup.base.ts';
 
 export interface Child {
   readonly process: ChildProcess;
@@ -16,8 +19,17 @@ export interface ChildOptions extends SpawnOptions {
 }
 
 const script = fileURLToPath(new URL('child.ts', import.meta.url));
-/** Code that one child has read and compiled, for those after it: starting is most of what a child costs. */
-const NODE_COMPILE_CACHE = fileURLToPath(new URL('../node_modules/.cache/children', import.meta.url));
+export interface ChildScript {
+  readonly path: string;
+  readonly remove: () => void;
+}
+
+/** Makes one file out of a script beside this one that is to be started many times. */
+export async function bundleChild(name: string): Promise<ChildScript> {
+  const beside = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+  const path = await bundleScript(beside(name), beside(`../node_modules/.cache/bundles/${process.pid}`));
+  return { path, remove: () => rmSync(dirname(path), { recursive: true, force: true }) };
+}
 
 /** Starts a story of `child.ts` in a process of its own. */
 export function startChild(story: string, args: readonly string[], { becomes, ...options }: ChildOptions = {}): Child {
@@ -28,8 +40,7 @@ export function startChild(story: string, args: readonly string[], { becomes, ..
 /** Starts any file in a process of its own. */
 export function startFile(file: string, args: readonly string[], options: SpawnOptions = {}): Child {
   const argv = ['--conditions=@opencode-tools/source', file, ...args];
-  const env = { NODE_COMPILE_CACHE, ...(options.env ?? process.env) };
-  const child = spawn(process.execPath, argv, { stdio: ['pipe', 'pipe', 'inherit'], ...options, env });
+  const child = spawn(process.execPath, argv, { stdio: ['pipe', 'pipe', 'inherit'], ...options });
   const lines: string[] = [];
   let rest = '';
   const waiters = new Set<() => void>();
