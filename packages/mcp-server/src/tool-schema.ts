@@ -10,6 +10,11 @@ export function inputJsonSchema(tool: Tool): JsonObject {
   return plainSchema(tool.input, 'input');
 }
 
+/** The same with every bound, for people. */
+export function fullInputJsonSchema(tool: Tool): JsonObject {
+  return z.toJSONSchema(tool.input, { io: 'input' }) as JsonObject;
+}
+
 /**
  * JSON Schema of what a tool gives back. It also admits the JSON form of an error: clients of the 1.x line check structured
  * content against this schema even when the result is marked as an error.
@@ -40,18 +45,49 @@ function plainSchema(schema: z.ZodObject, io: 'input' | 'output'): JsonObject {
   return withoutBounds(z.toJSONSchema(schema, { io })) as JsonObject;
 }
 
-/** Lengths and the like are checked all the same, and an error names them; listing them costs a model tokens on every turn. */
-const unlisted = ['$schema', 'minLength', 'maxLength', 'minItems', 'maxItems', 'propertyNames'];
+/**
+ * Lengths, ranges, forms and the refusal of unknown names are checked all the same, and an error says them; listing them costs a
+ * model tokens on every turn.
+ */
+const unlisted = [
+  '$schema',
+  'format',
+  'maximum',
+  'maxItems',
+  'maxLength',
+  'minimum',
+  'minItems',
+  'minLength',
+  'pattern',
+  'propertyNames',
+];
 
 function withoutBounds(value: unknown): JsonValue {
   if (Array.isArray(value)) return value.map(withoutBounds);
   if (value === null || typeof value !== 'object') return value as JsonValue;
-  const members = Object.entries(value).filter(
-    ([key, member]) => !(unlisted.includes(key) || isSafeIntegerBound(member)),
+  const members = Object.entries(value).filter(([key, member]) => !(unlisted.includes(key) || isRefusal(key, member)));
+  return withoutTwins(
+    Object.fromEntries(
+      members.map(([key, member]) => [key, key === 'properties' ? eachProperty(member) : withoutBounds(member)]),
+    ),
   );
-  return Object.fromEntries(members.map(([key, member]) => [key, withoutBounds(member)]));
 }
 
-function isSafeIntegerBound(value: unknown): boolean {
-  return value === Number.MAX_SAFE_INTEGER || value === Number.MIN_SAFE_INTEGER;
+/** Names of properties are not keywords: a `pattern` to search for stays. */
+function eachProperty(properties: unknown): JsonObject {
+  return Object.fromEntries(
+    Object.entries(properties as JsonObject).map(([name, schema]) => [name, withoutBounds(schema)]),
+  );
+}
+
+function isRefusal(key: string, member: unknown): boolean {
+  return key === 'additionalProperties' && member === false;
+}
+
+/** Alternatives that only differed in what is not listed are one. */
+function withoutTwins({ anyOf, ...schema }: JsonObject): JsonObject {
+  if (!Array.isArray(anyOf)) return anyOf === undefined ? schema : { ...schema, anyOf };
+  const [first, ...others] = anyOf;
+  const same = others.every((other) => JSON.stringify(other) === JSON.stringify(first));
+  return same ? { ...schema, ...(first as JsonObject) } : { ...schema, anyOf };
 }

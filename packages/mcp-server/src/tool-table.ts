@@ -51,5 +51,6 @@ export const toolTable: readonly Tool[] = [
 /** What a model is told once about all tools together. */
 export const serverInstructions =
   'Each task has a durable Docker sandbox and a record that outlive you. Create a task or attach to one, pass session_id to ' +
-  'every call, record decisions, detach when done. task_id also takes the last 8 characters of an id or a unique title. ' +
+  'every call, record decisions, detach when done. Paths are relative to the workspace, or absolute. task_id also takes the ' +
+  'last 8 characters of an id or a unique title. ' +
   'A call repeated with the same idempotency_key is done once.';

@@ -2,8 +2,13 @@ import type { JsonObject } from '@opencode-tools/core';
 import type { ToolDescription } from '../src/index.ts';
 
 /** Writes docs/reference/mcp-tools.md from the tool table; `vitest run packages/mcp-server --update=all` renews the file. */
-export function referencePage(tools: readonly ToolDescription[], instructions: string): string {
-  return `${[...introduction(tools, instructions), ...tools.flatMap(section)].join('\n\n')}\n`;
+export function referencePage(
+  tools: readonly ToolDescription[],
+  instructions: string,
+  bounded: readonly JsonObject[],
+): string {
+  const sections = tools.flatMap((tool, index) => section(tool, bounded[index] ?? tool.inputSchema));
+  return `${[...introduction(tools, instructions), ...sections].join('\n\n')}\n`;
 }
 
 function introduction(tools: readonly ToolDescription[], instructions: string): readonly string[] {
@@ -32,11 +37,11 @@ function introduction(tools: readonly ToolDescription[], instructions: string): 
   ];
 }
 
-function section({ name, description, inputSchema, outputSchema }: ToolDescription): readonly string[] {
+function section({ name, description, outputSchema }: ToolDescription, input: JsonObject): readonly string[] {
   return [
     `## ${name}`,
     description,
-    table(['argument', 'type', ''], rows(inputSchema, required(inputSchema), 'required')),
+    table(['argument', 'type', ''], rows(input, required(input), 'required')),
     table(['result', 'type', ''], rows(outputSchema, requiredOfResult(outputSchema), 'always there')),
   ];
 }
@@ -56,6 +61,7 @@ function rows(schema: JsonObject, needed: readonly string[], mark: string): read
 }
 
 function typeName(schema: JsonObject): string {
+  if (Array.isArray(schema['anyOf'])) return typeName(schema['anyOf'][0] as JsonObject);
   if (Array.isArray(schema['enum']))
     return (schema['enum'] as readonly string[]).map((value) => `\`${value}\``).join(', ');
   if (schema['type'] !== 'array') return typeof schema['type'] === 'string' ? schema['type'] : 'any';
@@ -65,8 +71,11 @@ function typeName(schema: JsonObject): string {
 }
 
 function range({ minimum, maximum }: JsonObject): string {
-  if (typeof minimum !== 'number' || (minimum === 0 && maximum === undefined)) return '';
-  return typeof maximum === 'number' ? `${minimum} to ${maximum}` : `${minimum} or more`;
+  if (typeof minimum !== 'number' || minimum === Number.MIN_SAFE_INTEGER || (minimum === 0 && maximum === undefined))
+    return '';
+  return typeof maximum === 'number' && maximum !== Number.MAX_SAFE_INTEGER
+    ? `${minimum} to ${maximum}`
+    : `${minimum} or more`;
 }
 
 function required(schema: JsonObject): readonly string[] {

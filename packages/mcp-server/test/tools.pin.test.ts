@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
 import { type ToolDescription, describeTools } from '../src/index.ts';
+import { toolTable } from '../src/tool-table.ts';
 import { connect } from './connect.ts';
 import { scriptedHome } from './scripted-home.ts';
 
 /** What all tools together may cost a model on every turn, and a client once; bytes of JSON. */
-const budget = { model: 16_000, list: 32_000 };
+const budget = { model: 12_000, list: 26_000 };
 
 async function listedTools(): Promise<readonly ToolDescription[]> {
   const client = await connect({ open: () => Promise.resolve(scriptedHome({})) });
@@ -27,6 +28,11 @@ test('the tools cost a model no more than their budget', () => {
   const seen = tools.map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
   expect(Buffer.byteLength(JSON.stringify(seen))).toBeLessThan(budget.model);
   expect(Buffer.byteLength(JSON.stringify({ tools }))).toBeLessThan(budget.list);
+});
+
+test('every argument that is checked is listed', () => {
+  const listed = describeTools().map(({ inputSchema }) => Object.keys(inputSchema['properties'] as object));
+  expect(listed).toEqual(toolTable.map(({ input }) => Object.keys(input.shape as object)));
 });
 
 test('names leave room for the prefixes that clients add', () => {

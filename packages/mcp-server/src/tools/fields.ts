@@ -6,13 +6,12 @@ export const taskId = z.string().min(1).max(200);
 export const sessionId = z
   .string()
   .max(60)
-  .transform((text) => parseId('session', text))
-  .describe('From attach_agent_to_task');
+  .transform((text) => parseId('session', text));
 export const optionalSessionId = sessionId.optional();
 export const idempotencyKey = z.string().min(1).max(180).optional();
 export const agentName = z.string().min(1).max(100);
 export const count = z.int().nonnegative();
-export const expectedVersion = z.int().min(1).optional().describe('Refused or merged when it has gone on');
+export const expectedVersion = z.int().min(1).optional().describe('Refused or merged if it changed');
 export const globs = z.array(z.string().min(1).max(500)).max(100);
 /** In the sandbox. */
-export const path = z.string().min(1).max(4_096).describe('Relative to the workspace, or absolute');
+export const path = z.string().min(1).max(4_096);

@@ -16,7 +16,7 @@ const input = z.strictObject({
   parent: z.string().min(1).max(200).optional().describe('Only parts of this task'),
   owner: z.string().min(1).max(200).optional(),
   project: z.string().min(1).max(200).optional(),
-  created_after: time.optional().describe('Such as 2026-11-20T08:00:00Z'),
+  created_after: time.optional().describe('Such as 2026-11-20 or 2026-11-20T08:00:00Z'),
   created_before: time.optional(),
   limit: z.int().min(1).max(100).optional(),
   cursor: z.string().min(1).max(1_000).optional(),
