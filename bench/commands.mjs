@@ -1,16 +1,21 @@
 /*
  * node --conditions=@opencode-tools/source bench/commands.mjs [--rounds 100] [--json]
  *
- * What a command costs in a sandbox that runs: `true` by a lane and by a task with its records, beside `docker exec`; and 100 MB
- * of output, read by the runtime and kept by a task, beside `docker exec` into a file. Output has a tenth of the rounds.
+ * What a command costs in a sandbox that runs: `true` by a lane and by a task with its records, beside `docker exec`; 64 commands one
+ * after the other and 16 at once, beside raw calls of the engine's exec; and 100 MB of output, read by the runtime and kept by a
+ * task, beside `docker exec` into a file. Series and output have a tenth of the rounds. The home is in the directory for temporary
+ * files: name one with `TMPDIR` that is not on the root file system.
  */
 import { join } from 'node:path';
 import { benchOptions, interleave, report, run, summarise } from './lib/measure.mjs';
+import { rawExec } from './lib/raw-engine.mjs';
 import { call, withTemporaryHome } from './lib/temporary-home.mjs';
 
 const { json, rounds } = benchOptions(100);
 const image = process.env.OPENCODE_TOOLS_DEFAULT_IMAGE ?? 'opencode-sandbox-base';
 const outputBytes = 100_000_000;
+const seriesLength = 64;
+const callers = 16;
 
 await withTemporaryHome(async ({ services, ports, directory }) => {
   const task = await services.tasks.create({ title: 'Commands', image }, call);
@@ -43,6 +48,20 @@ await withTemporaryHome(async ({ services, ports, directory }) => {
     'ours: the runtime alone': async () => void (await byRuntime(['true'])),
     'ours: a command of a task': async () => void (await byTask(['true'])),
   };
+  const inARow = (one) => async () => {
+    for (let index = 0; index < seriesLength; index += 1) await one(['true']);
+  };
+  const atOnce = (one) => async () => {
+    const each = async () => {
+      for (let index = 0; index < seriesLength / callers; index += 1) await one(['true']);
+    };
+    await Promise.all(Array.from({ length: callers }, each));
+  };
+  const series = (way) => ({
+    'raw exec of the engine': way((argv) => rawExec(sandbox.ref, argv)),
+    'ours: the runtime alone': way(byRuntime),
+    'ours: a command of a task': way(byTask),
+  });
   const all = async (bytes) => {
     if ((await bytes) !== outputBytes) throw new Error(`${await bytes} bytes came of ${outputBytes}`);
   };
@@ -52,7 +71,13 @@ await withTemporaryHome(async ({ services, ports, directory }) => {
     'ours: the runtime alone': async () => all(byRuntime(argv)),
     'ours: a command of a task': async () => all(byTask(argv)),
   };
-  const sets = { 'true in a sandbox that runs': [small, rounds], '100 MB of output': [large, Math.ceil(rounds / 10)] };
+  const tenth = Math.ceil(rounds / 10);
+  const sets = {
+    'true in a sandbox that runs': [small, rounds],
+    [`${seriesLength} times true in a row`]: [series(inARow), tenth],
+    [`${seriesLength} times true, ${callers} at once`]: [series(atOnce), tenth],
+    '100 MB of output': [large, tenth],
+  };
   for (const [title, [contestants, times]] of Object.entries(sets)) {
     const samples = await interleave(contestants, times);
     report(title, summarise(samples, Object.keys(contestants)[0]), { json });

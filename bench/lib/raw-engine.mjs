@@ -21,17 +21,40 @@ function engineCall(method, path, body) {
   });
 }
 
-/** Connects to the streams of a container's main process. */
-function attach(id) {
+/** Posts what takes the connection over, and returns its socket. */
+function hijack(path, body) {
   return new Promise((resolve, reject) => {
-    const path = `/containers/${id}/attach?stream=1&stdin=1&stdout=1&stderr=1`;
-    const headers = { connection: 'Upgrade', upgrade: 'tcp' };
+    const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+    const headers = {
+      connection: 'Upgrade',
+      upgrade: 'tcp',
+      ...(bytes === undefined ? {} : { 'content-type': 'application/json', 'content-length': bytes.length }),
+    };
     const outgoing = request({ socketPath, method: 'POST', path, headers, agent: false });
     outgoing
       .on('upgrade', (_answer, socket) => resolve(socket))
       .on('error', reject)
-      .end();
+      .end(bytes);
   });
+}
+
+/** Connects to the streams of a container's main process. */
+function attach(id) {
+  return hijack(`/containers/${id}/attach?stream=1&stdin=1&stdout=1&stderr=1`);
+}
+
+/** Runs a command by the engine's own means: makes an exec, starts it, reads it to the end, asks for the exit code. */
+export async function rawExec(id, argv) {
+  const { Id: exec } = await engineCall('POST', `/containers/${id}/exec`, {
+    Cmd: argv,
+    AttachStdout: true,
+    AttachStderr: true,
+  });
+  const socket = await hijack(`/exec/${exec}/start`, { Detach: false, Tty: false });
+  socket.resume();
+  await new Promise((resolve, reject) => socket.on('close', resolve).on('error', reject));
+  const { ExitCode: exitCode } = await engineCall('GET', `/exec/${exec}/json`);
+  if (exitCode !== 0) throw new Error(`The command ended with ${exitCode}`);
 }
 
 /**

@@ -48,7 +48,11 @@ export function sandboxFilesContract(name: string, open: () => Promise<OpenSandb
       await sh('cd /workspace && chmod -R u+rwx . && rm -rf ./* ./.[!.]*; true');
     });
 
-    const sh = async (script: string): Promise<string> => (await runIn(sandbox, script)).stdout;
+    const sh = async (script: string): Promise<string> => {
+      const { stdout, reason } = await runIn(sandbox, script);
+      expect(reason).toBe('exited');
+      return stdout;
+    };
     const write = async (path: string, content: Uint8Array | string, change = {}) =>
       files.write(access(), {
         path: `/workspace/${path}`,

@@ -78,5 +78,8 @@ export async function agentProcesses(sandbox: SandboxHandle, token = 5): Promise
   const { stdout } = await runIn(sandbox, script, { token });
   return stdout
     .split('\n')
-    .filter((line) => line.trim() !== '' && !line.startsWith('tr ') && !line.includes('oct-lane'));
+    .filter(
+      (line) =>
+        line.trim() !== '' && !line.startsWith('tr ') && !line.includes('oct-lane') && !line.includes('OCT_READY'),
+    );
 }

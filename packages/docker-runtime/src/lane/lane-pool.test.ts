@@ -100,4 +100,29 @@ describe('a pool of lanes', () => {
   test('leaves processes for the commands themselves', () => {
     expect([null, 0, 16, 128, 512].map(lanesFor)).toEqual([32, 32, 8, 16, 32]);
   });
+
+  test('opens four lanes at once; who waits for that gets a lane that is free before', async () => {
+    const openings: (() => void)[] = [];
+    const many = new LanePool(async () => {
+      await new Promise<void>((resolve) => openings.push(resolve));
+      return new Lane(new PassThrough());
+    }, 8);
+    const seen: string[] = [];
+    const users = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => user(many, name, seen));
+    await turn();
+    expect(openings).toHaveLength(4);
+    for (const open of openings.splice(0, 1)) open();
+    await turn();
+    expect([seen, openings.length]).toEqual([['a'], 4]);
+    users[0]?.end();
+    await turn();
+    expect(seen).toEqual(['a', 'f']);
+    for (const open of openings.splice(0)) open();
+    for (const { end, using } of users) {
+      end();
+      await using;
+    }
+    expect(seen.toSorted()).toEqual(['a', 'b', 'c', 'd', 'e', 'f']);
+    expect(openings).toEqual([]);
+  });
 });

@@ -1,9 +1,11 @@
 import type { Lane } from './lane.ts';
 
-/** Lanes beyond these are closed when they are no longer used: each keeps three processes in the sandbox. */
+/** Lanes beyond these are closed when they are no longer used: each keeps four processes in the sandbox. */
 const mostIdle = 8;
 const fewestLanes = 8;
 const mostLanes = 32;
+/** Lanes beyond these are not opened at the same time: each starts programs, and who waits may get one that is free before. */
+const mostOpening = 4;
 /** What a lane and its command take of a sandbox's processes before the command starts any itself. */
 const processesPerLane = 8;
 
@@ -29,7 +31,9 @@ export class LanePool {
   readonly #idle: Lane[] = [];
   readonly #all = new Set<Lane>();
   readonly #waiting: (() => void)[] = [];
+  readonly #wanting: (() => void)[] = [];
   #taken = 0;
+  #opening = 0;
 
   /** @param most how many are lent at once, urgent uses left out */
   constructor(open: () => Promise<Lane>, most: number) {
@@ -52,7 +56,7 @@ export class LanePool {
     const { signal, urgent = false } = options;
     if (!urgent) await this.#takeSlot(signal);
     const giveBack = (): void => (urgent ? undefined : this.#freeSlot());
-    const getting = this.#get(options.fresh === true);
+    const getting = this.#get(options.fresh === true, urgent);
     let lane: Lane;
     try {
       lane = await unlessAborted(getting, signal);
@@ -100,20 +104,38 @@ export class LanePool {
     else this.#taken -= 1;
   }
 
-  async #get(fresh: boolean): Promise<Lane> {
-    if (!fresh) {
-      for (let lane = this.#idle.pop(); lane; lane = this.#idle.pop()) if (lane.usable) return lane;
+  async #get(fresh: boolean, urgent: boolean): Promise<Lane> {
+    for (;;) {
+      const idle = fresh ? undefined : this.#takeIdle();
+      if (idle) return idle;
+      if (urgent || this.#opening < mostOpening) return this.#openAnother();
+      await new Promise<void>((resolve) => this.#wanting.push(resolve));
     }
-    const lane = await this.#open();
-    this.#all.add(lane);
-    lane.onLost(() => this.#all.delete(lane));
+  }
+
+  #takeIdle(): Lane | undefined {
+    let lane = this.#idle.pop();
+    while (lane && !lane.usable) lane = this.#idle.pop();
     return lane;
   }
 
+  async #openAnother(): Promise<Lane> {
+    this.#opening += 1;
+    try {
+      const lane = await this.#open();
+      this.#all.add(lane);
+      lane.onLost(() => this.#all.delete(lane));
+      return lane;
+    } finally {
+      this.#opening -= 1;
+      this.#wanting.shift()?.();
+    }
+  }
+
   #keep(lane: Lane): void {
-    if (!lane.usable) return;
-    if (this.#idle.length < mostIdle) this.#idle.push(lane);
-    else lane.close();
+    if (lane.usable && this.#idle.length < mostIdle) this.#idle.push(lane);
+    else if (lane.usable) lane.close();
+    this.#wanting.shift()?.();
   }
 }
 

@@ -25,6 +25,11 @@ export class LaneLostError extends Error {
 
 /** Ending many processes takes a supervisor some seconds at worst; past this the lane counts as broken. */
 const answerLimitMs = 15_000;
+/** A supervisor that only just starts, on a machine that starts others, may take longer. */
+const helloLimitMs = 60_000;
+/** What was to become the command was ended before it began: the command may be sent again. */
+const endedTooEarly = 'again';
+const mostTries = 5;
 
 const ignore = (): void => undefined;
 
@@ -66,7 +71,7 @@ export class Lane {
 
   /** Finds out that a supervisor listens, and how it changes user. */
   async hello(): Promise<void> {
-    const answer = await this.#ask((nonce) => `hello ${nonce}\n`);
+    const answer = await this.#ask((nonce) => `hello ${nonce}\n`, ignore, helloLimitMs);
     this.#how = answer.split(' ')[1] ?? '';
   }
 
@@ -99,22 +104,19 @@ export class Lane {
 
   /** Runs one command to its end. Standard input uses the lane up; a stream for it never throws. */
   async run(frame: Omit<RunFrame, 'nonce'>, output: LaneOutput, stdin?: Uint8Array | ByteStream): Promise<RunResult> {
-    const nonce = randomBytes(16).toString('hex');
-    const request = encodeRun({ ...frame, nonce });
     const valve = new Valve(this.#stream);
     this.#valve = valve;
     this.#hold(true);
-    const ended = new AbortController();
     try {
-      const onStdout = valve.through(output.onStdout);
-      const answer = this.#answer(nonce, { onStdout, onStderr: valve.through(output.onStderr) });
-      this.#stream.write(request);
-      if (frame.withStdin) void feed(this.#stream, stdin ?? new Uint8Array(), ended.signal);
-      const result = parseRunResult(await answer);
+      const through = { onStdout: valve.through(output.onStdout), onStderr: valve.through(output.onStderr) };
+      let answer = await this.#send(frame, through, stdin);
+      for (let tries = 1; answer === endedTooEarly && tries < mostTries; tries += 1) {
+        answer = await this.#send(frame, through, stdin);
+      }
+      const result = parseRunResult(answer);
       if (frame.withStdin || (result.kind === 'ended' && result.leftovers)) this.#retire();
       return result;
     } finally {
-      ended.abort();
       valve.release();
       this.#hold(false);
     }
@@ -135,9 +137,31 @@ export class Lane {
     this.#stream.destroy();
   }
 
-  async #ask(request: (nonce: string) => string, onData: (chunk: Buffer) => void = ignore): Promise<string> {
+  async #send(
+    frame: Omit<RunFrame, 'nonce'>,
+    output: SplitOutput,
+    stdin: Uint8Array | ByteStream | undefined,
+  ): Promise<string> {
     const nonce = randomBytes(16).toString('hex');
-    const limit = setTimeout(() => this.close(), answerLimitMs);
+    const request = encodeRun({ ...frame, nonce });
+    const ended = new AbortController();
+    try {
+      const answer = this.#answer(nonce, output);
+      this.#stream.write(request);
+      if (frame.withStdin) void feed(this.#stream, stdin ?? new Uint8Array(), ended.signal);
+      return await answer;
+    } finally {
+      ended.abort();
+    }
+  }
+
+  async #ask(
+    request: (nonce: string) => string,
+    onData: (chunk: Buffer) => void = ignore,
+    limitMs = answerLimitMs,
+  ): Promise<string> {
+    const nonce = randomBytes(16).toString('hex');
+    const limit = setTimeout(() => this.close(), limitMs);
     this.#hold(true);
     try {
       const answer = this.#answer(nonce, { onStdout: (chunk) => onData(Buffer.from(chunk)), onStderr: ignore });

@@ -17,27 +17,22 @@ const longestField = 131_071;
 const environmentName = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /**
- * Writes the request for one command. Variables reach the supervisor under a prefix, so that none of them (`PATH`,
- * `LD_PRELOAD`) works on anything that still runs as root; the command's own shell takes the prefix off.
+ * Writes the request for one command: its variables, its directory, which begins with a slash as no variable does, and its
+ * program with the arguments. Nothing that runs as root sets the variables (`PATH`, `LD_PRELOAD`) or looks into them.
  *
  * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for what no process can be given
  */
 export function encodeRun(frame: RunFrame): string {
-  const names = Object.keys(frame.env);
-  const variables = names.map((name) => `${checkedName(name)}=${frame.env[name] ?? ''}`);
-  const prelude = [
-    `cd -- ${quote(frame.cwd)} || exit 126; `,
-    ...names.map((name) => `${name}=$OCTV_${name}; export ${name}; unset OCTV_${name}; `),
-  ].join('');
-  const argv = commandLine(frame.command, prelude);
-  const header = `run ${frame.nonce} ${frame.token} ${frame.mark} ${frame.withStdin ? 'i' : '-'} ${names.length}\n`;
-  return `${header}${[...variables, ...argv].map(encodeField).join('')}.${frame.nonce}\n`;
+  const variables = Object.entries(frame.env).map(([name, value]) => `${checkedName(name)}=${value}`);
+  const header = `run ${frame.nonce} ${frame.token} ${frame.mark} ${frame.withStdin ? 'i' : '-'}\n`;
+  const fields = [...variables, frame.cwd, ...commandLine(frame.command)];
+  return `${header}${fields.map(encodeField).join('')}.${frame.nonce}\n`;
 }
 
 const markBase = 2n ** 52n;
 const executionBits = 20;
-/** Largest token that fits a mark. */
-export const largestToken = 2 ** 32 - 1;
+/** Largest token that fits a mark; the one above it marks what is kept ready. */
+export const largestToken = 2 ** 32 - 2;
 
 /** The number by which supervisors know an execution: 20 bits of its id's digest. */
 export function executionNumber(executionId: string): number {
@@ -49,11 +44,9 @@ export function markFor(token: number, execution: number): bigint {
   return markBase + (BigInt(token) << BigInt(executionBits)) + BigInt(execution);
 }
 
-/** The prelude stays on the script's first line, so that the shell's messages name the script's own lines. */
-function commandLine(command: Command, prelude: string): readonly string[] {
-  if (command.kind === 'script') return ['/bin/sh', '-c', `${prelude}${command.script}`, '/bin/sh'];
-  if (command.argv.length > 0 && command.argv[0] !== '')
-    return ['/bin/sh', '-c', `${prelude}exec "$@"`, 'oct', ...command.argv];
+function commandLine(command: Command): readonly string[] {
+  if (command.kind === 'script') return ['/bin/sh', '-c', command.script, '/bin/sh'];
+  if (command.argv.length > 0 && command.argv[0] !== '') return command.argv;
   throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', 'A command needs at least the name of a program', {
     details: { argument: 'command' },
   });
@@ -84,8 +77,4 @@ function checkedName(name: string): string {
     remedy: 'Use letters, digits and underscores, not beginning with a digit.',
     details: { argument: 'env' },
   });
-}
-
-function quote(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -32,8 +32,8 @@ timer() { # seconds
   wait "$n" && { : >"$F/time"; stop_execution "$execution"; }
 }
 
-keep() { # token mark flags nenv, then env and argv: a command whose outputs go to the spool, whoever listens
-  execution=$(($2 & 1048575)) bg=$Q/bg.$(($2 & 1048575)) c=0
+keep() { # variables, directory and argv: a command whose outputs go to the spool, whoever listens
+  execution=$((mark & 1048575)) bg=$Q/bg.$((mark & 1048575)) c=0
   find_tool dd && DD=$T && find_tool wc && WC=$T && find_tool mkfifo && FI=$T && find_tool mkdir || { says "$nonce" no-tools; return 0; }
   set +f
   for f in "$Q"/bg.*; do [ -d "$f" ] && c=$((c + 1)); done
@@ -49,13 +49,16 @@ keep() { # token mark flags nenv, then env and argv: a command whose outputs go 
   copy e <"$F/ep" >/dev/null 2>&1 & c2=$!
   exec >"$F/op" 2>"$F/ep" 
   timer "$LIMIT" >/dev/null 2>&1 & T1=$!
-  case $3 in *i*)
+  case $flags in *i*)
     exec 5<>"$F/in" 4<"$F/in" 6>"$F/in" 5>&-
     "$NAP" 2147483647 >&6 2>/dev/null 4<&- 6>&- & printf '%s\n' $! >"$F/holder"
     exec 6>&- ;;
   esac
   "$RM" -f "$F/op" "$F/ep"
-  work "$@"
+  before
+  printf '%s\n' "$mark" >"$L"
+  await now "$flags" "$token $mark" "$@"
+  report
 }
 
 kept() { # the command has ended: everything that it put out is in the spool before its result is
@@ -96,7 +99,7 @@ signal() { # execution, number: to the process group of its command
   e=$1 n=$2
   shift 2
   for f in "$@"; do
-    a= b=; read -r a b <"$f"
+    a= b=; read -r a <"$f"; read -r b <"$\{f%/*}/pid.$\{f##*.}"
     num "$a" && num "$b" && [ $((a & 1048575)) = "$e" ] || continue
     { kill "-$n" "-$b" || kill "-$n" "$b"; } && C=$((C + 1))
   done 2>/dev/null

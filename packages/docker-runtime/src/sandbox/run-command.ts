@@ -17,6 +17,9 @@ import type { SandboxLink } from './sandbox-link.ts';
 /** How long a lane may take to end its own command before others are asked. */
 const endLimitMs = 4_000;
 
+/** The exit code of what was to become a command that was ended, or fenced off, before it began. */
+const notBegun = 125;
+
 type Ended = Pick<ExecOutcome, 'reason' | 'exitCode' | 'signal'>;
 type Cause = Extract<EndReason, 'timeout' | 'cancelled'>;
 
@@ -166,7 +169,8 @@ class Run {
     if (result.kind === 'lost') return this.#lost();
     // The command itself may end before the last of what it started: whoever gave it up is told when nothing is left.
     if (result.stuck || this.#cause) await this.#link.cut(this.#execution);
-    return { reason: this.#reason(result), exitCode: result.exitCode, signal: result.signal };
+    const begun = result.note === 'none' || result.exitCode !== notBegun;
+    return { reason: this.#reason(result), exitCode: begun ? result.exitCode : null, signal: result.signal };
   }
 
   #reason(result: Extract<RunResult, { kind: 'ended' }>): EndReason {

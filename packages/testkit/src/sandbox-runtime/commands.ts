@@ -67,7 +67,7 @@ export function commandsOfSandbox(bed: SandboxBed): void {
     test('run at once, sixteen of them', async () => {
       const script =
         'mkdir -p /tmp/meet; : >/tmp/meet/$$; while :; do set -- /tmp/meet/*; [ $# -ge 16 ] && exit; sleep 0.05; done';
-      const met = Array.from({ length: 16 }, async () => runIn(bed.shared(), script, { timeoutMs: 30_000 }));
+      const met = Array.from({ length: 16 }, async () => runIn(bed.shared(), script, { timeoutMs: 120_000 }));
       expect((await Promise.all(met)).map(({ reason }) => reason)).toEqual(met.map(() => 'exited'));
     });
 
