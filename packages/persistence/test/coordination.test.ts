@@ -7,15 +7,14 @@ import {
   AskClaim,
   Attach,
   Detach,
-  Model,
   PassTime,
   Real,
   ReleaseClaims,
   Renew,
   SetTodo,
   Stop,
-  worlds,
-} from './coordination-model.ts';
+} from './coordination-commands.ts';
+import { Model, worlds } from './coordination-model.ts';
 
 /** `OPENCODE_TOOLS_MODEL_RUNS` for a long run, `OPENCODE_TOOLS_MODEL_SEED` to repeat one. */
 const runs = Number(process.env['OPENCODE_TOOLS_MODEL_RUNS'] ?? 150);

@@ -1,23 +1,13 @@
-import {
-  type AcquireLease,
-  type AcquiredLease,
-  type LeaseProof,
-  type LeaseStore,
-  type LeaseWait,
-  type Task,
-  type TaskId,
-  genesisHash,
-} from '@opencode-tools/core';
+import { type AcquireLease, type LeaseProof, type LeaseStore, type Task, genesisHash } from '@opencode-tools/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { leaseLineContract } from './lease-line-contract.ts';
+import { leaseEnd, leaseProof, leaseRequest, leaseTtlMs } from './lease-samples.ts';
 import type { OpenRegistry } from './open-registry.ts';
 import { addRows, addTask, sampleActor, sampleIds, sampleSandbox, sampleSession } from './registry-samples.ts';
-import { until } from './until.ts';
-
-const ttlMs = 60_000;
-const end = { reason: 'done', actor: sampleActor, correlationId: null };
 
 /** Says what every `LeaseStore` does. Called at the top level of a test file. */
 export function leaseStoreContract(name: string, open: () => Promise<OpenRegistry>): void {
+  leaseLineContract(name, open);
   describe(`${name} as a lease store`, () => {
     let registry: OpenRegistry;
     let leases: LeaseStore;
@@ -29,10 +19,10 @@ export function leaseStoreContract(name: string, open: () => Promise<OpenRegistr
     });
     afterEach(async () => registry.close());
 
-    const attach = (change: Partial<AcquireLease> = {}) => leases.acquire(request(task.id, change));
+    const attach = (change: Partial<AcquireLease> = {}) => leases.acquire(leaseRequest(task.id, change));
     const proofOf = async (change: Partial<AcquireLease> = {}): Promise<LeaseProof> => {
       const { lease } = await attach(change);
-      return { taskId: task.id, sessionId: lease.sessionId, leaseId: lease.id, token: lease.token };
+      return leaseProof(lease);
     };
     const recordTypes = async () => (await registry.ledger.read(task.id)).map(({ type }) => type);
 
@@ -43,10 +33,10 @@ export function leaseStoreContract(name: string, open: () => Promise<OpenRegistr
         token: 1,
         state: 'held',
         mode: 'exclusive',
-        ttlMs,
+        ttlMs: leaseTtlMs,
         endedAt: null,
       });
-      expect(Date.parse(lease.expiresAt) - Date.parse(lease.acquiredAt)).toBe(ttlMs);
+      expect(Date.parse(lease.expiresAt) - Date.parse(lease.acquiredAt)).toBe(leaseTtlMs);
       expect(displaced).toEqual([]);
       expect(await recordTypes()).toEqual(['task.created', 'lease.acquired', 'session.attached']);
       expect(await leases.listActive(task.id)).toEqual([lease]);
@@ -75,14 +65,14 @@ export function leaseStoreContract(name: string, open: () => Promise<OpenRegistr
       for (let index = 0; index < 5; index += 1) {
         const proof = await proofOf({ takeover: true });
         tokens.push(proof.token);
-        if (index % 2 === 0) await leases.release(proof, end);
+        if (index % 2 === 0) await leases.release(proof, leaseEnd);
       }
       expect(tokens).toEqual([1, 2, 3, 4, 5]);
     });
 
     test('lets an expired lease be taken, and not before', async () => {
       const first = await attach();
-      await registry.passTime(ttlMs - 5_000);
+      await registry.passTime(leaseTtlMs - 5_000);
       await expect(attach()).rejects.toMatchObject({ code: 'OCT_LEASE_HELD' });
       await registry.passTime(6_000);
       const second = await attach();
@@ -102,7 +92,7 @@ export function leaseStoreContract(name: string, open: () => Promise<OpenRegistr
     test('renews past expiry as long as nobody has taken the task', async () => {
       const proof = await proofOf();
       const head = await registry.ledger.head(task.id);
-      await registry.passTime(ttlMs * 3);
+      await registry.passTime(leaseTtlMs * 3);
       const renewed = await leases.renew(proof);
       expect(renewed).toMatchObject({ token: proof.token, state: 'held' });
       await expect(attach()).rejects.toMatchObject({ code: 'OCT_LEASE_HELD' });
@@ -117,7 +107,7 @@ export function leaseStoreContract(name: string, open: () => Promise<OpenRegistr
       await expect(leases.renew(proof)).rejects.toMatchObject({ code: 'OCT_LEASE_LOST' });
       await expect(leases.confirm(proof, sampleActor)).rejects.toMatchObject({ code: 'OCT_LEASE_LOST' });
       await expect(leases.proofOf(proof.sessionId)).rejects.toMatchObject({ code: 'OCT_LEASE_LOST' });
-      await leases.release(proof, end);
+      await leases.release(proof, leaseEnd);
       expect(await leases.listActive(task.id)).toEqual([lease]);
     });
 
@@ -129,7 +119,7 @@ export function leaseStoreContract(name: string, open: () => Promise<OpenRegistr
       test('starts pending and is usable once confirmed, any number of times', async () => {
         const { lease } = await attach();
         expect(lease.state).toBe('pending');
-        const proof = { taskId: task.id, sessionId: lease.sessionId, leaseId: lease.id, token: lease.token };
+        const proof = leaseProof(lease);
         const held = await leases.confirm(proof, sampleActor);
         expect(held).toMatchObject({ state: 'held', token: lease.token });
         expect(await leases.confirm(proof, sampleActor)).toEqual(held);
@@ -141,7 +131,7 @@ export function leaseStoreContract(name: string, open: () => Promise<OpenRegistr
         await expect(attach()).rejects.toMatchObject({ code: 'OCT_LEASE_HELD' });
         const second = await attach({ takeover: true });
         expect(second.displaced).toMatchObject([{ id: first.lease.sessionId }]);
-        await registry.passTime(ttlMs + 1);
+        await registry.passTime(leaseTtlMs + 1);
         const third = await attach();
         expect(third.displaced).toMatchObject([{ id: second.lease.sessionId }]);
       });
@@ -171,8 +161,8 @@ export function leaseStoreContract(name: string, open: () => Promise<OpenRegistr
 
     test('releases once, and says nothing the second time', async () => {
       const proof = await proofOf();
-      await leases.release(proof, end);
-      await leases.release(proof, end);
+      await leases.release(proof, leaseEnd);
+      await leases.release(proof, leaseEnd);
       expect(await registry.tasks.findSession(proof.sessionId)).toMatchObject({ state: 'detached', endReason: 'done' });
       expect((await recordTypes()).slice(3)).toEqual(['lease.released', 'session.detached']);
       expect((await attach()).displaced).toEqual([]);
@@ -181,127 +171,26 @@ export function leaseStoreContract(name: string, open: () => Promise<OpenRegistr
     test('revokes every lease of a task', async () => {
       const shared = { mode: 'collaborative', maxAgents: 2 } as const;
       const sessions = [(await attach(shared)).lease.sessionId, (await attach(shared)).lease.sessionId];
-      const ended = await leases.revoke(task.id, end);
+      const ended = await leases.revoke(task.id, leaseEnd);
       expect(ended.map(({ id }) => id).toSorted()).toEqual(sessions.toSorted());
       expect(await leases.listActive(task.id)).toEqual([]);
-      expect(await leases.revoke(task.id, end)).toEqual([]);
+      expect(await leases.revoke(task.id, leaseEnd)).toEqual([]);
     });
 
     test('revokes only the leases of the sessions that are named', async () => {
       const shared = { mode: 'collaborative', maxAgents: 2 } as const;
       const [first, second] = [(await attach(shared)).lease, (await attach(shared)).lease];
-      const ended = await leases.revoke(task.id, end, [first.sessionId]);
-      expect(ended).toMatchObject([{ id: first.sessionId, state: 'lost', endReason: end.reason }]);
+      const ended = await leases.revoke(task.id, leaseEnd, [first.sessionId]);
+      expect(ended).toMatchObject([{ id: first.sessionId, state: 'lost', endReason: leaseEnd.reason }]);
       expect((await leases.listActive(task.id)).map(({ id }) => id)).toEqual([second.id]);
-      expect(await leases.revoke(task.id, end, [])).toEqual([]);
-    });
-
-    describe('with agents in line', () => {
-      const wait = { waitMs: 30_000 };
-      const inTurn = async (agent: string, more: Partial<AcquireLease> = {}, how: LeaseWait = wait) =>
-        leases.acquireInTurn(request(task.id, { session: sampleSession(task.id, { agent }), ...more }), how);
-      const waiting = async () => {
-        try {
-          const { lease } = await leases.acquire(request(task.id));
-          await leases.release(
-            { taskId: task.id, sessionId: lease.sessionId, leaseId: lease.id, token: lease.token },
-            end,
-          );
-          return 0;
-        } catch (error) {
-          return (error as { details?: { waiting?: number } }).details?.waiting ?? -1;
-        }
-      };
-      const letGo = async ({ lease }: AcquiredLease) =>
-        leases.release({ taskId: task.id, sessionId: lease.sessionId, leaseId: lease.id, token: lease.token }, end);
-
-      test('grants at once what is free', async () => {
-        expect((await inTurn('ann')).lease.token).toBe(1);
-      });
-
-      test('serves them in the order of arrival, with tokens that rise', async () => {
-        const holder = await attach();
-        const served: string[] = [];
-        const tokens: number[] = [];
-        const lined: Promise<void>[] = [];
-        for (const [index, agent] of ['ann', 'bob', 'cid', 'dee', 'eve'].entries()) {
-          lined.push(
-            inTurn(agent).then(async (acquired) => {
-              served.push(agent);
-              tokens.push(acquired.lease.token);
-              await letGo(acquired);
-            }),
-          );
-          await until(async () => (await waiting()) === index + 1);
-        }
-        await letGo(holder);
-        await Promise.all(lined);
-        expect(served).toEqual(['ann', 'bob', 'cid', 'dee', 'eve']);
-        expect(tokens).toEqual(tokens.toSorted((left, right) => left - right));
-        expect(await waiting()).toBe(0);
-      });
-
-      test('lets nobody overtake, but a takeover', async () => {
-        const holder = await attach();
-        const ann = inTurn('ann');
-        await until(async () => (await waiting()) === 1);
-        await expect(attach()).rejects.toMatchObject({ code: 'OCT_LEASE_HELD', details: { waiting: 1 } });
-        const operator = await attach({ takeover: true });
-        expect(operator.displaced).toMatchObject([{ id: holder.lease.sessionId }]);
-        await letGo(operator);
-        expect((await ann).lease.token).toBe(3);
-      });
-
-      test('ends a wait when its time is over, and says how long it was', async () => {
-        await attach();
-        await expect(inTurn('ann', {}, { waitMs: 40 })).rejects.toMatchObject({
-          code: 'OCT_LEASE_HELD',
-          details: { taskId: task.id, waitedMs: expect.any(Number) as number },
-        });
-        expect(await waiting()).toBe(0);
-        for (const wrong of [-1, 0.5, 86_400_001]) {
-          await expect(inTurn('ann', {}, { waitMs: wrong })).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
-        }
-      });
-
-      test('leaves the line when it is called off', async () => {
-        const holder = await attach();
-        const abort = new AbortController();
-        const ann = inTurn('ann', {}, { ...wait, signal: abort.signal });
-        await until(async () => (await waiting()) === 1);
-        const bob = inTurn('bob');
-        await until(async () => (await waiting()) === 2);
-        abort.abort(new Error('called off'));
-        await expect(ann).rejects.toThrow('called off');
-        await letGo(holder);
-        expect((await bob).lease.token).toBe(2);
-      });
-
-      test('goes on when the holder lets its lease expire', async () => {
-        await attach();
-        const ann = inTurn('ann');
-        await until(async () => (await waiting()) === 1);
-        await registry.passTime(ttlMs + 1);
-        expect((await ann).displaced).toHaveLength(1);
-      });
-
-      test('lets as many in as a shared task has room for, and again in order', async () => {
-        const shared = { mode: 'collaborative', maxAgents: 2 } as const;
-        const first = await attach(shared);
-        await attach(shared);
-        const ann = inTurn('ann', shared);
-        await until(async () => (await waiting()) === 1);
-        await letGo(first);
-        expect((await ann).lease.token).toBe(3);
-        expect(await leases.listActive(task.id)).toHaveLength(2);
-      });
+      expect(await leases.revoke(task.id, leaseEnd, [])).toEqual([]);
     });
 
     test('gives a session its own proof', async () => {
       const session = sampleSession(task.id);
       const { lease } = await attach({ session });
       expect(await leases.proofOf(session.id)).toEqual({
-        proof: { taskId: task.id, sessionId: session.id, leaseId: lease.id, token: lease.token },
+        proof: leaseProof(lease),
         lease,
         session,
       });
@@ -310,7 +199,7 @@ export function leaseStoreContract(name: string, open: () => Promise<OpenRegistr
 
     test('refuses an unknown task, a used session and a time to live out of range', async () => {
       const unknown = sampleIds.next('task');
-      await expect(leases.acquire(request(unknown))).rejects.toMatchObject({ code: 'OCT_TASK_NOT_FOUND' });
+      await expect(leases.acquire(leaseRequest(unknown))).rejects.toMatchObject({ code: 'OCT_TASK_NOT_FOUND' });
       expect(await registry.ledger.head(unknown)).toEqual({ seq: 0, hash: genesisHash });
       const { lease } = await attach();
       const again = sampleSession(task.id, { id: lease.sessionId });
@@ -331,9 +220,4 @@ export function leaseStoreContract(name: string, open: () => Promise<OpenRegistr
       expect(await registry.ledger.verify(task.id)).toMatchObject({ broken: null });
     });
   });
-}
-
-function request(taskId: TaskId, change: Partial<AcquireLease> = {}): AcquireLease {
-  const common = { actor: sampleActor, correlationId: null, takeover: false };
-  return { session: sampleSession(taskId), mode: 'exclusive', maxAgents: 1, ttlMs, ...common, ...change };
 }
