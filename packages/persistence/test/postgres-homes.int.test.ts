@@ -1,10 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import { type PostgresServer, addRows, addTask, sampleNote, startPostgres } from '@opencode-tools/testkit';
+import {
+  type PostgresServer,
+  addRows,
+  addTask,
+  sampleActor,
+  sampleNote,
+  sampleSession,
+  startPostgres,
+  until,
+} from '@opencode-tools/testkit';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Store, openPostgresStore } from '../src/postgres.ts';
+import { acquire } from './administration.ts';
 import { temporaryDirectory } from './open-sqlite-registry.ts';
 
 let server: PostgresServer;
@@ -48,6 +58,25 @@ test('homes of several hosts share the rows, and each keeps the files of its own
   expect(fs.existsSync(join(temporary.path, 'one/tasks', task.id, 'log.jsonl'))).toBe(true);
   expect(fs.existsSync(join(temporary.path, 'two/tasks', task.id))).toBe(false);
   expect(await one.ledger.verify(task.id)).toMatchObject({ records: 2, broken: null });
+});
+
+test('whoever lets go of a task calls the first in line by name, on whatever host it waits', async () => {
+  const [one, two] = await Promise.all([open('one'), open('two')]);
+  const task = await addTask(one.tasks);
+  const heard: string[] = [];
+  client.on('notification', ({ payload }) => heard.push(...(payload ?? '').split(' ')));
+  await client.query('listen opencode_tools');
+  const { lease } = await acquire(one, task);
+  const common = { mode: 'exclusive', maxAgents: 1, ttlMs: 60_000, takeover: false, correlationId: null } as const;
+  const request = { ...common, session: sampleSession(task.id), actor: sampleActor };
+  const waiting = two.leases.acquireInTurn(request, { waitMs: 60_000 });
+  await until(async () => (await client.query('select 1 from lease_waiters')).rowCount === 1);
+  expect(heard).not.toContain(request.session.id);
+  const { sessionId, id: leaseId, token } = lease;
+  const end = { reason: 'done', actor: sampleActor, correlationId: null };
+  await one.leases.release({ taskId: task.id, sessionId, leaseId, token }, end);
+  expect((await waiting).lease.token).toBe(token + 1);
+  await until(() => heard.includes(request.session.id));
 });
 
 test('a home is the same home again', async () => {
