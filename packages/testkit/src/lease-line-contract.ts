@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import type { AcquireLease, AcquiredLease, LeaseStore, LeaseWait, Task } from '@opencode-tools/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { leaseEnd, leaseProof, leaseRequest, leaseTtlMs } from './lease-samples.ts';
@@ -93,6 +94,19 @@ export function leaseLineContract(name: string, open: () => Promise<OpenRegistry
       await expect(ann).rejects.toThrow('called off');
       await letGo(holder);
       expect((await bob).lease.token).toBe(2);
+    });
+
+    test('leaves no listener on the signal that could call it off', async () => {
+      const holder = await attach();
+      const abort = new AbortController();
+      const lined: Promise<AcquiredLease>[] = [];
+      for (const agent of ['ann', 'bob']) {
+        lined.push(inTurn(agent, {}, { ...wait, signal: abort.signal }));
+        await until(async () => (await waiting()) === lined.length);
+      }
+      await letGo(holder);
+      for (const acquired of lined) await letGo(await acquired);
+      expect(getEventListeners(abort.signal, 'abort')).toEqual([]);
     });
 
     test('goes on when the holder lets its lease expire', async () => {

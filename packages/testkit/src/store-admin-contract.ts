@@ -213,6 +213,15 @@ export function storeAdminContract(name: string, open: () => Promise<OpenRegistr
         expect((await admin.prune(options)).chains.filter(({ stream }) => stream === task.id)).toEqual([]);
       });
 
+      test('is done once by two who do it at the same time', async () => {
+        const options = { keepLedgerDays: soon, keepTombstoneDays: null };
+        const reports = await Promise.all([admin.prune(options), admin.prune(options)]);
+        const told = reports.flatMap(({ chains }) => chains).filter(({ stream }) => stream === task.id);
+        expect(told).toHaveLength(1);
+        expect(await registry.ledger.read(task.id)).toMatchObject([{ type: 'ledger.pruned' }]);
+        expect(await admin.verify()).toMatchObject({ ok: true });
+      });
+
       test('forgets deleted tasks after their time, and keeps the head that they had', async () => {
         const receipt = {
           taskId: task.id,

@@ -42,7 +42,7 @@ async function pruneChains(
   const pruned: PruneReport['chains'][number][] = [];
   for (const { stream, base, records } of due) {
     if (!dryRun) {
-      await ctx.engine.write(() => pruneChain(ctx, stream, base, records));
+      if (!(await ctx.engine.write(() => pruneChain(ctx, stream, base, records)))) continue;
       ctx.onAppended([stream]);
     }
     pruned.push({ stream, records, base });
@@ -77,9 +77,15 @@ function* prunable(ctx: StoreContext, before: string): Plan<readonly Prunable[]>
   }));
 }
 
-/** The rows that the pruned records made are said again in the record that tells of it, so that the rest rebuilds them. */
-function* pruneChain(ctx: StoreContext, stream: StreamId, base: ChainHead, records: number): Plan<void> {
+/**
+ * The rows that the pruned records made are said again in the record that tells of it, so that the rest rebuilds them.
+ *
+ * @returns false when another pruning got as far meanwhile, or forgot the chain: a base never goes back
+ */
+function* pruneChain(ctx: StoreContext, stream: StreamId, base: ChainHead, records: number): Plan<boolean> {
+  if ((yield* baseSeqOf(ctx, stream)) === undefined) return false;
   const opened = yield* openTransaction(ctx, new Map([[stream, ctx.homeId]]));
+  if (((yield* baseSeqOf(ctx, stream)) ?? base.seq) >= base.seq) return false;
   const { engine } = ctx.engine.traits;
   const puts = stream === 'home' ? [] : yield* rowsOf(engine, stream);
   const detail = { baseSeq: base.seq, baseHash: base.hash, records };
@@ -92,6 +98,12 @@ function* pruneChain(ctx: StoreContext, stream: StreamId, base: ChainHead, recor
     ['update streams set base_seq = ', ', base_hash = ', ' where stream = ', ''],
     [base.seq, base.hash, stream],
   );
+  return true;
+}
+
+function* baseSeqOf(ctx: StoreContext, stream: StreamId): Plan<number | undefined> {
+  const pieces = ['select base_seq from streams where stream = ', ''];
+  return (yield* firstRow(withArguments<{ base_seq: number }>(ctx.engine.traits.engine, pieces, [stream])))?.base_seq;
 }
 
 const entityTables = {

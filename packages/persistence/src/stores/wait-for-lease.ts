@@ -141,7 +141,7 @@ async function keepStanding(
     const paceMs = Math.min(longestPaceMs, (ahead + 1) * pacePerPlaceMs);
     if (place.isFirst()) called = await watch.changed({ limitMs, paceMs, signal: wait.signal });
     else {
-      await sleepUntil(orAborted(place.first, wait.signal), limitMs);
+      await sleepOrAborted(place.first, limitMs, wait.signal);
       called = false;
     }
   }
@@ -162,10 +162,14 @@ export function tell(ctx: StoreContext, taskId: TaskId, wake: readonly string[])
   ctx.onAppended([taskId]);
 }
 
-function orAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return promise;
-  const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-  return Promise.race([promise, aborted]);
+/** Leaves nothing behind on the signal: a long wait comes here hundreds of times. */
+async function sleepOrAborted(woken: Promise<void>, limitMs: number, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return void (await sleepUntil(woken, limitMs));
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const abort = () => resolve();
+  signal.addEventListener('abort', abort, { once: true });
+  await sleepUntil(Promise.race([woken, promise]), limitMs);
+  signal.removeEventListener('abort', abort);
 }
 
 /** A place that cannot be given up is passed over soon. */
