@@ -1,4 +1,4 @@
-import type { HookPort, ServiceDependencies } from '@opencode-tools/core';
+import { type Change, type HookPort, OpencodeToolsError, type ServiceDependencies } from '@opencode-tools/core';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type EnginelessHome, callBy, createEnginelessHome } from './support/home-without-engine.ts';
 
@@ -63,6 +63,31 @@ describe('a call that is made twice with one key', () => {
     await expect(create('/no/such/directory')).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
     await expect(create('/no/such/directory')).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
     expect((await home.open.services.tasks.create({ title: 'Else' }, keyed)).title).toBe('Else');
+  });
+
+  it('leaves no session behind when the answer to attaching could not be kept', async () => {
+    let away = true;
+    const home = await newHome(({ tasks }) => ({
+      tasks: new Proxy(tasks, {
+        get: (target, name) => {
+          if (name !== 'commit') {
+            const member: unknown = Reflect.get(target, name);
+            return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+          }
+          return async (change: Change) => {
+            if (away && change.idempotency?.verb === 'attach' && change.idempotency.result !== null)
+              throw new OpencodeToolsError('OCT_STORE_UNAVAILABLE', 'The registry is away');
+            return target.commit(change);
+          };
+        },
+      }),
+    }));
+    const { services } = home.open;
+    const { id } = await services.tasks.create({ title: 'Attach once' }, callBy('ada'));
+    const attach = () => services.sessions.attach(id, { agent: 'ada' }, keyed);
+    await expect(attach()).rejects.toMatchObject({ code: 'OCT_STORE_UNAVAILABLE' });
+    away = false;
+    expect((await attach()).displaced).toEqual([]);
   });
 
   it('gives the key of a process that died back after half a minute', async () => {

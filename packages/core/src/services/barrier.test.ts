@@ -3,6 +3,7 @@ import { LeaseDesk, leaseWith } from '../../test/leases.ts';
 import { taskId } from '../../test/records.ts';
 import { call, proof } from '../../test/task.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import type { Fence } from '../ports/sandbox-runtime.ts';
 import { currentFence, passBarrier } from './barrier.ts';
 
 const pending = leaseWith({ state: 'pending' });
@@ -54,6 +55,24 @@ describe('the takeover barrier', () => {
     });
     await passBarrier(desk.kernel, pending, call);
     expect(desk.asked.map(([name]) => name)).toEqual(['look', 'look', 'look', 'unpause', 'fence', 'confirm']);
+  });
+
+  test('a fence that another session raised meanwhile is raised again from the leases as they are then', async () => {
+    const desk = deskWith({ active: [leaseWith({ token: 2 }), pending] });
+    const { handle } = desk;
+    const raise = handle?.fence?.bind(handle);
+    Object.assign(handle ?? {}, {
+      fence: async (fence: Fence) => {
+        if (fence.minToken === pending.token) return raise?.(fence);
+        desk.active = [pending];
+        throw new OpencodeToolsError('OCT_STALE_FENCING_TOKEN', 'The fence is higher already');
+      },
+    });
+    expect(await passBarrier(desk.kernel, pending, call)).toBe(2);
+    expect(desk.asked).toEqual([
+      ['fence', { minToken: pending.token, revoked: [] }],
+      ['confirm', proof],
+    ]);
   });
 
   test('a container that goes away meanwhile took everything along; any other failure keeps the lease unusable', async () => {

@@ -6,6 +6,9 @@ import type { Kernel } from './kernel.ts';
 import { awaitQuiet } from './quiet.ts';
 import type { Call } from './services.ts';
 
+/** Each attempt that fails means that somebody else passed the barrier. */
+const maxAttempts = 10;
+
 /**
  * The takeover barrier. The store has already raised the token; this writes it into the sandbox, ends whatever runs under
  * tokens that it excludes, and only then makes the new lease usable. Idempotent: a call that died half way is repeated.
@@ -40,6 +43,17 @@ export function proofOf(lease: Lease): LeaseProof {
   return { taskId: lease.taskId, sessionId: lease.sessionId, leaseId: lease.id, token: lease.token };
 }
 
+/** When another session raised the fence since the active leases were read, they are read again. */
+async function raiseFence(kernel: Kernel, handle: SandboxHandle, taskId: TaskId): Promise<number> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return (await handle.fence(await currentFence(kernel, taskId))).ended;
+    } catch (error) {
+      if (attempt >= maxAttempts || !isOpencodeToolsError(error, 'OCT_STALE_FENCING_TOKEN')) throw error;
+    }
+  }
+}
+
 /** A container that goes away meanwhile takes everything that ran in it along. */
 async function fenceSandbox(kernel: Kernel, handle: SandboxHandle, lease: Lease, call: Call): Promise<number> {
   try {
@@ -49,7 +63,7 @@ async function fenceSandbox(kernel: Kernel, handle: SandboxHandle, lease: Lease,
       await awaitQuiet(kernel, lease.taskId, ['checkpoint'], call.signal);
       await handle.unpause();
     }
-    return (await handle.fence(await currentFence(kernel, lease.taskId))).ended;
+    return await raiseFence(kernel, handle, lease.taskId);
   } catch (error) {
     if (isOpencodeToolsError(error, 'OCT_SANDBOX_NOT_FOUND')) return 0;
     throw error;

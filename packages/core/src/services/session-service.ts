@@ -38,7 +38,13 @@ export function createSessionService(kernel: Kernel, keeper: SandboxKeeper): Ses
     attach: (taskId, options, call) =>
       idempotentFromStart(kernel, call, 'attach', { taskId, ...asJson(options) }, async (key) => {
         const attachment = await attach(kernel, taskId, options, call);
-        await kernel.commit({ records: [], ...key.finished(asJson(attachment)) });
+        try {
+          await kernel.commit({ records: [], ...key.finished(asJson(attachment)) });
+        } catch (error) {
+          // Nobody was told of this session: the same call made again would wait for its lease to expire.
+          await releaseQuietly(kernel, proofOf(attachment.lease), 'attaching failed', call);
+          throw error;
+        }
         return attachment;
       }),
     detach: async (sessionId, options, call) =>
