@@ -102,7 +102,7 @@ export type {
   StreamId,
 } from './ledger/ledger-record.ts';
 export type { Put, PutNoun } from './ledger/put.ts';
-export { chainFaults, verifyChain } from './ledger/verify-chain.ts';
+export { ChainCheck, chainFaults, verifyChain } from './ledger/verify-chain.ts';
 export type { BrokenRecord, ChainFault, ChainReport, VerifyOptions } from './ledger/verify-chain.ts';
 
 export type { CheckpointCatalog } from './ports/checkpoint-catalog.ts';

@@ -164,13 +164,15 @@ test('a rebuild that is killed can be done again', async () => {
 
 const moveSteps = ['prepare', 'copy', 'freeze', 'rest', 'verify', 'epoch', 'switch', 'retire'];
 
+const moveStepsToFile = moveSteps.toSpliced(4, 0, 'indexes').toSpliced(-1, 0, 'point');
+
 test.each(['', 'from-postgres'])(
   'a move that is killed anywhere is gone on with, and loses nothing: %s',
   async (argument) => {
     const [from, to] = argument === '' ? [sqlite, postgres] : [postgres, sqlite];
     const before = await fill(from);
     const isThere = () => (readHomeFile(directory)?.database === null ? 'sqlite' : 'postgres');
-    for (const step of argument === '' ? moveSteps : moveSteps.toSpliced(-1, 0, 'point')) {
+    for (const step of argument === '' ? moveSteps : moveStepsToFile) {
       expect(await run('move', `move: ${step}`, argument)).toBe('');
       expect(isThere()).toBe(step === 'retire' ? to.engine : from.engine);
       const store = await openAt(directory, isThere() === from.engine ? from : to);

@@ -51,15 +51,40 @@ export async function verifyChain(
   records: AsyncIterable<StoredRecord> | Iterable<StoredRecord>,
   options: VerifyOptions = {},
 ): Promise<ChainReport> {
-  let head: ChainHead = options.base ?? { seq: 0, hash: genesisHash };
-  let count = 0;
+  const check = new ChainCheck(stream, options.base);
   for await (const record of records) {
-    const broken = checkRecord(stream, record, head, options.erased);
-    if (broken !== null) return { stream, records: count, head, broken };
-    head = { seq: record.seq, hash: record.hash };
-    count += 1;
+    if (!check.add(record, options.erased)) break;
   }
-  return { stream, records: count, head, broken: checkHead(stream, head, options.anchoredHead) };
+  return check.end(options.anchoredHead);
+}
+
+/** The same for whoever gets the records handed. */
+export class ChainCheck {
+  readonly stream: StreamId;
+  #head: ChainHead;
+  #records = 0;
+  #broken: BrokenRecord | null = null;
+
+  /** @param base where the chain starts after pruning; the genesis by default */
+  constructor(stream: StreamId, base: ChainHead = { seq: 0, hash: genesisHash }) {
+    this.stream = stream;
+    this.#head = base;
+  }
+
+  /** Checks the next record; false when it, or one before it, does not fit. */
+  add(record: StoredRecord, erased?: ReadonlySet<number>): boolean {
+    this.#broken ??= checkRecord(this.stream, record, this.#head, erased);
+    if (this.#broken !== null) return false;
+    this.#head = { seq: record.seq, hash: record.hash };
+    this.#records += 1;
+    return true;
+  }
+
+  /** @param anchoredHead the head that the registry keeps beside the chain */
+  end(anchoredHead?: ChainHead): ChainReport {
+    const broken = this.#broken ?? checkHead(this.stream, this.#head, anchoredHead);
+    return { stream: this.stream, records: this.#records, head: this.#head, broken };
+  }
 }
 
 function checkRecord(

@@ -3,12 +3,13 @@ import { applyMigrations, readIdentity } from '../migrations/migrate.ts';
 import { latestSchemaVersion } from '../migrations/migrations.ts';
 import type { Engine } from '../query/engine.ts';
 import { type Plan, firstRow } from '../query/plan.ts';
+import { dropIndexes } from './indexes.ts';
+import { emptyTables } from './load-rows.ts';
 import { type MaintenanceContext, storeContext } from './maintenance-context.ts';
 import { raw, rawPer } from './raw.ts';
 import { readTokens } from './seen-tokens.ts';
 import { startEpochPlan } from './start-epoch.ts';
 import { readShapes } from './table-shapes.ts';
-import { quoted } from './raw.ts';
 
 export type TargetState = 'new' | 'copying' | 'ready';
 
@@ -22,6 +23,8 @@ export async function prepareTarget(ctx: MaintenanceContext, target: Engine, hom
     const identity = yield* readIdentity(target.traits);
     if (identity === null) {
       yield* applyMigrations(target.traits, 0, latestSchemaVersion);
+      // They are made when all rows are in.
+      if (target.traits.engine === 'sqlite') yield* dropIndexes(yield* readShapes());
       yield arguments1(
         `insert into meta (id, schema_version, epoch, created_at, moved_to)
          values (1, ${latestSchemaVersion}, 0, `,
@@ -55,7 +58,9 @@ function* progressOf(target: Engine, homeId: HomeId): Plan<TargetState> {
 /** Empties a target that was ready for a move which was given up since. */
 export async function resetTarget(target: Engine, homeId: HomeId): Promise<void> {
   await target.write(function* () {
-    for (const { name } of yield* readShapes()) if (name !== 'meta') yield raw(`delete from ${quoted(name)}`);
+    const shapes = yield* readShapes();
+    if (target.traits.engine === 'sqlite') yield* dropIndexes(shapes);
+    yield* emptyTables(shapes.filter(({ name }) => name !== 'meta'));
     yield raw(`update meta set moved_to = 'incoming'`);
     yield arguments1(`update move_progress set state = 'copying', last_position = 0 where source = `, homeId, '');
   });

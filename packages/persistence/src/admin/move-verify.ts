@@ -12,8 +12,12 @@ import { verifyRegistry } from './verify-registry.ts';
  * @throws OpencodeToolsError `OCT_STATE_CORRUPT` naming the first table or record that differs
  */
 export async function verifyCopy(ctx: MaintenanceContext, source: Engine, target: Engine): Promise<void> {
-  if ((await differingTables(source, target)).includes('ledger')) await copyLedgerAgain(ctx, source, target);
-  const [table] = await differingTables(source, target);
+  let differing = await differingTables(source, target);
+  if (differing.includes('ledger')) {
+    await copyLedgerAgain(ctx, source, target);
+    differing = await differingTables(source, target);
+  }
+  const [table] = differing;
   if (table !== undefined) throw notTheSame(`the rows of ${table} differ`);
   const { broken, problems } = await verifyRegistry(storeContext(ctx, target));
   const [first] = broken;
@@ -26,11 +30,8 @@ async function differingTables(source: Engine, target: Engine): Promise<readonly
   const differing: string[] = [];
   for (const shape of await source.read(readShapes)) {
     if (shape.name === 'meta') continue;
-    const [there, here] = [
-      await source.snapshot(() => digestRows(shape)),
-      await target.snapshot(() => digestRows(shape)),
-    ];
-    if (there !== here) differing.push(shape.name);
+    const digests = await Promise.all([source, target].map((engine) => engine.snapshot(() => digestRows(shape))));
+    if (new Set(digests).size > 1) differing.push(shape.name);
   }
   return differing;
 }

@@ -22,7 +22,4 @@ export function placeholders(engine: EngineName, count: number, first = 1): stri
   return Array.from({ length: count }, (_, index) => (engine === 'sqlite' ? '?' : `$${first + index}`)).join(', ');
 }
 
-/** A table or column name of ours. */
-export function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
+export { quoted } from '../query/rows.ts';

@@ -1,30 +1,18 @@
-import { type Plan, allRows } from '../query/plan.ts';
-import type { EngineName } from '../query/traits.ts';
-import { placeholders, quoted, rawPer } from './raw.ts';
-import { type Cell, type Row, cellsOf } from './row-source.ts';
+import { type Plan, scanRows } from '../query/plan.ts';
+import type { Row } from '../query/rows.ts';
+import { quoted, raw } from './raw.ts';
 import type { TableShape } from './table-shapes.ts';
 
-const batchRows = 500;
-
-/** Hands every row of a table to `take`, in the order of its key, some at a time. */
+/** Hands every row of a table to `take`, in the order of its key. @returns how many there were */
 export function* readRows(shape: TableShape, take: (row: Row) => void): Plan<number> {
-  let after: Row | null = null;
-  for (let total = 0; ;) {
-    const found: readonly Readonly<Record<string, unknown>>[] = yield* allRows(batchAfter(shape, after));
-    for (const row of found) take(cellsOf(row, shape));
-    total += found.length;
-    const last = found.at(-1);
-    if (last === undefined || found.length < batchRows) return total;
-    after = shape.key.map((column) => last[column] as Cell);
-  }
+  return yield* scanRows(raw(`${selectAll(shape)} order by ${shape.key.map(quoted).join(', ')}`), take);
 }
 
-function batchAfter(shape: TableShape, after: Row | null) {
-  const key = shape.key.map(quoted).join(', ');
-  const text = (engine: EngineName) => {
-    const where = after === null ? '' : `where (${key}) > (${placeholders(engine, after.length)})`;
-    const columns = shape.columns.map(quoted).join(', ');
-    return `select ${columns} from ${quoted(shape.name)} ${where} order by ${key} limit ${batchRows}`;
-  };
-  return rawPer({ sqlite: text('sqlite'), postgres: text('postgres') }, after ?? []);
+/** The same, in whatever order the database has them. */
+export function* readRowsUnordered(shape: TableShape, take: (row: Row) => void): Plan<number> {
+  return yield* scanRows(raw(selectAll(shape)), take);
+}
+
+export function selectAll({ name, columns }: TableShape): string {
+  return `select ${columns.map(quoted).join(', ')} from ${quoted(name)}`;
 }

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
 import { type Plan, firstRow } from '../query/plan.ts';
 import { quoted, raw } from './raw.ts';
-import { readRows } from './read-rows.ts';
-import type { Row } from './row-source.ts';
+import { DigestSum } from './digest-sum.ts';
+import { readRows, readRowsUnordered } from './read-rows.ts';
 import { type TableShape, readShapes } from './table-shapes.ts';
 
 /** What a registry holds, for telling whether two hold the same. */
@@ -48,15 +47,9 @@ const streamColumns = ['stream', 'head_seq', 'head_hash', 'base_seq', 'base_hash
  * Digests the rows of a table, whatever order the database gives them in: text sorts differently on different servers.
  */
 export function* digestRows(shape: TableShape): Plan<string> {
-  let sum = 0n;
-  const total = yield* readRows(shape, (row) => (sum = (sum + numberOf(row)) % modulus));
-  return `${total}:${sum.toString(16).padStart(64, '0')}`;
-}
-
-const modulus = 2n ** 256n;
-
-function numberOf(row: Row): bigint {
-  return BigInt(`0x${createHash('sha256').update(JSON.stringify(row)).digest('hex')}`);
+  const sum = new DigestSum();
+  const total = yield* readRowsUnordered(shape, (row) => sum.add(JSON.stringify(row)));
+  return `${total}:${sum.text()}`;
 }
 
 function shapeNamed(name: string, columns: readonly string[], shapes: readonly TableShape[]): TableShape {

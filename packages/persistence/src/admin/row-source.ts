@@ -1,7 +1,6 @@
-import type { TableShape } from './table-shapes.ts';
+import type { Row } from '../query/rows.ts';
 
-export type Cell = string | number | null;
-export type Row = readonly Cell[];
+export type { Row } from '../query/rows.ts';
 
 export interface SourceTable {
   readonly name: string;
@@ -19,9 +18,4 @@ export interface SourceIdentity {
   readonly schemaVersion: number;
   readonly epoch: number;
   readonly homes: readonly string[];
-}
-
-/** The cells of a row as the driver gives it, in the order of the table's columns. */
-export function cellsOf(row: Readonly<Record<string, unknown>>, shape: Pick<TableShape, 'columns'>): Row {
-  return shape.columns.map((column) => row[column] as Cell);
 }

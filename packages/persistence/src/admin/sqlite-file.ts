@@ -1,10 +1,14 @@
 import Database from 'better-sqlite3';
+import { applyMigrations } from '../migrations/migrate.ts';
+import { latestSchemaVersion } from '../migrations/migrations.ts';
+import { allRows } from '../query/plan.ts';
+import { sqliteTraits } from '../query/traits.ts';
+import { SqliteConnection } from '../sqlite/sqlite-connection.ts';
 import { SqliteEngine } from '../sqlite/sqlite-engine.ts';
 import { asStoreError } from '../sqlite/sqlite-errors.ts';
 import { WriteGate } from '../sqlite/write-gate.ts';
-import { driveNow } from '../query/plan.ts';
-import { sqliteTraits } from '../query/traits.ts';
-import { quoted } from './raw.ts';
+import { type Extra, definitions } from './indexes.ts';
+import { quoted, raw } from './raw.ts';
 import type { Row, RowSource, SourceTable } from './row-source.ts';
 import { readShapes } from './table-shapes.ts';
 
@@ -36,6 +40,17 @@ export function integrityProblems(file: string): readonly string[] {
   }
 }
 
+/** The indexes and triggers that the tables of the newest schema have. */
+export function currentExtras(): readonly Extra[] {
+  const connection = new SqliteConnection(connect(':memory:'));
+  try {
+    connection.run(applyMigrations(sqliteTraits, 0, latestSchemaVersion));
+    return connection.run(allRows(raw<Extra>(definitions)));
+  } finally {
+    connection.close();
+  }
+}
+
 /** The rows of a registry file that nobody writes. */
 export class SqliteRows implements RowSource {
   readonly #file: string;
@@ -47,11 +62,7 @@ export class SqliteRows implements RowSource {
   *tables(): Generator<SourceTable> {
     const database = connect(this.#file, { readonly: true });
     try {
-      const shapes = driveNow(readShapes(), (statement) => ({
-        rows: database.prepare<[], Record<string, unknown>>(statement.compile(sqliteTraits).sql).all(),
-        changes: 0,
-      }));
-      for (const { name, columns, key } of shapes) {
+      for (const { name, columns, key } of new SqliteConnection(database).run(readShapes())) {
         const text = `select ${columns.map(quoted).join(', ')} from ${quoted(name)} order by ${key.map(quoted).join(', ')}`;
         yield { name, columns, rows: rowsOf(database, text) };
       }
@@ -62,8 +73,8 @@ export class SqliteRows implements RowSource {
 }
 
 /** Begins to read when the first row is asked for: one query at a time has the connection. */
-function* rowsOf(database: Database.Database, text: string): Generator<Row> {
-  yield* database.prepare(text).raw().iterate() as Iterable<Row>;
+function rowsOf(database: Database.Database, text: string): Iterable<Row> {
+  return { [Symbol.iterator]: () => database.prepare<[], Row>(text).raw().iterate() };
 }
 
 function connect(file: string, settings: Database.Options = {}): Database.Database {

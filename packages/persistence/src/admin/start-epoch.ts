@@ -1,11 +1,12 @@
-import { type JsonObject, type RecordType, type StreamId, type TaskId, prepareDraft } from '@opencode-tools/core';
-import { type Plan, adHoc, allRows } from '../query/plan.ts';
+import { type JsonObject, type RecordType, type TaskId, prepareDraft } from '@opencode-tools/core';
+import { type Plan, adHoc, allRows, firstRow, later, scanRows } from '../query/plan.ts';
 import { template } from '../query/template.ts';
 import { revokeOn } from '../stores/lease-plans.ts';
 import { activeLease } from '../stores/lease-rows.ts';
 import { appendRecords } from '../write/append.ts';
 import type { StoreContext } from '../write/context.ts';
 import { openTransaction } from '../write/open-transaction.ts';
+import { raw } from './raw.ts';
 import { registryActor } from './registry-actor.ts';
 
 /** How far an epoch raises every token counter past what was seen (ARCHITECTURE.md, epochs). */
@@ -28,21 +29,12 @@ interface StartedEpoch {
 
 /** Part of a transaction: everything that an earlier epoch handed out stops being valid. */
 export function* startEpochPlan(ctx: StoreContext, start: StartEpoch): Plan<StartedEpoch> {
-  const rows = yield* allRows(adHoc(({ db }) => db.selectFrom('streams').select('stream').orderBy('stream')));
-  const streams = new Map(
-    [...rows.map(({ stream }) => stream as StreamId), 'home' as const].map((id) => [id, ctx.homeId]),
-  );
-  const opened = yield* openTransaction(ctx, streams);
-  for (const [stream, state] of opened.streams) {
-    const seen = start.seenTokens?.get(stream) ?? 0;
-    if (seen > state.lastToken) {
-      state.lastToken = seen;
-      yield setToken({ stream, token: seen });
-    }
-    state.lastToken += tokenLeap;
-  }
+  // No change of any stream is under way then, and none begins.
+  if (ctx.engine.traits.rowLocks) yield raw('lock table streams in exclusive mode');
+  yield* raiseSeen(start.seenTokens);
   yield raiseTokens({ by: tokenLeap });
   const tasks = yield* tasksWithLeases();
+  const opened = yield* openTransaction(ctx, new Map([...tasks, 'home' as const].map((id) => [id, ctx.homeId])));
   for (const taskId of tasks) {
     const reason = `Epoch ended: ${start.reason}`;
     yield* revokeOn(ctx, opened, taskId, { reason, actor: registryActor, correlationId: null });
@@ -52,7 +44,7 @@ export function* startEpochPlan(ctx: StoreContext, start: StartEpoch): Plan<Star
   yield adHoc(({ db }) => db.updateTable('meta').set({ epoch }));
   const { because } = start;
   // For a rebuild that finds no other trace of what this epoch gives out.
-  const tokenFloor = [...opened.streams.values()].reduce((floor, { lastToken }) => Math.max(floor, lastToken), 0);
+  const tokenFloor = (yield* firstRow(largestToken))?.token ?? 0;
   const common = { stream: 'home', actor: registryActor, puts: [] } as const;
   yield* appendRecords(ctx, opened, [
     ...(because === undefined ? [] : [prepareDraft({ ...common, ...because })]),
@@ -65,12 +57,30 @@ export function* startEpochPlan(ctx: StoreContext, start: StartEpoch): Plan<Star
   return { epoch, tasks };
 }
 
+/** Raises the counters that are behind what was seen elsewhere. */
+function* raiseSeen(seen: StartEpoch['seenTokens']): Plan<void> {
+  if (seen === undefined) return;
+  const behind: { readonly stream: string; readonly token: number }[] = [];
+  yield* scanRows(
+    adHoc(({ db }) => db.selectFrom('streams').select(['stream', 'last_token'])),
+    ([stream, token]) => {
+      const other = seen.get(String(stream)) ?? 0;
+      if (other > Number(token)) behind.push({ stream: String(stream), token: other });
+    },
+  );
+  for (const each of behind) yield* later(setToken(each));
+}
+
 function* tasksWithLeases(): Plan<readonly TaskId[]> {
   const rows = yield* allRows(
     adHoc(({ db }) => db.selectFrom('leases').select('task_id').distinct().where(activeLease).orderBy('task_id')),
   );
   return rows.map((row) => row.task_id as TaskId);
 }
+
+const largestToken = adHoc(({ db }) =>
+  db.selectFrom('streams').select(({ fn }) => fn.max<number | null>('last_token').as('token')),
+);
 
 const raiseTokens = template<{ by: number }>()(({ db }, slot) =>
   db.updateTable('streams').set((row) => ({ last_token: row('last_token', '+', slot('by')) })),

@@ -1,23 +1,15 @@
-import type { BrokenRecord, StoreVerification } from '@opencode-tools/core';
+import type { StoreVerification } from '@opencode-tools/core';
 import type { Engine } from '../query/engine.ts';
 import { type Plan, allRows } from '../query/plan.ts';
-import { StoredLedger } from '../stores/ledger.ts';
 import type { StoreContext } from '../write/context.ts';
 import { raw } from './raw.ts';
+import { verifyChains } from './verify-chains.ts';
 
 /** Checks a registry as a whole: the file's structure, every chain, the counters, and rows that must have a stream. */
-export async function verifyRegistry(ctx: StoreContext): Promise<StoreVerification> {
-  const problems = [...(await structureProblems(ctx.engine)), ...(await ctx.engine.snapshot(rowProblems))];
-  const ledger = new StoredLedger(ctx);
-  const broken: BrokenRecord[] = [];
-  let records = 0;
-  const streams = await ledger.listStreams();
-  for (const stream of streams) {
-    const report = await ledger.verify(stream);
-    records += report.records;
-    if (report.broken !== null) broken.push(report.broken);
-  }
-  return { ok: broken.length === 0 && problems.length === 0, chains: streams.length, records, broken, problems };
+export async function verifyRegistry({ engine }: Pick<StoreContext, 'engine'>): Promise<StoreVerification> {
+  const problems = [...(await structureProblems(engine)), ...(await engine.snapshot(rowProblems))];
+  const { chains, records, broken } = await verifyChains(engine);
+  return { ok: broken.length === 0 && problems.length === 0, chains, records, broken, problems };
 }
 
 /** What the database itself finds wrong with its file. */

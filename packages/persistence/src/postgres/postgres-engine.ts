@@ -4,11 +4,13 @@ import type { StoreUser } from '@opencode-tools/core';
 import type { Client, Pool, PoolClient } from 'pg';
 import type { Engine, WriteOptions } from '../query/engine.ts';
 import { HintedWatch, Hints, type Watch, sleepUntil } from '../query/hints.ts';
-import { type Outcome, type Plan, type Statement, Unanswered, driveLater } from '../query/plan.ts';
+import { type Outcome, type Plan, type Runner, type Statement, Unanswered, driveLater } from '../query/plan.ts';
 import { postgresTraits } from '../query/traits.ts';
 import { connectedUsers, userNamed } from './connected-users.ts';
+import { copyIn } from './copy-in.ts';
 import { Notifications } from './notifications.ts';
 import { asStoreError, isRetryable } from './postgres-errors.ts';
+import { scanResult } from './scan-result.ts';
 
 /** The driver's socket, which its types do not show. */
 interface Corkable {
@@ -41,7 +43,7 @@ export class PostgresEngine implements Engine {
     return this.#guarded(async () => {
       const client = await this.#pool.connect();
       try {
-        return await driveLater(plan(), (statement) => this.#execute(client, statement), new Unanswered());
+        return await driveLater(plan(), this.#runnerOn(client), new Unanswered());
       } finally {
         client.release();
       }
@@ -96,7 +98,7 @@ export class PostgresEngine implements Engine {
     let broken: Error | undefined;
     try {
       unanswered.add(this.#run(client, begin), null);
-      const result = await driveLater(plan(), (statement) => this.#execute(client, statement), unanswered);
+      const result = await driveLater(plan(), this.#runnerOn(client), unanswered);
       if (unanswered.checks) await unanswered.settle();
       unanswered.add(this.#run(client, 'commit'), null);
       await unanswered.settle();
@@ -107,6 +109,17 @@ export class PostgresEngine implements Engine {
     } finally {
       client.release(broken);
     }
+  }
+
+  #runnerOn(client: PoolClient): Runner<Promise<Outcome>> {
+    return {
+      run: (statement) => this.#execute(client, statement),
+      scan: async (statement, take) => {
+        const { sql, parameters } = statement.compile(postgresTraits);
+        return { rows: [], changes: await scanResult(client, sql, parameters, take) };
+      },
+      load: async (rows) => ({ rows: [], changes: await copyIn(client, rows) }),
+    };
   }
 
   async #execute(on: PoolClient, statement: Statement<unknown>): Promise<Outcome> {

@@ -1,11 +1,12 @@
 import type { Compilable } from 'kysely';
+import type { Row, RowsToLoad } from './rows.ts';
 import type { Traits } from './traits.ts';
 
-type Row = Readonly<Record<string, unknown>>;
+type NamedRow = Readonly<Record<string, unknown>>;
 
 /** What a statement gave: rows of a reading one, the number of rows changed by a writing one. */
 export interface Outcome {
-  readonly rows: readonly Row[];
+  readonly rows: readonly NamedRow[];
   readonly changes: number;
 }
 
@@ -17,7 +18,7 @@ interface CompiledStatement {
 }
 
 /** One statement with its arguments; `R` is the type of its rows. */
-export interface Statement<R = Row> {
+export interface Statement<R = NamedRow> {
   compile(traits: Traits): CompiledStatement;
   readonly rowType?: R;
 }
@@ -34,7 +35,18 @@ interface Later {
   readonly check: ((outcome: Outcome) => void) | null;
 }
 
-type Step = Statement<unknown> | Together | Later;
+/** Rows that are handed over one by one as they come, and kept nowhere. */
+interface Scan {
+  readonly scan: Statement<unknown>;
+  readonly take: (row: Row) => void;
+}
+
+/** Rows of one table that are put in, taken from their source as fast as the database takes them. */
+interface Load {
+  readonly load: RowsToLoad;
+}
+
+type Step = Statement<unknown> | Together | Later | Scan | Load;
 
 /**
  * A sequence of statements, each decided by the outcomes before it. SQLite runs it in one go without leaving the call,
@@ -70,18 +82,50 @@ export function* later(statement: Statement<unknown>, check: Later['check'] = nu
   yield { later: statement, check };
 }
 
+/**
+ * Hands every row of a reading statement to `take`, as cells in the order of its columns. However many there are, memory
+ * stays the same. `take` must not run statements; it is given all rows again when the plan is run again.
+ *
+ * @returns how many there were
+ */
+export function* scanRows(statement: Statement<unknown>, take: (row: Row) => void): Plan<number> {
+  return ((yield { scan: statement, take })[0] ?? nothing).changes;
+}
+
+/** The rows of a reading statement as cells. */
+export function* collectRows(statement: Statement<unknown>): Plan<readonly Row[]> {
+  const rows: Row[] = [];
+  yield* scanRows(statement, (row) => rows.push(row));
+  return rows;
+}
+
+/** Puts rows into a table by the fastest way that the database has for many. @returns how many there were */
+export function* loadRows(rows: RowsToLoad): Plan<number> {
+  return ((yield { load: rows })[0] ?? nothing).changes;
+}
+
 /** The rows of an outcome, as the statement types them. */
 export function outcomeRows<R>(_statement: Statement<R>, outcome: Outcome | undefined): readonly R[] {
   return (outcome ?? nothing).rows as unknown as readonly R[];
 }
 
-/** Runs a plan to its end with a function that answers at once. */
-export function driveNow<T>(plan: Plan<T>, run: (statement: Statement<unknown>) => Outcome): T {
+/** What carries the steps of a plan out; `A` is an outcome, or one that comes later. */
+export interface Runner<A> {
+  run(statement: Statement<unknown>): A;
+  scan(statement: Statement<unknown>, take: (row: Row) => void): A;
+  load(rows: RowsToLoad): A;
+}
+
+/** Runs a plan to its end with a runner that answers at once. */
+export function driveNow<T>(plan: Plan<T>, runner: Runner<Outcome>): T {
+  const run = (statement: Statement<unknown>) => runner.run(statement);
   let step = plan.next();
   while (step.done !== true) {
     const { value } = step;
     if ('compile' in value) step = plan.next([run(value)]);
     else if ('together' in value) step = plan.next(value.together.map(run));
+    else if ('scan' in value) step = plan.next([runner.scan(value.scan, value.take)]);
+    else if ('load' in value) step = plan.next([runner.load(value.load)]);
     else {
       const outcome = run(value.later);
       value.check?.(outcome);
@@ -118,29 +162,35 @@ export class Unanswered {
 }
 
 /**
- * Runs a plan to its end with a function that answers later and keeps the order of its calls.
+ * Runs a plan to its end with a runner that answers later and keeps the order of its calls.
  *
  * @param unanswered gets what the plan did not wait for; the caller settles it
  */
 export async function driveLater<T>(
   plan: Plan<T>,
-  run: (statement: Statement<unknown>) => Promise<Outcome>,
+  runner: Runner<Promise<Outcome>>,
   unanswered: Unanswered,
 ): Promise<T> {
   let step = plan.next();
   while (step.done !== true) {
     const { value } = step;
     if ('later' in value) {
-      unanswered.add(run(value.later), value.check);
+      unanswered.add(runner.run(value.later), value.check);
       step = plan.next([]);
       continue;
     }
-    const answers = Promise.all(('together' in value ? value.together : [value]).map(run));
+    const answers = Promise.all(answersTo(value, runner));
     answers.catch(() => undefined);
     await unanswered.settle();
     step = plan.next(await answers);
   }
   return step.value;
+}
+
+function answersTo(step: Exclude<Step, Later>, runner: Runner<Promise<Outcome>>): readonly Promise<Outcome>[] {
+  if ('scan' in step) return [runner.scan(step.scan, step.take)];
+  if ('load' in step) return [runner.load(step.load)];
+  return ('together' in step ? step.together : [step]).map((statement) => runner.run(statement));
 }
 
 /** A statement built for one call, for queries whose shape depends on what is asked. */

@@ -62,6 +62,27 @@ export function fromRecordRow(row: RecordRow): StoredRecord {
   };
 }
 
+/** The same from cells in the order of `recordColumns`, for whoever reads very many. */
+export function fromRecordCells(cells: readonly unknown[]): StoredRecord {
+  return {
+    stream: cells[0] as StoredRecord['stream'],
+    seq: cells[1] as number,
+    v: cells[2] as StoredRecord['v'],
+    type: cells[3] as StoredRecord['type'],
+    at: cells[4] as string,
+    actor: actorOf(cells[5] as string),
+    homeId: cells[6] as StoredRecord['homeId'],
+    token: cells[7] as number | null,
+    operationId: cells[8] as StoredRecord['operationId'],
+    correlationId: cells[9] as string | null,
+    causationId: cells[10] as string | null,
+    payloadDigest: cells[11] as string,
+    prevHash: cells[12] as string,
+    hash: cells[13] as string,
+    payload: cells[14] as string | null,
+  };
+}
+
 const mostActors = 200;
 const actors = new Map<string, StoredRecord['actor']>();
 

@@ -1,6 +1,8 @@
 import type DatabaseConstructor from 'better-sqlite3';
-import { type Outcome, type Plan, type Statement, driveNow } from '../query/plan.ts';
+import { type Outcome, type Plan, type Runner, type Statement, driveNow } from '../query/plan.ts';
+import type { Row, RowsToLoad } from '../query/rows.ts';
 import { sqliteTraits } from '../query/traits.ts';
+import { loadInto } from './load-into.ts';
 
 export type Connection = DatabaseConstructor.Database;
 type Prepared = DatabaseConstructor.Statement<unknown[], Record<string, unknown>>;
@@ -11,6 +13,11 @@ const mostPrepared = 500;
 export class SqliteConnection {
   readonly #connection: Connection;
   readonly #prepared = new Map<string, Prepared>();
+  readonly #runner: Runner<Outcome> = {
+    run: (statement) => this.#execute(statement),
+    scan: (statement, take) => this.#scan(statement, take),
+    load: (rows) => this.#load(rows),
+  };
   #synchronous = '';
 
   constructor(connection: Connection) {
@@ -22,7 +29,7 @@ export class SqliteConnection {
   }
 
   run<T>(plan: Plan<T>): T {
-    return driveNow(plan, (statement) => this.#execute(statement));
+    return driveNow(plan, this.#runner);
   }
 
   /** Runs a command without arguments or rows, such as `begin`. */
@@ -69,6 +76,24 @@ export class SqliteConnection {
       return { rows, changes: rows.length };
     }
     return { rows: [], changes: prepared.run(...parameters).changes };
+  }
+
+  #scan(statement: Statement<unknown>, take: (row: Row) => void): Outcome {
+    const { sql, parameters } = statement.compile(sqliteTraits);
+    const rows = this.#connection
+      .prepare<unknown[], Row>(sql)
+      .raw()
+      .iterate(...parameters);
+    let changes = 0;
+    for (const row of rows) {
+      take(row);
+      changes += 1;
+    }
+    return { rows: [], changes };
+  }
+
+  #load(rows: RowsToLoad): Outcome {
+    return { rows: [], changes: loadInto(this.#connection, rows) };
   }
 
   #statement(sql: string): Prepared {

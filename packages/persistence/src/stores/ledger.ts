@@ -1,4 +1,5 @@
 import {
+  ChainCheck,
   type ChainHead,
   type ChainReport,
   type FollowRecords,
@@ -10,12 +11,11 @@ import {
   type StreamId,
   type WaitForRecords,
   genesisHash,
-  verifyChain,
 } from '@opencode-tools/core';
 import { sql } from 'kysely';
-import { type Plan, type Statement, adHoc, allRows, firstRow } from '../query/plan.ts';
+import { type Plan, type Statement, adHoc, allRows, collectRows, firstRow } from '../query/plan.ts';
 import { template } from '../query/template.ts';
-import { type RecordRow, fromRecordRow, recordColumns } from '../rows/record-row.ts';
+import { type RecordRow, fromRecordCells, fromRecordRow, recordColumns } from '../rows/record-row.ts';
 import type { StoreContext } from '../write/context.ts';
 import { decodeFollow, encodeFollow, endPosition, hasMore, readOn } from './follow-ledger.ts';
 
@@ -89,19 +89,24 @@ export class StoredLedger implements Ledger {
     const base = { seq: anchor?.base_seq ?? 0, hash: anchor?.base_hash ?? genesisHash };
     const anchoredHead = { seq: anchor?.head_seq ?? 0, hash: anchor?.head_hash ?? genesisHash };
     const erased = await this.#erased(stream);
-    return verifyChain(stream, this.#records(stream, base.seq, lastSeq), { base, anchoredHead, erased });
+    const check = new ChainCheck(stream, base);
+    await this.#check(check, base.seq, lastSeq, erased);
+    return check.end(anchoredHead);
   }
 
-  async *#records(stream: StreamId, baseSeq: number, lastSeq: number): AsyncGenerator<StoredRecord> {
+  async #check(check: ChainCheck, baseSeq: number, lastSeq: number, erased: ReadonlySet<number>): Promise<void> {
     // From below 1 when nothing was pruned: a record put before the first is a fault too.
     let afterSeq = baseSeq === 0 ? Number.MIN_SAFE_INTEGER : baseSeq;
-    for (;;) {
-      const batch = { stream, afterSeq, lastSeq, limit: verifyBatch };
-      const rows = await this.#ctx.engine.read(() => allRows(selectBatch(batch)));
-      for (const row of rows) yield fromRecordRow(row);
-      const last = rows.at(-1);
-      if (last === undefined || rows.length < verifyBatch) return;
-      afterSeq = last.seq;
+    for (let found = verifyBatch, sound = true; found === verifyBatch && sound;) {
+      const batch = { stream: check.stream, afterSeq, lastSeq, limit: verifyBatch };
+      const rows = await this.#ctx.engine.read(() => collectRows(selectBatch(batch)));
+      found = rows.length;
+      for (const cells of rows) {
+        const record = fromRecordCells(cells);
+        sound = check.add(record, erased);
+        afterSeq = record.seq;
+        if (!sound) break;
+      }
     }
   }
 
@@ -118,7 +123,7 @@ function* extentOf(stream: StreamId) {
   return { anchor, lastSeq: end?.last_seq ?? 0 };
 }
 
-function erasedSeqs(payload: string | null): readonly number[] {
+export function erasedSeqs(payload: string | null): readonly number[] {
   if (payload === null) return [];
   try {
     const { detail } = JSON.parse(payload) as { readonly detail?: { readonly seqs?: readonly unknown[] } };
