@@ -1,6 +1,7 @@
-import { createReadStream } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { ImportedLedger } from '@opencode-tools/core';
+import { type ImportedLedger, OpencodeToolsError } from '@opencode-tools/core';
+import { quoted } from '../arguments/usage-error.ts';
 import { integer, text } from '../arguments/values.ts';
 import { type Command, taskParameter } from '../command.ts';
 import { plural } from '../render/format.ts';
@@ -32,13 +33,34 @@ export const ledgerImport: Command<ImportedLedger> = {
   options: [],
   async run({ home, input, stdin, cwd }) {
     const file = input.text('file');
-    const source = file === '-' ? stdin : createReadStream(resolve(cwd, file));
     const { createInterface } = await import('node:readline');
-    return home.store.importLedger(createInterface({ input: source, crlfDelay: Infinity }));
+    const linesOf = (input: NodeJS.ReadableStream) => createInterface({ input, crlfDelay: Infinity });
+    if (file === '-') return home.store.importLedger(linesOf(stdin));
+    await using source = await openSource(file, cwd);
+    return await home.store.importLedger(linesOf(source.createReadStream({ autoClose: false })));
   },
   render: ({ stream, added, head }, style) =>
     `${style.good('taken in')} ${plural(added, 'record')} of ${stream}; head ${head.seq} ${head.hash}`,
 };
+
+async function openSource(file: string, cwd: string): Promise<FileHandle> {
+  try {
+    const source = await open(resolve(cwd, file));
+    if ((await source.stat()).isFile()) return source;
+    await source.close();
+  } catch (cause) {
+    throw unreadable(file, cause);
+  }
+  throw unreadable(file);
+}
+
+function unreadable(file: string, cause?: unknown): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_INVALID_ARGUMENT', `The file ${quoted(file)} cannot be read`, {
+    remedy: 'Name a file that `opencode-tools ledger export` wrote, or - for standard input.',
+    details: { argument: 'file' },
+    cause,
+  });
+}
 
 export const ledgerErase: Command<{ readonly erased: readonly number[] }> = {
   name: 'ledger erase',
