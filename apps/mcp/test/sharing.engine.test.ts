@@ -83,8 +83,8 @@ describe('two clients on one task', () => {
       session_id: bob.session,
       command: 'mkdir -p src docs; echo mine >docs/b.md; echo yours >src/a.ts',
     });
-    expect(outside.text).toContain('src/a.ts');
-    expect(outside.text).not.toContain('docs/b.md');
+    expect(outside).toMatchObject({ isError: false, data: { exit_code: 0, outside_claims: ['src', 'src/a.ts'] } });
+    expect(outside.text).toContain('Outside the claims of this session: src, src/a.ts');
     const seen = await historyOf(shared);
     for (const type of ['claim.conflicted', 'todo.conflicted', 'note.conflicted', 'claim.violated']) {
       expect(seen).toContain(type);

@@ -32,6 +32,18 @@ test('output comes as it is, each stream on its own', async () => {
   expect(line).toMatchObject({ code: 0, stdout: 'out\u001b[31m\n', stderr: 'err\n' });
 });
 
+test('what was changed outside the claims is said beside the output', async () => {
+  const claims = { checked: true, reason: null, paths: ['src/a'], total: 3, uncertain: false };
+  const run = async () => {
+    const preview = { text: '', totalBytes: 0, truncated: false };
+    const execution = { taskId, exitCode: 0, reason: 'exited', durationMs: 5 };
+    return { execution, stdout: preview, stderr: preview, outsideClaims: claims } as ExecutionResult;
+  };
+  const { code, stderr } = await runLine(['exec', 't', '--', 'ls'], { executions: { run } });
+  expect(code).toBe(0);
+  expect(stderr).toBe('opencode-tools: changed outside the claims of this session: src/a and 2 more\n');
+});
+
 test('with --json there is one document and no live output', async () => {
   const line = await runLine(
     ['exec', 't', '--json', '--script', 'ls'],

@@ -5,6 +5,7 @@ import { quoted, usageError } from '../arguments/usage-error.ts';
 import { type NameValue, duration, nameValue, text } from '../arguments/values.ts';
 import { type Command, type CommandContext, taskParameter } from '../command.ts';
 import { readAll } from '../read-all.ts';
+import { oneLine, shownPath } from '../render/format.ts';
 
 /** Exit codes that the command did not give itself. */
 const execExitCodes = { timeout: 124, ours: 125, outOfMemory: 137, outputLimit: 153 } as const;
@@ -80,7 +81,7 @@ async function tell(result: ExecutionResult, terminal: CommandContext['terminal'
     await terminal.pass('stdout', Buffer.from(result.stdout.text));
     await terminal.pass('stderr', Buffer.from(result.stderr.text));
   }
-  const facts = [...(result.notices ?? []), explain(result.execution)];
+  const facts = [...(result.notices ?? []), explain(result.execution), outside(result.outsideClaims)];
   for (const fact of facts) if (fact !== undefined) terminal.writeError(`opencode-tools: ${fact}\n`);
 }
 
@@ -131,6 +132,15 @@ export function exitCodeOf({ exitCode, reason, signal }: Pick<Execution, 'exitCo
   if (exitCode !== null) return exitCode;
   const number = signal === null ? undefined : constants.signals[signal as NodeJS.Signals];
   return reason === 'signalled' && number !== undefined ? 128 + number : execExitCodes.ours;
+}
+
+function outside(claims: ExecutionResult['outsideClaims']): string | undefined {
+  if (claims === undefined || (claims.checked && claims.total === 0)) return undefined;
+  if (!claims.checked)
+    return `not compared with the claims: ${oneLine(claims.reason ?? 'the workspace could not be read')}`;
+  const more = claims.total - claims.paths.length;
+  const listed = claims.paths.map(shownPath).join(', ');
+  return `changed outside the claims of this session: ${listed}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 function explain({ reason, durationMs }: Execution): string | undefined {

@@ -10,6 +10,7 @@ import {
 import * as z from 'zod/v4';
 import { formatDuration } from '../text/duration.ts';
 import { fitText } from '../text/fit-text.ts';
+import { outsideClaimsField, outsideClaimsLines } from '../text/outside-claims.ts';
 import { defineTool } from '../tool.ts';
 import { count, idempotencyKey, optionalSessionId, taskId } from './fields.ts';
 
@@ -61,6 +62,7 @@ export const executeInTask = defineTool({
     stdout_bytes: count,
     stderr_bytes: count,
     truncated: z.boolean(),
+    outside_claims: z.array(z.string()).optional(),
   }),
   async run(args, context) {
     const id = await context.taskId(args.task_id);
@@ -116,7 +118,7 @@ function toCommand({ command, argv }: Arguments): Command {
   });
 }
 
-function answer({ execution, stdout, stderr, notices = [] }: ExecutionResult, maxBytes: number) {
+function answer({ execution, stdout, stderr, outsideClaims, notices = [] }: ExecutionResult, maxBytes: number) {
   const out = bounded(stdout, maxBytes);
   const err = bounded(stderr, maxBytes);
   const { id, exitCode, signal, reason, durationMs } = execution;
@@ -132,8 +134,10 @@ function answer({ execution, stdout, stderr, notices = [] }: ExecutionResult, ma
     stdout_bytes: stdout.totalBytes,
     stderr_bytes: stderr.totalBytes,
     truncated,
+    ...outsideClaimsField(outsideClaims),
   };
-  return { text: [...notices.map((notice) => `Notice: ${notice}`), describe(data)].join('\n'), data };
+  const before = [...notices.map((notice) => `Notice: ${notice}`), ...outsideClaimsLines(outsideClaims)];
+  return { text: [...before, describe(data)].join('\n'), data };
 }
 
 function bounded({ text }: OutputPreview, maxBytes: number): string {

@@ -1,5 +1,6 @@
 import type { FileChanged } from '@opencode-tools/core';
 import * as z from 'zod/v4';
+import { outsideClaimsField, outsideClaimsLines } from '../text/outside-claims.ts';
 import { defineTool } from '../tool.ts';
 import { count, idempotencyKey, optionalSessionId, path, taskId } from './fields.ts';
 
@@ -84,12 +85,9 @@ function expectation(expected: string | undefined) {
 }
 
 function describe({ path: at, outsideClaims }: FileChanged) {
-  const outside = outsideClaims?.paths ?? [];
-  return { path: at.toWellFormed(), ...(outside.length === 0 ? {} : { outside_claims: [...outside] }) };
+  return { path: at.toWellFormed(), ...outsideClaimsField(outsideClaims) };
 }
 
 function sentence({ outsideClaims, notices = [] }: FileChanged, done: string): string {
-  const outside = outsideClaims?.paths ?? [];
-  const warning = outside.length === 0 ? [] : [`Outside the claims of this session: ${outside.join(', ')}`];
-  return [...notices.map((notice) => `Notice: ${notice}`), done, ...warning].join('\n');
+  return [...notices.map((notice) => `Notice: ${notice}`), done, ...outsideClaimsLines(outsideClaims)].join('\n');
 }
