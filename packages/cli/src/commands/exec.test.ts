@@ -36,7 +36,7 @@ test('what was changed outside the claims is said beside the output', async () =
   const claims = { checked: true, reason: null, paths: ['src/a'], total: 3, uncertain: false };
   const run = async () => {
     const preview = { text: '', totalBytes: 0, truncated: false };
-    const execution = { taskId, exitCode: 0, reason: 'exited', durationMs: 5 };
+    const execution = { taskId, exitCode: 0, reason: 'exited', durationMs: 5 } as Execution;
     return { execution, stdout: preview, stderr: preview, outsideClaims: claims } as ExecutionResult;
   };
   const { code, stderr } = await runLine(['exec', 't', '--', 'ls'], { executions: { run } });
