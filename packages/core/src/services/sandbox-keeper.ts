@@ -118,7 +118,8 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
       const sandbox = await deps.tasks.findSandbox(taskId);
       const handle = sandbox === undefined ? undefined : await attach(sandbox);
       if (handle === undefined) return 0;
-      const { state } = await handle.inspect();
+      const state = await stateOf(handle);
+      if (state === 'absent') known.delete(taskId);
       if (state === 'paused') await handle.unpause();
       if (state !== 'running' && state !== 'paused') return 0;
       // First by name: a shell whose child is ended before itself would seem to have exited.
@@ -156,7 +157,8 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
       const handle = sandbox === undefined ? undefined : await attach(sandbox);
       if (sandbox === undefined || sandbox.ref === null) return;
       known.delete(task.id);
-      if (handle === undefined) return recordState(kernel, { ...sandbox, ref: null }, 'absent', leased, call);
+      const there = handle !== undefined && (await stateOf(handle)) !== 'absent';
+      if (!there) return recordState(kernel, { ...sandbox, ref: null }, 'absent', leased, call);
       await awaitQuiet(kernel, task.id, ['checkpoint'], leased.signal);
       if ((await handle.inspect()).state === 'running') await endBackground(kernel, handle, task.id, graceMs, call);
       await handle.stop(graceMs);
@@ -164,6 +166,16 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
       await recordState(kernel, sandbox, 'stopped', leased, call);
     },
   };
+}
+
+/** A container that was removed behind our back is absent, whatever this process knew of it. */
+async function stateOf(handle: SandboxHandle): Promise<SandboxState> {
+  try {
+    return (await handle.inspect()).state;
+  } catch (error) {
+    if (isOpencodeToolsError(error, 'OCT_SANDBOX_NOT_FOUND')) return 'absent';
+    throw error;
+  }
 }
 
 /** Volumes that hold work cannot be mounted into a sandbox that runs already. */

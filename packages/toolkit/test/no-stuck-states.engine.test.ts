@@ -1,0 +1,183 @@
+import {
+  type Call,
+  type OpenHome,
+  type Task,
+  type TaskStatus,
+  isOpencodeToolsError,
+  taskStatuses,
+} from '@opencode-tools/core';
+import { type EngineProxy, openEngineProxy } from '@opencode-tools/testkit';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type TestHome, createTestHome } from './support/test-home.ts';
+
+const child = fileURLToPath(new URL('./support/crash-child.ts', import.meta.url));
+const call: Call = {
+  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
+};
+
+let home: TestHome;
+let proxy: EngineProxy;
+let open: OpenHome;
+beforeAll(async () => {
+  home = await createTestHome();
+  proxy = await openEngineProxy();
+  open = await home.open({ environment: { ...process.env, DOCKER_HOST: proxy.endpoint } });
+});
+afterAll(async () => {
+  await open.close();
+  await proxy.close();
+  await home.remove();
+});
+
+type Verb = 'stop' | 'resume' | 'delete';
+
+const verbs: Readonly<Record<Verb, (task: Task) => Promise<unknown>>> = {
+  stop: (task) => open.services.tasks.stop(task.id, { graceMs: 0 }, call),
+  resume: async (task) => {
+    const { session } = await open.services.sessions.attach(task.id, { agent: 'next', takeover: true }, call);
+    try {
+      const command = { kind: 'script', script: 'true' } as const;
+      const { execution } = await open.services.executions.run(task.id, { command, sessionId: session.id }, call);
+      expect(execution.exitCode).toBe(0);
+    } finally {
+      await open.services.sessions.detach(session.id, {}, call);
+    }
+  },
+  delete: (task) => open.services.tasks.delete(task.id, { force: true }, call),
+};
+
+/** Brings a task that has a sandbox to a status, by the verbs that do so. */
+const reach: Readonly<Record<TaskStatus, (task: Task) => Promise<unknown>>> = {
+  pending: async () => undefined,
+  running: (task) => attachAndRun(task),
+  suspended: async (task) => {
+    await attachAndRun(task);
+    await verbs.stop(task);
+  },
+  completed: async (task) => {
+    await attachAndRun(task);
+    await open.services.tasks.complete(task.id, {}, call);
+  },
+  cancelled: async (task) => {
+    await attachAndRun(task);
+    await open.services.tasks.cancel(task.id, {}, call);
+  },
+  failed: async (task) => {
+    await attachAndRun(task);
+    await home.sql(
+      `update tasks set status = 'failed', entity = json_set(entity, '$.status', 'failed') where id = '${task.id}'`,
+    );
+  },
+};
+
+async function attachAndRun(task: Task) {
+  const command = { kind: 'script', script: 'echo work > kept' } as const;
+  return open.services.executions.run(task.id, { command }, call);
+}
+
+interface Fault {
+  /** Brings the fault about, and returns what takes it back. */
+  readonly happen: (task: Task) => Promise<(() => Promise<void>) | undefined>;
+}
+
+const faults: Readonly<Record<string, Fault>> = {
+  'the container was removed': {
+    happen: async (task) => {
+      await removeContainers(task);
+      return undefined;
+    },
+  },
+  'container and volumes were removed': {
+    happen: async (task) => {
+      await removeContainers(task);
+      for (const name of await home.objectsOf(task.id)) await home.docker('volume', 'rm', '-f', name);
+      return undefined;
+    },
+  },
+  'the engine refuses': {
+    happen: async () => {
+      proxy.faults.push(/^(?:POST|PUT|DELETE) /);
+      return async () => void proxy.faults.splice(0);
+    },
+  },
+  'a dead process has the lease': { happen: (task) => killed(task, 'exec', 3) },
+  'a killed process left an operation open': { happen: (task) => killed(task, 'checkpoint', 7) },
+  'another session is attached': {
+    happen: async (task) => {
+      await open.services.sessions.attach(task.id, { agent: 'other' }, call);
+      return undefined;
+    },
+  },
+};
+
+async function killed(task: Task, verb: string, step: number): Promise<undefined> {
+  const argv = ['--conditions=@opencode-tools/source', child, home.directory, task.id, verb, String(step)];
+  await once(spawn(process.execPath, argv, { stdio: ['ignore', 'inherit', 'inherit'] }), 'exit');
+}
+
+async function removeContainers(task: Task): Promise<void> {
+  const isContainer = (name: string): boolean => /^[0-9a-f]{12}$/.test(name);
+  for (const id of (await home.objectsOf(task.id)).filter(isContainer)) await home.docker('rm', '-f', id);
+}
+
+/** Verbs that must get to an end while the fault lasts; the others may say what is wrong, and succeed when it is over. */
+async function attempt(verb: Verb, task: Task, mayRefuse: boolean): Promise<void> {
+  try {
+    await verbs[verb](task);
+  } catch (error) {
+    if (!mayRefuse || !isOpencodeToolsError(error)) throw error;
+    expect(error.remedy).not.toBe('');
+  }
+}
+
+const soak = process.env['OPENCODE_TOOLS_SOAK'] === '1';
+const seed = Number(process.env['OPENCODE_TOOLS_SEED'] ?? Math.floor(Math.random() * 1_000_000));
+const orders = [
+  ['stop', 'resume', 'delete'],
+  ['resume', 'stop', 'delete'],
+  ['delete'],
+] as const satisfies readonly (readonly Verb[])[];
+
+/** Every status with every order in a soak; otherwise one of them for each fault, another with each seed. */
+function cells(index: number): readonly { readonly status: TaskStatus; readonly order: readonly Verb[] }[] {
+  const all = taskStatuses.flatMap((status) => orders.map((order) => ({ status, order })));
+  const first = (seed * 7 + index * 5) % all.length;
+  return soak ? all : all.slice(first, first + 1);
+}
+
+const table = Object.entries(faults).flatMap(([name, fault], index) =>
+  cells(index).map((cell) => ({ name, fault, ...cell })),
+);
+/** What a process remembers of a container that is gone must not stand in the way of these. */
+const running = (['stop', 'delete'] as const).map((verb) => {
+  const name = 'the container was removed';
+  return {
+    name,
+    fault: faults[name] as Fault,
+    status: 'running' as const,
+    order: orders.find(([first]) => first === verb) ?? [],
+  };
+});
+
+it.each([...running, ...table])(
+  `$name, the task is $status: $order gets to an end (seed ${seed})`,
+  async ({ name, fault, status, order }) => {
+    const task = await open.services.tasks.create({ title: name, image: home.image }, call);
+    await reach[status](task);
+    expect((await open.services.tasks.get(task.id)).status).toBe(status);
+    const undo = await fault.happen(task);
+    for (const verb of order) await attempt(verb, task, undo !== undefined);
+    await undo?.();
+    if (undo !== undefined && (await exists(task))) for (const verb of order) await attempt(verb, task, false);
+    await expect(open.services.tasks.get(task.id)).rejects.toMatchObject({ code: 'OCT_TASK_NOT_FOUND' });
+    expect(await home.objectsOf(task.id)).toEqual([]);
+  },
+);
+
+async function exists(task: Task): Promise<boolean> {
+  const found = await open.services.tasks.get(task.id).catch((error: unknown) => error);
+  return !isOpencodeToolsError(found, 'OCT_TASK_NOT_FOUND');
+}
