@@ -1,4 +1,5 @@
 import { silentLogger, systemClock } from '@opencode-tools/core';
+import { hookPortContract } from '@opencode-tools/testkit';
 import { expect, test } from 'vitest';
 import { type Hook, HookRejection, createHooks } from '../src/index.ts';
 import { context } from './fixtures.ts';
@@ -84,3 +85,16 @@ test.each([
 ])('a registry with %s is refused', (_what, hooks) => {
   expect(() => registry(hooks)).toThrow(expect.objectContaining({ code: 'OCT_INVALID_CONFIG' }));
 });
+
+hookPortContract('the registry of hooks', starting, (scripted, ran) =>
+  registry(
+    scripted.map(({ name, does }) =>
+      hook(name, () => {
+        ran(name);
+        if (does === 'reject') throw new HookRejection('Not now.', 'Later.');
+        if (does === 'break') throw new Error('broken');
+        return 'done';
+      }),
+    ),
+  ),
+);

@@ -51,3 +51,7 @@ export type { TestEngine } from './test-engine.ts';
 export { until } from './until.ts';
 export { volumePortContract } from './volume-port-contract.ts';
 export type { OpenVolumePort } from './volume-port-contract.ts';
+export { gitPortContract } from './git-port-contract.ts';
+export { type ScriptedHook, hookPortContract } from './hook-port-contract.ts';
+export { type OtherProcess, processTableContract } from './process-table-contract.ts';
+export { type SecretSamples, secretResolverContract } from './secret-resolver-contract.ts';

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '@opencode-tools/core';
+import { gitPortContract } from '@opencode-tools/testkit';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createGit } from '../src/index.ts';
 import { git } from './open-store.ts';
@@ -88,3 +89,5 @@ describe('git on the host', () => {
     run('commit', '-q', '--allow-empty', '-m', 'a commit');
   }
 });
+
+gitPortContract('git of this host', git);

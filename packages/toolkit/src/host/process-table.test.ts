@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { processTableContract } from '@opencode-tools/testkit';
 import { expect, test } from 'vitest';
 import { createProcessTable } from './process-table.ts';
 
@@ -74,4 +75,13 @@ test('without /proc, ps tells when a process began', async () => {
   child.kill('SIGKILL');
   await once(child, 'exit');
   expect(table.isAlive(other)).toBe(false);
+});
+
+processTableContract('the process table of this host', createProcessTable(), async () => {
+  const { child, reference } = await referenceFromChild();
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  };
+  return { reference, kill };
 });

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { EnvReference } from '@opencode-tools/core';
+import { secretResolverContract } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createSecretResolver } from './secret-resolver.ts';
 
@@ -45,4 +46,9 @@ test('a file larger than 64 KiB is refused', async () => {
   await expect(createSecretResolver({}).resolve([{ name: 'A', from: 'file', path }])).rejects.toMatchObject({
     code: 'OCT_INVALID_ARGUMENT',
   });
+});
+
+secretResolverContract('environment and files', createSecretResolver({ FROM: 'a-secret-value' }), {
+  known: { reference: { name: 'A', from: 'env', variable: 'FROM' }, value: 'a-secret-value' },
+  unknown: { name: 'B', from: 'env', variable: 'MISSING' },
 });
