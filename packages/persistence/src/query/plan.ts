@@ -33,6 +33,8 @@ interface Later {
   readonly later: Statement<unknown>;
   /** Refuses an answer by throwing; the transaction is then rolled back. */
   readonly check: ((outcome: Outcome) => void) | null;
+  /** Takes note of an answer; called before the transaction has ended, and not waited for before. */
+  readonly see: ((outcome: Outcome) => void) | null;
 }
 
 /** Rows that are handed over one by one as they come, and kept nowhere. */
@@ -79,7 +81,15 @@ export function* together(statements: readonly Statement<unknown>[]): Plan<reado
  * @param check looks at the answer, and refuses it by throwing; costs a round trip before the commit
  */
 export function* later(statement: Statement<unknown>, check: Later['check'] = null): Plan<void> {
-  yield { later: statement, check };
+  yield { later: statement, check, see: null };
+}
+
+/**
+ * Runs a statement without waiting for its answer, which is known when the plan has been committed: for what the caller of
+ * the plan wants to know, and the plan itself need not.
+ */
+export function* noted(statement: Statement<unknown>, see: (outcome: Outcome) => void): Plan<void> {
+  yield { later: statement, check: null, see };
 }
 
 /**
@@ -129,6 +139,7 @@ export function driveNow<T>(plan: Plan<T>, runner: Runner<Outcome>): T {
     else {
       const outcome = run(value.later);
       value.check?.(outcome);
+      value.see?.(outcome);
       step = plan.next([]);
     }
   }
@@ -137,12 +148,12 @@ export function driveNow<T>(plan: Plan<T>, runner: Runner<Outcome>): T {
 
 /** Answers that a plan did not wait for. */
 export class Unanswered {
-  #waiting: { readonly outcome: Promise<Outcome>; readonly check: Later['check'] }[] = [];
+  #waiting: { readonly outcome: Promise<Outcome>; readonly check: Later['check']; readonly see: Later['see'] }[] = [];
 
-  add(outcome: Promise<Outcome>, check: Later['check']): void {
+  add(outcome: Promise<Outcome>, check: Later['check'], see: Later['see'] = null): void {
     // Whoever settles looks at the failure; until then it must not count as unhandled.
     outcome.catch(() => undefined);
-    this.#waiting.push({ outcome, check });
+    this.#waiting.push({ outcome, check, see });
   }
 
   /** True when something may still be refused. */
@@ -154,9 +165,10 @@ export class Unanswered {
   async settle(): Promise<void> {
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const { outcome, check } of waiting) {
+    for (const { outcome, check, see } of waiting) {
       const answer = await outcome;
       check?.(answer);
+      see?.(answer);
     }
   }
 }
@@ -175,7 +187,7 @@ export async function driveLater<T>(
   while (step.done !== true) {
     const { value } = step;
     if ('later' in value) {
-      unanswered.add(runner.run(value.later), value.check);
+      unanswered.add(runner.run(value.later), value.check, value.see);
       step = plan.next([]);
       continue;
     }

@@ -23,6 +23,7 @@ import { type Opened, openTransaction } from '../write/open-transaction.ts';
 import { CountChanges } from '../write/task-counts.ts';
 import { type EndOfLease, draftEnding, endingOf, endingStatements } from './lease-ending.ts';
 import {
+  type Entered,
   type Waiter,
   enterLine,
   hasRoom,
@@ -44,12 +45,13 @@ export function* acquirePlan(ctx: StoreContext, request: AcquireLease): Plan<Wak
 }
 
 /** Grants a lease, or puts the session in line: its position there. */
-export function* acquireOrQueuePlan(ctx: StoreContext, request: AcquireLease): Plan<Waking<AcquiredLease> | number> {
+export function* acquireOrQueuePlan(ctx: StoreContext, request: AcquireLease): Plan<Waking<AcquiredLease> | Entered> {
   const { session } = request;
   const found = yield* findRoom(ctx, request);
   if (found.free) return yield* grant(ctx, request, found);
   const own = found.waiters.find(({ sessionId }) => sessionId === session.id);
-  return own?.position ?? (yield* enterLine(session.taskId, session.id, found.opened.nowMs));
+  if (own !== undefined) return { position: own.position };
+  return yield* enterLine(session.taskId, session.id, found.opened.nowMs);
 }
 
 interface Room {

@@ -1,5 +1,5 @@
 import type { AcquireLease, Lease, SessionId, TaskId } from '@opencode-tools/core';
-import { type Outcome, type Plan, changedRows, firstRow, later, outcomeRows, together } from '../query/plan.ts';
+import { type Outcome, type Plan, changedRows, later, noted, outcomeRows, together } from '../query/plan.ts';
 import { template } from '../query/template.ts';
 import { fromLeaseRow } from '../rows/lease-row.ts';
 import type { StoreContext } from '../write/context.ts';
@@ -57,9 +57,19 @@ export function hasRoom(request: AcquireLease, remaining: readonly Lease[]): boo
   return remaining.length < request.maxAgents && remaining.every((lease) => lease.mode === 'collaborative');
 }
 
+/** Where a session came to stand; known once the transaction has been committed. */
+export interface Entered {
+  position: number;
+}
+
 /** Puts a session at the end of the line; positions rise. The caller has locked the task's stream. */
-export function* enterLine(taskId: TaskId, sessionId: SessionId, nowMs: number): Plan<number> {
-  return (yield* firstRow(insertWaiter({ taskId, sessionId, expiresAtMs: nowMs + waiterTtlMs })))?.position ?? 0;
+export function* enterLine(taskId: TaskId, sessionId: SessionId, nowMs: number): Plan<Entered> {
+  const entered: Entered = { position: 0 };
+  const insert = insertWaiter({ taskId, sessionId, expiresAtMs: nowMs + waiterTtlMs });
+  yield* noted(insert, (outcome) => {
+    entered.position = outcomeRows(insert, outcome)[0]?.position ?? 0;
+  });
+  return entered;
 }
 
 /** Takes a session out of the line, and with it all that were passed over. */

@@ -151,7 +151,7 @@ const calledUp: Place = { ahead: 0, room: true, inLine: true };
 
 async function acquireOrQueue(ctx: StoreContext, request: AcquireLease): Promise<AcquiredLease | number> {
   const got = await ctx.engine.write(() => acquireOrQueuePlan(ctx, request));
-  if (typeof got === 'number') return got;
+  if ('position' in got) return got.position;
   tell(ctx, request.session.taskId, got.wake);
   return got.result;
 }
