@@ -11,7 +11,7 @@ export const allowedFunction = String.raw`allowed() { # token
 }`;
 
 /** Name of the environment variable that carries the program; its boot line removes it before anything else runs. */
-export const readyVariable = 'OCT_READY';
+const readyVariable = 'OCT_READY';
 
 /**
  * What becomes a command: already under the sandbox's user and in a session of its own, it takes the command's mark, compares

@@ -91,7 +91,7 @@ class CopyIn extends BaseQuery {
 }
 
 /** A row in the text format of COPY (PostgreSQL documentation, COPY, file formats). */
-export function copyLine(row: Row): string {
+function copyLine(row: Row): string {
   let line = copyCell(row[0] ?? null);
   for (let index = 1; index < row.length; index += 1) line += `\t${copyCell(row[index] ?? null)}`;
   return `${line}\n`;
