@@ -8,7 +8,7 @@ import { openMaintenance } from '@opencode-tools/persistence';
 import { openPostgresStore } from '@opencode-tools/persistence/postgres';
 import { openSqliteStore } from '@opencode-tools/persistence/sqlite';
 import { startPostgres } from '@opencode-tools/testkit';
-import { fillTasks } from './lib/fill-tasks.mjs';
+import { fillTasks, markProjected } from './lib/fill-tasks.mjs';
 import { report } from './lib/measure.mjs';
 import { registryOptions, withScratch } from './lib/scratch.mjs';
 
@@ -64,13 +64,6 @@ async function move(directory, place, to) {
     row(`${name}: compared`, between('move: verify', 'move: epoch')),
     row(`${name}: new epoch`, between('move: epoch', 'move: switch')),
   ];
-}
-
-/** Lets the files count as written: those of a home that is used are, and none are timed here. */
-function markProjected(file) {
-  const db = new Database(file);
-  db.exec('update streams set projected_seq = head_seq');
-  db.close();
 }
 
 /** The same tables, filled by the driver, in one transaction. */

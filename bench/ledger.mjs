@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { openSqliteStore } from '@opencode-tools/persistence/sqlite';
 import { addTask, sampleDraft, sampleNote } from '@opencode-tools/testkit';
-import { interleave, report, summarise } from './lib/measure.mjs';
+import { interleave, quantile, report, summarise } from './lib/measure.mjs';
 import { registryOptions, withScratch } from './lib/scratch.mjs';
 
 const mostProjected = 200_000;
@@ -64,6 +64,7 @@ async function verify(directory) {
     await timed('verify', async () => (await store.ledger.verify(task.id)).records);
     await timed('follow, pages of 1,000', () => followAll(store.ledger));
   }
+  await lastOnes(store.ledger, task.id);
   store.memory.touch = touch;
   // One projection has ten seconds; a longer chain is never behind as a whole in practice.
   if (options.records <= mostProjected) {
@@ -74,6 +75,26 @@ async function verify(directory) {
   }
   await store.close();
   report('\nOne chain on SQLite', rows, options);
+}
+
+/** The newest records of a long chain, beside reading all of it. */
+async function lastOnes(ledger, taskId) {
+  const samples = await interleave(
+    {
+      'all records': async () => {
+        for (let afterSeq = 0, read = 1; read > 0; afterSeq += read) {
+          read = (await ledger.read(taskId, { afterSeq, limit: 10_000 })).length;
+        }
+      },
+      'last 100': async () => {
+        await ledger.read(taskId, { newestFirst: true, limit: 100 });
+      },
+    },
+    3,
+  );
+  const rows = summarise(samples, 'all records').map(({ name, medianMs }) => ({ name, medianMs }));
+  const share = quantile(samples['last 100'], 0.5) / quantile(samples['all records'], 0.5);
+  report(`\nThe end of one chain: ${share.toFixed(6)} of reading all`, rows, options);
 }
 
 async function followAll(ledger) {

@@ -1,12 +1,14 @@
 // The registry beside the raw drivers: same rows, same pragmas, one interleaved run.
 // `node --conditions=@opencode-tools/source bench/registry.mjs --scratch DIR [--only sqlite,sizes,postgres] [--large 1000000]`
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { openMaintenance } from '@opencode-tools/persistence';
 import { openPostgresStore } from '@opencode-tools/persistence/postgres';
 import { openSqliteStore } from '@opencode-tools/persistence/sqlite';
 import { addTask, sampleActor, sampleDraft, sampleNote, sampleTask, startPostgres } from '@opencode-tools/testkit';
-import { fillTasks, words } from './lib/fill-tasks.mjs';
+import { fillTasks, markProjected, words } from './lib/fill-tasks.mjs';
 import { leaseRequest } from './lib/lease-line.mjs';
-import { interleave, report } from './lib/measure.mjs';
+import { interleave, report, run } from './lib/measure.mjs';
 import { openRawPostgres } from './lib/raw-postgres.mjs';
 import { openRaw } from './lib/raw-sqlite.mjs';
 import { registryOptions, withScratch } from './lib/scratch.mjs';
@@ -54,27 +56,77 @@ async function sqlite(directory) {
   report('SQLite, durable (FULL): rates, ours as a share of raw', rows, options);
 }
 
-/** The same questions at two sizes. */
+/** The same questions at two sizes; the smaller registry is then moved to a server and asked there. */
 async function sizes(directory) {
   const rows = [];
-  for (const count of [options.small, options.large]) {
-    const store = await openSqliteStore({ directory: join(directory, `home-${count}`) });
+  for (const count of [options.small, options.large].filter((each) => each > 0)) {
+    const home = join(directory, `home-${count}`);
+    const store = await openSqliteStore({ directory: home });
     const filledMs = await fillTasks(store, count);
-    const heap = process.memoryUsage().rss;
-    const page = await quantiles(200, () => store.tasks.listTasks({ status: ['pending'] }));
-    const counts = await quantiles(200, () => store.tasks.countTasks());
-    const search = await quantiles(200, (index) => store.tasks.listTasks({ text: words[index % words.length] }));
-    rows.push({
-      tasks: count,
-      'import tasks/s': Math.round(count / (filledMs / 1000)),
-      'page p50 ms': page.p50,
-      'counts p50 ms': counts.p50,
-      'search p95 ms': search.p95,
-      'rss MB': Math.round(heap / 2 ** 20),
-    });
+    const filled = { 'import tasks/s': Math.round(count / (filledMs / 1000)) };
+    rows.push({ tasks: `${count} on SQLite`, ...(await questions(store, count)), ...filled });
+    await store.close();
+    rows.at(-1)['open MB'] = await openedMb(home);
+    if (count !== options.small) continue;
+    const server = await startPostgres();
+    try {
+      rows.push({ tasks: `${count} on PostgreSQL`, ...(await onPostgres(home, server.url, count)), ...filled });
+    } finally {
+      await server.stop();
+    }
+  }
+  const empty = join(directory, 'empty');
+  await (await openSqliteStore({ directory: empty })).close();
+  const emptyMb = await openedMb(empty);
+  report(`\nAt two sizes; a searched word is in 1 % of the tasks; an empty home opens in ${emptyMb} MB`, rows, options);
+}
+
+async function questions(store, count) {
+  const first = () => store.tasks.listTasks({ status: ['pending'] });
+  const cursor = await cursorAt(store, Math.floor(count / 8));
+  const page = await quantiles(200, first);
+  const deep = await quantiles(200, () => store.tasks.listTasks({ status: ['pending'] }, { cursor }));
+  const counts = await quantiles(200, () => store.tasks.countTasks());
+  const search = await quantiles(200, (index) => store.tasks.listTasks({ text: words[index % words.length] }));
+  return {
+    'page p50 ms': page.p50,
+    'deep page p50 ms': deep.p50,
+    'counts p50 ms': counts.p50,
+    'search p50 ms': search.p50,
+    'search p95 ms': search.p95,
+  };
+}
+
+/** Where a page begins that has so many tasks of its status before it. */
+async function cursorAt(store, depth) {
+  let cursor;
+  for (let passed = 0; passed < depth; passed += 500) {
+    ({ next: cursor } = await store.tasks.listTasks({ status: ['pending'] }, { limit: 500, cursor }));
+  }
+  return cursor;
+}
+
+async function onPostgres(directory, url, count) {
+  markProjected(join(directory, 'registry.db'));
+  const maintenance = await openMaintenance({ directory, place: { engine: 'sqlite' } });
+  await maintenance.move({ to: { engine: 'postgres', url, urlFrom: 'BENCH_DATABASE' } });
+  const store = await openPostgresStore({ url, homeDirectory: directory, urlFrom: 'BENCH_DATABASE' });
+  store.memory.touch = () => undefined;
+  try {
+    return { ...(await questions(store, count)), 'open MB': '' };
+  } finally {
     await store.close();
   }
-  report('\nSQLite at two sizes; a searched word is in 1 % of the tasks', rows, options);
+}
+
+/** Resident memory of a process that has a home open and has read a page of it, in MB: the least of three. */
+async function openedMb(directory) {
+  const script = fileURLToPath(new URL('lib/open-home.mjs', import.meta.url));
+  const sizes = [];
+  for (let round = 0; round < 3; round += 1) {
+    sizes.push(Number(await run(process.execPath, ['--expose-gc', ...process.execArgv, script, directory])));
+  }
+  return Math.min(...sizes);
 }
 
 async function postgres(directory) {
