@@ -16,7 +16,10 @@ export function* replaceRows(
   const shapes = (yield* readShapes()).filter(({ name }) => !except.has(name));
   const fill = fillTables(engine, source, shapes, except);
   // PostgreSQL takes rows that come in the order of their keys as fast with indexes as it makes these afterwards (measured).
-  return engine === 'sqlite' ? yield* withoutIndexes(shapes, fill) : yield* fill;
+  if (engine === 'sqlite') return yield* withoutIndexes(shapes, fill);
+  const rows = yield* fill;
+  yield* settleTables(shapes);
+  return rows;
 }
 
 function* fillTables(
@@ -59,9 +62,15 @@ export function* continueCounting(engine: EngineName): Plan<void> {
   });
 }
 
-/** Tells the planner what is in the tables now, before somebody asks it for a page of them. */
-export function* countForPlanner(engine: EngineName): Plan<void> {
-  if (engine === 'postgres') yield raw('analyze');
+/**
+ * Tells the planner of PostgreSQL what is in the tables now, and sorts the words that a fast load only lists: a search would
+ * go through that list.
+ */
+function* settleTables(shapes: readonly TableShape[]): Plan<void> {
+  if (shapes.some(({ name }) => name === 'search_documents')) {
+    yield raw(`select gin_clean_pending_list('search_documents_terms')`);
+  }
+  yield raw(`analyze ${shapes.map(({ name }) => quoted(name)).join(', ')}`);
 }
 
 function shapeFor(table: SourceTable, shapes: readonly TableShape[]): TableShape {

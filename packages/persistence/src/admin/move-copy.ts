@@ -2,7 +2,7 @@ import type { Engine } from '../query/engine.ts';
 import { firstRow } from '../query/plan.ts';
 import type { Cell } from '../query/rows.ts';
 import { createIndexes } from './indexes.ts';
-import { continueCounting, countForPlanner, emptyTables, insertRows, replaceRows } from './load-rows.ts';
+import { continueCounting, emptyTables, insertRows, replaceRows } from './load-rows.ts';
 import type { MaintenanceContext } from './maintenance-context.ts';
 import { raw, rawPer } from './raw.ts';
 import { readPages } from './read-pages.ts';
@@ -49,10 +49,7 @@ function markProgress(position: Cell) {
 /** Copies every other table of a source that nobody writes any more. */
 export async function copyRest(ctx: MaintenanceContext, source: Engine, target: Engine): Promise<void> {
   if (target.traits.engine === 'sqlite') return await copyPages(ctx, source, target);
-  await target.write(function* () {
-    yield* replaceRows(target.traits.engine, new SqliteRows(source.location), notCopied);
-    yield* countForPlanner(target.traits.engine);
-  });
+  await target.write(() => replaceRows(target.traits.engine, new SqliteRows(source.location), notCopied));
 }
 
 /** A server is waited for, which a transaction of SQLite cannot: nobody looks at the file before it has everything. */
