@@ -77,4 +77,33 @@ describe('hashRecord', () => {
     const record = linkRecord(prepareDraft(draft), genesis, stamp);
     expect(hashRecord({ ...record, payload: 'erased', extra: 1 } as typeof record)).toBe(record.hash);
   });
+
+  test('is the same for an actor that is frozen, however often, and for one that is not', () => {
+    const record = linkRecord(prepareDraft(draft), genesis, stamp);
+    const frozen = { ...record, actor: Object.freeze({ ...actor }) };
+    const other = { ...record, actor: Object.freeze({ ...actor, id: 'bob' }) };
+    const expected = (given: typeof record): string => {
+      const { hash: _, ...covered } = given;
+      return sha256(canonicalJson(covered as unknown as JsonObject));
+    };
+    for (const given of [frozen, other, frozen, other]) expect(hashRecord(given)).toBe(expected(given));
+    expect(hashRecord(frozen)).toBe(record.hash);
+  });
+
+  test('notices a change of an actor that is not frozen', () => {
+    const changing = { ...actor };
+    const record = { ...linkRecord(prepareDraft(draft), genesis, stamp), actor: changing };
+    expect(hashRecord(record)).toBe(record.hash);
+    Object.assign(changing, { id: 'bob' });
+    expect(hashRecord(record)).not.toBe(record.hash);
+  });
+
+  test.each([
+    [{}, '{}'],
+    [{ v: 1 }, '{"v":1}'],
+    [{ actor: 'ada', v: 1 }, '{"actor":"ada","v":1}'],
+    [{ actor: null, seq: 2 }, '{"actor":null,"seq":2}'],
+  ])('covers of %j what is there', (record, text) => {
+    expect(hashRecord(record as never)).toBe(sha256(text));
+  });
 });
