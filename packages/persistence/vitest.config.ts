@@ -1,3 +1,3 @@
 import { packageTests } from '../../vitest.base.ts';
 
-export default packageTests('persistence', { inMemory: true });
+export default packageTests('persistence');

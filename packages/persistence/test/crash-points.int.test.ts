@@ -14,11 +14,15 @@ import {
   openAt,
   urlFrom,
 } from './administration.ts';
+import { memoryDirectory } from './in-memory.ts';
 import { temporaryDirectory } from './open-sqlite-registry.ts';
 import { type ChildScript, bundleChild, startFile } from './start-child.ts';
 
 /** Each test starts a process per step, on a machine that may be busy. */
 vi.setConfig({ testTimeout: 300_000 });
+
+/** Every step begins with homes that are flushed: in memory that costs a fraction. */
+vi.stubEnv('TMPDIR', memoryDirectory());
 
 let server: PostgresServer;
 let script: ChildScript;
