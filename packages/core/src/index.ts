@@ -159,6 +159,7 @@ export type {
   SandboxStats,
   SandboxEvent,
 } from './ports/sandbox-runtime.ts';
+export { largestFencingToken } from './ports/sandbox-runtime.ts';
 export { fileTypes } from './ports/sandbox-files.ts';
 export type {
   FileAccess,

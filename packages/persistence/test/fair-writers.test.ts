@@ -73,7 +73,8 @@ test('a process that ends leaves no bell behind, and whoever comes next removes 
   await startWriters(2);
   const killed = children.slice(0, 2).map(({ process: { pid } }) => `-bell-${pid}-`);
   await until(() => !bells().some((name) => killed.some((of) => name.includes(of))));
-  expect(bells().length).toBeLessThanOrEqual(2);
+  // The two that write now, and this process, which may have waited for them.
+  expect(bells().length).toBeLessThanOrEqual(3);
 });
 
 function bells(): readonly string[] {

@@ -65,9 +65,12 @@ export interface Fence {
  */
 export type OutputHandler = ((chunk: Uint8Array) => void) | ((chunk: Uint8Array) => Promise<void>);
 
+/** Above every lease's token: whoever only looks is not in anybody's way, and is not ended by a takeover. */
+export const largestFencingToken = 2 ** 32 - 2;
+
 export interface ExecRequest {
   readonly executionId: ExecutionId;
-  /** Compared inside the sandbox right before the command starts. */
+  /** Compared inside the sandbox right before the command starts; at most `largestFencingToken`. */
   readonly token: number;
   readonly command: Command;
   /** Absolute. */

@@ -2,13 +2,11 @@ import type { SessionId, TaskId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { FileAccess, SandboxFiles } from '../ports/sandbox-files.ts';
+import { largestFencingToken } from '../ports/sandbox-runtime.ts';
 import type { Kernel } from './kernel.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call } from './services.ts';
 import { type LeasedWork, assertHere, withLease } from './with-lease.ts';
-
-/** Above every lease's token: whoever only looks is not in anybody's way, and is not ended by a takeover. */
-const readerToken = 2 ** 32 - 1;
 
 /** A sandbox whose files can be read now. */
 export interface Reach {
@@ -33,7 +31,7 @@ export async function reachFiles<T>(
   assertHere(kernel, task);
   const found = sessionId === undefined ? await keeper.find(task.id) : undefined;
   if (found?.sandbox.state === 'running') {
-    const access = accessAs(kernel, readerToken, call.signal);
+    const access = accessAs(kernel, largestFencingToken, call.signal);
     let started = false;
     try {
       return await work({ task, files: found.handle.files, access: () => ((started = true), access()) });

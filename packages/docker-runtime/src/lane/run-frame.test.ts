@@ -1,5 +1,6 @@
+import { largestFencingToken } from '@opencode-tools/core';
 import { describe, expect, test } from 'vitest';
-import { encodeRun, executionNumber, largestToken, markFor } from './run-frame.ts';
+import { encodeRun, executionNumber, markFor } from './run-frame.ts';
 import { parseRunResult } from './run-result.ts';
 
 const base = { nonce: 'n', token: 5, mark: 9n, cwd: '/', env: {}, withStdin: false } as const;
@@ -33,13 +34,17 @@ describe('the request for a command', () => {
   });
 });
 
+/** From here on marks are of what is kept ready. */
+const readyBase = 2n ** 52n + (4_294_967_295n << 20n);
+
 describe('a mark', () => {
   test('holds token and execution, and fits the kernel\u2019s limit in bytes', () => {
     const execution = executionNumber('exe_1');
     const mark = markFor(7, execution);
     expect(mark & 0xfffffn).toBe(BigInt(execution));
     expect((mark - 2n ** 52n) >> 20n).toBe(7n);
-    expect(markFor(largestToken, 0xfffff) * 1024n).toBeLessThan(2n ** 63n);
+    expect(markFor(largestFencingToken, 0xfffff)).toBeLessThan(readyBase);
+    expect((readyBase + 0xfffffn) * 1024n).toBeLessThan(2n ** 63n);
   });
 });
 

@@ -31,8 +31,6 @@ export function encodeRun(frame: RunFrame): string {
 
 const markBase = 2n ** 52n;
 const executionBits = 20;
-/** Largest token that fits a mark; the one above it marks what is kept ready. */
-export const largestToken = 2 ** 32 - 2;
 
 /** The number by which supervisors know an execution: 20 bits of its id's digest. */
 export function executionNumber(executionId: string): number {

@@ -5,12 +5,13 @@ import {
   type ExecRequest,
   OpencodeToolsError,
   type OutputHandler,
+  largestFencingToken,
 } from '@opencode-tools/core';
 import { isAbsolute } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { asPortError } from '../engine/engine-error.ts';
 import { type Lane, LaneLostError } from '../lane/lane.ts';
-import { executionNumber, largestToken, markFor } from '../lane/run-frame.ts';
+import { executionNumber, markFor } from '../lane/run-frame.ts';
 import type { RunResult } from '../lane/run-result.ts';
 import type { SandboxLink } from './sandbox-link.ts';
 
@@ -216,7 +217,7 @@ async function within(limitMs: number, settled: Promise<void>): Promise<boolean>
 }
 
 export function assertRequest({ token, cwd, timeoutMs }: Pick<ExecRequest, 'token' | 'cwd' | 'timeoutMs'>): void {
-  const wrong = !Number.isInteger(token) || token < 0 || token > largestToken ? 'token' : undefined;
+  const wrong = !Number.isInteger(token) || token < 0 || token > largestFencingToken ? 'token' : undefined;
   const argument =
     wrong ??
     (isAbsolute(cwd) ? undefined : 'cwd') ??

@@ -1,4 +1,4 @@
-import { createIds, systemClock } from '@opencode-tools/core';
+import { createIds, largestFencingToken, systemClock } from '@opencode-tools/core';
 import { describe, expect, test } from 'vitest';
 import { agentProcesses, runIn } from '../sandbox-samples.ts';
 import { until } from '../until.ts';
@@ -22,6 +22,13 @@ export function fenceOfSandbox(bed: SandboxBed): void {
         },
         { fence: { minToken: 5, revoked: [8] } },
       );
+    });
+
+    test('lets the largest token pass, and there is none above it', async () => {
+      expect(await runIn(bed.shared(), 'echo up', { token: largestFencingToken })).toMatchObject({ stdout: 'up\n' });
+      await expect(runIn(bed.shared(), 'true', { token: largestFencingToken + 1 })).rejects.toMatchObject({
+        code: 'OCT_INVALID_ARGUMENT',
+      });
     });
 
     test('ends what runs under an excluded token, and nothing else', async () => {
