@@ -10,9 +10,6 @@ export const allowedFunction = String.raw`allowed() { # token
   [ "$ok" ] && [ -z "$bad" ]
 }`;
 
-/** Name of the environment variable that carries the program; its boot line removes it before anything else runs. */
-const readyVariable = 'OCT_READY';
-
 /**
  * What becomes a command: already under the sandbox's user and in a session of its own, it takes the command's mark, compares
  * the fence, sets variables and directory, and then is the command. Variables are exported last, when no name is used any more.
