@@ -1,27 +1,21 @@
 import { chownSync, mkdirSync, mkdtempSync, readlinkSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type SandboxHandle, type SandboxPlan, createIds, silentLogger, systemClock } from '@opencode-tools/core';
+import type { SandboxHandle, SandboxPlan } from '@opencode-tools/core';
 import { type TestEngine, openTestEngine, runIn, samplePlan } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createDockerRuntime } from './index.ts';
+import { openRuntime } from '../test/open-runtime.ts';
 import { containerOptions } from './plan/container-options.ts';
 
 let engine: TestEngine;
-let runtime: ReturnType<typeof createDockerRuntime>['runtime'];
+let runtime: ReturnType<typeof openRuntime>['runtime'];
 let sandbox: SandboxHandle;
 let scratch: string;
 const plan = (change: Partial<SandboxPlan> = {}): SandboxPlan => samplePlan(engine.homeId, engine.imageId, change);
 
 beforeAll(async () => {
   engine = await openTestEngine();
-  ({ runtime } = createDockerRuntime({
-    environment: process.env,
-    homeId: engine.homeId,
-    ids: createIds(systemClock),
-    clock: systemClock,
-    logger: silentLogger,
-  }));
+  ({ runtime } = openRuntime(engine.homeId));
   sandbox = await runtime.create(plan());
   scratch = realpathSync(mkdtempSync(join(tmpdir(), 'oct-hardening-')));
 });

@@ -1,17 +1,10 @@
-import { type SandboxHandle, type SandboxPlan, createIds, silentLogger, systemClock } from '@opencode-tools/core';
+import type { SandboxHandle, SandboxPlan } from '@opencode-tools/core';
 import { type TestEngine, agentProcesses, openTestEngine, runIn, samplePlan, until } from '@opencode-tools/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createDockerRuntime } from './index.ts';
+import { openRuntime } from '../test/open-runtime.ts';
 
 let engine: TestEngine;
-const open = () =>
-  createDockerRuntime({
-    environment: process.env,
-    homeId: engine.homeId,
-    ids: createIds(systemClock),
-    clock: systemClock,
-    logger: silentLogger,
-  });
+const open = () => openRuntime(engine.homeId);
 let runtime: ReturnType<typeof open>['runtime'];
 let sandbox: SandboxHandle;
 
@@ -256,13 +249,9 @@ describe('a container', () => {
 });
 
 test('an engine that is not there is described place by place', async () => {
-  const { runtime: nowhere, probe } = createDockerRuntime({
+  const { runtime: nowhere, probe } = openRuntime(engine.homeId, {
     endpoint: 'unix:///tmp/no-such-engine.sock',
     environment: {},
-    homeId: engine.homeId,
-    ids: createIds(systemClock),
-    clock: systemClock,
-    logger: silentLogger,
   });
   await expect(nowhere.capabilities()).rejects.toMatchObject({
     code: 'OCT_ENGINE_UNAVAILABLE',

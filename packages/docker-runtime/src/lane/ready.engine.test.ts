@@ -1,24 +1,18 @@
-import { type SandboxHandle, createIds, silentLogger, systemClock } from '@opencode-tools/core';
+import type { SandboxHandle } from '@opencode-tools/core';
 import { type TestEngine, openTestEngine, runIn, samplePlan, until } from '@opencode-tools/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createDockerRuntime } from '../index.ts';
+import { openRuntime } from '../../test/open-runtime.ts';
 
 /** Prints the ids of the processes that are ready, leaving out the one that printed. */
 const listReady = `for p in /proc/[0-9]*; do p=\${p#/proc/}; [ $p = $$ ] || grep -aq OCT_READY /proc/$p/cmdline && [ $p != $$ ] && echo $p; done 2>/dev/null; true`;
 
 let engine: TestEngine;
-let runtime: ReturnType<typeof createDockerRuntime>['runtime'];
+let runtime: ReturnType<typeof openRuntime>['runtime'];
 let sandbox: SandboxHandle;
 
 beforeAll(async () => {
   engine = await openTestEngine();
-  ({ runtime } = createDockerRuntime({
-    environment: process.env,
-    homeId: engine.homeId,
-    ids: createIds(systemClock),
-    clock: systemClock,
-    logger: silentLogger,
-  }));
+  ({ runtime } = openRuntime(engine.homeId));
 });
 beforeEach(async () => {
   sandbox = await runtime.create(samplePlan(engine.homeId, engine.imageId));
@@ -55,7 +49,7 @@ describe('what is kept ready to become a command', () => {
     });
   });
 
-  test('is made again when a command ended it, and goes on when one stopped it', async () => {
+  test('is made again when a command ended or stopped it', async () => {
     await withReadyLane(async (ready) => {
       const pids = ready.split('\n').join(' ');
       await runIn(sandbox, `kill -STOP ${pids}`);
