@@ -10,8 +10,9 @@ const compileCache = fileURLToPath(new URL('node_modules/.cache/children', impor
  * Workspace packages resolve to their sources, so no test of a package needs a build.
  *
  * @param name project name as printed by vitest, for instance `core` (`vitest --project core`)
+ * @param isolate false where files leave nothing behind in their process: they then share it, and what it has imported
  */
-export function packageTests(name: string) {
+export function packageTests(name: string, { isolate = true }: { readonly isolate?: boolean } = {}) {
   return defineProject({
     resolve: { conditions },
     ssr: { resolve: { conditions } },
@@ -20,6 +21,10 @@ export function packageTests(name: string) {
       include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
       environment: 'node',
       pool: 'forks',
+      isolate,
+      // Engine tests start containers; two files at once keep a small machine responsive. Of a project alone: the default of a
+      // machine with two processors is one, whatever the root says.
+      maxWorkers: 2,
       env: { NODE_COMPILE_CACHE: compileCache },
       testTimeout: 180_000,
       hookTimeout: 180_000,

@@ -5,8 +5,6 @@ export default defineConfig({
     projects: ['packages/*', 'apps/*', 'scripts'],
     // A pin that is absent fails; `vitest run -u` writes it.
     update: 'none',
-    // Engine tests start containers; two files at once keep a small machine responsive.
-    maxWorkers: 2,
     coverage: {
       provider: 'v8',
       include: ['packages/*/src/**/*.ts', 'apps/*/src/**/*.ts'],

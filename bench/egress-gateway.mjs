@@ -1,8 +1,8 @@
 /**
  * The egress gateway beside the same client and server without it, on this host's loopback: throughput of a large download, time
- * added to a request, many connections at once, memory beside a bare Node process.
+ * added to a request, many connections at once, memory beside a bare Node process. The gateway is the program as it is built.
  *
- * node --conditions=@opencode-tools/source bench/egress-gateway.mjs
+ * pnpm build && node --conditions=@opencode-tools/source bench/egress-gateway.mjs
  */
 import { fork } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,10 +16,7 @@ const [gatewayAddress, sandboxAddress, serverAddress] = ['127.0.0.7', '127.0.0.1
 const serverPort = 18_080;
 const megabytes = 512;
 
-if (process.argv[2] === 'gateway') {
-  const { Gateway } = await import('../packages/egress/src/gateway/gateway.ts');
-  await new Gateway(process.argv[3]).run();
-} else if (process.argv[2] === 'server') serve();
+if (process.argv[2] === 'server') serve();
 else if (process.argv[2] === 'bare') setInterval(() => undefined, 1_000);
 else await main();
 
@@ -44,10 +41,12 @@ async function main() {
   const policy = { v: 1, taskId: 'bench', gatewayAddress, sandboxAddress, network, version: 1, digest: '1' };
   writeFileSync(join(root, 'policies/bench.json'), JSON.stringify(policy));
   const file = fileURLToPath(import.meta.url);
-  const children = ['server', 'gateway', 'bare'].map((role) =>
-    fork(file, [role, root], { execArgv: process.execArgv }),
-  );
-  const [, gateway, bare] = children;
+  const program = fileURLToPath(new URL('../packages/egress/dist/gateway.js', import.meta.url));
+  const plain = { execArgv: [] };
+  const server = fork(file, ['server'], plain);
+  const gateway = fork(program, [root], plain);
+  const bare = fork(file, ['bare'], plain);
+  const children = [server, gateway, bare];
   try {
     await started(`http://${serverAddress}:${serverPort}/`);
     const proxied = { host: gatewayAddress, port: 3128, path: `http://${serverAddress}:${serverPort}` };

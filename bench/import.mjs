@@ -1,6 +1,7 @@
-// Rows of many tasks put into an empty registry: what `db move` loads in both directions, beside the raw driver that writes
-// the same tables with their indexes row by row in one transaction. Comparing and the epoch are timed apart; files are not
-// written. `node --conditions=@opencode-tools/source bench/import.mjs --scratch DIR [--tasks 100000]`
+// Rows of many tasks put into an empty registry: exported ledgers that are taken in, with every chain checked, and what
+// `db move` loads in both directions, beside the raw driver that writes the same tables with their indexes in one
+// transaction. Comparing and the epoch are timed apart; files are not written.
+// `node --conditions=@opencode-tools/source bench/import.mjs --scratch DIR [--tasks 100000]`
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -19,7 +20,7 @@ const options = registryOptions({ tasks: 100_000 });
 await withScratch(options.scratch, async (directory) => {
   const home = join(directory, 'home');
   const store = await openSqliteStore({ directory: home });
-  const rows = [row('written one change at a time, 500 a commit', await fillTasks(store, options.tasks))];
+  const rows = [row('ledgers taken in, into SQLite', await fillTasks(store, options.tasks))];
   await store.close();
   const file = join(home, 'registry.db');
   markProjected(file);
@@ -36,6 +37,9 @@ await withScratch(options.scratch, async (directory) => {
   const server = await startPostgres();
   try {
     rows.push(row('raw pg, COPY', await rawCopyToPostgres(file, server.url, join(directory, 'raw-postgres'))));
+    rows.push(
+      row('ledgers taken in, into PostgreSQL', await takeIntoPostgres(server.url, join(directory, 'taken-in'))),
+    );
     const postgres = { engine: 'postgres', url: server.url, urlFrom: 'BENCH_DATABASE' };
     rows.push(...(await move(home, { engine: 'sqlite' }, postgres)));
     rows.push(...(await move(home, postgres, { engine: 'sqlite' })));
@@ -44,6 +48,24 @@ await withScratch(options.scratch, async (directory) => {
   }
   report(`Rows of ${options.tasks} tasks`, rows, options);
 });
+
+/** A database of its own, filled with the ledgers of so many tasks. @returns ms */
+async function takeIntoPostgres(url, homeDirectory) {
+  const store = await openPostgresStore({ url: await newDatabase(url, 'taken_in'), homeDirectory });
+  try {
+    return await fillTasks(store, options.tasks);
+  } finally {
+    await store.close();
+  }
+}
+
+async function newDatabase(url, name) {
+  const admin = new pg.Client(url);
+  await admin.connect();
+  await admin.query(`create database ${name}`);
+  await admin.end();
+  return new URL(`/${name}`, url).href;
+}
 
 /** Moves a home and tells how long its parts took. */
 async function move(directory, place, to) {
@@ -109,11 +131,7 @@ function rawFill(from, to, table, rowsAtOnce) {
 
 /** The same tables, filled by the driver of PostgreSQL in one transaction; columns that one engine gives itself are left. */
 async function rawCopyToPostgres(file, url, homeDirectory) {
-  const admin = new pg.Client(url);
-  await admin.connect();
-  await admin.query('create database raw');
-  await admin.end();
-  const own = new URL('/raw', url).href;
+  const own = await newDatabase(url, 'raw');
   await (await openPostgresStore({ url: own, homeDirectory })).close();
   const client = new pg.Client(own);
   await client.connect();

@@ -78,7 +78,10 @@ async function sizes(directory) {
   const empty = join(directory, 'empty');
   await (await openSqliteStore({ directory: empty })).close();
   const emptyMb = await openedMb(empty);
-  report(`\nAt two sizes; a searched word is in 1 % of the tasks; an empty home opens in ${emptyMb} MB`, rows, options);
+  const pages = rows.filter(({ tasks }) => tasks.endsWith('SQLite')).map((each) => each['page p50 ms']);
+  const speed = pages.length < 2 ? '' : `; a page of the larger has ${(pages[0] / pages[1]).toFixed(2)} of the speed`;
+  const title = `At two sizes${speed}; a searched word is in 1 % of the tasks; an empty home opens in ${emptyMb} MB`;
+  report(`\n${title}`, rows, options);
 }
 
 async function questions(store, count) {

@@ -8,6 +8,7 @@ const late =
     process.getBuiltinModule('node:crypto')[name](...args);
 
 export const createHash = late('createHash');
+export const createHmac = late('createHmac');
 export const createPublicKey = late('createPublicKey');
 export const generateKeyPairSync = late('generateKeyPairSync');
 export const hash = late('hash');

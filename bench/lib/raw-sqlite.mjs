@@ -42,6 +42,41 @@ export function openRaw(file, { busyTimeoutMs = 0 } = {}) {
       sql.search.run(note.id, note.taskId, note.text.toLowerCase());
       append(note.taskId, 'note.added', `{"detail":{},"puts":[{"noun":"note","value":${entity}}]}`, lease.token);
     }).immediate,
+    /** Grants a lease on a task that nobody holds: its row, its session's and a record of each. */
+    acquire: db.transaction((session) => {
+      if (sql.activeLeases.all(session.taskId).length > 0) throw new Error('lease held');
+      const { last_token: last } = sql.lastToken.get(session.taskId);
+      const now = Date.now();
+      const lease = {
+        id: session.leaseId,
+        taskId: session.taskId,
+        sessionId: session.id,
+        token: last + 1,
+        state: 'held',
+      };
+      sql.addLease.run(lease.id, lease.taskId, lease.sessionId, lease.token, now, now, now + 30_000);
+      sql.addSession.run(
+        session.id,
+        session.taskId,
+        session.leaseId,
+        session.agent,
+        session.attachedAt,
+        JSON.stringify(session),
+      );
+      append(lease.taskId, 'lease.acquired', putOf('lease', lease), lease.token);
+      append(lease.taskId, 'session.attached', putOf('session', session), lease.token);
+      sql.setToken.run(lease.token, lease.taskId);
+      return lease;
+    }).immediate,
+    release: db.transaction((lease, session) => {
+      const held = sql.lease.get(lease.id);
+      if (held?.state !== 'held' || held.token !== lease.token) throw new Error('lease lost');
+      const ended = { ...session, state: 'detached' };
+      sql.endLease.run(Date.now(), lease.id);
+      sql.endSession.run(JSON.stringify(ended), session.id);
+      append(lease.taskId, 'lease.released', putOf('lease', { ...lease, state: 'released' }), lease.token);
+      append(lease.taskId, 'session.ended', putOf('session', ended), lease.token);
+    }).immediate,
     readTask: (id) => JSON.parse(sql.readTask.get(id).entity),
     page: (status) => sql.page.all(status).map((row) => JSON.parse(row.entity)),
     /** One commit of one small row. */
@@ -49,6 +84,8 @@ export function openRaw(file, { busyTimeoutMs = 0 } = {}) {
     close: () => db.close(),
   };
 }
+
+const putOf = (noun, value) => JSON.stringify({ detail: {}, puts: [{ noun, value }] });
 
 function statements(db) {
   return {
@@ -71,6 +108,13 @@ function statements(db) {
     setHead: db.prepare('update streams set head_seq = ?, head_hash = ? where stream = ?'),
     lease: db.prepare('select token, state from leases where id = ?'),
     note: db.prepare('insert into notes (id, task_id, created_at, version, entity) values (?, ?, ?, 1, ?)'),
+    activeLeases: db.prepare(`select id from leases where task_id = ? and state in ('pending', 'held') order by token`),
+    lastToken: db.prepare('select last_token from streams where stream = ?'),
+    setToken: db.prepare('update streams set last_token = ? where stream = ?'),
+    addLease: db.prepare(`insert into leases values (?, ?, ?, 'exclusive', ?, 'held', 30000, ?, ?, ?, null)`),
+    addSession: db.prepare(`insert into sessions values (?, ?, ?, ?, 'attached', ?, ?)`),
+    endLease: db.prepare(`update leases set state = 'released', ended_at_ms = ? where id = ?`),
+    endSession: db.prepare(`update sessions set state = 'detached', entity = ? where id = ?`),
     readTask: db.prepare('select entity from tasks where id = ?'),
     page: db.prepare('select entity from tasks where status = ? order by created_at desc, id desc limit 51'),
     tick: db.prepare(

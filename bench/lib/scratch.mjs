@@ -25,6 +25,8 @@ export function registryOptions(defaults) {
 /** Runs the work with a new directory, which is removed afterwards. */
 export async function withScratch(parent, work) {
   const directory = mkdtempSync(join(parent, 'oct-bench-'));
+  // A database server that is started for the work keeps its files there too.
+  process.env.TMPDIR = parent;
   try {
     return await work(directory);
   } finally {

@@ -1,3 +1,3 @@
 import { packageTests } from '../../vitest.base.ts';
 
-export default packageTests('core');
+export default packageTests('core', { isolate: false });

@@ -1,3 +1,3 @@
 import { packageTests } from '../../vitest.base.ts';
 
-export default packageTests('egress');
+export default packageTests('egress', { isolate: false });

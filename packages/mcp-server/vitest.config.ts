@@ -1,3 +1,3 @@
 import { packageTests } from '../../vitest.base.ts';
 
-export default packageTests('mcp-server');
+export default packageTests('mcp-server', { isolate: false });

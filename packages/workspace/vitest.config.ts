@@ -1,3 +1,3 @@
 import { packageTests } from '../../vitest.base.ts';
 
-export default packageTests('workspace');
+export default packageTests('workspace', { isolate: false });

@@ -216,6 +216,8 @@ function isFailure(text: string): boolean {
 /** A verb that writes files of the caller's writes to a place that the line names. */
 function isNamed(path: string, { root }: Place, argv: readonly string[]): boolean {
   const segments = path.slice(root.length).split('/');
+  // The folder that this verb writes into has the verb's name, wherever it is.
+  if (argv.includes('task-memory') && segments.includes('.task-memory')) return true;
   return argv.some((word) => word.split(/[=/:]/).some((part) => part !== '' && segments.includes(part)));
 }
 

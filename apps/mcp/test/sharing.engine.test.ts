@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { openTestEngine } from '@opencode-tools/testkit';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openTestEngine, startPostgres } from '@opencode-tools/testkit';
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { connect, deleteAtTheEnd, temporaryHome, until } from './support.ts';
 
 const run = promisify(execFile);
@@ -117,48 +119,73 @@ describe('two clients on one task', () => {
 });
 
 describe('processes that want one task', () => {
-  async function held() {
+  async function held(more: readonly string[] = []) {
     const home = await temporaryHome();
-    const holder = await connect(home);
+    const holder = await connect(home, '2025-11-25', more);
     const created = await holder.call('create_task_sandbox', {
       title: 'Wanted',
       image: engine.imageId,
       agent: 'holder',
     });
     const task = String(created.data['task_id']);
-    deleteAtTheEnd(home, task);
+    deleteAtTheEnd(home, task, more);
     return { home, task, holder, session: String(created.data['session_id']) };
   }
 
   test('get it in the order in which they came, over MCP and by the command line; who waits too long is told', async () => {
-    const { home, task, holder, session } = await held();
-    const database = new DatabaseSync(join(home, 'registry.db'), { readOnly: true });
-    const inLine = () => (database.prepare('select count(*) as n from lease_waiters').get() as { n: number }).n;
+    const place = await held();
+    const database = new DatabaseSync(join(place.home, 'registry.db'), { readOnly: true });
+    const waiters = async () => (database.prepare(countWaiters).get() as { n: number }).n;
+    expect(await comeOneAfterTheOther(place, [], waiters)).toEqual(comers);
+    database.close();
+  });
+
+  test('get it in that order on PostgreSQL as well', async () => {
+    const server = await startPostgres();
+    onTestFinished(() => server.stop());
+    const settings = join(await temporaryHome(), '..', 'settings.yaml');
+    await writeFile(settings, `database: ${server.url}\n`);
+    const more = ['--config', settings];
+    const place = await held(more);
+    const client = new Client(server.url);
+    await client.connect();
+    const waiters = async () => Number((await client.query<{ n: string }>(countWaiters)).rows[0]?.n);
+    expect(await comeOneAfterTheOther(place, more, waiters)).toEqual(comers);
+    await client.end();
+  });
+
+  const comers = ['mcp-1', 'cli-2', 'mcp-3', 'cli-4'];
+  const countWaiters = 'select count(*) as n from lease_waiters';
+
+  async function comeOneAfterTheOther(
+    { home, task, holder, session }: Awaited<ReturnType<typeof held>>,
+    more: readonly string[],
+    waiters: () => Promise<number>,
+  ): Promise<readonly string[]> {
     const order: string[] = [];
     const waiting: Promise<void>[] = [];
-    for (const [index, agent] of ['mcp-1', 'cli-2', 'mcp-3', 'cli-4'].entries()) {
-      const server = agent.startsWith('mcp') ? await connect(home) : undefined;
-      const wait = server === undefined ? byCommandLine(home, task, agent) : overMcp(server, task, agent);
+    for (const [index, agent] of comers.entries()) {
+      const server = agent.startsWith('mcp') ? await connect(home, '2025-11-25', more) : undefined;
+      const wait = server === undefined ? byCommandLine(home, task, agent, more) : overMcp(server, task, agent);
       waiting.push(wait.then(async (leave) => void (order.push(agent), await leave())));
-      await until(async () => inLine() > index);
+      await until(async () => (await waiters()) > index);
     }
-    database.close();
     const late = await holder.call('attach_agent_to_task', { task_id: task, agent: 'late', wait_seconds: 0.2 });
     expect(late).toMatchObject({ isError: true, data: { code: 'OCT_LEASE_HELD', details: { holder: 'holder' } } });
     await holder.call('detach_agent_from_task', { session_id: session });
     await Promise.all(waiting);
-    expect(order).toEqual(['mcp-1', 'cli-2', 'mcp-3', 'cli-4']);
-  });
+    return order;
+  }
 
   async function overMcp({ call }: Server, task: string, agent: string) {
     const { data } = await call('attach_agent_to_task', { task_id: task, agent, wait_seconds: 120 });
     return () => call('detach_agent_from_task', { session_id: data['session_id'] });
   }
 
-  async function byCommandLine(home: string, task: string, agent: string) {
+  async function byCommandLine(home: string, task: string, agent: string, more: readonly string[]) {
     const wait = ['--agent', agent, '--wait', '120s'];
-    const { session } = await cli<{ session: { id: string } }>(home, 'resume-task', task, ...wait);
-    return () => cli(home, 'detach', session.id);
+    const { session } = await cli<{ session: { id: string } }>(home, ...more, 'resume-task', task, ...wait);
+    return () => cli(home, ...more, 'detach', session.id);
   }
 
   test('a server that was stopped while an operator revoked its lease writes nothing when it wakes', async () => {

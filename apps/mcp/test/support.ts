@@ -101,9 +101,9 @@ export async function engineObjects(taskId: string): Promise<readonly string[]> 
 }
 
 /** Deletes a task when the test ends, whoever holds it then, and removes the images that its final checkpoint made. */
-export function deleteAtTheEnd(home: string, taskId: string): void {
+export function deleteAtTheEnd(home: string, taskId: string, more: readonly string[] = []): void {
   onTestFinished(async () => {
-    const { client, call } = await open(home, '2025-11-25');
+    const { client, call } = await open(home, '2025-11-25', more);
     const { data } = await call('attach_agent_to_task', { task_id: taskId, agent: 'cleaner', takeover: true });
     const deleted = await call('delete_task', { task_id: taskId, session_id: data['session_id'] });
     for (const image of (deleted.data['kept_images'] ?? []) as readonly string[])

@@ -43,6 +43,18 @@ describe('tools on a real engine', () => {
     expect((await engineObjects(handles.task_id)).length).toBeGreaterThan(0);
   });
 
+  test('commands of a shell keep its directory and variables; one that has ended says so until it is begun anew', async () => {
+    const { execute } = await work(home);
+    const shell = 'main';
+    await execute('mkdir deep; cd deep; X=1', { shell });
+    expect((await execute('pwd; echo $X', { shell })).data['stdout']).toBe('/workspace/deep\n1\n');
+    expect((await execute('exit 3', { shell })).text).toContain('The shell main has ended: exit 3, with this command');
+    const refused = await execute('pwd', { shell });
+    expect(refused).toMatchObject({ isError: true });
+    expect(refused.text).toContain('new_shell');
+    expect((await execute('pwd', { shell, new_shell: true })).data['stdout']).toBe('/workspace\n');
+  });
+
   test.each(Object.keys(eras) as (keyof typeof eras)[])('a task goes from hand to hand over %s', async (era) => {
     const first = await work(home);
     await first.execute('echo kept > file');

@@ -1,8 +1,20 @@
 import type { Command } from './command.ts';
 import { logs, signal, stdin, wait } from './commands/background.ts';
+import { attemptsCheck, attemptsKeep, attemptsStart } from './commands/attempts.ts';
 import { cancel, completeTask, stop } from './commands/end-task.ts';
 import { apply, diff } from './commands/apply.ts';
+import { merge } from './commands/merge.ts';
 import { cp, filesMkdir, filesMv, filesRm } from './commands/change-files.ts';
+import { checkpointsDiff, checkpointsList, checkpointsShow, checkpointsVerify } from './commands/checkpoint-looks.ts';
+import {
+  checkpointsDelete,
+  checkpointsPin,
+  checkpointsTag,
+  checkpointsUnpin,
+  checkpointsUntag,
+} from './commands/checkpoint-marks.ts';
+import { checkpointsExport, checkpointsImport } from './commands/checkpoint-files.ts';
+import { checkpointsPrune, checkpointsUsage } from './commands/checkpoint-space.ts';
 import { checkpoint, restoreCheckpoint } from './commands/checkpoints.ts';
 import { claimAdd, claimList, claimRelease } from './commands/claim.ts';
 import { cleanupTask } from './commands/cleanup-task.ts';
@@ -19,6 +31,7 @@ import { exec } from './commands/exec.ts';
 import { filesCat, filesEdit, filesFind, filesLs, filesSearch, filesWrite } from './commands/files.ts';
 import { fork } from './commands/fork.ts';
 import { imagesBuild, imagesList, imagesPin } from './commands/images.ts';
+import { imagesMake, imagesPrune, imagesRollback, imagesVersions } from './commands/own-images.ts';
 import { findTask, listTasks } from './commands/list-tasks.ts';
 import { ledgerErase, ledgerExport, ledgerImport } from './commands/ledger.ts';
 import { noteAdd, noteEdit, noteList } from './commands/note.ts';
@@ -36,9 +49,13 @@ import {
 } from './commands/sandbox.ts';
 import { detach, resumeTask } from './commands/sessions.ts';
 import { policyCheck, policyLog, policySet, policyShow } from './commands/policy.ts';
+import { recover } from './commands/recover.ts';
 import { revoke } from './commands/revoke.ts';
+import { shell } from './commands/shell.ts';
+import { closeShell, shells } from './commands/shells.ts';
 import { taskExecutions } from './commands/task-executions.ts';
 import { taskHistory } from './commands/task-history.ts';
+import { taskMemoryExport, taskMemoryImport } from './commands/task-memory.ts';
 import { taskStats } from './commands/task-stats.ts';
 import { todoAdd, todoDone, todoDrop, todoEdit, todoList, todoStart } from './commands/todo.ts';
 import { updateTask } from './commands/update-task.ts';
@@ -52,9 +69,11 @@ export const commandTable: readonly Command[] = [
   findTask,
   updateTask,
   exec,
+  shell,
   cp,
   diff,
   apply,
+  merge,
   filesLs,
   filesCat,
   filesWrite,
@@ -68,15 +87,34 @@ export const commandTable: readonly Command[] = [
   wait,
   signal,
   stdin,
+  shells,
+  closeShell,
   detach,
   stop,
   completeTask,
   cancel,
   cleanupTask,
+  recover,
   revoke,
   checkpoint,
   restoreCheckpoint,
+  checkpointsList,
+  checkpointsShow,
+  checkpointsDiff,
+  checkpointsVerify,
+  checkpointsTag,
+  checkpointsUntag,
+  checkpointsPin,
+  checkpointsUnpin,
+  checkpointsDelete,
+  checkpointsUsage,
+  checkpointsPrune,
+  checkpointsExport,
+  checkpointsImport,
   fork,
+  attemptsStart,
+  attemptsCheck,
+  attemptsKeep,
   sandboxStart,
   sandboxStop,
   sandboxRestart,
@@ -103,6 +141,8 @@ export const commandTable: readonly Command[] = [
   taskHistory,
   taskExecutions,
   taskDecisions,
+  taskMemoryExport,
+  taskMemoryImport,
   taskStats,
   policyShow,
   policySet,
@@ -113,6 +153,10 @@ export const commandTable: readonly Command[] = [
   imagesList,
   imagesBuild,
   imagesPin,
+  imagesMake,
+  imagesVersions,
+  imagesRollback,
+  imagesPrune,
   dbStatus,
   dbVerify,
   dbMigrate,
@@ -131,10 +175,13 @@ export const commandTable: readonly Command[] = [
 /** Verbs of two words share their first. */
 export const commandGroups: Readonly<Record<string, string>> = {
   files: 'files in the sandbox of a task',
+  checkpoints: 'checkpoints of a task',
+  attempts: 'forks of a task that try several ways',
   claim: 'what sessions say they will read and write',
   sandbox: 'the sandbox of a task by itself',
   todo: 'todos of a task',
   note: 'notes of a task',
+  'task-memory': 'the memory of tasks in repository folders',
   images: 'sandbox images on the engine',
   db: 'the registry of a home',
   ledger: 'the ledger of a task',

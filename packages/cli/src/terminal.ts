@@ -1,3 +1,5 @@
+import type { WriteStream } from 'node:tty';
+
 /**
  * The two outputs of a process. A reader that goes away (`… | head`) is no failure: what follows is dropped and
  * `readerGone` is aborted, so that work whose only purpose is output can end.
@@ -17,6 +19,18 @@ export class Terminal {
 
   get readerGone(): AbortSignal {
     return this.#readerGone.signal;
+  }
+
+  /** How many characters fit; undefined when stdout is no terminal. */
+  get size(): { readonly columns: number; readonly rows: number } | undefined {
+    const { isTTY, columns = 0, rows = 0 } = this.#stdout as Partial<WriteStream>;
+    return isTTY === true ? { columns, rows } : undefined;
+  }
+
+  /** Calls back when the size has changed. Returns what ends that. */
+  onResize(callback: () => void): () => void {
+    this.#stdout.on('resize', callback);
+    return () => void this.#stdout.off('resize', callback);
   }
 
   write(chunk: string | Uint8Array): void {

@@ -19,6 +19,7 @@ export type {
 } from './domain/ids.ts';
 export { conflictStrategies, leaseModes, taskStatuses } from './domain/task.ts';
 export type { ConflictStrategy, LeaseMode, Receipt, Task, TaskStatus, Timestamp } from './domain/task.ts';
+export { workspaceNotices } from './domain/workspace-notices.ts';
 export { dirtyPolicies } from './domain/workspace-spec.ts';
 export type { DirtyPolicy, WorkspaceSource, WorkspaceSpec } from './domain/workspace-spec.ts';
 export { defaultLimits, defaultMaxLimits, networkModes } from './domain/sandbox-spec.ts';
@@ -41,11 +42,18 @@ export type { Pressure, PressureLevel, Sandbox, SandboxState } from './domain/sa
 export { leaseStates, sessionStates } from './domain/session.ts';
 export type { Lease, LeaseProof, LeaseState, Session, SessionState } from './domain/session.ts';
 export { endReasons, executionStates } from './domain/execution.ts';
-export type { Command, EndReason, Execution, ExecutionState, OutputSummary } from './domain/execution.ts';
+export type {
+  Command,
+  EndReason,
+  Execution,
+  ExecutionState,
+  OutputSummary,
+  ToldTripwires,
+} from './domain/execution.ts';
 export { messageRoles, todoStates } from './domain/journal.ts';
 export type { Decision, Message, MessageRole, Note, Todo, TodoState } from './domain/journal.ts';
 export { snapshotStores } from './domain/checkpoint.ts';
-export type { Checkpoint, RootRef, SnapshotRef, SnapshotStore } from './domain/checkpoint.ts';
+export type { Checkpoint, CheckpointRemoval, RootRef, SnapshotRef, SnapshotStore } from './domain/checkpoint.ts';
 export { operationKinds, operationStates } from './domain/operation.ts';
 export type { Operation, OperationKind, OperationState, ProcessRef } from './domain/operation.ts';
 export { defaultThresholds } from './services/pressure.ts';
@@ -82,6 +90,7 @@ export type { ErrorJson, ErrorOptions } from './errors/opencode-tools-error.ts';
 export { printable } from './errors/printable.ts';
 
 export { forbiddenHostPath, isWithin } from './policy/forbidden-host-path.ts';
+export { assertMountable } from './policy/mountable.ts';
 export { findTripwires, meaningfulText, tripwireRules } from './policy/tripwires.ts';
 export type { ChangedFile, Tripwire, TripwireRule } from './policy/tripwires.ts';
 export type { ForbiddenPath, ForbiddenPlace, HostFacts } from './policy/forbidden-host-path.ts';
@@ -103,7 +112,7 @@ export type {
 } from './ledger/ledger-record.ts';
 export type { Put, PutNoun } from './ledger/put.ts';
 export { ChainCheck, chainFaults, verifyChain } from './ledger/verify-chain.ts';
-export type { BrokenRecord, ChainFault, ChainReport, VerifyOptions } from './ledger/verify-chain.ts';
+export type { BrokenRecord, ChainFault, ChainReport, ChainsReport, VerifyOptions } from './ledger/verify-chain.ts';
 
 export type { CheckpointCatalog } from './ports/checkpoint-catalog.ts';
 export { systemClock, toTimestamp } from './ports/clock.ts';
@@ -125,7 +134,15 @@ export type { Housekeeping, HousekeepingStore } from './ports/housekeeping-store
 export { createIds } from './ports/ids.ts';
 export type { Ids } from './ports/ids.ts';
 export { standardImages } from './ports/image-store.ts';
-export type { BuildProgress, ImageFacts, ImageStore, StandardImage } from './ports/image-store.ts';
+export type {
+  BuildProgress,
+  ImageFacts,
+  ImageRecipe,
+  ImageStore,
+  ImageVersion,
+  StandardImage,
+} from './ports/image-store.ts';
+
 export type {
   ArchiveRequest,
   Archived,
@@ -158,6 +175,9 @@ export type {
   SandboxRuntime,
   SandboxStats,
   SandboxEvent,
+  OpenTerminal,
+  TerminalRequest,
+  TerminalSize,
 } from './ports/sandbox-runtime.ts';
 export { largestFencingToken } from './ports/sandbox-runtime.ts';
 export { fileTypes } from './ports/sandbox-files.ts';
@@ -179,7 +199,10 @@ export type {
 export type { BackgroundCommands, BackgroundState, SpawnRequest } from './ports/background-commands.ts';
 export type { SecretResolver } from './ports/secret-resolver.ts';
 export type {
+  ExportedMemory,
   ImportedLedger,
+  ImportedLedgers,
+  ImportedMemory,
   MaintenanceStatus,
   MoveReport,
   PruneOptions,
@@ -217,30 +240,61 @@ export type {
 } from './ports/task-store.ts';
 export type { ByteStream, VolumeFacts, VolumePort } from './ports/volume-port.ts';
 export type {
+  AdmittedTree,
   Collected,
+  GroupUsage,
   GuardedPath,
   ProvisionRequest,
   SeedRequest,
   ShareableDirectory,
   TreeChange,
+  TreeDifference,
+  TreeFacts,
   TreeRef,
   WorkspaceStore,
 } from './ports/workspace-store.ts';
 
-export type { AppliedWork, ApplyWork, WorkPort, WorkReview } from './ports/work-port.ts';
+export type {
+  AppliedWork,
+  ApplyWork,
+  BundleSink,
+  MergeWork,
+  MergedWork,
+  SettledWork,
+  WorkPort,
+  WorkReview,
+} from './ports/work-port.ts';
+export type { DirectoryWatch } from './ports/directory-watch.ts';
 
+export { defaultAutomatic } from './services/automatic-checkpoint.ts';
+export type { AutomaticCheckpoints } from './services/automatic-checkpoint.ts';
+export { defaultRetention } from './services/retention.ts';
+export type { Outworn, RetentionPolicy, RetentionRule } from './services/retention.ts';
 export { createServices } from './services/create-services.ts';
 export type { ServiceDefaults, ServiceDependencies } from './services/dependencies.ts';
 export type {
   Attachment,
   AttachOptions,
+  AttemptChanges,
+  AttemptCheck,
+  AttemptService,
+  KeptAttempt,
   Call,
   ApplyOptions,
+  MergeOptions,
+  TaskWorkMerged,
   AtPath,
+  CheckpointComparison,
+  CheckpointDamage,
+  CheckpointDeletion,
+  CheckpointExport,
+  CheckpointHealth,
   CheckpointService,
+  CheckpointUsage,
   CopyInOptions,
   CopyOutOptions,
   CreateCheckpoint,
+  PrunedCheckpoints,
   CreateTask,
   Deletion,
   DoctorFinding,
@@ -274,10 +328,14 @@ export type {
   OpenHome,
   OutputPreview,
   ReadFileOptions,
+  RecoverTask,
+  RecoverableTask,
   RecoveredOperation,
+  RecoveredTask,
   ReviewedWork,
   ReviewOptions,
   Restoration,
+  CommandSecret,
   RunCommand,
   SearchFilesOptions,
   SandboxService,
@@ -291,6 +349,7 @@ export type {
   TaskStats,
   TaskView,
   TaskWorkApplied,
+  TerminalCommand,
   TextEdit,
   WorkspaceKeeping,
   UnderSession,

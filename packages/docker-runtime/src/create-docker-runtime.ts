@@ -26,6 +26,8 @@ export interface DockerRuntimeOptions {
   readonly homeId: HomeId;
   /** False lets sandboxes run where the engine cannot limit memory, processor time or processes; default true. */
   readonly requireLimits?: boolean;
+  /** Directories of the host that sandboxes may have mounted, with what is in them; null, the default, for any that no rule refuses. */
+  readonly mayMount?: readonly string[] | null;
   readonly ids: Ids;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -33,6 +35,8 @@ export interface DockerRuntimeOptions {
   readonly baseImages?: readonly string[];
   /** A saved root file system is flattened when its image has as many layers; 1 to 120, default 60. */
   readonly mostLayers?: number;
+  /** An engine that passes on no byte of a tree for as long is given up, in milliseconds; default 120,000. */
+  readonly quietMs?: number;
 }
 
 export interface DockerRuntimeParts {
@@ -45,17 +49,17 @@ export interface DockerRuntimeParts {
 /** Gives the ports that a Docker Engine serves. No engine is looked for before the first call. */
 export function createDockerRuntime(options: DockerRuntimeOptions): DockerRuntimeParts {
   const { environment, homeId, logger, requireLimits = true, mostLayers = defaultMostLayers } = options;
-  const engine = new Engine(environment, options.endpoint);
+  const engine = new Engine(environment, options.endpoint, options.quietMs);
   const toolImages = options.baseImages ?? ['opencode-sandbox-base:latest', 'opencode-sandbox-developer:latest'];
   const layers = new DockerLayers(engine, { homeId, toolImages, logger, volume: `oct-${homeId.slice(-10)}-layers` });
   const volumes = new DockerVolumes(engine, homeId, toolImages, logger, (upper) => layers.discard(upper));
   const networks = new DockerNetworks(engine, homeId, logger);
-  const userHome = environment.HOME;
+  const host = { home: environment.HOME, mayMount: options.mayMount ?? null };
   const onClose = async (): Promise<void> => layers.close();
   const runtime = new DockerRuntime(
     engine,
     { volumes, networks },
-    { homeId, userHome, requireLimits, mostLayers, logger, onClose },
+    { homeId, host, requireLimits, mostLayers, logger, onClose },
   );
   const probe: EngineProbe = {
     probe: async () => {

@@ -1,4 +1,4 @@
-import type { SandboxHandle, SandboxPlan } from '@opencode-tools/core';
+import { type SandboxHandle, type SandboxPlan, createIds, systemClock } from '@opencode-tools/core';
 import { type TestEngine, agentProcesses, openTestEngine, runIn, samplePlan, until } from '@opencode-tools/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openRuntime } from '../test/open-runtime.ts';
@@ -234,6 +234,22 @@ describe('a container', () => {
     expect(await running).toMatchObject({ reason: 'fenced' });
     await expect(runIn(plain, 'true')).rejects.toMatchObject({ code: 'OCT_STALE_FENCING_TOKEN' });
     expect((await agentProcesses(plain, 6)).filter((line) => line.startsWith('sleep'))).toEqual([]);
+    await plain.destroy();
+  });
+
+  test('of such an image keeps commands in the background, which a process that comes later finds', async () => {
+    const plain = await runtime.create(plan({ imageId: await engine.plainImage() }));
+    const executionId = createIds(systemClock).next('execution');
+    const command = { kind: 'script', script: 'read line; echo "$line"' } as const;
+    const request = { executionId, token: 5, command, cwd: '/workspace', env: {}, timeoutMs: 60_000, openInput: true };
+    await plain.background.spawn(request);
+    const { runtime: later } = open();
+    const found = await later.find(plain.ref);
+    expect(await found?.background.look(executionId)).toEqual({ kind: 'running' });
+    await found?.background.write(executionId, 5, Buffer.from('heard\n'));
+    await until(async () => (await found?.background.look(executionId))?.kind === 'ended');
+    expect(Buffer.from((await found?.background.pull(executionId, 'stdout', 0)) ?? []).toString()).toBe('heard\n');
+    await later.close();
     await plain.destroy();
   });
 

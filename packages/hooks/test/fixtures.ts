@@ -54,6 +54,10 @@ export const gitProgram: GitPort = {
       throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `${directory} is no repository`, { cause });
     }
   },
+  async resolve(directory, ref) {
+    const { topDirectory, commit, shallow } = await gitProgram.inspect(directory, ref);
+    return { topDirectory, commit, shallow };
+  },
   isBranchName: (name) =>
     run('git', ['check-ref-format', '--branch', name]).then(
       () => true,

@@ -278,6 +278,21 @@ describe('heartbeats', () => {
   });
 });
 
+test('what a command changed on the host is in the text of its answer, and of waiting for one in the background', async () => {
+  const found = [{ path: '.mcp.json', rule: 'agent', why: 'agents take servers from it' }] as const;
+  const result = executionResult('out', { tripwires: { checked: true, reason: null, found, total: 1 } });
+  const client = await run({ run: async () => result, wait: async () => result.execution });
+  const line = "Tripwires, changes on the user's machine that may run there or steer agents: .mcp.json (agent)\n";
+  const calls = [
+    ['execute_in_task', { task_id: taskId, command: 'true' }],
+    ['control_execution', { execution_id: result.execution.id, action: 'wait' }],
+  ] as const;
+  for (const [name, input] of calls) {
+    const { content } = await client.callTool(name, input);
+    expect(`${content[0].text}\n`).toContain(line);
+  }
+});
+
 test('a task that was created but could not be attached is named in the error', async () => {
   const client = await run({
     attach: () => Promise.reject(new OpencodeToolsError('OCT_ENGINE_UNAVAILABLE', 'No engine.')),

@@ -85,6 +85,8 @@ export function executionResult(stdout: string, more: Partial<Execution> = {}, s
 /** What a test decides; everything else of a home is absent. */
 export interface Script {
   readonly run?: (options: RunCommand, call: Call) => Promise<ExecutionResult>;
+  /** What has become of a command. */
+  readonly wait?: () => Promise<Execution>;
   readonly attach?: (options: AttachOptions, call: Call) => Promise<{ readonly ttlMs: number }>;
   readonly renew?: (sessionId: SessionId) => Promise<Lease>;
   readonly close?: () => Promise<void>;
@@ -112,6 +114,7 @@ export function scriptedHome(script: Script): OpenHome {
     executions: {
       run: (_taskId: string, options: RunCommand, call: Call) =>
         script.run?.(options, call) ?? Promise.resolve(executionResult('')),
+      wait: () => script.wait?.() ?? Promise.resolve(executionResult('').execution),
     },
   };
   const home = { homeId, directory: '/', services, close: script.close ?? (() => Promise.resolve()) };

@@ -77,7 +77,7 @@ export function createStore(parts: StoreParts): Store {
     ledger: new StoredLedger(ctx),
     checkpoints: new StoredCheckpoints(ctx),
     housekeeping: new StoredHousekeeping(ctx),
-    admin: new StoreAdministration(ctx, memory),
+    admin: new StoreAdministration(ctx, memory, parts.homeDirectory),
     memory,
     writeRefusal,
     close,

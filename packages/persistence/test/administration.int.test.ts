@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { type PostgresServer, startPostgres } from '@opencode-tools/testkit';
@@ -13,6 +14,7 @@ import {
   homeIn,
   maintenanceOf,
   openAt,
+  openToOthers,
   urlFrom,
 } from './administration.ts';
 import { temporaryDirectory } from './open-sqlite-registry.ts';
@@ -189,6 +191,8 @@ describe('a move', () => {
     expect(await indexesAt(postgres.url)).toEqual(await indexesOfNew());
     const back = await maintenanceOf(directory, postgres);
     expect(await back.move({ to: sqlite })).toMatchObject({ epoch: 3 });
+    expect(fs.readdirSync(directory).filter((name) => name.startsWith('registry.moving'))).toEqual([]);
+    expect(openToOthers(directory)).toEqual([]);
     await expectSame(sqlite, before);
     const left = await openAt(directory, postgres);
     await expect(acquire(left, before.tasks[0] as never)).rejects.toMatchObject({ code: 'OCT_STORE_READ_ONLY' });
@@ -224,17 +228,19 @@ describe('a move', () => {
 
   test('that finds a record changed in the copy switches nothing and says so', async () => {
     const before = await fill(sqlite);
-    const client = new Client({ connectionString: postgres.url });
-    await client.connect();
-    let tampered: Promise<unknown> = Promise.resolve();
     const maintenance = await maintenanceOf(directory, sqlite, (step) => {
-      if (step === 'move: verify') tampered = client.query(`update notes set entity = replace(entity, 'G', 'g')`);
+      // Done before the first row is read: the step waits for it.
+      if (step === 'move: verify') changeNow(`update notes set entity = replace(entity, 'G', 'g')`);
     });
     await expect(maintenance.move({ to: postgres })).rejects.toMatchObject({ code: 'OCT_STATE_CORRUPT' });
-    await tampered;
-    await client.end();
     const store = await openAt(directory, sqlite);
     await acquire(store, before.tasks[0] as never);
     await store.close();
   });
+
+  /** From another process, because whoever is told of a step cannot wait for an answer. */
+  function changeNow(sql: string): void {
+    const script = `const { Client } = require('pg'); const [url, sql] = process.argv.slice(1); const client = new Client({ connectionString: url }); client.connect().then(() => client.query(sql)).then(() => client.end());`;
+    execFileSync(process.execPath, ['-e', script, postgres.url, sql], { cwd: import.meta.dirname });
+  }
 });

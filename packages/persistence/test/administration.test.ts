@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { latestSchemaVersion } from '../src/index.ts';
-import { acquire, chains, contents, fillStore, homeIn, maintenanceOf, openAt } from './administration.ts';
+import { acquire, chains, contents, fillStore, homeIn, maintenanceOf, openAt, openToOthers } from './administration.ts';
 import { temporaryDirectory } from './open-sqlite-registry.ts';
 
 const place = { engine: 'sqlite' } as const;
@@ -50,6 +50,7 @@ describe('a backup', () => {
     expect(fs.existsSync(backup.file)).toBe(true);
     expect(await maintenance.listBackups()).toEqual([backup]);
     expect(fs.readdirSync(join(directory, 'backups'))).toHaveLength(2);
+    expect(openToOthers(directory)).toEqual([]);
     await store.close();
   });
 });
@@ -97,6 +98,7 @@ describe('a registry that is lost', () => {
     expect(dry).toMatchObject({ dryRun: true, tasks: 3, lost: [], epoch: null });
     expect(fs.existsSync(join(directory, 'registry.db'))).toBe(false);
     expect(await maintenance.rebuild()).toMatchObject({ tasks: 3, lost: [], epoch: 2 });
+    expect(openToOthers(directory)).toEqual([]);
     const again = await openAt(directory, place);
     expect(again.homeId).toBe(store.homeId);
     expect(await contents(again)).toEqual(before.contents);

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StoreMaintenance, Task } from '@opencode-tools/core';
 import {
@@ -117,4 +118,11 @@ export async function chains(store: Store): Promise<ReadonlyMap<string, readonly
 
 export function homeIn(directory: string): string {
   return join(directory, 'home');
+}
+
+/** Files of the registry and its backups that others than their owner can read. */
+export function openToOthers(directory: string): readonly string[] {
+  const names = readdirSync(directory, { recursive: true, encoding: 'utf8' });
+  const own = names.filter((name) => /^(?:registry|backups\/)/.test(name));
+  return own.filter((name) => (statSync(join(directory, name)).mode & 0o077) !== 0);
 }

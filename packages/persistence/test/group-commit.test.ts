@@ -16,27 +16,33 @@ afterEach(async () => {
   temporary.remove();
 });
 
+const kinds = ['fits', 'fails at once', 'fails after it has written'] as const;
+
 test('changes committed at once share transactions, and each that fails leaves the others untouched', async () => {
   const task = await addTask(store.tasks);
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.boolean(), { minLength: 1, maxLength: 40 }), async (fits) => {
+    fc.asyncProperty(fc.array(fc.constantFrom(...kinds), { minLength: 1, maxLength: 40 }), async (wanted) => {
       const before = await store.ledger.head(task.id);
-      const notes = fits.map((fit) => sampleNote(task.id, { version: fit ? 1 : 7 }));
+      const notes = wanted.map((kind) => sampleNote(task.id, { version: kind === 'fits' ? 1 : 7 }));
       const outcomes = await Promise.allSettled(
-        notes.map((note) =>
-          store.tasks.commit({
+        notes.map((note, index) => {
+          const first = { noun: 'note', value: sampleNote(task.id, { text: 'undone' }) } as const;
+          return store.tasks.commit({
             records: [
-              sampleDraft(task.id, 'todo.added'),
+              sampleDraft(task.id, 'todo.added', ...(wanted[index] === 'fails after it has written' ? [first] : [])),
               sampleDraft(task.id, 'note.added', { noun: 'note', value: note }),
             ],
-          }),
-        ),
+          });
+        }),
       );
+      const fits = wanted.map((kind) => kind === 'fits');
       expect(outcomes.map(({ status }) => status === 'fulfilled')).toEqual(fits);
       for (const outcome of outcomes) {
         if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'OCT_VERSION_CONFLICT' });
       }
-      const kept = new Set((await store.tasks.listNotes(task.id)).map(({ id }) => id));
+      const all = await store.tasks.listNotes(task.id);
+      expect(all.filter(({ text }) => text === 'undone')).toEqual([]);
+      const kept = new Set(all.map(({ id }) => id));
       expect(notes.map(({ id }) => kept.has(id))).toEqual(fits);
       const seqs = outcomes.flatMap((each) => (each.status === 'fulfilled' ? each.value.map(({ seq }) => seq) : []));
       expect(seqs).toEqual(seqs.map((_, index) => before.seq + 1 + index));

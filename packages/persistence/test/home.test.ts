@@ -186,6 +186,20 @@ describe('an existing home', () => {
     await Promise.all([store.close(), other.close()]);
   });
 
+  test('refuses what was planned before an epoch, also when the process has learned of it', async () => {
+    const store = await openSqliteStore({ directory });
+    const other = await openSqliteStore({ directory });
+    const { epoch } = store.tasks;
+    await other.admin.startEpoch('restored');
+    const both = await Promise.allSettled([store.tasks.commit(attempt), store.tasks.commit(attempt)]);
+    const late = await Promise.allSettled([store.tasks.commit({ ...attempt, epoch })]);
+    const conflict = expect.objectContaining({ code: 'OCT_VERSION_CONFLICT', details: { epochBefore: 1, epoch: 2 } });
+    expect([...both, ...late].map((one) => one.status === 'rejected' && one.reason)).toEqual(Array(3).fill(conflict));
+    expect(store.tasks.epoch).toBe(2);
+    await store.tasks.commit({ ...attempt, epoch: 2 });
+    await Promise.all([store.close(), other.close()]);
+  });
+
   test('can be opened for reading only', async () => {
     await expect(openSqliteStore({ directory, readOnly: true })).rejects.toMatchObject({
       code: 'OCT_STORE_UNAVAILABLE',

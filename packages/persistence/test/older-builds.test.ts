@@ -71,6 +71,20 @@ async function expectWhole(store: Store, writers: readonly Child[]): Promise<voi
   expect(await store.admin.verify()).toMatchObject({ ok: true, problems: [], broken: [] });
 }
 
+/** The ledgers of a home come into another one. */
+async function expectTakenIn(store: Store): Promise<void> {
+  const lines: string[] = [];
+  const streams = (await store.ledger.listStreams()).filter((stream) => stream !== 'home');
+  for (const stream of streams) for await (const line of store.admin.exportLedger(stream)) lines.push(line);
+  const other = await openSqliteStore({ directory: join(temporary.path, 'other') });
+  expect(await other.admin.importLedgers(lines)).toEqual({
+    chains: streams.length,
+    added: lines.length - streams.length,
+  });
+  expect(await other.admin.verify()).toMatchObject({ ok: true, problems: [] });
+  await other.close();
+}
+
 test('the previous build and this one work on one home at once', async () => {
   const home = startOlder('schema-5', 'add', '3');
   expect(await home.ended).toMatchObject({ code: 0 });
@@ -81,6 +95,7 @@ test('the previous build and this one work on one home at once', async () => {
   expect(ends.map(({ code }) => code)).toEqual([0, 0]);
   const store = await openSqliteStore({ directory });
   await expectWhole(store, [older, newer]);
+  await expectTakenIn(store);
   await store.close();
   expect(await startOlder('schema-5', 'open', '').ended).toMatchObject({ code: 0 });
 });
@@ -95,6 +110,7 @@ test('a build with an older schema that is at work when this one comes stops at 
   expect(await newer.ended).toMatchObject({ code: 0 });
   const store = await openSqliteStore({ directory });
   await expectWhole(store, [older, newer]);
+  await expectTakenIn(store);
   await store.close();
   const late = startOlder('schema-1', 'open', '');
   expect(await late.ended).toMatchObject({ code: 1 });

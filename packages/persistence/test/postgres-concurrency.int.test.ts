@@ -58,6 +58,29 @@ test('a transaction whose connection is cut is refused, and the store goes on wi
   expect(await store.tasks.listNotes(task.id)).toHaveLength(1);
 });
 
+test('a follower gets the records of a stream in order, though an earlier transaction came later in line', async () => {
+  const task = await addTask(store.tasks);
+  const {
+    rows: [early],
+  } = await other.query<{ id: string }>('select pg_current_xact_id() as id');
+  await other.query('begin');
+  await other.query('select pg_current_xact_id()');
+  for (const _ of [2, 3, 4]) await write(task);
+  // The third note stands for a transaction that began before the open one, and waited for the stream longer than the others.
+  const aside = new Client({ connectionString: url });
+  await aside.connect();
+  await aside.query('update ledger set transaction_id = $1 where stream = $2 and seq = 4', [early?.id, task.id]);
+  await aside.end();
+  const first = await store.ledger.follow({ after: null, streams: [task.id] });
+  const second = await store.ledger.follow({ after: first.cursor, streams: [task.id] });
+  expect(await store.ledger.waitForMore(second.cursor, { timeoutMs: 0 })).toBe(false);
+  await other.query('commit');
+  const third = await store.ledger.follow({ after: second.cursor, streams: [task.id] });
+  const fourth = await store.ledger.follow({ after: third.cursor, streams: [task.id] });
+  const seen = [first, second, third, fourth].flatMap(({ records }) => records.map(({ seq }) => seq));
+  expect(seen).toEqual([1, 2, 3, 4]);
+});
+
 test('a lease that is renewed while another agent finds it expired is not taken', async () => {
   const task = await addTask(store.tasks);
   const { lease } = await acquire(store, task);
@@ -122,13 +145,15 @@ function request(task: Task, takeover: boolean) {
   return store.leases.acquire({ ...common, session: sampleSession(task.id), takeover });
 }
 
-/** The server process of a statement that waits for what `other` has locked. */
+/**
+ * The server process of a statement that waits for what `other` has locked. It looks among the locks: the list of
+ * activities stays, within a transaction, as it was at the first look, without the connections made since.
+ */
 async function waitingForLock(): Promise<number> {
-  const { rows: own } = await other.query<{ pid: number }>('select pg_backend_pid() as pid');
   let found: number | undefined;
   await until(async () => {
-    const blocked = `select pid from pg_stat_activity where $1 = any(pg_blocking_pids(pid))`;
-    found = (await other.query<{ pid: number }>(blocked, [own[0]?.pid])).rows[0]?.pid;
+    const blocked = 'select pid from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid))';
+    found = (await other.query<{ pid: number }>(blocked)).rows[0]?.pid;
     return found !== undefined;
   });
   return found ?? 0;

@@ -9,6 +9,7 @@ import {
   housekeepingContract,
   leaseStoreContract,
   ledgerContract,
+  memoryFolderContract,
   startPostgres,
   storeAdminContract,
   taskListingContract,
@@ -70,3 +71,4 @@ ledgerContract('PostgreSQL', openPostgresRegistry);
 checkpointCatalogContract('PostgreSQL', openPostgresRegistry);
 taskMemoryContract('PostgreSQL', openPostgresRegistry);
 storeAdminContract('PostgreSQL', openPostgresRegistry);
+memoryFolderContract('PostgreSQL', openPostgresRegistry);

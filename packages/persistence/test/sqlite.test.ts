@@ -5,6 +5,7 @@ import {
   housekeepingContract,
   leaseStoreContract,
   ledgerContract,
+  memoryFolderContract,
   storeAdminContract,
   taskListingContract,
   taskMemoryContract,
@@ -22,3 +23,4 @@ ledgerContract('SQLite', openSqliteRegistry);
 checkpointCatalogContract('SQLite', openSqliteRegistry);
 taskMemoryContract('SQLite', openSqliteRegistry);
 storeAdminContract('SQLite', openSqliteRegistry);
+memoryFolderContract('SQLite', openSqliteRegistry);

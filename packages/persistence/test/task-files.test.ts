@@ -96,6 +96,14 @@ describe('decisions.md', () => {
   });
 });
 
+test('what a killed process left half written is removed when the files are healed', async () => {
+  await store.memory.project(task.id);
+  for (const name of ['.log.jsonl.4711.tmp', 'state.json.4711.tmp']) fs.writeFileSync(file(name), '{');
+  fs.writeFileSync(file('mine.tmp'), '');
+  await store.memory.heal(task.id);
+  expect(names().filter((name) => name.endsWith('.tmp'))).toEqual(['mine.tmp']);
+});
+
 describe('the right to write the files of a task', () => {
   const beside = async (work: (ctx: StoreContext, clock: ReturnType<typeof movableClock>) => Promise<void>) => {
     await store.memory.project(task.id);
@@ -119,6 +127,47 @@ describe('the right to write the files of a task', () => {
       await expect(first?.keep()).rejects.toMatchObject({ code: 'OCT_STORE_UNAVAILABLE' });
       clock.move(2_000);
       expect(await take('second')).not.toBeNull();
+    });
+  });
+
+  test('is noticed by who wrote on after it had run out, and what came late is mended', async () => {
+    await beside(async (ctx) => {
+      const add = (text: string) => {
+        const value = { ...sampleNote(task.id), text };
+        return store.tasks.commit({ records: [sampleDraft(task.id, 'note.added', { noun: 'note', value })] });
+      };
+      await add('early');
+      const [stopped, goesOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      let looks = 0;
+      const read: StoreContext['engine']['read'] = async (plan) => {
+        if (looks === 2) {
+          looks += 1;
+          stopped.resolve();
+          await goesOn.promise;
+        }
+        return ctx.engine.read(plan);
+      };
+      const engine = new Proxy(ctx.engine, {
+        get: (target, name) => {
+          if (name === 'read') return read;
+          const member: unknown = Reflect.get(target, name);
+          return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+        },
+      });
+      const elapsedMs = () => (looks += 1);
+      const late = new FileTaskMemory({ ...ctx, engine }, directory, silentLogger, { elapsedMs });
+      const writing = late.project(task.id);
+      await stopped.promise;
+      await add('newer');
+      const other = movableClock();
+      other.move(60_000);
+      const overtaker = new FileTaskMemory({ ...ctx, clock: other }, directory, silentLogger);
+      await overtaker.project(task.id);
+      goesOn.resolve();
+      await writing;
+      expect(await overtaker.heal(task.id)).toMatchObject({ healed: [] });
+      expect(JSON.stringify(await overtaker.readState(task.id))).toContain('newer');
+      await Promise.all([late.close(), overtaker.close()]);
     });
   });
 

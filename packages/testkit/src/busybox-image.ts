@@ -13,22 +13,23 @@ export interface ImageEntry {
 
 const block = 512;
 const user = 1000;
+const shells = ['sh', 'ash', 'hush'];
 
 /**
  * Gives the root file system of a small image as a tar: busybox, the directories that programs expect, and unless said
  * otherwise a user `agent`.
  *
- * @param options `user: false` leaves out the user, so that nothing in the image can change to it; `applets` are the names of
- *   the programs, all that busybox has by default
+ * @param options `user: false` leaves out the user, so that nothing in the image can change to it; `shell: false` leaves out
+ *   whatever is called as a shell
  */
-export function busyboxTree(options: { readonly user?: boolean; readonly applets?: readonly string[] } = {}): Buffer {
+export function busyboxTree(options: { readonly user?: boolean; readonly shell?: boolean } = {}): Buffer {
   const busybox = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path));
   if (!busybox) throw new Error('The engine tests make their image from busybox: apt-get install busybox-static');
-  const applets = options.applets ?? spawnSync(busybox, ['--list'], { encoding: 'utf8' }).stdout.trim().split('\n');
+  const applets = spawnSync(busybox, ['--list'], { encoding: 'utf8' }).stdout.trim().split('\n');
   return imageTree(options.user !== false, [
     { name: 'bin/busybox', type: 'file', mode: 0o755, content: readFileSync(busybox) },
     ...applets
-      .filter((name) => name !== 'busybox')
+      .filter((name) => name !== 'busybox' && (options.shell !== false || !shells.includes(name)))
       .map((name) => ({ name: `bin/${name}`, type: 'link', mode: 0o777, target: 'busybox' }) as const),
   ]);
 }

@@ -1,7 +1,7 @@
-import { type CheckpointCatalog, type Task, shortId } from '@opencode-tools/core';
+import { type Checkpoint, type CheckpointCatalog, type Task, shortId } from '@opencode-tools/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { OpenRegistry } from './open-registry.ts';
-import { addRows, addTask, sampleCheckpoint, sampleIds } from './registry-samples.ts';
+import { addRows, addTask, sampleCheckpoint, sampleDraft, sampleIds } from './registry-samples.ts';
 
 /** Says what every `CheckpointCatalog` does. Called at the top level of a test file. */
 export function checkpointCatalogContract(name: string, open: () => Promise<OpenRegistry>): void {
@@ -31,6 +31,41 @@ export function checkpointCatalogContract(name: string, open: () => Promise<Open
       for (const reference of [older.id, shortId(older.id), 'older']) {
         expect(await catalog.resolve(task.id, reference)).toEqual(older);
       }
+    });
+
+    test('finds a checkpoint by its tag before another by its name', async () => {
+      const tagged = sampleCheckpoint(task.id, { name: 'one', tags: ['release'] });
+      const named = sampleCheckpoint(task.id, { name: 'release' });
+      await addRows(
+        registry.tasks,
+        task.id,
+        ...[tagged, named].map((value) => ({ noun: 'checkpoint', value }) as const),
+      );
+      expect(await catalog.resolve(task.id, 'release')).toEqual(tagged);
+    });
+
+    test('shows what was written before there were tags as without any', async () => {
+      const { tags, ...before } = sampleCheckpoint(task.id);
+      await addRows(registry.tasks, task.id, { noun: 'checkpoint', value: before as Checkpoint });
+      expect(await catalog.find(before.id)).toEqual({ ...before, tags });
+    });
+
+    test('loses a checkpoint whose removal is written, and what is guarded by it is refused from then on', async () => {
+      const [gone, stays] = [sampleCheckpoint(task.id), sampleCheckpoint(task.id, { name: 'stays' })];
+      await addRows(registry.tasks, task.id, ...[gone, stays].map((value) => ({ noun: 'checkpoint', value }) as const));
+      const guarded = () =>
+        registry.tasks.commit({ guard: { checkpoint: gone.id }, records: [sampleDraft(task.id, 'fork.completed')] });
+      await guarded();
+      const removal = { noun: 'checkpointRemoval', value: { id: gone.id, taskId: task.id } } as const;
+      await addRows(registry.tasks, task.id, removal);
+      expect(await catalog.list(task.id)).toEqual([stays]);
+      expect(await catalog.find(gone.id)).toBeUndefined();
+      await expect(guarded()).rejects.toMatchObject({ code: 'OCT_VERSION_CONFLICT', remedy: expect.any(String) });
+      await addRows(registry.tasks, task.id, removal);
+      await registry.tasks.commit({
+        guard: { checkpoint: stays.id },
+        records: [sampleDraft(task.id, 'fork.completed')],
+      });
     });
 
     test('does not guess', async () => {

@@ -13,6 +13,8 @@ export interface EngineCut {
   readonly bytes: number;
   /** Called once, when they have passed; nothing follows them. */
   readonly reached: () => void;
+  /** True takes no more of a body then, as an engine that hangs; false takes it and loses it. */
+  readonly hangs?: boolean;
 }
 
 /** A real engine behind a socket that can misbehave. */
@@ -24,8 +26,10 @@ export interface EngineProxy {
   cut: EngineCut | undefined;
   /** Requests whose first line fits reach the engine, and their answer never comes. */
   readonly silences: RegExp[];
-  /** The connection of requests whose first line fits is reset when the first bytes of the answer come. */
+  /** The connection of requests whose first line fits is broken off when the first bytes of the answer come. */
   readonly resets: RegExp[];
+  /** When set, the engine says that it speaks this version of its API and no other, and refuses requests in any other. */
+  speaks: string | undefined;
   close(): Promise<void>;
 }
 
@@ -42,8 +46,11 @@ export async function openEngineProxy(
   const server = createServer({ allowHalfOpen: true }, (client) => {
     open.add(client.on('error', () => client.destroy()).on('close', () => open.delete(client)));
     client.once('data', (first: Buffer) => {
-      const line = unversioned(first.toString('latin1').split('\r\n', 1)[0] ?? '');
-      if (proxy.faults.some((fault) => fault.test(line))) refuse(client);
+      const asked = first.toString('latin1').split('\r\n', 1)[0] ?? '';
+      const line = unversioned(asked);
+      const said = proxy.speaks === undefined ? undefined : aboutVersions(asked, proxy.speaks);
+      if (said !== undefined) answer(client, said);
+      else if (proxy.faults.some((fault) => fault.test(line))) answer(client, fault);
       else {
         const fits = (lines: readonly RegExp[]): boolean => lines.some((one) => one.test(line));
         const fate = fits(proxy.silences) ? 'silence' : fits(proxy.resets) ? 'reset' : 'answer';
@@ -63,6 +70,7 @@ export async function openEngineProxy(
     faults: [],
     silences: [],
     resets: [],
+    speaks: undefined,
     cut: undefined,
     close: async () => {
       for (const client of open) client.destroy();
@@ -80,10 +88,24 @@ interface Meter {
   over: boolean;
 }
 
-function refuse(client: Socket): void {
-  const body = JSON.stringify({ message: 'injected fault' });
-  const head = ['HTTP/1.1 500 Fault', 'content-type: application/json', `content-length: ${body.length}`];
-  client.end([...head, 'connection: close', '', body].join('\r\n'));
+interface Answer {
+  readonly status: number;
+  readonly body: object;
+}
+
+const fault: Answer = { status: 500, body: { message: 'injected fault' } };
+
+function answer(client: Socket, { status, body }: Answer): void {
+  const text = JSON.stringify(body);
+  const head = [`HTTP/1.1 ${status} Answer`, 'content-type: application/json', `content-length: ${text.length}`];
+  client.end([...head, 'connection: close', '', text].join('\r\n'));
+}
+
+/** What an engine of one version says of itself, and to requests in another; undefined for what it carries out. */
+function aboutVersions(line: string, version: string): Answer | undefined {
+  if (line.startsWith('GET /version ')) return { status: 200, body: { ApiVersion: version, MinAPIVersion: '1.12' } };
+  if (line.includes(` /v${version}/`)) return undefined;
+  return { status: 400, body: { message: `the server speaks ${version}: ${line}` } };
 }
 
 interface Passing {
@@ -97,7 +119,11 @@ function passOn({ host, client, first, fate }: Passing, meter: Meter | undefined
   const path = host.replace(/^unix:\/\//, '');
   const engine = connect({ path, allowHalfOpen: true });
   engine.on('error', () => client.destroy());
-  if (fate !== 'silence') engine.on('end', () => client.end());
+  if (fate !== 'silence') {
+    engine.on('end', () => {
+      if (meter?.over !== true) client.end();
+    });
+  }
   client.on('error', () => engine.destroy()).on('close', () => engine.destroy());
   const send = (to: Socket, chunk: Buffer): void => {
     if (chunk.length > 0) to.write(chunk);
@@ -105,13 +131,19 @@ function passOn({ host, client, first, fate }: Passing, meter: Meter | undefined
   const head = first.indexOf('\r\n\r\n') + 4;
   const body = through(first.subarray(head), meter, 'body');
   send(engine, Buffer.concat([first.subarray(0, head), body]));
-  client.on('data', (chunk: Buffer) => send(engine, through(chunk, meter, 'body')));
+  client.on('data', (chunk: Buffer) => {
+    send(engine, through(chunk, meter, 'body'));
+    if (meter?.over !== true || meter.cut.hangs !== true) return;
+    // A socket that is not read does not tell that it was closed: the engine is let go of here.
+    client.pause();
+    engine.destroy();
+  });
   client.on('end', () => {
     if (meter?.over === true) client.destroy();
     else engine.end();
   });
   engine.on('data', (chunk: Buffer) => {
-    if (fate === 'reset') client.resetAndDestroy();
+    if (fate === 'reset') client.destroy();
     else if (fate === 'answer') send(client, through(chunk, meter, 'answer'));
   });
 }

@@ -26,6 +26,11 @@ export function gitPortContract(name: string, git: GitPort): void {
       repository();
       expect(await git.inspect(directory)).toMatchObject({ topDirectory: directory, branch: 'main', dirtyPaths: [] });
       writeFileSync(join(directory, 'new'), '');
+      expect(await git.resolve(directory)).toEqual({
+        topDirectory: directory,
+        commit: run('rev-parse', 'HEAD').trim(),
+        shallow: false,
+      });
       expect(await git.inspect(directory)).toMatchObject({
         commit: run('rev-parse', 'HEAD').trim(),
         dirtyPaths: ['new'],
@@ -34,9 +39,21 @@ export function gitPortContract(name: string, git: GitPort): void {
       });
     });
 
+    test('says of a clone that was cut off that it is shallow, with a work tree or without', async () => {
+      repository();
+      run('commit', '-q', '--allow-empty', '-m', 'second');
+      for (const kind of [[], ['--bare']]) {
+        const clone = join(directory, `clone${kind.length}`);
+        run('clone', '-q', ...kind, '--depth', '1', `file://${directory}`, clone);
+        expect(await git.resolve(clone)).toMatchObject({ shallow: true });
+        expect(await git.inspect(clone)).toMatchObject({ shallow: true });
+      }
+    });
+
     test('refuses what is no repository, and a ref that is not there', async () => {
       await expect(git.inspect(directory)).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
       repository();
+      await expect(git.resolve(directory, 'no-such')).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
       await expect(git.inspect(directory, 'no-such')).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
     });
 

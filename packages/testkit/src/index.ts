@@ -9,6 +9,7 @@ export { commitGuardContract } from './commit-guard-contract.ts';
 export { housekeepingContract, samplePooled } from './housekeeping-contract.ts';
 export { leaseStoreContract } from './lease-store-contract.ts';
 export { ledgerContract } from './ledger-contract.ts';
+export { memoryFolderContract } from './memory-folder-contract.ts';
 export type { OpenRegistry } from './open-registry.ts';
 export {
   addRows,
@@ -47,11 +48,18 @@ export type { RanCommand } from './sandbox-samples.ts';
 export { openEngineProxy } from './engine-proxy.ts';
 export type { EngineCut, EngineProxy } from './engine-proxy.ts';
 export { openTestEngine } from './test-engine.ts';
+export { removeMadeImages } from './remove-made-images.ts';
 export type { TestEngine } from './test-engine.ts';
 export { until } from './until.ts';
 export { volumePortContract } from './volume-port-contract.ts';
 export type { OpenVolumePort } from './volume-port-contract.ts';
+export { type OpenEgressGateway, egressGatewayContract } from './egress-gateway-contract.ts';
+export { type OpenNotifier, notifierContract } from './notifier-contract.ts';
 export { gitPortContract } from './git-port-contract.ts';
 export { type ScriptedHook, hookPortContract } from './hook-port-contract.ts';
 export { type OtherProcess, processTableContract } from './process-table-contract.ts';
 export { type SecretSamples, secretResolverContract } from './secret-resolver-contract.ts';
+export { type OpenEngineProbe, engineProbeContract } from './engine-probe-contract.ts';
+export { type OpenHostFiles, type TarMember, hostFilesContract } from './host-files-contract.ts';
+export { type OpenLayerPort, layerPortContract } from './layer-port-contract.ts';
+export { type OpenNetworkPort, networkPortContract } from './network-port-contract.ts';

@@ -1,4 +1,11 @@
-import { type AcquireLease, type LeaseProof, type LeaseStore, type Task, genesisHash } from '@opencode-tools/core';
+import {
+  type AcquireLease,
+  type Lease,
+  type LeaseProof,
+  type LeaseStore,
+  type Task,
+  genesisHash,
+} from '@opencode-tools/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { leaseLineContract } from './lease-line-contract.ts';
 import { leaseEnd, leaseProof, leaseRequest, leaseTtlMs } from './lease-samples.ts';
@@ -97,6 +104,19 @@ export function leaseStoreContract(name: string, open: () => Promise<OpenRegistr
       expect(renewed).toMatchObject({ token: proof.token, state: 'held' });
       await expect(attach()).rejects.toMatchObject({ code: 'OCT_LEASE_HELD' });
       expect(await registry.ledger.head(task.id)).toEqual(head);
+    });
+
+    test('is granted, confirmed and renewed for less than its ttl where that is asked for, and then for all of it', async () => {
+      const { lease } = await attach({ forMs: 1_500 });
+      const proof = { taskId: task.id, sessionId: lease.sessionId, leaseId: lease.id, token: lease.token };
+      const lasts = ({ renewedAt, expiresAt }: Lease) => Date.parse(expiresAt) - Date.parse(renewedAt);
+      const short = [lease, await leases.confirm(proof, sampleActor, 1_500), await leases.renew(proof, 1_500)];
+      expect(short.map(lasts)).toEqual([1_500, 1_500, 1_500]);
+      await registry.passTime(1_501);
+      await leases.renew(proof);
+      const [active] = await leases.listActive(task.id);
+      expect(active).toMatchObject({ ttlMs: leaseTtlMs });
+      expect(active === undefined ? 0 : lasts(active)).toBe(leaseTtlMs);
     });
 
     test('a takeover ends the holder, whose renewals and proofs are then refused', async () => {

@@ -49,7 +49,7 @@ export function ledgerContract(name: string, open: () => Promise<OpenRegistry>):
       expect(JSON.parse(payload ?? '')).toEqual({ puts: draft.puts, detail: draft.detail });
     });
 
-    test('reads forwards, backwards, after a number, by type and by noun', async () => {
+    test('reads forwards, backwards, after and before a number, by type and by noun', async () => {
       for (const type of ['note.added', 'todo.added', 'note.changed'] as const) {
         await registry.tasks.commit({ records: [sampleDraft(task.id, type)] });
       }
@@ -58,6 +58,8 @@ export function ledgerContract(name: string, open: () => Promise<OpenRegistry>):
       expect(await seqs({})).toEqual([1, 2, 3, 4]);
       expect(await seqs({ newestFirst: true, limit: 2 })).toEqual([4, 3]);
       expect(await seqs({ afterSeq: 2 })).toEqual([3, 4]);
+      expect(await seqs({ newestFirst: true, beforeSeq: 4, limit: 2 })).toEqual([3, 2]);
+      expect(await seqs({ afterSeq: 1, beforeSeq: 3 })).toEqual([2]);
       expect(await seqs({ types: ['note.'] })).toEqual([2, 4]);
       expect(await seqs({ types: ['note.added', 'todo.'] })).toEqual([2, 3]);
       expect(await seqs({ types: [] })).toEqual([]);
@@ -70,6 +72,20 @@ export function ledgerContract(name: string, open: () => Promise<OpenRegistry>):
       expect(await ledger.head('tsk_00000000000000000000000000')).toEqual({ seq: 0, hash: genesisHash });
       const [record] = await addRows(registry.tasks, task.id);
       expect(await ledger.head(task.id)).toEqual({ seq: 2, hash: record?.hash });
+    });
+
+    test('tells which streams have no chain', async () => {
+      const absent = 'tsk_00000000000000000000000000' as TaskId;
+      expect(await ledger.withoutChain([task.id, absent, 'home'])).toEqual([absent]);
+      expect(await ledger.withoutChain([])).toEqual([]);
+    });
+
+    test('checks all chains as it checks one', async () => {
+      await addTask(registry.tasks);
+      const streams = await ledger.listStreams();
+      const each = await Promise.all(streams.map(async (stream) => ledger.verify(stream)));
+      const records = each.reduce((sum, chain) => sum + chain.records, 0);
+      expect(await ledger.verifyAll()).toEqual({ chains: streams.length, records, broken: [] });
     });
 
     describe('followed over all streams', () => {

@@ -204,6 +204,7 @@ export function sampleCheckpoint(taskId: TaskId, change: Partial<Checkpoint> = {
     ledger: { seq: 1, hash: '0'.repeat(64) },
     manifestDigest: '0'.repeat(64),
     pinned: false,
+    tags: [],
     createdAt: moment,
     ...change,
   };

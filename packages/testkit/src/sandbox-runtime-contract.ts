@@ -4,6 +4,8 @@ import { commandsOfSandbox } from './sandbox-runtime/commands.ts';
 import { fenceOfSandbox } from './sandbox-runtime/fence.ts';
 import { lifeOfSandbox } from './sandbox-runtime/life.ts';
 import { rootOfSandbox } from './sandbox-runtime/root.ts';
+import { shellsOfSandbox } from './sandbox-runtime/shells.ts';
+import { terminalsOfSandbox } from './sandbox-runtime/terminals.ts';
 import { type OpenSandboxRuntime, useSandboxBed } from './sandbox-runtime/sandbox-bed.ts';
 
 export type { OpenSandboxRuntime };
@@ -14,6 +16,8 @@ export function sandboxRuntimeContract(name: string, open: () => Promise<OpenSan
     const bed = useSandboxBed(open);
     commandsOfSandbox(bed);
     backgroundOfSandbox(bed);
+    shellsOfSandbox(bed);
+    terminalsOfSandbox(bed);
     fenceOfSandbox(bed);
     lifeOfSandbox(bed);
     rootOfSandbox(bed);

@@ -21,5 +21,19 @@ export function secretResolverContract(name: string, resolver: SecretResolver, s
       expect(failure).toMatchObject({ code: 'OCT_INVALID_ARGUMENT', details: { name: unknown.name } });
       expect(JSON.stringify(failure)).not.toContain(known.value);
     });
+
+    test('marks the same values alike, others otherwise, and tells none', async () => {
+      const mark = await resolver.mark([{ A: known.value, B: 'two' }, {}]);
+      expect(mark).toMatch(/^[0-9a-f]{64}$/);
+      expect(await resolver.mark([{ B: 'two', A: known.value }, {}])).toBe(mark);
+      const others = [
+        [{ A: known.value }, {}],
+        [{ A: known.value, B: 'two' }],
+        [{ A: known.value, B: 'three' }, {}],
+        [],
+      ];
+      for (const values of others as readonly Readonly<Record<string, string>>[][])
+        expect(await resolver.mark(values)).not.toBe(mark);
+    });
   });
 }

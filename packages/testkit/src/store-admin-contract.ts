@@ -1,5 +1,8 @@
-import type { LedgerRecord, StoreAdmin, StoredRecord, Task } from '@opencode-tools/core';
+import type { LedgerRecord, StoreAdmin, Task } from '@opencode-tools/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { changeRecord } from './forge-ledger.ts';
+import { forgedLedgerContract } from './forged-ledger-contract.ts';
+import { leaseRequest } from './lease-samples.ts';
 import type { OpenRegistry } from './open-registry.ts';
 import {
   addRows,
@@ -69,6 +72,31 @@ export function storeAdminContract(name: string, open: () => Promise<OpenRegistr
       });
     });
 
+    describe('an epoch that starts while leases are taken', () => {
+      test('ends each of them or comes before it, and fails for none', async () => {
+        const tasks = await Promise.all(Array.from({ length: 24 }, () => addTask(registry.tasks)));
+        const session = (taskId: Task['id']) => ({ ...leaseRequest(taskId), session: sampleSession(taskId) });
+        const before = (await admin.status()).epoch;
+        const [first, second, ...taken] = await Promise.allSettled([
+          admin.startEpoch('in the middle'),
+          admin.startEpoch('and again'),
+          ...tasks.map(({ id }) => registry.leases.acquire(session(id))),
+        ]);
+        expect([first, second].map((each) => each?.status)).toEqual(['fulfilled', 'fulfilled']);
+        expect((await admin.status()).epoch).toBe(before + 2);
+        const floor = 2 * 2 ** 20;
+        for (const each of taken) {
+          if (each.status === 'rejected') expect(each.reason).toMatchObject({ code: 'OCT_VERSION_CONFLICT' });
+          else {
+            const { taskId, token } = each.value.lease;
+            const active = await registry.leases.listActive(taskId);
+            expect(active.map((lease) => lease.token)).toEqual(token > floor ? [token] : []);
+          }
+        }
+        expect(await admin.verify()).toMatchObject({ ok: true, problems: [] });
+      });
+    });
+
     describe('an exported ledger', () => {
       test('is taken in by a registry that does not have the task, with all its rows', async () => {
         const lines = await exported();
@@ -97,23 +125,42 @@ export function storeAdminContract(name: string, open: () => Promise<OpenRegistr
         await other.close();
       });
 
+      test('of many tasks is taken in with the others, and what is here already is not taken in again', async () => {
+        const second = await addTask(registry.tasks, { description: 'with a needle', parentId: task.id });
+        const lines = await exported();
+        for await (const line of admin.exportLedger(second.id)) lines.push(line);
+        const other = await open();
+        expect(await other.admin.importLedgers(lines)).toEqual({ chains: 2, added: 6 });
+        expect(await other.tasks.listNotes(task.id)).toEqual(await registry.tasks.listNotes(task.id));
+        expect((await other.tasks.listTasks({ text: 'needle' })).items).toEqual([second]);
+        expect((await other.tasks.countTasks()).pending).toBe(2);
+        expect(await other.admin.importLedgers(lines)).toEqual({ chains: 2, added: 0 });
+        await addRows(registry.tasks, task.id, { noun: 'note', value: sampleNote(task.id, { text: 'later' }) });
+        expect(await other.admin.importLedgers(await exported())).toEqual({ chains: 1, added: 1 });
+        const spoilt = [...(await exported()).slice(0, -1), ...lines];
+        const refused = { code: 'OCT_LEDGER_BROKEN', details: { fault: 'head-mismatch' } };
+        await expect(other.admin.importLedgers(spoilt)).rejects.toMatchObject(refused);
+        expect(await other.admin.verify()).toMatchObject({ ok: true, problems: [] });
+        await other.close();
+      });
+
       const spoilt: readonly (readonly [string, string, (lines: string[]) => string[]])[] = [
         ['a gap', 'sequence-gap', (lines) => lines.toSpliced(3, 1)],
         ['a cut', 'head-mismatch', (lines) => lines.slice(0, -1)],
         [
           'a changed record',
           'hash-mismatch',
-          (lines) => change(lines, 2, (record) => ({ ...record, type: 'note.gone' })),
+          (lines) => changeRecord(lines, 2, (record) => ({ ...record, type: 'note.gone' })),
         ],
         [
           'a changed payload',
           'payload-mismatch',
-          (lines) => change(lines, 2, (record) => ({ ...record, payload: '{}' })),
+          (lines) => changeRecord(lines, 2, (record) => ({ ...record, payload: '{}' })),
         ],
         [
           'a payload taken out',
           'payload-missing',
-          (lines) => change(lines, 2, (record) => ({ ...record, payload: null })),
+          (lines) => changeRecord(lines, 2, (record) => ({ ...record, payload: null })),
         ],
         ['a line that is none', 'unparsable', (lines) => lines.with(2, '{"seq":')],
       ];
@@ -148,6 +195,8 @@ export function storeAdminContract(name: string, open: () => Promise<OpenRegistr
         await expect(admin.importLedger(lines)).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
       });
     });
+
+    forgedLedgerContract(open);
 
     describe('an erased payload', () => {
       test('is gone from rows and file, and the chain stays whole', async () => {
@@ -246,8 +295,4 @@ export function storeAdminContract(name: string, open: () => Promise<OpenRegistr
       });
     });
   });
-}
-
-function change(lines: readonly string[], index: number, to: (record: StoredRecord) => object): string[] {
-  return lines.with(index, JSON.stringify(to(JSON.parse(lines[index] ?? '') as StoredRecord)));
 }

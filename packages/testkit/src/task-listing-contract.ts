@@ -90,6 +90,17 @@ export function taskListingContract(name: string, open: () => Promise<OpenRegist
       expect(await titles({ text: 'common rare' })).toEqual(['common rare']);
     });
 
+    test('finds a word that is in very many texts, alone and beside one that is in few', async () => {
+      const talkative = await addTask(tasks, { title: 'talkative' });
+      const notes = Array.from({ length: 1_600 }, () => sampleNote(talkative.id, { text: 'everywhere' }));
+      const records = notes.map((value) => sampleDraft(talkative.id, 'note.added', { noun: 'note', value }));
+      await tasks.commit({ records });
+      await addTask(tasks, { title: 'everywhere seldom', createdAt: stamp(9) });
+      expect(await titles({ text: 'everywh' })).toEqual(['everywhere seldom', 'talkative'].toSorted());
+      expect(await titles({ text: 'everywhere seld' })).toEqual(['everywhere seldom']);
+      expect(await titles({ text: 'everywhere never' })).toEqual([]);
+    });
+
     test('finds words in title, description, decisions, todos and notes', async () => {
       const task = await addTask(tasks, { title: 'Refactor the Größe parser', description: 'see issue #4711' });
       await addTask(tasks, { title: 'Other', description: '' });

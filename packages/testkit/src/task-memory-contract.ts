@@ -68,6 +68,17 @@ export function taskMemoryContract(name: string, open: () => Promise<OpenRegistr
         expect(JSON.parse(text(`checkpoints/${checkpoint.id}/manifest.json`))).toEqual(checkpoint);
       });
 
+      test('lists the manifests that are there, and takes one away with its checkpoint', async () => {
+        const [first, second] = [await fill(), await fill()];
+        expect(new Set(await memory.listCheckpoints())).toEqual(new Set([first.id, second.id]));
+        const removal = { id: first.id, taskId: task.id };
+        await addRows(registry.tasks, task.id, { noun: 'checkpointRemoval', value: removal });
+        await memory.project(task.id);
+        expect(await memory.listCheckpoints()).toEqual([second.id]);
+        expect(fs.existsSync(file(`checkpoints/${first.id}`))).toBe(false);
+        expect((await memory.heal(task.id)).healed).toEqual([]);
+      });
+
       test('keeps the newest state, under its own digest', async () => {
         await fill();
         const session = sampleSession(task.id);

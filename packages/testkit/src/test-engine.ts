@@ -46,7 +46,7 @@ export async function openTestEngine(
     plainImage: async () => add(busyboxTree({ user: false })),
     gnuImage: async () => add(hostProgramsTree()),
     clientImage: async () => add(clientTree()),
-    shellessImage: async () => add(busyboxTree({ applets: ['true', 'env'] })),
+    shellessImage: async () => add(busyboxTree({ shell: false })),
     call: async <T>(method: string, path: string, body?: unknown) => (await callEngine(method, path, json(body))) as T,
     leftovers: async () => listLeftovers(callEngine, homeId, images),
     close: async () => {

@@ -153,7 +153,9 @@ export function workspaceStoreContract(name: string, open: () => Promise<OpenWor
         const { id, bytes } = await opened.store.freeze({ kind: 'volume', volume });
         const { id: otherId } = await opened.store.freeze({ kind: 'directory', path: tree });
         expect(bytes).toBe(0);
-        expect(await opened.store.diff(id, otherId)).toContainEqual({ path: 'file', change: 'added' });
+        expect(await opened.store.diff(id, otherId)).toContainEqual(
+          expect.objectContaining({ path: 'file', change: 'added', from: null }),
+        );
       });
 
       test('leaves no volume when it is cancelled or the snapshot is unknown', async () => {
@@ -181,7 +183,7 @@ export function workspaceStoreContract(name: string, open: () => Promise<OpenWor
         });
         const plain = await opened.store.seed({ source, owner: { uid: 4_242, gid: 4_343 } });
         expect(describeTree(tree)).toEqual(before);
-        expect(await opened.store.diff(plain.id, seeded.id)).toEqual([{ path: 'plan.md', change: 'added' }]);
+        expect(await opened.store.diff(plain.id, seeded.id)).toMatchObject([{ path: 'plan.md', change: 'added' }]);
       });
 
       test.each(['/', 'missing', 'tree/file'])('refuses %s', async (path) => {
@@ -191,18 +193,50 @@ export function workspaceStoreContract(name: string, open: () => Promise<OpenWor
       });
     });
 
-    test('compares snapshots by path', async () => {
+    test('compares snapshots by path, with kinds, modes and sizes', async () => {
       const from = await opened.store.freeze({ kind: 'directory', path: tree });
-      fs.writeFileSync(join(tree, 'file'), 'changed');
-      fs.writeFileSync(join(tree, 'added'), 'added');
+      fs.writeFileSync(join(tree, 'file'), 'changed it');
+      fs.symlinkSync('file', join(tree, 'added'));
       fs.rmSync(join(tree, 'inner/other'));
+      fs.chmodSync(join(tree, 'empty'), 0o700);
+      const odd = Buffer.from('odd\xff', 'latin1');
+      fs.writeFileSync(Buffer.concat([Buffer.from(`${tree}/`), odd]), 'odd');
       const to = await opened.store.freeze({ kind: 'directory', path: tree });
-      expect(await opened.store.diff(from.id, to.id)).toEqual([
-        { path: 'added', change: 'added' },
-        { path: 'file', change: 'modified' },
-        { path: 'inner/hard', change: 'modified' },
-        { path: 'inner/other', change: 'deleted' },
+      const changes = await opened.store.diff(from.id, to.id);
+      expect(changes).toMatchObject([
+        { path: 'added', pathBytes: null, change: 'added', from: null, to: { kind: 'symlink', sizeBytes: 0 } },
+        { path: 'empty', change: 'modified', from: { kind: 'directory' }, to: { kind: 'directory', mode: 0o700 } },
+        {
+          path: 'file',
+          change: 'modified',
+          from: { kind: 'file', mode: 0o640, sizeBytes: 7 },
+          to: { kind: 'file', mode: 0o640, sizeBytes: 10 },
+        },
+        { path: 'inner/hard', change: 'modified', to: { kind: 'link', sizeBytes: 10 } },
+        { path: 'inner/other', change: 'deleted', from: { kind: 'file', sizeBytes: 5 }, to: null },
+        { path: 'odd\ufffd', pathBytes: odd.toString('base64'), change: 'added', to: { sizeBytes: 3 } },
       ]);
+      expect(await opened.store.contentOf(to.id)).toBe(to.id);
+      expect(await opened.store.diff(null, null)).toEqual([]);
+      const all = await opened.store.diff(to.id, null);
+      expect(all).toHaveLength(to.entries);
+      expect(new Set(all.map(({ change }) => change))).toEqual(new Set(['deleted']));
+    });
+
+    test('says what groups of snapshots take, alone and together', async () => {
+      const { store } = opened;
+      const first = await store.freeze({ kind: 'directory', path: tree });
+      fs.writeFileSync(join(tree, 'more'), Buffer.alloc(500_000, 'more '));
+      const second = await store.freeze({ kind: 'directory', path: tree });
+      const [one, both, none] = await store.usage([[first.id], [second.id, first.id], [`snp_${'0'.repeat(40)}`]]);
+      expect(one?.addedBytes).toBe(one?.bytes);
+      expect(one?.bytes).toBeGreaterThan(3_000_000);
+      expect(one?.ownBytes).toBe(0);
+      expect(both?.ownBytes).toBe(both?.addedBytes);
+      expect(both?.bytes).toBe((one?.bytes ?? 0) + (both?.addedBytes ?? 0));
+      expect(both?.addedBytes).toBeGreaterThan(500_000);
+      expect(both?.addedBytes).toBeLessThan(600_000);
+      expect(none).toEqual({ bytes: 0, ownBytes: 0, addedBytes: 0 });
     });
 
     test('knows its snapshots and verifies them', async () => {

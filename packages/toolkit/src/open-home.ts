@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import {
   type Clock,
   type EventBus,
@@ -18,6 +19,7 @@ import type { Environment } from './configuration/environment.ts';
 import { type Configuration, loadConfiguration } from './configuration/load-configuration.ts';
 import { createProcessTable } from './host/process-table.ts';
 import { createSecretResolver } from './host/secret-resolver.ts';
+import { nameImages } from './wiring/name-images.ts';
 import { wireEgress } from './wiring/wire-egress.ts';
 import { wireEngine } from './wiring/wire-engine.ts';
 import { wireHooks } from './wiring/wire-hooks.ts';
@@ -56,18 +58,29 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
   const ids = createIds(clock);
   const { environment } = options;
   const store = await openStore(configuration, { environment, clock, logger });
-  const { home, engineEndpoint: endpoint, requireLimits } = configuration;
-  const engine = wireEngine({ endpoint, requireLimits, environment, homeId: store.homeId, ids, clock, logger });
+  const { home, engineEndpoint: endpoint, requireLimits, mayMount } = configuration;
+  const engine = wireEngine({
+    endpoint,
+    requireLimits,
+    mayMount,
+    environment,
+    homeId: store.homeId,
+    ids,
+    clock,
+    logger,
+  });
   const work = wireWorkspace({
     home,
     homeId: store.homeId,
     layers: engine.layers,
     useLayers: configuration.checkpoints.layers,
     volumes: engine.runtime.volumes,
+    mayMount,
     environment,
     logger,
   });
-  const secrets = createSecretResolver(environment);
+  const images = nameImages(engine.images, configuration.images, work.hostFiles);
+  const secrets = createSecretResolver(environment, join(home, 'secrets.key'));
   const egress = wireEgress({ configuration, networks: engine.runtime.networks, secrets, clock, logger });
   const events = announceThrough(store, logger);
   const closing = new AbortController();
@@ -81,10 +94,11 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     memory: store.memory,
     admin: store.admin,
     runtime: engine.runtime,
-    images: engine.images,
+    images,
     probe: engine.probe,
     workspaces: work.workspaces,
     work: work.work,
+    directories: work.directories,
     git: work.git,
     hooks: wireHooks({ configuration, environment, git: work.git, clock, logger }),
     egress,
@@ -102,7 +116,7 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     homeId: store.homeId,
     directory: home,
     services,
-    images: engine.images,
+    images,
     hostFiles: work.hostFiles,
     store: store.admin,
     events,
@@ -153,6 +167,8 @@ function serviceDefaults(configuration: Configuration) {
     outputLimitBytes: configuration.exec.outputLimitBytes,
     outputMaxBytes: configuration.exec.outputMaxBytes,
     pool: configuration.pool,
+    retention: configuration.checkpoints.retention,
+    automatic: configuration.checkpoints.automatic,
     reapIntervalMs: configuration.reaper.intervalMs,
     reapGraceMs: configuration.reaper.graceMs,
   };

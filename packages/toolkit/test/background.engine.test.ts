@@ -155,4 +155,63 @@ describe('a command in the background of a task', () => {
       code: 'OCT_INVALID_ARGUMENT',
     });
   });
+
+  it.each(['its task', 'its own'])('puts no secret of %s out, whoever takes its output and whenever', async (whose) => {
+    const secret = 'canary-5b1e77a0c4d2';
+    const withSecret = { ...process.env, BACKGROUND_CANARY: secret };
+    const [starter, taker] = [
+      await home.open({ environment: withSecret }),
+      await home.open({ environment: withSecret }),
+    ];
+    const env = [{ name: 'TOKEN', from: 'env', variable: 'BACKGROUND_CANARY' }] as const;
+    const forTask = whose === 'its task' ? { env } : {};
+    const forCommand = whose === 'its own' ? { secrets: env } : {};
+    const task = await starter.services.tasks.create({ title: 'secret', image: home.image, ...forTask }, call);
+    const { session } = await starter.services.sessions.attach(task.id, { agent: 'test' }, call);
+    const half = `printf '%s' "$TOKEN" | head -c 9`;
+    const script = `echo "a $TOKEN b"; ${half}; until [ -e go ]; do sleep 0.05; done; printf '%s' "$TOKEN" | tail -c +10; echo; head -c 1500000 /dev/zero | tr '\\0' x; echo "$TOKEN"; ${half}`;
+    const command = { kind: 'script', script } as const;
+    const { id } = await starter.services.executions.start(
+      task.id,
+      { command, sessionId: session.id, ...forCommand },
+      call,
+    );
+    await starter.close();
+    const seen = async (): Promise<string> => {
+      await taker.services.executions.poll(id, call);
+      return Buffer.from((await taker.services.executions.readOutput(id, 'stdout')).bytes).toString();
+    };
+    const stars = '*'.repeat(secret.length);
+    await until(async () => (await seen()) === `a ${stars} b\n`);
+    await expect(open.services.executions.poll(id, call)).rejects.toMatchObject({
+      message: expect.stringContaining('BACKGROUND_CANARY is not set') as string,
+    });
+    const changed = await home.open({ environment: { ...withSecret, BACKGROUND_CANARY: 'canary-of-another-day' } });
+    await expect(changed.services.executions.poll(id, call)).rejects.toMatchObject({
+      code: 'OCT_INVALID_ARGUMENT',
+      message: expect.stringContaining('other values than when it started') as string,
+    });
+    await changed.close();
+    const go = { command: { kind: 'script', script: ': >go' }, sessionId: session.id } as const;
+    await taker.services.executions.run(task.id, go, call);
+    const ended = await taker.services.executions.wait(id, { timeoutMs: 60_000 }, call);
+    const whole = `a ${stars} b\n${stars}\n${'x'.repeat(1_500_000)}${stars}\n${secret.slice(0, 9)}`;
+    expect(ended.stdout?.bytes).toBe(whole.length);
+    const page = await taker.services.executions.readOutput(id, 'stdout', { offset: 1_500_000 });
+    expect(Buffer.from(page.bytes).toString()).toBe(whole.slice(1_500_000));
+    await taker.close();
+  });
+
+  it('whose secret is not known any more can still be ended and its task deleted', async () => {
+    const other = await home.open({ environment: { ...process.env, GONE_CANARY: 'canary-0c9f44be12' } });
+    const env = [{ name: 'TOKEN', from: 'env', variable: 'GONE_CANARY' }] as const;
+    const task = await other.services.tasks.create({ title: 'gone', image: home.image, env }, call);
+    const { session } = await other.services.sessions.attach(task.id, { agent: 'test' }, call);
+    const command = { kind: 'script', script: 'echo "$TOKEN"; sleep 600' } as const;
+    const { id } = await other.services.executions.start(task.id, { command, sessionId: session.id }, call);
+    await other.close();
+    await open.services.tasks.stop(task.id, {}, call);
+    expect(await open.services.executions.get(id)).toMatchObject({ state: 'interrupted' });
+    await open.services.tasks.delete(task.id, {}, call);
+  });
 });

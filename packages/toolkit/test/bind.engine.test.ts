@@ -73,6 +73,22 @@ describe('a directory of the host as a workspace', () => {
     expect(readdirSync(project).sort()).toEqual(['.git', 'file', 'made']);
   });
 
+  test('is one that the configuration lets tasks mount, also when the container is made', async () => {
+    mkdirSync(join(base, 'elsewhere'), { recursive: true });
+    writeFileSync(join(project, 'file'), 'from the host\n');
+    const task = await bind();
+    const environment = { ...process.env, OPENCODE_TOOLS_MOUNTS_ALLOW: join(base, 'elsewhere') };
+    const strict = await home.open({ environment });
+    const denied = { code: 'OCT_POLICY_DENIED', details: { path: project, key: 'mounts.allow' } };
+    const workspace = { kind: 'bind', path: project } as const;
+    await expect(strict.services.tasks.create({ title: 'x', image, workspace }, call)).rejects.toMatchObject(denied);
+    const command = { kind: 'argv', argv: ['true'] } as const;
+    await expect(strict.services.executions.run(task, { command }, call)).rejects.toMatchObject(denied);
+    await strict.close();
+    expect(await sh(task, 'cat file')).toBe('from the host\n');
+    await open.services.tasks.delete(task, {}, call);
+  });
+
   describe('cannot make git on the host run anything', () => {
     const steer = () =>
       `printf '[core]\\n\\tbare = false\\n\\tworktree = ${project}\\n\\tfsmonitor = "touch ${ran()}; false"\\n'`;

@@ -40,7 +40,14 @@ describe('claims', () => {
     await attach(task.id, 'ada', { [theirs]: ['src/**'] });
     const { session } = await attach(task.id, 'bob');
     const asked = sessions().claim(session.id, { [ours]: ['**/*.ts'] }, callBy('bob'));
-    if (refused) await expect(asked).rejects.toMatchObject({ code: 'OCT_CLAIM_OVERLAP' });
+    if (refused)
+      await expect(asked).rejects.toMatchObject({
+        code: 'OCT_CLAIM_OVERLAP',
+        message: expect.stringMatching(
+          new RegExp(`^The claim ${ours}s \\*\\*/\\*\\.ts, and ada \\(\\S+\\) ${theirs}s src/\\*\\*$`),
+        ) as string,
+        remedy: expect.stringMatching(/^Claim other paths than src\/\S*\.ts, or wait until ada has/) as string,
+      });
     else await expect(asked).resolves.toMatchObject({ overlaps: [] });
   });
 
@@ -62,6 +69,76 @@ describe('claims', () => {
       agent: 'bob',
     });
     expect(await sessions().claims(task.id)).toHaveLength(1);
+  });
+
+  it('that overlap in many places say how many', async () => {
+    const task = await home.create();
+    await attach(task.id, 'ada', { write: ['a', 'b', 'c'] });
+    const { session } = await attach(task.id, 'bob');
+    const asked = sessions().claim(session.id, { write: ['a', 'b'], read: ['c'] }, callBy('bob'));
+    await expect(asked).rejects.toMatchObject({
+      message: expect.stringMatching(/ \(and 2 more overlaps\)$/) as string,
+    });
+  });
+
+  it('of no session, and of the session of one command, are refused', async () => {
+    const absent = 'ses_00000000000000000000000000' as never;
+    await expect(sessions().claim(absent, { write: ['a'] }, callBy('ada'))).rejects.toMatchObject({
+      code: 'OCT_SESSION_NOT_FOUND',
+      message: `No session has the id ${absent}`,
+    });
+    const task = await home.create();
+    await home.open.services.journal.addNote(task.id, { text: 'by one command' }, callBy('ada'));
+    const [ephemeral] = await sessions().list(task.id);
+    await expect(sessions().claim(ephemeral!.id, { write: ['a'] }, callBy('ada'))).rejects.toMatchObject({
+      code: 'OCT_INVALID_ARGUMENT',
+      message: expect.stringContaining('sessionId: names a session of one command') as string,
+      remedy: 'Attach, then claim.',
+    });
+  });
+
+  it('with one key are granted once, and other claims with that key refused', async () => {
+    const task = await home.create();
+    const { session } = await attach(task.id, 'ada');
+    const keyed = { ...callBy('ada'), idempotencyKey: 'claim-once' };
+    const first = await sessions().claim(session.id, { write: ['a'] }, keyed);
+    expect(await sessions().claim(session.id, { write: ['a'] }, keyed)).toEqual(first);
+    expect(await sessions().claims(task.id)).toHaveLength(1);
+    await expect(sessions().claim(session.id, { write: ['b'] }, keyed)).rejects.toMatchObject({
+      code: 'OCT_IDEMPOTENCY_MISMATCH',
+    });
+  });
+
+  it('of others stay when a session gives back its own, all of them', async () => {
+    const task = await home.create();
+    const ada = await attach(task.id, 'ada', { write: ['a'] });
+    await sessions().claim(ada.session.id, { write: ['b'] }, callBy('ada'));
+    await attach(task.id, 'bob', { write: ['c'] });
+    expect(await sessions().releaseClaims(ada.session.id, {}, callBy('ada'))).toHaveLength(2);
+    expect((await sessions().claims(task.id)).map(({ agent }) => agent)).toEqual(['bob']);
+    const before = await history(task.id);
+    expect(await sessions().releaseClaims(ada.session.id, {}, callBy('ada'))).toEqual([]);
+    expect(await history(task.id)).toEqual(before);
+  });
+
+  it('are given back in the record, with the reason and in the name of the agent', async () => {
+    const task = await home.create();
+    const { session } = await attach(task.id, 'ada', { write: ['a'] });
+    await sessions().releaseClaims(session.id, {}, callBy('somebody'));
+    const [ended] = await home.open.services.ledger.history(task.id, { types: ['claim.ended'] });
+    expect(ended?.actor).toMatchObject({ id: 'somebody', agent: 'ada', session: session.id });
+    expect(await detailOf(task.id, 'claim.ended')).toEqual({ reason: 'released' });
+  });
+
+  it('under a lease that was lost are neither granted nor given back', async () => {
+    const task = await home.create();
+    const { session } = await attach(task.id, 'ada', { write: ['a'] });
+    await sessions().revoke(task.id, { reason: 'test' }, callBy('operator'));
+    for (const late of [
+      sessions().claim(session.id, { write: ['b'] }, callBy('ada')),
+      sessions().releaseClaims(session.id, {}, callBy('ada')),
+    ])
+      await expect(late).rejects.toMatchObject({ code: 'OCT_LEASE_LOST' });
   });
 
   it('that overlap on attaching leave no session behind', async () => {
@@ -140,11 +217,17 @@ describe('claims', () => {
       { agent: 'ada', ttlMs: 1_000, claims: { write: ['a', 'x'] } },
       callBy('ada'),
     );
+    await sessions().claim(ada.session.id, { write: ['elsewhere'] }, callBy('ada'));
     home.clock.move(2_000);
     await expect(sessions().claim(bob.session.id, { write: ['a'] }, callBy('bob'))).resolves.toMatchObject({
       overlaps: [],
     });
-    expect((await sessions().claims(task.id)).map(({ agent }) => agent)).toEqual(['bob']);
+    const active = (await sessions().claims(task.id)).map(({ agent, write }) => [agent, ...write]);
+    expect(active).toEqual([
+      ['ada', 'elsewhere'],
+      ['bob', 'a'],
+    ]);
+    expect(await detailOf(task.id, 'claim.ended')).toEqual({ reason: 'Lease expired; bob claimed' });
     await sessions().renew(ada.session.id);
     await expect(sessions().claim(ada.session.id, { write: ['a'] }, callBy('ada'))).rejects.toMatchObject({
       code: 'OCT_CLAIM_OVERLAP',

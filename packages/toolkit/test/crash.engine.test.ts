@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Call, type OpenHome, type Task, type TaskId, isOpencodeToolsError } from '@opencode-tools/core';
 import { type EngineCut, type EngineProxy, openEngineProxy } from '@opencode-tools/testkit';
@@ -172,6 +175,41 @@ describe(`a process killed at any step of a verb (seed ${seed})`, () => {
     const kills = await withinTrees('restore', { request, of: 'body' }, (task) => usable(task, ['now\n', 'old\n']));
     expect(kills).toBeGreaterThan(2);
   }, 180_000);
+
+  it('has all of the work in the directory of the user or none, and the record says which', async () => {
+    const places = new Map<TaskId, string>();
+    const fresh = async (): Promise<Task> => {
+      const path = await mkdtemp(join(tmpdir(), 'oct-crash-'));
+      await writeFile(join(path, 'state'), 'old\n');
+      const workspace = { kind: 'directory', path } as const;
+      const task = await open.services.tasks.create({ title: 'apply', image: home.image, workspace }, call);
+      places.set(task.id, path);
+      await sh(task.id, 'echo new >state; echo new >more');
+      await open.services.checkpoints.create(task.id, { name: 'first' }, call);
+      return task;
+    };
+    const state = async (path: string): Promise<string> =>
+      `${(await readdir(path)).sort().join(' ')} ${await readFile(join(path, 'state'), 'utf8')}`;
+    try {
+      const steps = await everyStep('apply', fresh, async ({ id }) => {
+        const path = places.get(id) ?? '';
+        const { session } = await open.services.sessions.attach(id, { agent: 'after', takeover: true }, call);
+        const types = (await open.services.ledger.history(id, { limit: 1_000 })).map(({ type }) => type);
+        const found = await state(path);
+        expect(found).toBe(types.includes('work.completed') ? 'more state new\n' : 'state old\n');
+        if (types.includes('work.requested'))
+          expect(types.filter((type) => type === 'work.completed' || type === 'work.interrupted')).toHaveLength(1);
+        const again = { checkpoint: 'first', sessionId: session.id };
+        expect(await open.services.work.apply(id, again, call)).toMatchObject({ applied: true });
+        expect(await state(path)).toBe('more state new\n');
+        expect(await readdir(join(home.directory, 'content', 'works'))).toEqual([]);
+        await open.services.tasks.delete(id, { force: true }, call);
+      });
+      expect(steps).toBeGreaterThan(8);
+    } finally {
+      for (const path of places.values()) await rm(path, { recursive: true, force: true });
+    }
+  });
 
   it('can be deleted again after a deletion that was cut off', async () => {
     const steps = await everyStep(

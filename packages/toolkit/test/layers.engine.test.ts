@@ -151,4 +151,20 @@ describe(`volumes of layers (seed ${seed})`, () => {
       await docker('rm', '-f', again);
     }
   }, 900_000);
+
+  test('know a directory from another that took its place and its number', async () => {
+    const first = await provision(null);
+    const begun = await live(first);
+    await inside(begun, 'cd "$1"; mkdir old new; echo one >old/one; echo two >new/two');
+    const id = await frozen(begun, first);
+    const volume = await provision(id);
+    const container = await live(volume);
+    await inside(container, 'cd "$1"; touch old/touched');
+    await frozen(container, volume);
+    await inside(container, 'cd "$1"; rm -r old; mv new old');
+    const replaced = await frozen(container, volume);
+    const again = await live(await provision(replaced));
+    expect(await inside(again, describeScript)).toBe(await inside(container, describeScript));
+    for (const one of [begun, container, again]) await docker('rm', '-f', one);
+  });
 });

@@ -52,7 +52,12 @@ describe('configuration', () => {
       postgres: { tls: null, caFile: null, pool: 10 },
       retention: { backups: 10 },
       defaultImage: 'opencode-sandbox-base',
-      checkpoints: { layers: false },
+      images: {},
+      checkpoints: {
+        layers: false,
+        retention: { maxPerTask: 200, keepDays: 0, thinAfterDays: 30, budgetBytes: 0 },
+        automatic: { onMajorTodo: true, onDetach: false, everyMs: 0, debounceMs: 60_000 },
+      },
       egress: { authorities: null, image: null, nameServers: [] },
       policies: {},
       engineEndpoint: null,
@@ -65,9 +70,10 @@ describe('configuration', () => {
       },
       maxLimits: { memoryBytes: 16 * 1024 ** 3, cpus: 16, pids: 8_192 },
       monitor: { thresholds: { warning: 70, critical: 85, emergency: 95 }, intervalMs: 5_000 },
-      pool: { size: 0, idleMs: 600_000 },
+      pool: { size: 0, mode: 'running', idleMs: 600_000 },
       reaper: { intervalMs: 300_000, graceMs: 600_000 },
       requireLimits: true,
+      mayMount: null,
       lease: { mode: 'exclusive', ttlMs: 900_000, maxAgents: 8 },
       exec: { timeoutMs: 600_000, outputLimitBytes: 32_768, outputMaxBytes: 1024 ** 3 },
       hooks: { branchCreator: false, planFile: false, safetyEnforcer: true },
@@ -86,6 +92,48 @@ describe('configuration', () => {
     expect(configuration.lease.ttlMs).toBe(90_000);
     expect(configuration.hooks.planFile).toBe(true);
     expect(configuration.files).toHaveLength(2);
+  });
+
+  test('takes paths from the home directory of the user, and lists of them as the environment has them', async () => {
+    const user = 'mounts: {allow: [~/work, /srv/a]}\npostgres: {ca: ~/ca.pem}\negress: {authorities: ~/more.pem}\n';
+    expect(await loadConfiguration(await arrange({ user }))).toMatchObject({
+      mayMount: [join(root, 'work'), '/srv/a'],
+      postgres: { caFile: join(root, 'ca.pem') },
+      egress: { authorities: join(root, 'more.pem') },
+    });
+    const environment = { OPENCODE_TOOLS_MOUNTS_ALLOW: '/srv/b:~/c' };
+    expect((await loadConfiguration(await arrange({ user, environment }))).mayMount).toEqual([
+      '/srv/b',
+      join(root, 'c'),
+    ]);
+    expect((await failure({ project: 'mounts: {allow: [/]}\n' })).code).toBe('OCT_INVALID_CONFIG');
+    expect((await failure({ user: 'mounts: {allow: [relative]}\n' })).message).toContain('mounts.allow');
+  });
+
+  test('takes images by name, of a base or a directory, and nothing that is neither', async () => {
+    const user = `images:
+  plain: debian:bookworm
+  acme/dev: {context: ~/acme, dockerfile: sub/Dockerfile, setup: [make]}
+  based: {base: 'opencode-sandbox-base', setup: ['a b', c]}
+`;
+    expect((await loadConfiguration(await arrange({ user }))).images).toEqual({
+      plain: { base: 'debian:bookworm', setup: [] },
+      'acme/dev': { context: join(root, 'acme'), dockerfile: 'sub/Dockerfile', setup: ['make'] },
+      based: { base: 'opencode-sandbox-base', setup: ['a b', 'c'] },
+    });
+    const wrong = [
+      '{}',
+      '{base: a, context: /b}',
+      '{context: b}',
+      '{base: a, dockerfile: c}',
+      '{base: a, setup: [""]}',
+      '{base: a, x: 1}',
+    ];
+    for (const one of wrong) expect((await failure({ user: `images: {a: ${one}}\n` })).code).toBe('OCT_INVALID_CONFIG');
+    for (const name of ['Upper', 'opencode-sandbox-base', 'a:1']) {
+      expect((await failure({ user: `images: {'${name}': debian}\n` })).code).toBe('OCT_INVALID_CONFIG');
+    }
+    expect((await failure({ project: 'images: {a: debian}\n' })).code).toBe('OCT_INVALID_CONFIG');
   });
 
   test('finds the project file from a directory below, up to the top of the work tree', async () => {

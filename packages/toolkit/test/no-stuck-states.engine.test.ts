@@ -9,6 +9,9 @@ import {
 import { type EngineProxy, openEngineProxy } from '@opencode-tools/testkit';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type TestHome, createTestHome } from './support/test-home.ts';
@@ -21,7 +24,10 @@ const call: Call = {
 let home: TestHome;
 let proxy: EngineProxy;
 let open: OpenHome;
+let directory: string;
+const images: string[] = [];
 beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'oct-stuck-'));
   home = await createTestHome();
   proxy = await openEngineProxy();
   open = await home.open({ environment: { ...process.env, DOCKER_HOST: proxy.endpoint } });
@@ -29,6 +35,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await open.close();
   await proxy.close();
+  for (const image of images) await home.docker('rmi', '-f', '--no-prune', image);
+  await rm(directory, { recursive: true });
   await home.remove();
 });
 
@@ -79,6 +87,8 @@ async function attachAndRun(task: Task) {
 }
 
 interface Fault {
+  /** Makes the image of the task; the home's by default. */
+  readonly image?: () => Promise<string>;
   /** Brings the fault about, and returns what takes it back. */
   readonly happen: (task: Task) => Promise<(() => Promise<void>) | undefined>;
 }
@@ -95,6 +105,17 @@ const faults: Readonly<Record<string, Fault>> = {
       await removeContainers(task);
       for (const name of await home.objectsOf(task.id)) await home.docker('volume', 'rm', '-f', name);
       return undefined;
+    },
+  },
+  'container and image were removed': {
+    image: imageOfItsOwn,
+    happen: async (task) => {
+      await removeContainers(task);
+      const kept = join(directory, `${task.id}.tar`);
+      const image = images.at(-1) ?? '';
+      await home.docker('save', '-o', kept, image);
+      await home.docker('rmi', '-f', '--no-prune', image);
+      return async () => void (await home.docker('load', '-i', kept));
     },
   },
   'the engine refuses': {
@@ -116,6 +137,14 @@ const faults: Readonly<Record<string, Fault>> = {
 async function killed(task: Task, verb: string, step: number): Promise<undefined> {
   const argv = ['--conditions=@opencode-tools/source', child, home.directory, task.id, verb, String(step)];
   await once(spawn(process.execPath, argv, { stdio: ['ignore', 'inherit', 'inherit'] }), 'exit');
+}
+
+async function imageOfItsOwn(): Promise<string> {
+  const container = await home.docker('create', home.image, 'true');
+  const image = await home.docker('commit', '--change', `LABEL made=${images.length}`, container.trim());
+  await home.docker('rm', container.trim());
+  images.push(image.trim());
+  return image.trim();
 }
 
 async function removeContainers(task: Task): Promise<void> {
@@ -165,7 +194,8 @@ const running = (['stop', 'delete'] as const).map((verb) => {
 it.each([...running, ...table])(
   `$name, the task is $status: $order gets to an end (seed ${seed})`,
   async ({ name, fault, status, order }) => {
-    const task = await open.services.tasks.create({ title: name, image: home.image }, call);
+    const image = (await fault.image?.()) ?? home.image;
+    const task = await open.services.tasks.create({ title: name, image }, call);
     await reach[status](task);
     expect((await open.services.tasks.get(task.id)).status).toBe(status);
     const undo = await fault.happen(task);

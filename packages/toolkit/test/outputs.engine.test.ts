@@ -148,14 +148,22 @@ describe('an image', () => {
     expect((await open.services.tasks.view(safe.id)).live).toMatchObject({ forgeableResults: false });
   });
 
-  it('without a shell is refused with a typed error at first use, and its task can be deleted', async () => {
+  it('without a shell runs programs, not scripts; its task is checkpointed, restored, taken over and deleted as any', async () => {
     const task = await create('no shell', await home.engine.shellessImage());
-    for (let attempt = 0; attempt < 2; attempt += 1) {
-      await expect(run(task, 'true')).rejects.toMatchObject({
-        code: 'OCT_CAPABILITY_UNSUPPORTED',
-        remedy: 'Use an image with a shell, such as opencode-sandbox-base.',
-      });
-    }
+    const program = async (...argv: string[]): Promise<ExecutionResult> =>
+      open.services.executions.run(task.id, { command: { kind: 'argv', argv } }, call);
+    expect((await program('cp', '/etc/passwd', 'kept')).execution).toMatchObject({ reason: 'exited', exitCode: 0 });
+    await expect(run(task, 'true')).rejects.toMatchObject({
+      code: 'OCT_CAPABILITY_UNSUPPORTED',
+      remedy: expect.stringContaining('use an image with a shell') as string,
+    });
+    const checkpoint = await open.services.checkpoints.create(task.id, {}, call);
+    await program('rm', 'kept');
+    await open.services.checkpoints.restore(task.id, checkpoint.id, {}, call);
+    const { session } = await open.services.sessions.attach(task.id, { agent: 'first' }, call);
+    await open.services.sessions.detach(session.id, {}, call);
+    expect((await program('ls')).stdout.text).toBe('kept\n');
+    expect((await open.services.tasks.view(task.id)).live).toMatchObject({ forgeableResults: false });
     await open.services.tasks.delete(task.id, {}, call);
     expect(await home.objectsOf(task.id)).toEqual([]);
   });

@@ -13,13 +13,17 @@ const mostSteps = 80;
 const soak = process.env['OPENCODE_TOOLS_SOAK'] === '1';
 /** Every step in a soak; otherwise some, others with each seed. */
 const strides = soak ? { pool: 1, reap: 1 } : { pool: 23, reap: 5 };
+/** How the sandboxes of the pool wait: both ways in a soak, otherwise one, by the seed. */
+const modes = ['running', 'paused'] as const;
 /** A kill costs seconds on a machine that does other things as well. */
 const limitMs = soak ? 1_800_000 : 300_000;
 const seed = Number(process.env['OPENCODE_TOOLS_SEED'] ?? Math.floor(Math.random() * 1_000_000));
 
+const played = soak ? modes : modes.filter((_mode, index) => index === seed % 2);
+
 console.info(`crash tests of the pool: OPENCODE_TOOLS_SEED=${seed}`);
 
-describe(`a housekeeper killed at any step (seed ${seed})`, () => {
+describe.each(played)(`a housekeeper killed at any step, its pool %s (seed ${seed})`, (mode) => {
   let home: TestHome;
   let open: OpenHome;
   let ports: ServiceDependencies;
@@ -40,7 +44,8 @@ describe(`a housekeeper killed at any step (seed ${seed})`, () => {
   /** Says whether the verb was killed before it had done. */
   const killedAt = async (task: Task, verb: string, step: number): Promise<boolean> => {
     const argv = ['--conditions=@opencode-tools/source', child, home.directory, task.id, verb, String(step)];
-    const env = { ...environment, OPENCODE_TOOLS_POOL_SIZE: '1', OPENCODE_TOOLS_DEFAULT_IMAGE: home.image };
+    const pool = { OPENCODE_TOOLS_POOL_SIZE: '1', OPENCODE_TOOLS_POOL_MODE: mode };
+    const env = { ...environment, ...pool, OPENCODE_TOOLS_DEFAULT_IMAGE: home.image };
     const running = spawn(process.execPath, argv, { stdio: ['ignore', 'inherit', 'inherit'], env });
     const [code, signal] = (await once(running, 'exit')) as [number | null, string | null];
     if (signal === 'SIGKILL') return true;

@@ -43,6 +43,11 @@ const container = async (name: string, of: Readonly<Record<string, string>>): Pr
   await home.docker('create', '--name', unique, ...all, home.image, ...sandboxCommand);
   return unique;
 };
+const network = async (name: string, of: Readonly<Record<string, string>>): Promise<string> => {
+  const unique = `oct-reap-${open.homeId.slice(-10)}-${name}`;
+  await home.docker('network', 'create', ...labels({ home: open.homeId, kind: 'network', ...of }), unique);
+  return unique;
+};
 /** A container with our labels that no runtime of ours would have made. */
 const strange = async (task: string, operation: string): Promise<string> => {
   const name = await container('strange', { task, operation });
@@ -80,6 +85,7 @@ const names = async (): Promise<readonly string[]> =>
   [
     ...(await ports.runtime.list({ homeId: open.homeId })).map(({ name }) => name),
     ...(await ports.runtime.volumes.list({ 'io.opencode-tools.home': open.homeId })).map(({ name }) => name),
+    ...(await ports.egress.list()).map(({ name }) => name),
   ]
     .filter((name) => name.startsWith('oct-reap-'))
     .sort();
@@ -91,14 +97,17 @@ test('what is provably finished goes after a receipt, and everything else stays'
   const finished = [
     await container('half-made', { task: task.id, operation }),
     await volume('of-deleted', { task: deleted.id }),
+    await network('network-of-deleted', { task: deleted.id }),
     await volume('half-made-volume', { task: task.id, operation }),
   ].sort();
   const others = 'hom_00000000000000000000000000';
   const stay = [
     await volume('unknown', {}),
     await volume('of-task', { task: task.id }),
+    await network('network-of-nobody', {}),
     await strange(task.id, operation),
   ].sort();
+  const ofTask = await network('network-of-task', { task: task.id });
   const foreign = await volume('of-another-home', { home: others, task: deleted.id, operation });
   try {
     const fresh = await open.services.housekeeper.reap({ dryRun: false }, call);
@@ -106,11 +115,11 @@ test('what is provably finished goes after a receipt, and everything else stays'
     await age();
     const dry = await open.services.housekeeper.reap({ dryRun: true }, call);
     expect(dry.removed.map(({ object }) => object.name).sort()).toEqual(finished);
-    expect(await names()).toEqual([...finished, ...stay].sort());
+    expect(await names()).toEqual([...finished, ...stay, ofTask].sort());
 
     const report = await open.services.doctor.run(call, { reap: true });
     expect(report.reaping).toMatchObject({ dryRun: false, failed: [], untrusted: null });
-    expect(await names()).toEqual(stay);
+    expect(await names()).toEqual([...stay, ofTask].sort());
     expect(report.reaping?.unknown.map(({ object }) => object.name)).toEqual(expect.arrayContaining(stay));
     expect(await home.docker('volume', 'ls', '-q', '--filter', `name=${foreign}`)).toBe(`${foreign}\n`);
     const records = await ports.ledger.read('home');

@@ -1,4 +1,10 @@
-import { type Change, type HookPort, OpencodeToolsError, type ServiceDependencies } from '@opencode-tools/core';
+import {
+  type Change,
+  type HookPort,
+  OpencodeToolsError,
+  type ServiceDependencies,
+  type TaskStore,
+} from '@opencode-tools/core';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type EnginelessHome, callBy, createEnginelessHome } from './support/home-without-engine.ts';
 
@@ -8,6 +14,21 @@ const keyed = { ...callBy('ada'), idempotencyKey: 'k1' };
 const emptyEngine = ({ runtime }: ServiceDependencies): Partial<ServiceDependencies> => ({
   runtime: { ...runtime, list: async () => [], volumes: { ...runtime.volumes, list: async () => [] } },
 });
+
+/** A store whose `commit` does something else for some changes. */
+function committing(tasks: TaskStore, instead: (change: Change) => Promise<never> | undefined): TaskStore {
+  return new Proxy(tasks, {
+    get: (target, name) => {
+      if (name === 'commit') return async (change: Change) => instead(change) ?? target.commit(change);
+      const member: unknown = Reflect.get(target, name);
+      return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+    },
+  });
+}
+
+function answersAttach({ idempotency }: Change): boolean {
+  return idempotency?.verb === 'attach' && idempotency.result !== null;
+}
 
 describe('a call that is made twice with one key', () => {
   const homes: EnginelessHome[] = [];
@@ -67,20 +88,9 @@ describe('a call that is made twice with one key', () => {
 
   it('leaves no session behind when the answer to attaching could not be kept', async () => {
     let away = true;
+    const refused = new OpencodeToolsError('OCT_STORE_UNAVAILABLE', 'The registry is away');
     const home = await newHome(({ tasks }) => ({
-      tasks: new Proxy(tasks, {
-        get: (target, name) => {
-          if (name !== 'commit') {
-            const member: unknown = Reflect.get(target, name);
-            return typeof member === 'function' ? (member.bind(target) as unknown) : member;
-          }
-          return async (change: Change) => {
-            if (away && change.idempotency?.verb === 'attach' && change.idempotency.result !== null)
-              throw new OpencodeToolsError('OCT_STORE_UNAVAILABLE', 'The registry is away');
-            return target.commit(change);
-          };
-        },
-      }),
+      tasks: committing(tasks, (change) => (away && answersAttach(change) ? Promise.reject(refused) : undefined)),
     }));
     const { services } = home.open;
     const { id } = await services.tasks.create({ title: 'Attach once' }, callBy('ada'));
@@ -89,6 +99,42 @@ describe('a call that is made twice with one key', () => {
     away = false;
     expect((await attach()).displaced).toEqual([]);
   });
+
+  it.each(['hooks', 'answer'])(
+    'keeps others out for half a minute only when its process dies at the %s of attaching',
+    async (where) => {
+      const reached = Promise.withResolvers<void>();
+      const over = Promise.withResolvers<never>();
+      over.promise.catch(() => undefined);
+      let first = true;
+      const die = (): Promise<never> => {
+        first = false;
+        reached.resolve();
+        return over.promise;
+      };
+      const home = await newHome(({ tasks, hooks }) => ({
+        tasks: committing(tasks, (change) =>
+          first && where === 'answer' && answersAttach(change) ? die() : undefined,
+        ),
+        hooks: {
+          listens: (point) => point === 'task:starting' || hooks.listens(point),
+          run: (context) =>
+            first && where === 'hooks' && context.point === 'task:starting' ? die() : hooks.run(context),
+        },
+      }));
+      const { sessions, tasks } = home.open.services;
+      const { id } = await tasks.create({ title: 'Attach once' }, callBy('ada'));
+      const dead = sessions.attach(id, { agent: 'ada' }, keyed);
+      await reached.promise;
+      const survivor = await home.openAgain();
+      home.clock.move(30_001);
+      const attached = await survivor.services.sessions.attach(id, { agent: 'bob' }, callBy('bob'));
+      expect(attached.displaced.map(({ agent }) => agent)).toEqual(['ada']);
+      expect(Date.parse(attached.lease.expiresAt) - home.clock.nowMs()).toBeGreaterThan(800_000);
+      over.reject(new Error('gone'));
+      await expect(dead).rejects.toThrow('gone');
+    },
+  );
 
   it('gives the key of a process that died back after half a minute', async () => {
     const home = await newHome();

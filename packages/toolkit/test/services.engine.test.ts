@@ -163,15 +163,19 @@ describe('services on a real engine', () => {
       `update ledger set payload = payload || ' ' where stream = '${broken.id}' and seq = 1`,
     );
     try {
-      const { ok, chains } = await open.services.ledger.verify();
+      const { ok, broken: found } = await open.services.ledger.verify();
       expect(ok).toBe(false);
-      const faults = chains.flatMap((chain) => (chain.broken === null ? [] : [[chain.stream, chain.broken.fault]]));
-      expect(faults.toSorted()).toEqual(
+      expect(found.map(({ stream, fault }) => [stream, fault]).toSorted()).toEqual(
         [
           [broken.id, 'payload-mismatch'],
           [gone.id, 'chain-missing'],
         ].toSorted(),
       );
+      expect(await open.services.ledger.verify(gone.id)).toMatchObject({
+        ok: false,
+        chains: 1,
+        broken: [{ stream: gone.id, fault: 'chain-missing' }],
+      });
       const report = await open.services.doctor.run(call);
       expect(report.findings.filter(({ subject }) => subject === broken.id)).toEqual([]);
     } finally {

@@ -33,9 +33,22 @@ describe('todos and notes changed by several agents', () => {
     const { task, todo } = await setUp('reject');
     await expect(journal().setTodo(task.id, todo.id, { text: 'x', expectedVersion: 1 }, ada)).rejects.toMatchObject({
       code: 'OCT_VERSION_CONFLICT',
-      details: { version: 2, expectedVersion: 1, current: { state: 'active' } },
+      message: `Todo ${todo.id} is at version 2, not 1`,
+      details: { todoId: todo.id, version: 2, expectedVersion: 1, conflicting: [], current: { state: 'active' } },
     });
-    expect(await conflicts(task, 'todo')).toMatchObject([{ resolution: 'rejected', strategy: 'reject', version: 2 }]);
+    expect(await conflicts(task, 'todo')).toMatchObject([
+      {
+        id: todo.id,
+        resolution: 'rejected',
+        strategy: 'reject',
+        expectedVersion: 1,
+        version: 2,
+        wanted: { text: 'x' },
+        found: { state: 'active', text: 'first', major: false },
+        conflicting: ['text'],
+        kept: [],
+      },
+    ]);
   });
 
   it('under merge takes fields that the other side left alone and keeps those that it changed', async () => {
@@ -48,7 +61,11 @@ describe('todos and notes changed by several agents', () => {
   it('under merge refuses when both sides changed a field to different values', async () => {
     const { task, todo } = await setUp('merge');
     const asked = journal().setTodo(task.id, todo.id, { state: 'done', text: 'second', expectedVersion: 1 }, ada);
-    await expect(asked).rejects.toMatchObject({ code: 'OCT_VERSION_CONFLICT', details: { conflicting: ['state'] } });
+    await expect(asked).rejects.toMatchObject({
+      code: 'OCT_VERSION_CONFLICT',
+      message: `Todo ${todo.id} is at version 2, not 1; both changed state`,
+      details: { conflicting: ['state'] },
+    });
     expect((await journal().todos(task.id))[0]).toMatchObject({ state: 'active', text: 'first', version: 2 });
   });
 
@@ -73,8 +90,30 @@ describe('todos and notes changed by several agents', () => {
   it('a version that does not exist yet is refused', async () => {
     const { task, todo } = await setUp('merge');
     await expect(journal().setTodo(task.id, todo.id, { state: 'done', expectedVersion: 9 }, ada)).rejects.toMatchObject(
-      { code: 'OCT_INVALID_ARGUMENT' },
+      {
+        code: 'OCT_INVALID_ARGUMENT',
+        message: expect.stringContaining('expectedVersion: is 9') as string,
+        remedy: 'The todo is at version 2.',
+      },
     );
+  });
+
+  it('the row that is named is changed, among many, and one that is not there is refused', async () => {
+    const { task, todo } = await setUp('merge');
+    const second = await journal().addTodo(task.id, { text: 'another' }, ada);
+    await journal().setTodo(task.id, second.id, { text: 'changed' }, ada);
+    expect((await journal().todos(task.id)).map(({ id, text }) => [id, text])).toEqual([
+      [todo.id, 'first'],
+      [second.id, 'changed'],
+    ]);
+    const [record] = await home.open.services.ledger.history(task.id, { types: ['todo.changed'] });
+    expect(JSON.parse(record?.payload ?? '').puts).toMatchObject([{ noun: 'todo', value: { id: second.id } }]);
+    const absent = 'tdo_00000000000000000000000000';
+    await expect(journal().setTodo(task.id, absent, { text: 'x' }, ada)).rejects.toMatchObject({
+      code: 'OCT_INVALID_ARGUMENT',
+      message: expect.stringContaining(`todoId: ${absent} is no todo of this task`) as string,
+      remedy: 'List the todos of the task.',
+    });
   });
 
   it('notes are replaced under the same rules', async () => {
@@ -84,12 +123,15 @@ describe('todos and notes changed by several agents', () => {
     await expect(journal().setNote(task.id, note.id, { text: 'three', expectedVersion: 1 }, ada)).rejects.toMatchObject(
       {
         code: 'OCT_VERSION_CONFLICT',
+        message: `Note ${note.id} is at version 2, not 1; both changed text`,
         details: { noteId: note.id, conflicting: ['text'] },
       },
     );
     await journal().setNote(task.id, note.id, { text: 'three' }, ada);
     expect(await journal().notes(task.id)).toMatchObject([{ text: 'three', version: 3 }]);
-    expect(await conflicts(task, 'note')).toHaveLength(1);
+    expect(await conflicts(task, 'note')).toMatchObject([
+      { found: { text: 'two' }, wanted: { text: 'three' }, kept: [] },
+    ]);
   });
 
   it('of many writers at once without a version each lands once, in some order', async () => {

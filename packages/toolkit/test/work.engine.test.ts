@@ -6,44 +6,54 @@ import { expect, it } from 'vitest';
 import { callBy } from './support/home-without-engine.ts';
 import { createTestHome } from './support/test-home.ts';
 
-it('work of a volume comes back into the repository that it was seeded from, tripwires only when accepted', async () => {
-  const home = await createTestHome();
-  const open = await home.open();
-  const directory = await mkdtemp(path.join(os.tmpdir(), 'oct-work-'));
-  const repository = path.join(directory, 'repo');
-  try {
-    await mkdir(repository);
-    await writeFile(path.join(repository, 'a'), 'one\n');
-    const git = (...args: readonly string[]): string =>
-      execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.org', ...args], {
-        cwd: repository,
-      }).toString();
-    git('init', '-q', '-b', 'main');
-    git('add', '.');
-    git('commit', '-q', '-m', 'base');
-    const { tasks, files, work, ledger } = open.services;
-    const ada = callBy('ada');
-    const source = { kind: 'git', path: repository } as const;
-    const { id } = await tasks.create({ title: 'work', image: home.image, workspace: source }, ada);
-    await files.write(id, { path: 'a', content: Buffer.from('two\n') }, ada);
-    await files.write(id, { path: 'Makefile', content: Buffer.from('all:\n') }, ada);
-    const { changes, tripwires, checkpoint } = await work.review(id, {}, ada);
-    expect(changes).toEqual([
-      { path: 'Makefile', change: 'added' },
-      { path: 'a', change: 'modified' },
-    ]);
-    expect(tripwires).toMatchObject([{ path: 'Makefile', rule: 'build' }]);
-    const at = { checkpoint: checkpoint.id };
-    expect(await work.apply(id, at, ada)).toMatchObject({ applied: false, refused: [{ path: 'Makefile' }] });
-    expect((await readdir(repository)).sort()).toEqual(['.git', 'a']);
-    expect(await work.apply(id, { ...at, accept: ['Makefile'] }, ada)).toMatchObject({ applied: true });
-    expect(await readFile(path.join(repository, 'a'), 'utf8')).toBe('two\n');
-    expect(git('status', '--porcelain')).toBe(' M a\n?? Makefile\n');
-    const records = await ledger.history(id, { types: ['task.work_applied', 'task.work_refused'], newestFirst: false });
-    expect(records.map(({ type }) => type)).toEqual(['task.work_refused', 'task.work_applied']);
-  } finally {
-    await open.close();
-    await home.remove();
-    await rm(directory, { recursive: true, force: true });
-  }
-});
+it.each([
+  ['files', 'off'],
+  ['layers', 'auto'],
+])(
+  'work of a volume of %s comes back into the repository that it was seeded from, tripwires only when accepted',
+  async (_, layers) => {
+    const home = await createTestHome();
+    const open = await home.open({ environment: { ...process.env, OPENCODE_TOOLS_CHECKPOINTS_LAYERS: layers } });
+    const directory = await mkdtemp(path.join(os.tmpdir(), 'oct-work-'));
+    const repository = path.join(directory, 'repo');
+    try {
+      await mkdir(repository);
+      await writeFile(path.join(repository, 'a'), 'one\n');
+      const git = (...args: readonly string[]): string =>
+        execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.org', ...args], {
+          cwd: repository,
+        }).toString();
+      git('init', '-q', '-b', 'main');
+      git('add', '.');
+      git('commit', '-q', '-m', 'base');
+      const { tasks, files, work, ledger } = open.services;
+      const ada = callBy('ada');
+      const source = { kind: 'git', path: repository } as const;
+      const { id } = await tasks.create({ title: 'work', image: home.image, workspace: source }, ada);
+      await files.write(id, { path: 'a', content: Buffer.from('two\n') }, ada);
+      await files.write(id, { path: 'Makefile', content: Buffer.from('all:\n') }, ada);
+      const { changes, tripwires, checkpoint } = await work.review(id, {}, ada);
+      expect(checkpoint.workspace?.store).toBe(layers === 'auto' ? 'overlay' : 'content');
+      expect(changes).toEqual([
+        { path: 'Makefile', change: 'added' },
+        { path: 'a', change: 'modified' },
+      ]);
+      expect(tripwires).toMatchObject([{ path: 'Makefile', rule: 'build' }]);
+      const at = { checkpoint: checkpoint.id };
+      expect(await work.apply(id, at, ada)).toMatchObject({ applied: false, refused: [{ path: 'Makefile' }] });
+      expect((await readdir(repository)).sort()).toEqual(['.git', 'a']);
+      expect(await work.apply(id, { ...at, accept: ['Makefile'] }, ada)).toMatchObject({ applied: true });
+      expect(await readFile(path.join(repository, 'a'), 'utf8')).toBe('two\n');
+      expect(git('status', '--porcelain')).toBe(' M a\n?? Makefile\n');
+      const records = await ledger.history(id, {
+        types: ['work.completed', 'work.refused'],
+        newestFirst: false,
+      });
+      expect(records.map(({ type }) => type)).toEqual(['work.refused', 'work.completed']);
+    } finally {
+      await open.close();
+      await home.remove();
+      await rm(directory, { recursive: true, force: true });
+    }
+  },
+);

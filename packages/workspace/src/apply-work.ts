@@ -1,172 +1,123 @@
-import { createHash, randomBytes } from 'node:crypto';
-import {
-  chmodSync,
-  closeSync,
-  constants,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  renameSync,
-  rmSync,
-  rmdirSync,
-  symlinkSync,
-  writeSync,
-} from 'node:fs';
-import type { AppliedWork, ApplyWork } from '@opencode-tools/core';
+import { readdirSync } from 'node:fs';
+import type { AppliedWork, ApplyWork, OperationId } from '@opencode-tools/core';
 import type { BlobReader } from './blob-reader.ts';
-import { type BytePath, parentOf, toBytePath, toFs, toText } from './byte-path.ts';
-import { errnoOf } from './failures.ts';
-import { type WorkChange, kindOf, modeOf, reviewWork } from './review-work.ts';
+import { type BytePath, toBytePath, toFs, toText } from './byte-path.ts';
+import { errnoOf, invalid } from './failures.ts';
+import type { Versions } from './merge-lines.ts';
+import { type Decision, decideAll } from './plan-work.ts';
+import { type WorkChange, reviewWork } from './review-work.ts';
 import { findNode } from './scan-directory.ts';
-import type { TreeEntry } from './tree-entry.ts';
+import { settleJournal } from './settle-work.ts';
+import type { WorkJournal, WorkJournals } from './work-journal.ts';
+import { type Staging, doStep, makeReady, makeStaging, removeStaging, stagingPrefix } from './work-staging.ts';
+import { type WorkStep, planSteps } from './work-steps.ts';
 
-/** What is to be done about one path. */
-type Step = 'change' | 'present' | { readonly conflict: string };
+export interface ApplyTools {
+  readonly blobs: BlobReader;
+  readonly journals: WorkJournals;
+  readonly merge: (versions: Versions) => Promise<Buffer | undefined>;
+}
+
+type Decided = Extract<Decision, { readonly kind: 'change' }> & { readonly after: WorkChange['after'] };
 
 /** Decides every path first; changes nothing unless all of them can be done and no tripwire is left. */
-export function applyWork(work: ApplyWork, changes: readonly WorkChange[], blobs: BlobReader): AppliedWork {
-  const root = toBytePath(work.directory);
+export async function applyWork(
+  { directory, accept, threeWay, operationId }: ApplyWork,
+  changes: readonly WorkChange[],
+  { blobs, journals, merge }: ApplyTools,
+): Promise<AppliedWork> {
+  const root = toBytePath(directory);
   const review = reviewWork(changes, blobs);
-  const accepted = new Set(work.accept);
+  const accepted = new Set(accept);
   const refused = review.tripwires.filter(({ path }) => !accepted.has(path));
-  const becoming = new Set(changes.filter(({ after }) => after?.type === 'directory').map(({ path }) => path));
-  const steps = changes.map((change) => ({ change, step: decide(root, change, becoming) }));
-  const todo = steps.filter(({ step }) => step === 'change').map(({ change }) => change);
-  const conflicts = steps.flatMap(({ change, step }) =>
-    typeof step === 'string' ? [] : [{ path: toText(change.path), reason: step.conflict }],
-  );
-  const possible = conflicts.length === 0 && refused.length === 0 && !work.dryRun;
-  if (possible && todo.length > 0) carryOut(root, todo, blobs);
-  const present = steps.filter(({ step }) => step === 'present').map(({ change }) => toText(change.path));
-  const changed = todo.map(({ path }) => toText(path));
-  return { ...review, applied: possible, changed, present, conflicts, refused };
+  const decisions = await decideAll({ root, changes, blobs, merge: threeWay ? merge : undefined });
+  const pathsOf = (wanted: (decision: Decision) => boolean): readonly string[] =>
+    changes.filter((_, index) => wanted(decisions[index] as Decision)).map(({ path }) => toText(path));
+  const conflicts = changes.flatMap(({ path }, index) => {
+    const decision = decisions[index];
+    return decision?.kind === 'conflict' ? [{ path: toText(path), reason: decision.reason }] : [];
+  });
+  const todo = changes.flatMap(({ after }, index) => {
+    const decision = decisions[index];
+    return decision?.kind === 'change' ? [{ ...decision, after }] : [];
+  });
+  const applied = conflicts.length === 0 && refused.length === 0 && operationId !== null;
+  if (applied && todo.length > 0) await carryOut(root, operationId, todo, { blobs, journals });
+  const changed = pathsOf(({ kind }) => kind === 'change');
+  const merged = pathsOf((decision) => decision.kind === 'change' && decision.merged !== undefined);
+  return {
+    ...review,
+    applied,
+    changed,
+    merged,
+    present: pathsOf(({ kind }) => kind === 'present'),
+    conflicts,
+    refused,
+  };
 }
 
-/** @param becoming what is to be a directory afterwards */
-function decide(root: BytePath, { path, before, after }: WorkChange, becoming: ReadonlySet<BytePath>): Step {
-  if (/(^|\/)\.git(\/|$)/i.test(path)) return { conflict: 'nothing is written into a .git' };
-  const link = linkAbove(root, path, becoming);
-  if (link !== undefined && after === undefined) return 'present';
-  if (link !== undefined) return { conflict: `${toText(link)} is no directory here` };
-  if (is(root, path, after)) return 'present';
-  if (is(root, path, before)) return 'change';
-  if (before === undefined) return { conflict: 'exists here with other content' };
-  return { conflict: after === undefined ? 'removed in the task, changed here' : 'changed in the task and here' };
-}
-
-/** A parent that is there and is not a directory. */
-function linkAbove(root: BytePath, path: BytePath, becoming: ReadonlySet<BytePath>): BytePath | undefined {
-  for (let at = parentOf(path); at !== ''; at = parentOf(at)) {
-    const node = findNode(root, at);
-    if (node !== undefined && node.type !== 'directory' && !becoming.has(at)) return at;
-  }
-  return undefined;
-}
-
-function is(root: BytePath, path: BytePath, entry: TreeEntry | undefined): boolean {
-  const node = findNode(root, path);
-  if (node === undefined || entry === undefined) return node === undefined && entry === undefined;
-  if (node.type !== kindOf(entry)) return false;
-  if (node.type === 'directory') return true;
-  if (node.type === 'symlink') return node.target === entry.target;
-  const executable = (node.mode & 0o100) !== 0;
-  return (
-    node.size === entry.size &&
-    executable === ((entry.mode & 0o100) !== 0) &&
-    digest(`${root}/${path}`) === entry.digest
-  );
-}
-
-function digest(path: BytePath): string {
-  const file = openSync(toFs(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  try {
-    if (!fstatSync(file).isFile()) return '';
-    const sum = createHash('sha256');
-    const buffer = Buffer.allocUnsafe(1024 ** 2);
-    for (let length = readSync(file, buffer); length > 0; length = readSync(file, buffer))
-      sum.update(buffer.subarray(0, length));
-    return sum.digest('hex');
-  } finally {
-    closeSync(file);
-  }
-}
-
-/** New files are made beside the old ones first; then each is put in its place, what was there kept until all are. */
-function carryOut(root: BytePath, todo: readonly WorkChange[], blobs: BlobReader): void {
-  const staging = `${root}/.opencode-tools-apply-${randomBytes(9).toString('hex')}`;
-  const undo: (() => void)[] = [];
-  mkdirSync(toFs(staging), { mode: 0o700 });
-  try {
-    for (const [index, { after }] of todo.entries())
-      if (after !== undefined) make(`${staging}/new-${index}`, after, blobs);
-    const removals = todo.filter(({ after }) => after === undefined).toReversed();
-    for (const change of [...removals, ...todo.filter(({ after }) => after !== undefined)])
-      replace(root, staging, todo.indexOf(change), change, undo);
-  } catch (error) {
-    for (const step of undo.toReversed()) step();
-    throw error;
-  } finally {
-    rmSync(toFs(staging), { recursive: true, force: true });
-  }
-}
-
-function make(at: BytePath, entry: TreeEntry, blobs: BlobReader): void {
-  if (entry.type === 'symlink') return symlinkSync(toFs(entry.target), toFs(at));
-  if (entry.type === 'directory') return mkdirSync(toFs(at), { mode: 0o755 });
-  const file = openSync(toFs(at), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
-  try {
-    if (entry.size > 0)
-      for (const chunk of blobs.chunks(entry))
-        for (let from = 0; from < chunk.length;) from += writeSync(file, chunk, from);
-  } finally {
-    closeSync(file);
-  }
-  chmodSync(toFs(at), modeOf(entry) & 0o777);
-}
-
-function replace(
+/**
+ * Notes durably what is to be done, makes new files ready beside the old ones, then does step after step. From the moment that the
+ * end of the last is noted as durably nothing is undone any more.
+ */
+async function carryOut(
   root: BytePath,
-  staging: BytePath,
-  index: number,
-  { path, before, after }: WorkChange,
-  undo: (() => void)[],
-): void {
-  const at = toFs(`${root}/${path}`);
-  if (after === undefined && before !== undefined && kindOf(before) === 'directory') return removeEmpty(at, undo);
-  makeParents(root, parentOf(path), undo);
-  if (!is(root, path, before)) throw new Error(`Changed meanwhile: ${toText(path)}`);
-  if (before !== undefined && kindOf(before) === 'directory') {
-    rmdirSync(at);
-    undo.push(() => mkdirSync(at));
-  } else if (before !== undefined) {
-    const kept = toFs(`${staging}/old-${index}`);
-    renameSync(at, kept);
-    undo.push(() => renameSync(kept, at));
-  }
-  if (after === undefined) return;
-  const made = toFs(`${staging}/new-${index}`);
-  renameSync(made, at);
-  undo.push(() => renameSync(at, made));
-}
-
-/** A directory that the user has files of their own in stays. */
-function removeEmpty(at: string | Buffer, undo: (() => void)[]): void {
+  operationId: OperationId,
+  todo: readonly Decided[],
+  { blobs, journals }: Omit<ApplyTools, 'merge'>,
+): Promise<void> {
+  refuseOther(root);
+  const steps = planSteps(
+    root,
+    todo.map(({ change }) => change),
+  );
+  const staging = { root, name: `${stagingPrefix}${operationId}` };
+  const journal: WorkJournal = { operationId, root, staging: staging.name, steps, done: false };
+  await journals.write(journal);
   try {
-    rmdirSync(at);
-    undo.push(() => mkdirSync(at));
+    makeStaging(staging);
+    for (const step of steps) if (step.does === 'put') makeOneReady(staging, step, todo[step.number], blobs);
+    for (const step of steps) take(staging, step);
+    await journals.write({ ...journal, done: true });
   } catch (error) {
-    if (errnoOf(error) !== 'ENOTEMPTY' && errnoOf(error) !== 'ENOENT') throw error;
+    settleJournal(journal);
+    throw error;
+  }
+  removeStaging(staging);
+}
+
+function makeOneReady(
+  staging: Staging,
+  { path, shape, number }: WorkStep & { readonly does: 'put' },
+  decided: Decided | undefined,
+  blobs: BlobReader,
+): void {
+  if (shape.type === 'symlink' || decided === undefined) return;
+  const { merged, after } = decided;
+  const chunks = merged === undefined ? (after === undefined || after.size === 0 ? [] : blobs.chunks(after)) : [merged];
+  const here = findNode(staging.root, path);
+  const widest = (after?.mode ?? 0o777) & (here?.type === 'file' ? here.mode : 0o777);
+  makeReady(staging, { number, shape, widest }, chunks);
+}
+
+function take(staging: Staging, step: WorkStep): void {
+  try {
+    doStep(staging, step);
+  } catch (error) {
+    if (!['EEXIST', 'ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EISDIR'].includes(errnoOf(error) ?? '')) throw error;
+    throw invalid(`Changed while work was brought in: ${toText(step.path)}`, 'Nothing was applied; try again.', {
+      path: toText(step.path),
+    });
   }
 }
 
-function makeParents(root: BytePath, directory: BytePath, undo: (() => void)[]): void {
-  if (directory === '') return;
-  makeParents(root, parentOf(directory), undo);
-  const node = findNode(root, directory);
-  if (node?.type === 'directory') return;
-  if (node !== undefined) throw new Error(`No directory any more: ${toText(directory)}`);
-  const at = toFs(`${root}/${directory}`);
-  mkdirSync(at, { mode: 0o755 });
-  undo.push(() => rmdirSync(at));
+/** Two changes that wait in one directory could not be told apart if one had to be undone. */
+function refuseOther(root: BytePath): void {
+  const other = readdirSync(toFs(root), { encoding: 'latin1' }).find((name) => name.startsWith(stagingPrefix));
+  if (other === undefined) return;
+  throw invalid(
+    `Another change of ${toText(root)} is under way or broke off: ${other}`,
+    'Wait for it; one that broke off is undone when its task is next used. Remove it yourself only when the home of that task is gone.',
+    { directory: toText(root), staging: other },
+  );
 }

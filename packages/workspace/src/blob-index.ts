@@ -1,65 +1,101 @@
 import { type FileHandle, open, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Logger } from '@opencode-tools/core';
+import { errnoOf } from './failures.ts';
 import { type BlobPlace, decodeIndex, locateIndex, packMagic, trailerLength } from './pack-format.ts';
+import type { StoreLayout } from './store-files.ts';
 
 /** A blob in a pack of this store. */
 export interface StoredBlob extends BlobPlace {
   readonly pack: string;
 }
 
+/** A pack as the index knows it. */
+export interface KnownPack {
+  readonly name: string;
+  /** Undefined for a damaged pack. */
+  readonly places: readonly BlobPlace[] | undefined;
+}
+
 /**
  * Knows where every blob of the store is. Packs never change, so each is read once; `refresh` looks for packs that other
- * processes added or removed. A damaged pack is reported and counts as absent, so that its blobs are written anew.
+ * processes added or removed. A damaged pack is reported and counts as absent, so that its blobs are written anew; so does
+ * what only a condemned pack holds, which can still be read.
  */
 export class BlobIndex {
-  readonly #directory: string;
+  readonly #layout: Pick<StoreLayout, 'packs' | 'condemned'>;
   readonly #logger: Logger;
-  readonly #packs = new Map<string, readonly BlobPlace[]>();
+  readonly #packs = new Map<string, readonly BlobPlace[] | undefined>();
+  #condemned: ReadonlySet<string> = new Set();
   #blobs = new Map<string, StoredBlob>();
 
-  constructor(directory: string, logger: Logger) {
-    this.#directory = directory;
+  constructor(layout: Pick<StoreLayout, 'packs' | 'condemned'>, logger: Logger) {
+    this.#layout = layout;
     this.#logger = logger;
   }
 
+  /** Where a blob can be read, if need be in a condemned pack. */
   find(digest: string): StoredBlob | undefined {
     return this.#blobs.get(digest);
   }
 
+  /** Whether a blob is stored to stay. */
   has(digest: string): boolean {
-    return this.#blobs.has(digest);
+    const blob = this.#blobs.get(digest);
+    return blob !== undefined && !this.#condemned.has(basename(blob.pack));
+  }
+
+  packs(): readonly KnownPack[] {
+    return [...this.#packs].map(([name, places]) => ({ name, places }));
   }
 
   async refresh(): Promise<void> {
-    const present = new Set((await readdir(this.#directory)).filter((name) => name.endsWith('.pack')));
+    const condemned = new Set(await readdir(this.#layout.condemned).catch(() => []));
+    const present = new Set((await readdir(this.#layout.packs)).filter((name) => name.endsWith('.pack')));
     const gone = [...this.#packs.keys()].filter((name) => !present.has(name));
     for (const name of gone) this.#packs.delete(name);
-    if (gone.length > 0) this.#blobs = new Map();
-    for (const [name, places] of gone.length > 0 ? this.#packs : []) this.#add(name, places);
+    const isAnew = gone.length > 0 || !isEqual(condemned, this.#condemned);
+    this.#condemned = condemned;
+    const added: string[] = [];
     for (const name of present) {
       if (this.#packs.has(name)) continue;
       const places = await this.#read(name);
+      if (places === 'gone') continue;
       this.#packs.set(name, places);
-      this.#add(name, places);
+      added.push(name);
+    }
+    if (isAnew) this.#blobs = new Map();
+    const last = (name: string): number => (condemned.has(name) ? 1 : 0);
+    const toAdd = (isAnew ? [...this.#packs.keys()] : added).toSorted((one, other) => last(one) - last(other));
+    for (const name of toAdd) this.#add(name);
+  }
+
+  #add(name: string): void {
+    const pack = join(this.#layout.packs, name);
+    for (const { digest, offset, length } of this.#packs.get(name) ?? []) {
+      if (!this.has(digest)) this.#blobs.set(digest, { digest, offset, length, pack });
     }
   }
 
-  #add(name: string, places: readonly BlobPlace[]): void {
-    const pack = join(this.#directory, name);
-    for (const { digest, offset, length } of places) this.#blobs.set(digest, { digest, offset, length, pack });
-  }
-
-  async #read(name: string): Promise<readonly BlobPlace[]> {
-    const file = await open(join(this.#directory, name), 'r');
+  /** The pack may have been collected since it was listed. */
+  async #read(name: string): Promise<readonly BlobPlace[] | undefined | 'gone'> {
+    const file = await open(join(this.#layout.packs, name), 'r').catch((error: unknown) => {
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (file === undefined) return 'gone';
     try {
       const places = await readIndex(file);
       if (places === undefined) this.#logger.warn('A pack of the store is damaged and left aside', { pack: name });
-      return places ?? [];
+      return places;
     } finally {
       await file.close();
     }
   }
+}
+
+function isEqual(one: ReadonlySet<string>, other: ReadonlySet<string>): boolean {
+  return one.size === other.size && [...one].every((name) => other.has(name));
 }
 
 async function readIndex(file: FileHandle): Promise<readonly BlobPlace[] | undefined> {

@@ -2,7 +2,13 @@ import { constants } from 'node:fs';
 import { access, lstat, realpath } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { dirname, isAbsolute } from 'node:path';
-import { OpencodeToolsError, type ShareableDirectory, forbiddenHostPath, isWithin } from '@opencode-tools/core';
+import {
+  OpencodeToolsError,
+  type ShareableDirectory,
+  assertMountable,
+  forbiddenHostPath,
+  isWithin,
+} from '@opencode-tools/core';
 import { toBytePath } from './byte-path.ts';
 import { invalid, treeFailure } from './failures.ts';
 
@@ -10,11 +16,14 @@ import { invalid, treeFailure } from './failures.ts';
 export interface HostPlaces {
   readonly store: string;
   readonly userHome: string | undefined;
+  /** Directories that tasks may mount, with what is in them; null for any. */
+  readonly mayMount: readonly string[] | null;
 }
 
 /** Checks that a directory may be shared with a sandbox. See `WorkspaceStore.checkDirectory`. */
 export async function checkShareable(path: string, places: HostPlaces): Promise<ShareableDirectory> {
   const real = await checkSource(path, places);
+  assertMountable(real, places.mayMount && (await realPaths(places.mayMount)));
   await access(real, constants.R_OK | constants.X_OK).catch((error: unknown) => {
     throw treeFailure(toBytePath(real), error);
   });
@@ -27,7 +36,7 @@ export async function checkShareable(path: string, places: HostPlaces): Promise<
  * @returns its real path
  * @throws OpencodeToolsError `OCT_POLICY_DENIED` (see `forbiddenHostPath`); `OCT_INVALID_ARGUMENT` unless it is a directory
  */
-export async function checkSource(path: string, { store, userHome }: HostPlaces): Promise<string> {
+export async function checkSource(path: string, { store, userHome }: Omit<HostPlaces, 'mayMount'>): Promise<string> {
   const real = await realDirectory(path);
   const forbidden = forbiddenHostPath(real, {
     userHomes: await realPaths([userHome, userInfo().homedir]),

@@ -1,73 +1,48 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import {
   type ByteStream,
   type Collected,
+  type GroupUsage,
   type GuardedPath,
   type LayerCapability,
-  type LayerRoot,
-  type Logger,
   type ProvisionRequest,
   type SeedRequest,
   type ShareableDirectory,
   type SnapshotRef,
   type TreeRef,
-  type VolumePort,
   type WorkspaceStore,
 } from '@opencode-tools/core';
 import { BlobIndex } from './blob-index.ts';
-import { BlobReader, smallFileBytes } from './blob-reader.ts';
-import { toBytePath, toFs } from './byte-path.ts';
+import { BlobReader } from './blob-reader.ts';
+import { toBytePath } from './byte-path.ts';
+import { collectContent } from './collect-content.ts';
+import { contentUsage } from './content-usage.ts';
 import { diffTrees } from './diff-trees.ts';
-import type { Environment } from './extract-tar.ts';
+import type { ContentStore, ContentStoreOptions, ContentTar } from './content-store-contract.ts';
+import { digestFile } from './digest-file.ts';
 import { type HostPlaces, checkShareable, checkSource, realDirectory, refuseOwnHome } from './check-directory.ts';
+import { exportTrees } from './export-trees.ts';
 import { errnoOf, storeFailure, throwIfCancelled } from './failures.ts';
 import { type FreezeDirectoryOptions, freezeDirectory } from './freeze-directory.ts';
 import { freezeStream } from './freeze-volume.ts';
-import type { HostGit } from './git.ts';
 import { guardDirectory } from './guard-directory.ts';
+import { importTrees } from './import-trees.ts';
+import { KnownSeeds } from './known-seeds.ts';
 import { PackWriter } from './pack-writer.ts';
-import { createPacer } from './pacer.ts';
 import { restoreTree } from './restore-directory.ts';
-import type { DiskNode } from './scan-directory.ts';
-import { seedFromGit } from './seed-git.ts';
+import { type GitSeed, planGitSeed, seedFromGit } from './seed-git.ts';
 import { SnapshotFiles } from './snapshot-files.ts';
 import { loadStatCache } from './stat-cache.ts';
 import { type StoreLayout, createLayout, layoutOf, removeAbandoned, temporaryPath } from './store-files.ts';
+import type { StoreParts } from './store-parts.ts';
+import { StoreUses } from './store-uses.ts';
 import { writeTar } from './tar-stream.ts';
 import type { TreeEntry } from './tree-entry.ts';
-
-export interface ContentStoreOptions {
-  /** Where the store is; made when first needed. Any number of processes of one host may use it at once. */
-  readonly directory: string;
-  readonly volumes: VolumePort;
-  readonly git: HostGit;
-  /** Only PATH is taken, to find the system's tar. */
-  readonly environment: Environment;
-  readonly logger: Logger;
-}
+import { verifyTree } from './verify-tree.ts';
 
 /** Makes the content-addressed workspace store: blobs in packs, a manifest per snapshot. See `WorkspaceStore`. */
 export function createContentStore(options: ContentStoreOptions): ContentStore {
   return new FileContentStore(options);
-}
-
-/** A content store, which also gives its trees as streams. */
-export interface ContentStore extends WorkspaceStore {
-  /**
-   * Gives a snapshot as a tar stream, checked on the way, and what its top directory is.
-   *
-   * @throws OpencodeToolsError `OCT_CHECKPOINT_NOT_FOUND`, `OCT_CHECKPOINT_CORRUPT`
-   */
-  readTar(snapshotId: string, signal?: AbortSignal): Promise<ContentTar>;
-}
-
-export interface ContentTar {
-  readonly ref: SnapshotRef;
-  readonly root: LayerRoot;
-  readonly tar: ByteStream;
 }
 
 type Collect = (store: {
@@ -82,16 +57,16 @@ type Collect = (store: {
  */
 class FileContentStore implements ContentStore {
   readonly #options: ContentStoreOptions;
-  readonly #layout: StoreLayout;
-  readonly #index: BlobIndex;
-  readonly #snapshots: SnapshotFiles;
+  readonly #parts: StoreParts;
   #opened: Promise<void> | undefined;
 
   constructor(options: ContentStoreOptions) {
     this.#options = options;
-    this.#layout = layoutOf(options.directory);
-    this.#index = new BlobIndex(this.#layout.packs, options.logger);
-    this.#snapshots = new SnapshotFiles(this.#layout, this.#index);
+    const layout = layoutOf(options.directory);
+    const index = new BlobIndex(layout, options.logger);
+    const snapshots = new SnapshotFiles(layout, index);
+    const seeds = new KnownSeeds(layout, snapshots);
+    this.#parts = { layout, index, snapshots, seeds, uses: new StoreUses(layout, () => this.#open()) };
   }
 
   checkDirectory(path: string): Promise<ShareableDirectory> {
@@ -105,13 +80,10 @@ class FileContentStore implements ContentStore {
   async seed(request: SeedRequest): Promise<SnapshotRef> {
     const { source, signal } = request;
     throwIfCancelled(signal);
-    if (source.kind === 'directory') return this.#seedDirectory(request, source.path);
+    await using _ = await this.#parts.uses.begin();
+    if (source.kind === 'directory') return await this.#seedDirectory(request, source.path);
     await checkSource(source.repository, this.#places);
-    return this.#inTemporary(async (directory) => {
-      await seedFromGit(this.#options.git, source, directory, signal);
-      await request.prepare?.(directory);
-      return this.#freezePath(directory, { owner: request.owner, useStatCache: false, signal });
-    });
+    return await this.#seedRepository(request, await planGitSeed(this.#options.git, source));
   }
 
   async freeze(tree: TreeRef, options: { readonly signal?: AbortSignal } = {}): Promise<SnapshotRef> {
@@ -131,12 +103,13 @@ class FileContentStore implements ContentStore {
     const { volume, labels, owner, snapshotId, signal } = request;
     const { volumes } = this.#options;
     throwIfCancelled(signal);
-    const snapshot = snapshotId === null ? undefined : await this.#snapshots.load(snapshotId);
+    await using _ = await this.#parts.uses.begin();
+    const snapshot = snapshotId === null ? undefined : await this.#parts.snapshots.load(snapshotId);
     await volumes.remove(volume);
     try {
       await volumes.create({ name: volume, labels, owner });
       if (snapshot === undefined) return;
-      using blobs = new BlobReader(this.#index, snapshot.ref.id);
+      using blobs = new BlobReader(this.#parts.index, snapshot.ref.id);
       await volumes.writeTree(volume, writeTar(snapshot.entries, blobs, { signal }), signal);
       throwIfCancelled(signal);
     } catch (error) {
@@ -152,14 +125,15 @@ class FileContentStore implements ContentStore {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<{ readonly written: number; readonly removed: number }> {
     const { signal } = options;
-    const { entries, ref } = await this.#snapshots.load(snapshotId);
+    await using _ = await this.#parts.uses.begin();
+    const { entries, ref } = await this.#parts.snapshots.load(snapshotId);
     const made = await mkdir(directory).then(
       () => true,
       () => false,
     );
     const path = await realDirectory(directory);
-    this.#refuseOwnHome(path);
-    using blobs = new BlobReader(this.#index, ref.id);
+    refuseOwnHome(path, this.#options.directory);
+    using blobs = new BlobReader(this.#parts.index, ref.id);
     try {
       return await this.#restore(path, entries, blobs, signal);
     } catch (error) {
@@ -168,34 +142,35 @@ class FileContentStore implements ContentStore {
     }
   }
 
-  async diff(fromId: string, toId: string) {
-    const [from, to] = [await this.#snapshots.load(fromId), await this.#snapshots.load(toId)];
-    return diffTrees(from.entries, to.entries);
+  async contentOf(snapshotId: string): Promise<string> {
+    return snapshotId;
+  }
+
+  async diff(fromId: string | null, toId: string | null) {
+    await using _ = await this.#parts.uses.begin();
+    const entriesOf = async (id: string | null) => (id === null ? [] : (await this.#parts.snapshots.load(id)).entries);
+    return diffTrees(await entriesOf(fromId), await entriesOf(toId));
   }
 
   async verify(snapshotId: string): Promise<SnapshotRef> {
-    const { ref, entries } = await this.#snapshots.load(snapshotId);
-    const pacer = createPacer(undefined);
-    using blobs = new BlobReader(this.#index, snapshotId);
-    for (const entry of entries) {
-      if (entry.type !== 'file') continue;
-      if (entry.size <= smallFileBytes) blobs.read(entry);
-      else for (const _ of blobs.chunks(entry)) if (pacer.due()) await pacer.rest();
-      if (pacer.due()) await pacer.rest();
-    }
-    return ref;
+    await using _ = await this.#parts.uses.begin();
+    const snapshot = await this.#parts.snapshots.load(snapshotId);
+    await verifyTree(snapshot, this.#parts.index);
+    return snapshot.ref;
   }
 
   has(snapshotId: string): Promise<boolean> {
-    return this.#snapshots.has(snapshotId);
+    return this.#parts.snapshots.has(snapshotId);
   }
 
   async readTar(snapshotId: string, signal?: AbortSignal): Promise<ContentTar> {
-    const { ref, entries } = await this.#snapshots.load(snapshotId);
+    const { ref, entries } = await this.#parts.snapshots.load(snapshotId);
     const top = entries.find(({ path }) => path === '');
     const root = { mode: top?.mode ?? 0o755, uid: top?.uid ?? 0, gid: top?.gid ?? 0 };
-    const index = this.#index;
+    const { index, uses } = this.#parts;
     async function* tar(): AsyncGenerator<Buffer> {
+      await using _ = await uses.begin();
+      await index.refresh();
       using blobs = new BlobReader(index, ref.id);
       yield* writeTar(entries, blobs, { signal });
     }
@@ -210,13 +185,42 @@ class FileContentStore implements ContentStore {
     return null;
   }
 
-  /** Content is shared by checkpoints in ways that only a scan of all of them shows: nothing is removed yet. */
-  async collect(): Promise<Collected> {
-    return { snapshots: 0, layers: 0, bytes: 0, unknown: [] };
+  async exportTrees(...[trees, describe, options]: Parameters<WorkspaceStore['exportTrees']>): Promise<ByteStream> {
+    return exportTrees(this.#parts, trees, describe, options?.signal);
+  }
+
+  async importTrees(...[stream, admit, options]: Parameters<WorkspaceStore['importTrees']>) {
+    await using _ = await this.#parts.uses.begin();
+    try {
+      await this.#parts.index.refresh();
+      return await importTrees(stream, this.#parts, admit, options?.signal);
+    } catch (error) {
+      throwIfCancelled(options?.signal);
+      throw storeFailure(this.#options.directory, error);
+    }
+  }
+
+  usage(groups: readonly (readonly string[])[]): Promise<readonly GroupUsage[]> {
+    return this.#parts.uses.during(() => contentUsage(this.#parts, groups));
+  }
+
+  collect(keep: () => Promise<ReadonlySet<string>>): Promise<Collected> {
+    const { graceMs } = this.#options;
+    return collectContent(this.#parts, keep, graceMs === undefined ? {} : { graceMs });
   }
 
   async settle(): Promise<void> {
     await this.#opened;
+  }
+
+  async #seedRepository({ owner, prepare, signal }: SeedRequest, seed: GitSeed): Promise<SnapshotRef> {
+    return this.#parts.seeds.once(prepare === undefined ? seed.key : null, owner, () =>
+      this.#inTemporary(async (directory) => {
+        await seedFromGit(this.#options.git, seed, directory, signal);
+        await prepare?.(directory);
+        return this.#freezePath(directory, { owner, useStatCache: false, signal });
+      }),
+    );
   }
 
   async #seedDirectory(request: SeedRequest, source: string): Promise<SnapshotRef> {
@@ -224,9 +228,9 @@ class FileContentStore implements ContentStore {
     const path = await checkSource(source, this.#places);
     if (prepare === undefined) return this.#freezePath(path, { owner, useStatCache: true, signal });
     return this.#inTemporary(async (directory) => {
-      const copy = await this.#snapshots.load((await this.#freezePath(path, { useStatCache: true, signal })).id);
+      const copy = await this.#parts.snapshots.load((await this.#freezePath(path, { useStatCache: true, signal })).id);
       await mkdir(directory, { mode: 0o700 });
-      using blobs = new BlobReader(this.#index, copy.ref.id);
+      using blobs = new BlobReader(this.#parts.index, copy.ref.id);
       await this.#restore(directory, copy.entries, blobs, signal);
       await prepare(directory);
       return await this.#freezePath(directory, { owner, useStatCache: false, signal });
@@ -235,7 +239,7 @@ class FileContentStore implements ContentStore {
 
   async #restore(path: string, entries: readonly TreeEntry[], blobs: BlobReader, signal: AbortSignal | undefined) {
     const root = toBytePath(path);
-    const cache = await loadStatCache(this.#layout, root);
+    const cache = await loadStatCache(this.#parts.layout, root);
     return restoreTree(root, entries, blobs, {
       digestOf: async (node) => cache.find(node) ?? digestFile(path, node),
       environment: this.#options.environment,
@@ -249,12 +253,12 @@ class FileContentStore implements ContentStore {
   }
 
   async #save(collect: Collect, signal: AbortSignal | undefined): Promise<SnapshotRef> {
-    const pack = new PackWriter(this.#layout);
+    const pack = new PackWriter(this.#parts.layout);
+    await using _ = await this.#parts.uses.begin();
     try {
-      await this.#open();
-      await this.#index.refresh();
-      const entries = await collect({ layout: this.#layout, index: this.#index, pack });
-      return await this.#snapshots.save(entries, pack);
+      await this.#parts.index.refresh();
+      const entries = await collect({ layout: this.#parts.layout, index: this.#parts.index, pack });
+      return await this.#parts.snapshots.save(entries, pack);
     } catch (error) {
       await pack.discard();
       throwIfCancelled(signal);
@@ -264,7 +268,7 @@ class FileContentStore implements ContentStore {
 
   async #inTemporary<T>(work: (directory: string) => Promise<T>): Promise<T> {
     await this.#open();
-    const directory = temporaryPath(this.#layout, 'seed');
+    const directory = temporaryPath(this.#parts.layout, 'seed');
     try {
       return await work(directory);
     } finally {
@@ -273,8 +277,8 @@ class FileContentStore implements ContentStore {
   }
 
   async #open(): Promise<void> {
-    this.#opened ??= createLayout(this.#layout)
-      .then(() => removeAbandoned(this.#layout))
+    this.#opened ??= createLayout(this.#parts.layout)
+      .then(() => removeAbandoned(this.#parts.layout))
       .then(() => undefined);
     try {
       await this.#opened;
@@ -285,16 +289,7 @@ class FileContentStore implements ContentStore {
   }
 
   get #places(): HostPlaces {
-    return { store: this.#options.directory, userHome: this.#options.environment['HOME'] };
+    const { directory: store, environment, mayMount = null } = this.#options;
+    return { store, userHome: environment['HOME'], mayMount };
   }
-
-  #refuseOwnHome(path: string): void {
-    refuseOwnHome(path, this.#options.directory);
-  }
-}
-
-async function digestFile(root: string, node: DiskNode): Promise<string> {
-  const sum = createHash('sha256');
-  for await (const chunk of createReadStream(toFs(join(toBytePath(root), node.path)))) sum.update(chunk as Buffer);
-  return sum.digest('hex');
 }

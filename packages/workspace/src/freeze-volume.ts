@@ -33,7 +33,8 @@ export async function freezeStream(
   return canonicalTree([...entries.values()]);
 }
 
-async function toEntry(
+/** Stores the content of a member and says what the member is; `entries` has those before it. */
+export async function toEntry(
   path: string,
   member: TarMember,
   content: TarContent,

@@ -15,26 +15,43 @@ export interface ChangedPath {
 
 /** Looks at a repository without running anything that it configures. See `GitPort.inspect`. */
 export async function inspectRepository(git: GitRunner, directory: string, ref?: string): Promise<RepositoryState> {
-  const cwd = await realDirectory(directory);
-  const { top, bare } = await topOf(git, cwd);
-  const commit = await resolveCommit(git, top, ref);
-  const changes = bare ? [] : await listChanges(git, top);
-  const shallow = (await text(git, top, ['rev-parse', '--is-shallow-repository'])) === 'true';
-  const branch = await git.try(['symbolic-ref', '--quiet', '--short', 'HEAD'], { cwd: top });
+  const filters = filterOverrides(git, directory);
+  // Why there is none is said by what asks where it stands.
+  filters.catch(() => undefined);
+  const { top, bare, shallow, commit } = await standing(git, directory, ref);
+  const [changes, branch, submodules] = await Promise.all([
+    bare ? [] : listChanges(git, top, filters),
+    git.try(['symbolic-ref', '--quiet', '--short', 'HEAD'], { cwd: top }),
+    listSubmodules(git, top, commit),
+  ]);
   return {
     topDirectory: top,
     commit,
     branch: branch.code === 0 ? branch.stdout.toString('utf8').trim() : null,
     dirtyPaths: changes.slice(0, mostPaths).map(({ path }) => Buffer.from(path, 'latin1').toString('utf8')),
-    submodules: await listSubmodules(git, top, commit),
+    submodules,
     shallow,
   };
 }
 
+/** See `GitPort.resolve`. */
+export async function resolveInRepository(
+  git: GitRunner,
+  directory: string,
+  ref?: string,
+): Promise<Pick<RepositoryState, 'topDirectory' | 'commit' | 'shallow'>> {
+  const { top, shallow, commit } = await standing(git, directory, ref);
+  return { topDirectory: top, commit, shallow };
+}
+
 /** Paths that differ from HEAD or the index, or are untracked and not ignored, with filters switched off. */
-export async function listChanges(git: GitRunner, top: string): Promise<readonly ChangedPath[]> {
+export async function listChanges(
+  git: GitRunner,
+  top: string,
+  filters: Promise<readonly string[]> = filterOverrides(git, top),
+): Promise<readonly ChangedPath[]> {
   const args = ['status', '--porcelain=v1', '-z', '--untracked-files=all', '--ignore-submodules=all', '--no-renames'];
-  const out = await git.run(args, { cwd: top, config: await filterOverrides(git, top), timeoutMs: 300_000 });
+  const out = await git.run(args, { cwd: top, config: await filters, timeoutMs: 300_000 });
   return out
     .toString('latin1')
     .split('\0')
@@ -42,42 +59,58 @@ export async function listChanges(git: GitRunner, top: string): Promise<readonly
     .map((line) => ({ staged: line.charAt(0), unstaged: line.charAt(1), path: line.slice(3) }));
 }
 
-async function topOf(git: GitRunner, cwd: string): Promise<{ readonly top: string; readonly bare: boolean }> {
-  const args = ['rev-parse', '--is-bare-repository', '--is-inside-work-tree', '--absolute-git-dir'];
-  const result = await git.try(args, { cwd });
-  if (result.code !== 0) throw gitFailure(args, { cwd }, result.stderr);
-  const [bare, inside, gitDirectory = ''] = result.stdout.toString('utf8').split('\n');
-  if (bare === 'true') return { top: gitDirectory, bare: true };
-  if (inside !== 'true') {
+interface Standing {
+  readonly top: string;
+  readonly bare: boolean;
+  readonly shallow: boolean;
+  readonly commit: string;
+}
+
+/** One process answers all; what has no top directory ends it before the commit is looked for. */
+async function standing(git: GitRunner, directory: string, ref: string | undefined): Promise<Standing> {
+  const cwd = await realDirectory(directory);
+  const asked = ['--is-bare-repository', '--is-inside-work-tree', '--is-shallow-repository'];
+  const args = ['rev-parse', ...asked, '--show-toplevel', ...verified(ref)];
+  const { code, stdout, stderr } = await git.try(args, { cwd });
+  const [bare, inside, isShallow, ...rest] = stdout.toString('utf8').split('\n');
+  const shallow = isShallow === 'true';
+  if (bare === 'true') return { ...(await bareStanding(git, cwd, ref)), bare: true, shallow };
+  if (inside === 'false') {
     throw invalid(`Not inside a work tree: ${cwd}`, 'Name the directory that holds the files, not its .git.', {
       directory: cwd,
     });
   }
-  return {
-    top: (await git.run(['rev-parse', '--show-toplevel'], { cwd })).toString('utf8').replace(/\n$/, ''),
-    bare: false,
-  };
+  // The name of a directory may have a line break.
+  const commit = code === 0 ? rest.at(-2) : undefined;
+  const top = rest.slice(0, code === 0 ? -2 : -1).join('\n');
+  if (top === '') throw gitFailure(args, { cwd }, stderr);
+  return { top, bare: false, shallow, commit: asCommit(commit, top, ref) };
 }
 
-async function resolveCommit(git: GitRunner, cwd: string, ref: string | undefined): Promise<string> {
-  const name = ref ?? 'HEAD';
-  const result = name.startsWith('-')
-    ? undefined
-    : await git.try(['rev-parse', '--verify', '--quiet', `${name}^{commit}`], { cwd });
-  if (result?.code === 0) return result.stdout.toString('utf8').trim();
+async function bareStanding(git: GitRunner, cwd: string, ref: string | undefined) {
+  const args = ['rev-parse', '--absolute-git-dir', ...verified(ref)];
+  const { code, stdout, stderr } = await git.try(args, { cwd });
+  const lines = stdout.toString('utf8').split('\n');
+  const commit = code === 0 ? lines.at(-2) : undefined;
+  const top = lines.slice(0, code === 0 ? -2 : -1).join('\n');
+  if (top === '') throw gitFailure(args, { cwd }, stderr);
+  return { top, commit: asCommit(commit, top, ref) };
+}
+
+/** Asks for one commit; a name that could be an option is none. */
+function verified(ref = 'HEAD'): readonly string[] {
+  return ['--verify', '--quiet', ref.startsWith('-') ? '' : `${ref}^{commit}`];
+}
+
+/** A name such as `^main` gives what is no id. */
+function asCommit(found: string | undefined, directory: string, ref: string | undefined): string {
+  if (found !== undefined && /^[0-9a-f]+$/.test(found)) return found;
   if (ref === undefined) {
-    throw invalid(
-      `The repository at ${cwd} has no commit`,
-      'Make a first commit, or seed from the directory instead.',
-      {
-        directory: cwd,
-      },
-    );
+    const remedy = 'Make a first commit, or seed from the directory instead.';
+    throw invalid(`The repository at ${directory} has no commit`, remedy, { directory });
   }
-  throw invalid(`No commit ${ref} in the repository at ${cwd}`, 'Name a branch, tag or commit that exists there.', {
-    directory: cwd,
-    ref,
-  });
+  const remedy = 'Name a branch, tag or commit that exists there.';
+  throw invalid(`No commit ${ref} in the repository at ${directory}`, remedy, { directory, ref });
 }
 
 async function listSubmodules(git: GitRunner, cwd: string, commit: string): Promise<readonly string[]> {
@@ -91,7 +124,7 @@ async function listSubmodules(git: GitRunner, cwd: string, commit: string): Prom
 }
 
 /** Empties every filter that the repository configures, so that looking at files runs none. */
-async function filterOverrides(git: GitRunner, cwd: string): Promise<readonly string[]> {
+export async function filterOverrides(git: GitRunner, cwd: string): Promise<readonly string[]> {
   const result = await git.try(['config', '--name-only', '-z', '--get-regexp', '^filter\\.'], { cwd });
   const names = result.stdout
     .toString('utf8')
@@ -104,8 +137,4 @@ async function filterOverrides(git: GitRunner, cwd: string): Promise<readonly st
     `${name}.process=`,
     `${name}.required=false`,
   ]);
-}
-
-async function text(git: GitRunner, cwd: string, args: readonly string[]): Promise<string> {
-  return (await git.run(args, { cwd })).toString('utf8').trim();
 }

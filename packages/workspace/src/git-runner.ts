@@ -66,6 +66,9 @@ export function createGitRunner(options: { readonly environment: Environment; re
   };
 }
 
+export const partialCloneRemedy =
+  'Fetch the missing objects of the partial clone there first (git fetch --refetch --no-filter).';
+
 /** The error for a git command that did not do its work. */
 export function gitFailure(args: readonly string[], { cwd }: GitCall, stderr: string): OpencodeToolsError {
   const words = printable(stderr.trim());
@@ -81,9 +84,7 @@ function remedyFor(words: string): readonly [ErrorCode, string] {
   if (words.includes('No space left')) return ['OCT_RESOURCE_LIMIT', 'Free disk space, then try again.'];
   if (words.includes('not a git repository'))
     return ['OCT_INVALID_ARGUMENT', 'Name a directory inside a git repository.'];
-  if (words.includes('promisor')) {
-    return ['OCT_INVALID_ARGUMENT', 'Fetch the missing objects of the partial clone first (git fetch --refetch).'];
-  }
+  if (words.includes('promisor remote')) return ['OCT_INVALID_ARGUMENT', partialCloneRemedy];
   return ['OCT_INVALID_ARGUMENT', 'Check the repository with `git status` and `git fsck`.'];
 }
 

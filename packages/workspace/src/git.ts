@@ -1,7 +1,7 @@
 import type { GitPort, Logger } from '@opencode-tools/core';
 import type { Environment } from './extract-tar.ts';
 import { invalid } from './failures.ts';
-import { inspectRepository } from './git-inspect.ts';
+import { inspectRepository, resolveInRepository } from './git-inspect.ts';
 import { type GitRunner, createGitRunner, gitFailure } from './git-runner.ts';
 
 /** The git port, and the runner that seeding uses. */
@@ -25,6 +25,7 @@ export function createGit(options: { readonly environment: Environment; readonly
     runner,
     isBranchName,
     inspect: (directory, ref) => inspectRepository(runner, directory, ref),
+    resolve: (directory, ref) => resolveInRepository(runner, directory, ref),
     listBranches: async (directory) => {
       const out = await runner.run(['for-each-ref', '--format=%(refname)', 'refs/heads/'], { cwd: directory });
       const lines = out.toString('utf8').split('\n');

@@ -1,11 +1,11 @@
-import { hash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import type { EntryType, TreeEntry } from './tree-entry.ts';
 
 const heading = 'opencode-tools manifest 1\n';
 const letters: Readonly<Record<EntryType, string>> = { file: 'f', directory: 'd', symlink: 's', link: 'l' };
 const types: Readonly<Record<string, EntryType>> = { f: 'file', d: 'directory', s: 'symlink', l: 'link' };
-/** A piece has 8 lines on average, so that one changed file costs about 1 KB of manifest. */
-const pieceMask = 7;
+/** A piece has 4 lines on average, and the one that a change falls into 8, so that a changed file costs about 1 KB of manifest. */
+const pieceMask = 3;
 const mostLines = 256;
 const special = /[\\\t\n]/;
 
@@ -37,6 +37,13 @@ export function encodeManifest(entries: readonly TreeEntry[]): readonly Buffer[]
   return pieces;
 }
 
+/** SHA-256 of the canonical text of a tree. */
+export function manifestDigest(entries: readonly TreeEntry[]): string {
+  const sum = createHash('sha256');
+  for (const piece of encodeManifest(entries)) sum.update(piece);
+  return sum.digest('hex');
+}
+
 /** @throws Error when the text is not a manifest of this version */
 export function decodeManifest(text: Buffer): Manifest {
   const lines = text.toString('latin1').split('\n');
@@ -49,6 +56,16 @@ export function decodeManifest(text: Buffer): Manifest {
     entries.push(entry);
   }
   return { entries, bytes, digest: digestOf(text) };
+}
+
+/** The digests of the files that a piece of a manifest names. */
+export function digestsIn(piece: Buffer): readonly string[] {
+  const digests: string[] = [];
+  for (const line of piece.toString('latin1').split('\n')) {
+    const [letter, , , , , , digest] = line.split('\t', 7);
+    if (letter === letters.file && digest !== undefined) digests.push(digest);
+  }
+  return digests;
 }
 
 function digestOf(bytes: Uint8Array): string {

@@ -10,10 +10,15 @@ import { paddingOf } from './tar-member.ts';
 const chunkBytes = 1024 ** 2;
 
 /** Packs a path of the host. What a file has beyond the size it was found with is left out; one that shrinks is an error. */
-export async function* packHost(path: string, name: string, signal?: AbortSignal): AsyncGenerator<Buffer> {
+export async function* packHost(
+  path: string,
+  name: string,
+  signal?: AbortSignal,
+  leaveOut: (path: string) => boolean = () => false,
+): AsyncGenerator<Buffer> {
   const root = toBytePath(path);
   for (const node of await scanDirectory(root, createPacer(signal))) {
-    if (node.type === 'other') continue;
+    if (node.type === 'other' || (node.path !== '' && leaveOut(toText(node.path)))) continue;
     const { type, mode, mtimeNs, target } = node;
     const member = node.path === '' ? toBytePath(name) : `${toBytePath(name)}/${node.path}`;
     const size = type === 'file' ? node.size : 0;

@@ -47,9 +47,9 @@ export class PackWriter {
     this.#buffered += bytes.length;
   }
 
-  /** Names everything appended since the position as one blob. */
-  record(digest: string, from: number): void {
-    this.#places.push({ digest, offset: from, length: this.position - from });
+  /** Names everything appended from one position to another, or to the present one, as one blob. */
+  record(digest: string, from: number, to = this.position): void {
+    this.#places.push({ digest, offset: from, length: to - from });
     this.#written.add(digest);
   }
 

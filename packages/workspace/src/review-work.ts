@@ -3,7 +3,10 @@ import type { BlobReader } from './blob-reader.ts';
 import { type BytePath, toText } from './byte-path.ts';
 import type { TreeEntry } from './tree-entry.ts';
 
-const mostTextBytes = 1024 ** 2;
+export const mostTextBytes = 1024 ** 2;
+
+/** What stands at the top under this name is not the work's. */
+export const ownRepository = '.git';
 
 /** One path that the work changed; undefined where there is nothing. */
 export interface WorkChange {
@@ -18,7 +21,7 @@ export function workChanges(from: readonly TreeEntry[], to: readonly TreeEntry[]
   const after = new Map(to.map((entry) => [entry.path, entry]));
   const paths = [...new Set([...before.keys(), ...after.keys()])].sort();
   return paths.flatMap((path) => {
-    if (path === '' || path === '.git' || path.startsWith('.git/')) return [];
+    if (path === '' || path === ownRepository || path.startsWith(`${ownRepository}/`)) return [];
     const change = { path, before: before.get(path), after: after.get(path) };
     return isSame(change.before, change.after) ? [] : [change];
   });
@@ -34,32 +37,43 @@ function isSame(one: TreeEntry | undefined, other: TreeEntry | undefined): boole
 }
 
 /** A hard link is a file like any other to whoever looks at one path. */
-export function kindOf({ type }: TreeEntry): ChangedFile['type'] {
+export function kindOf({ type }: Pick<TreeEntry, 'type'>): ChangedFile['type'] {
   return type === 'link' ? 'file' : type;
 }
 
 /** What git would keep of a mode, and the bits that nobody should get. */
-export function modeOf({ mode }: TreeEntry): number {
+function modeOf({ mode }: Pick<TreeEntry, 'mode'>): number {
   return (mode & 0o7000) | ((mode & 0o100) === 0 ? 0o644 : 0o755);
 }
 
 export function reviewWork(changes: readonly WorkChange[], blobs: BlobReader): WorkReview {
-  const files = changes.map((change) => describe(change, blobs));
+  const text = (entry: TreeEntry): string | null =>
+    entry.size <= mostTextBytes ? blobs.read(entry).toString('utf8') : null;
+  const files = changes.map((change) => describeChange(change, text));
   return {
     changes: files.map(({ path, change }) => ({ path, change })),
     tripwires: findTripwires(files),
   };
 }
 
-function describe({ path, before, after }: WorkChange, blobs: BlobReader): ChangedFile {
+/** What of an entry counts for tripwires, wherever it was found. */
+export type ChangeSide = Pick<TreeEntry, 'type' | 'mode' | 'target'>;
+
+/**
+ * Puts a change as tripwires look at it.
+ *
+ * @param textOf asked for regular files whose meaning depends on their text
+ */
+export function describeChange<T extends ChangeSide>(
+  { path, before, after }: { readonly path: BytePath; readonly before: T | undefined; readonly after: T | undefined },
+  textOf: (side: T) => string | null,
+): ChangedFile {
   const shown = toText(path);
   const entry = after ?? before;
   const meaningful = meaningfulText.test(shown);
-  const text = (one: TreeEntry | undefined): string | null =>
-    one !== undefined && meaningful && kindOf(one) === 'file' && one.size <= mostTextBytes
-      ? blobs.read(one).toString('utf8')
-      : null;
-  const mode = (one: TreeEntry | undefined): number | null =>
+  const text = (one: T | undefined): string | null =>
+    one !== undefined && meaningful && kindOf(one) === 'file' ? textOf(one) : null;
+  const mode = (one: T | undefined): number | null =>
     one === undefined || kindOf(one) !== 'file' ? null : modeOf(one);
   return {
     path: shown,

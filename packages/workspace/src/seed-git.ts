@@ -1,14 +1,45 @@
+import { hash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { OpencodeToolsError, type RepositoryState, type SeedRequest } from '@opencode-tools/core';
 import { carryChanges } from './carry-changes.ts';
 import { invalid } from './failures.ts';
 import type { HostGit } from './git.ts';
+import { partialCloneRemedy } from './git-runner.ts';
 import { withoutCredentials } from './remote-url.ts';
 
 const longMs = 30 * 60_000;
 const seedRef = 'refs/opencode-tools/seed';
 
 type GitSource = Extract<SeedRequest['source'], { readonly kind: 'git' }>;
+
+/** What a seeded repository is made of. */
+export interface GitSeed {
+  readonly topDirectory: string;
+  readonly commit: string;
+  /** Null for a detached commit. */
+  readonly branch: string | null;
+  readonly remote: string | undefined;
+  /** Whether uncommitted changes come along. */
+  readonly carries: boolean;
+  /** The same for what gives the same tree; null where that is not known beforehand. */
+  readonly key: string | null;
+}
+
+/** Looks at the source and decides what comes along. Refuses what cannot. */
+export async function planGitSeed(git: HostGit, source: GitSource): Promise<GitSeed> {
+  const state = await git.inspect(source.repository, source.commit);
+  refuseSubmodules(state);
+  const { topDirectory, commit } = state;
+  const carries = await applyDirtyPolicy(git, source, state);
+  const name = branchName(source, state);
+  const [refs, remote] = await Promise.all([refsOf(git, topDirectory, name), remoteOf(git, topDirectory)]);
+  const tags = refs.filter((line) => line.includes(' refs/tags/')).join('\n');
+  const branch = refs.some((line) => line.endsWith(` refs/heads/${name}`)) ? name : null;
+  // How much history a shallow repository has can change while its commits stay.
+  const known = !carries && !state.shallow;
+  const key = known ? hash('sha256', JSON.stringify([topDirectory, commit, branch, remote ?? null, tags])) : null;
+  return { topDirectory, commit, branch, remote, carries, key };
+}
 
 /**
  * Makes a repository of its own from the source: the history of the commit and the tags on it, checked out on its branch
@@ -19,33 +50,44 @@ type GitSource = Extract<SeedRequest['source'], { readonly kind: 'git' }>;
  */
 export async function seedFromGit(
   git: HostGit,
-  source: GitSource,
+  { topDirectory, commit, branch, remote, carries }: GitSeed,
   directory: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  const state = await git.inspect(source.repository, source.commit);
-  refuseSubmodules(state);
-  const carries = await applyDirtyPolicy(git, source, state);
-  const branch = await branchOf(git, source, state);
   await mkdir(directory, { mode: 0o755 });
   const { runner } = git;
   const call = { cwd: directory, signal, timeoutMs: longMs };
-  const format = (await runner.run(['rev-parse', '--show-object-format'], { cwd: state.topDirectory }))
-    .toString()
-    .trim();
+  const objectFormat = commit.length === 64 ? 'sha256' : 'sha1';
   await runner.run(
-    ['init', '--quiet', '--template=', `--object-format=${format}`, `--initial-branch=${branch ?? 'main'}`],
+    ['init', '--quiet', '--template=', `--object-format=${objectFormat}`, `--initial-branch=${branch ?? 'main'}`],
     call,
   );
-  await runner.run(
-    ['fetch', '--quiet', '--no-write-fetch-head', '--update-shallow', state.topDirectory, `${state.commit}:${seedRef}`],
-    { ...call, config: ['fetch.unpackLimit=1'] },
-  );
-  const place = branch === null ? ['--detach', state.commit] : ['--no-track', '-B', branch, state.commit];
+  try {
+    await runner.run(
+      ['fetch', '--quiet', '--no-write-fetch-head', '--update-shallow', topDirectory, `${commit}:${seedRef}`],
+      { ...call, config: ['fetch.unpackLimit=1'] },
+    );
+  } catch (error) {
+    throw String(error).includes('promisor remote') ? lacking(topDirectory, error) : error;
+  }
+  const place = branch === null ? ['--detach', commit] : ['--no-track', '-B', branch, commit];
   await runner.run(['checkout', '--quiet', '--force', ...place], call);
   await runner.run(['update-ref', '-d', seedRef], call);
-  await keepRemote(git, state.topDirectory, directory);
-  if (carries) await carryChanges(runner, state.topDirectory, directory, signal);
+  if (remote !== undefined) await runner.run(['remote', 'add', 'origin', remote], { cwd: directory });
+  if (carries) await carryChanges(runner, topDirectory, directory, signal);
+}
+
+/** Git calls the remote a promisor that has the objects which a partial clone left out. */
+function lacking(directory: string, cause: unknown): OpencodeToolsError {
+  return new OpencodeToolsError(
+    'OCT_INVALID_ARGUMENT',
+    `The repository at ${directory} is a partial clone, and lacks objects of the commit or its history`,
+    {
+      remedy: partialCloneRemedy,
+      details: { directory },
+      cause,
+    },
+  );
 }
 
 function refuseSubmodules({ submodules, topDirectory }: RepositoryState): void {
@@ -82,17 +124,20 @@ async function applyDirtyPolicy(git: HostGit, source: GitSource, state: Reposito
   );
 }
 
-async function branchOf(git: HostGit, source: GitSource, state: RepositoryState): Promise<string | null> {
-  const name = source.ref === null || source.ref === 'HEAD' ? state.branch : source.ref.replace(/^refs\/heads\//, '');
-  if (name === null || !(await git.isBranchName(name))) return null;
-  const result = await git.runner.try(['show-ref', '--verify', '--quiet', `refs/heads/${name}`], {
-    cwd: state.topDirectory,
-  });
-  return result.code === 0 ? name : null;
+/** What may be a branch, or null. */
+function branchName({ ref }: GitSource, state: RepositoryState): string | null {
+  const name = ref === null || ref === 'HEAD' ? state.branch : ref.replace(/^refs\/heads\//, '');
+  return name === null || name.startsWith('-') || name === 'HEAD' || name.includes('\0') ? null : name;
 }
 
-async function keepRemote(git: HostGit, from: string, to: string): Promise<void> {
+/** All tags, and the branch when there is one of that name, as `<object> <name>`. */
+async function refsOf(git: HostGit, cwd: string, branch: string | null): Promise<readonly string[]> {
+  const wanted = ['refs/tags', ...(branch === null ? [] : [`refs/heads/${branch}`])];
+  const out = await git.runner.run(['for-each-ref', '--format=%(objectname) %(refname)', ...wanted], { cwd });
+  return out.toString('utf8').split('\n');
+}
+
+async function remoteOf(git: HostGit, from: string): Promise<string | undefined> {
   const result = await git.runner.try(['config', '--get', 'remote.origin.url'], { cwd: from });
-  const url = result.code === 0 ? withoutCredentials(result.stdout.toString('utf8').trim()) : undefined;
-  if (url !== undefined) await git.runner.run(['remote', 'add', 'origin', url], { cwd: to });
+  return result.code === 0 ? withoutCredentials(result.stdout.toString('utf8').trim()) : undefined;
 }

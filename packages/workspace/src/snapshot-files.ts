@@ -1,5 +1,5 @@
 import { createHash, hash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, readdir, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OpencodeToolsError, type SnapshotRef } from '@opencode-tools/core';
 import type { BlobIndex } from './blob-index.ts';
@@ -7,16 +7,20 @@ import { BlobReader } from './blob-reader.ts';
 import { corrupt, errnoOf } from './failures.ts';
 import { type Manifest, decodeManifest, encodeManifest, snapshotIdOf } from './manifest.ts';
 import type { PackWriter } from './pack-writer.ts';
+import { packPiece, packedKeyOf } from './packed-piece.ts';
 import { storeSmall } from './freeze-directory.ts';
 import { type StoreLayout, writeDurably } from './store-files.ts';
 import type { TreeEntry } from './tree-entry.ts';
 
 /*
  * A snapshot's file: 8 bytes of magic, bytes added to the store (64 bits, little-endian), SHA-256 over all the rest, then
- * the digests of the pieces of the manifest, which are blobs like any file.
+ * what the pieces of the manifest are known by: the digest of one that is a blob like any file, the key of a packed one.
  */
 const magic = Buffer.from('OCTSNAP\u0001', 'latin1');
 const headLength = 48;
+const ending = '.manifest';
+/** Pieces are packed when at most one of so many is new. */
+const leastKnown = 4;
 const idForm = /^snp_[0-9a-f]{40}$/;
 
 /** A snapshot with its manifest read. */
@@ -38,29 +42,43 @@ export class SnapshotFiles {
   /** Finishes the pack with the manifest of the canonical tree whose blobs it has, then writes the snapshot's file. */
   async save(entries: readonly TreeEntry[], pack: PackWriter): Promise<SnapshotRef> {
     const sum = createHash('sha256');
-    const digests: string[] = [];
-    for (const piece of encodeManifest(entries)) {
-      sum.update(piece);
-      digests.push(storeSmall(piece, { index: this.#index, pack }).digest);
-    }
+    const pieces = encodeManifest(entries);
+    for (const piece of pieces) sum.update(piece);
+    const digests = storePieces(pieces, { index: this.#index, pack });
     const packBytes = await pack.finish();
     const digest = sum.digest('hex');
     const id = snapshotIdOf(digest);
     const bytes = entries.reduce((total, entry) => total + (entry.type === 'file' ? entry.size : 0), 0);
     const ref = { store: 'content', id, digest, entries: entries.length, bytes } as const;
-    if (await this.#isSound(id)) return { ...ref, addedBytes: packBytes };
+    if ((await this.#names(id, new Set(digests))) && (await this.has(id))) return { ...ref, addedBytes: packBytes };
     const body = Buffer.from(digests.join(''), 'hex');
     const addedBytes = packBytes + headLength + body.length;
     await writeDurably(this.#layout, this.#path(id), [encodeHead(body, addedBytes), body]);
     return { ...ref, addedBytes };
   }
 
+  /** Whether there is such a snapshot; if so, no collection removes it for the next hour. */
   async has(id: string): Promise<boolean> {
     if (!idForm.test(id)) return false;
-    return stat(this.#path(id)).then(
+    const now = new Date();
+    return utimes(this.#path(id), now, now).then(
       () => true,
-      () => false,
+      (error: unknown) => {
+        // Of a store that cannot be written nothing is collected.
+        if (errnoOf(error) === 'EROFS') return true;
+        return false;
+      },
     );
+  }
+
+  async list(): Promise<readonly string[]> {
+    const names = await readdir(this.#layout.snapshots);
+    return names.filter((name) => name.endsWith(ending)).map((name) => name.slice(0, -ending.length));
+  }
+
+  /** The digests of the pieces of a snapshot's manifest. @throws as `load` */
+  async pieces(id: string): Promise<readonly string[]> {
+    return piecesOf(id, await this.#read(id));
   }
 
   /** @throws OpencodeToolsError `OCT_CHECKPOINT_NOT_FOUND`, `OCT_CHECKPOINT_CORRUPT` */
@@ -73,36 +91,69 @@ export class SnapshotFiles {
   }
 
   #decode(id: string, file: Buffer): Manifest {
-    const fault = checkEnvelope(file);
-    if (fault !== undefined) throw corrupt(id, 'its manifest', fault);
     using blobs = new BlobReader(this.#index, id);
-    const pieces: Buffer[] = [];
-    for (let at = headLength; at < file.length; at += 32) {
-      pieces.push(blobs.readPiece(file.toString('hex', at, at + 32)));
-    }
+    const pieces = piecesOf(id, file).map((digest) => blobs.readPiece(digest));
     const manifest = decodeManifest(Buffer.concat(pieces));
     if (snapshotIdOf(manifest.digest) !== id) throw corrupt(id, 'its manifest', 'it belongs to another snapshot');
     return manifest;
   }
 
-  async #isSound(id: string): Promise<boolean> {
+  /** Whether the file is sound and names pieces that are stored: another form of one may have been before it was lost. */
+  async #names(id: string, stored: ReadonlySet<string>): Promise<boolean> {
     const file = await readFile(this.#path(id)).catch(() => undefined);
-    return file !== undefined && checkEnvelope(file) === undefined;
+    if (file === undefined || checkEnvelope(file) !== undefined) return false;
+    return piecesOf(id, file).every((key) => stored.has(key) || this.#index.has(key));
   }
 
   async #read(id: string): Promise<Buffer> {
     if (!idForm.test(id)) throw unknown(id);
-    try {
-      return await readFile(this.#path(id));
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') throw unknown(id);
-      throw error;
+    const path = this.#path(id);
+    // A collection moves a manifest aside for a moment, before it knows that it stays.
+    for (const place of [path, join(this.#layout.leaving, `${id}${ending}`), path]) {
+      try {
+        return await readFile(place);
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOENT') throw error;
+      }
     }
+    throw unknown(id);
   }
 
   #path(id: string): string {
-    return join(this.#layout.snapshots, `${id}.manifest`);
+    return join(this.#layout.snapshots, `${id}${ending}`);
   }
+}
+
+/** Stores the pieces that the store lacks. @returns what each is known by */
+function storePieces(pieces: readonly Buffer[], store: { readonly index: BlobIndex; readonly pack: PackWriter }) {
+  const has = (key: string): boolean => store.index.has(key) || store.pack.has(key);
+  const known = pieces.map((piece) => {
+    const digest = hash('sha256', piece, 'hex');
+    return [digest, packedKeyOf(digest)].find(has);
+  });
+  const missing = known.filter((key) => key === undefined).length;
+  // Packing takes longer than writing, so it is for manifests that say little new.
+  const packs = missing * leastKnown <= pieces.length;
+  return pieces.map((piece, at) => known[at] ?? (packs ? storePacked(piece, store) : storeSmall(piece, store).digest));
+}
+
+function storePacked(piece: Buffer, store: { readonly index: BlobIndex; readonly pack: PackWriter }): string {
+  const packed = packPiece(piece);
+  if (packed.length >= piece.length) return storeSmall(piece, store).digest;
+  const key = packedKeyOf(hash('sha256', piece, 'hex'));
+  if (store.pack.has(key)) return key;
+  const from = store.pack.position;
+  store.pack.append(packed);
+  store.pack.record(key, from);
+  return key;
+}
+
+function piecesOf(id: string, file: Buffer): readonly string[] {
+  const fault = checkEnvelope(file);
+  if (fault !== undefined) throw corrupt(id, 'its manifest', fault);
+  const digests: string[] = [];
+  for (let at = headLength; at < file.length; at += 32) digests.push(file.toString('hex', at, at + 32));
+  return digests;
 }
 
 function encodeHead(body: Buffer, addedBytes: number): Buffer {

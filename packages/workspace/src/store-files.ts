@@ -11,7 +11,17 @@ export interface StoreLayout {
   readonly root: string;
   readonly packs: string;
   readonly snapshots: string;
+  /** Which snapshot a commit was seeded as, by what the seed was made of. */
+  readonly seeds: string;
+  /** What is known of changes to directories of the user, by operation. */
+  readonly works: string;
   readonly statCaches: string;
+  /** What directories were before a command in the background, by operation. */
+  readonly notes: string;
+  /** An empty file per pack that is about to be removed: what is in it counts as not stored. */
+  readonly condemned: string;
+  /** Manifests on their way out. */
+  readonly leaving: string;
   readonly temporary: string;
 }
 
@@ -20,14 +30,19 @@ export function layoutOf(root: string): StoreLayout {
     root,
     packs: join(root, 'packs'),
     snapshots: join(root, 'snapshots'),
+    seeds: join(root, 'seeds'),
+    works: join(root, 'works'),
     statCaches: join(root, 'stat-caches'),
+    notes: join(root, 'notes'),
+    condemned: join(root, 'condemned'),
+    leaving: join(root, 'leaving'),
     temporary: join(root, 'tmp'),
   };
 }
 
 /** Makes the directories of a store, readable by their owner only. */
 export async function createLayout(layout: StoreLayout): Promise<void> {
-  for (const directory of [layout.root, layout.packs, layout.snapshots, layout.statCaches, layout.temporary]) {
+  for (const directory of Object.values(layout) as string[]) {
     await mkdir(directory, { recursive: true, mode: 0o700 });
   }
 }
@@ -81,7 +96,8 @@ export async function removeAbandoned(layout: StoreLayout, olderThanMs = abandon
   return removed;
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process of this host has the number; one that another user owns counts, too. */
+export function isAlive(pid: number): boolean {
   try {
     kill(pid, 0);
     return true;

@@ -22,7 +22,12 @@ const relativeName: MemberName = ({ path }) => (path === '' ? '.' : `./${path}`)
 export async function* writeTar(
   entries: Iterable<TreeEntry>,
   blobs: BlobReader,
-  options: { readonly name?: MemberName; readonly signal?: AbortSignal | undefined } = {},
+  options: {
+    readonly name?: MemberName;
+    /** False when more members follow. */
+    readonly ends?: boolean;
+    readonly signal?: AbortSignal | undefined;
+  } = {},
 ): AsyncGenerator<Buffer> {
   const nameOf = options.name ?? relativeName;
   const pacer = createPacer(options.signal);
@@ -51,7 +56,7 @@ export async function* writeTar(
     used = paddingOf(size);
     chunk.fill(0, 0, used);
   }
-  yield Buffer.concat([chunk.subarray(0, used), endOfArchive()]);
+  yield options.ends === false ? chunk.subarray(0, used) : Buffer.concat([chunk.subarray(0, used), endOfArchive()]);
 }
 
 function headerOf(entry: TreeEntry, nameOf: MemberName): Buffer {

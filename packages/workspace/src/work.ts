@@ -1,18 +1,32 @@
+import { rm } from 'node:fs/promises';
 import type { ApplyWork, Logger, WorkPort } from '@opencode-tools/core';
 import { applyWork } from './apply-work.ts';
 import { BlobIndex } from './blob-index.ts';
 import { BlobReader } from './blob-reader.ts';
 import { realDirectory, refuseOwnHome } from './check-directory.ts';
 import { errnoOf, storeFailure, throwIfCancelled } from './failures.ts';
+import type { HostGit } from './git.ts';
+import { type Versions, mergeLines } from './merge-lines.ts';
 import { type WorkChange, reviewWork, workChanges } from './review-work.ts';
+import { branchTip, mergeWork } from './merge-work.ts';
+import { barePath, bundlePath, receiveBundle } from './received-bundle.ts';
+import { settleJournal, settleMerge } from './settle-work.ts';
 import { SnapshotFiles } from './snapshot-files.ts';
-import { layoutOf } from './store-files.ts';
+import { createLayout, layoutOf } from './store-files.ts';
+import { StoreUses } from './store-uses.ts';
+import { WorkJournals } from './work-journal.ts';
 
 /** Reads the frozen trees of the content store in the directory, and brings their work into directories of the user. */
-export function createWork(options: { readonly directory: string; readonly logger: Logger }): WorkPort {
+export function createWork(options: {
+  readonly directory: string;
+  readonly git: HostGit;
+  readonly logger: Logger;
+}): WorkPort {
   const layout = layoutOf(options.directory);
-  const index = new BlobIndex(layout.packs, options.logger);
+  const index = new BlobIndex(layout, options.logger);
   const snapshots = new SnapshotFiles(layout, index);
+  const uses = new StoreUses(layout, () => createLayout(layout));
+  const journals = new WorkJournals(layout);
   const between = async (fromId: string | null, toId: string): Promise<readonly WorkChange[]> => {
     await index.refresh();
     const from = fromId === null ? [] : (await snapshots.load(fromId)).entries;
@@ -20,6 +34,7 @@ export function createWork(options: { readonly directory: string; readonly logge
   };
   return {
     review: async (fromId, toId) => {
+      await using _ = await uses.begin();
       const changes = await between(fromId, toId);
       using blobs = new BlobReader(index, toId);
       return reviewWork(changes, blobs);
@@ -27,14 +42,30 @@ export function createWork(options: { readonly directory: string; readonly logge
     apply: async (work: ApplyWork) => {
       const directory = await realDirectory(work.directory);
       refuseOwnHome(directory, options.directory);
+      await using _ = await uses.begin();
       const changes = await between(work.fromId, work.toId);
       throwIfCancelled(work.signal);
       using blobs = new BlobReader(index, work.toId);
       try {
-        return applyWork({ ...work, directory }, changes, blobs);
+        const merge = (versions: Versions) => mergeLines(options.git.runner, layout, versions, work.signal);
+        return await applyWork({ ...work, directory }, changes, { blobs, journals, merge });
       } catch (error) {
         throw errnoOf(error) === undefined ? error : storeFailure(directory, error);
       }
     },
+    settle: async (operationId) => {
+      const journal = await journals.find(operationId);
+      if (journal === undefined) return { outcome: 'none', left: [], saved: null };
+      return 'steps' in journal ? settleJournal(journal) : settleMerge(options.git.runner, journal);
+    },
+    branchTip: (repository, branch) => branchTip(options.git, repository, branch),
+    receive: (operationId) => receiveBundle(layout, operationId),
+    merge: (work) => mergeWork({ git: options.git, layout, journals }, work),
+    forget: async (operationId) => {
+      for (const path of [bundlePath(layout, operationId), barePath(layout, operationId)])
+        await rm(path, { recursive: true, force: true });
+      await journals.remove(operationId);
+    },
+    known: () => journals.list(),
   };
 }

@@ -1,8 +1,29 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, cp, mkdir, mkdtemp, readFile, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  cp,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readFile,
+  readdir,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { type WorkPort, type WorkspaceStore, silentLogger } from '@opencode-tools/core';
+import {
+  type OperationId,
+  type WorkPort,
+  type WorkspaceStore,
+  createIds,
+  silentLogger,
+  systemClock,
+} from '@opencode-tools/core';
 import { createDirectoryVolumes, describeTree } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createContentStore, createGit, createWork } from '../src/index.ts';
@@ -18,9 +39,11 @@ beforeAll(async () => {
   const git = createGit({ environment, logger: silentLogger });
   const directory = path.join(place, 'home', 'content');
   store = createContentStore({ directory, volumes, git, environment, logger: silentLogger });
-  work = createWork({ directory, logger: silentLogger });
+  work = createWork({ directory, git, logger: silentLogger });
 });
 afterAll(async () => rm(place, { recursive: true, force: true }));
+
+const newId = (): OperationId => createIds(systemClock).next('operation');
 
 function git(cwd: string, ...args: readonly string[]): string {
   const env = { PATH: process.env.PATH, HOME: place, GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' };
@@ -133,14 +156,81 @@ describe.each(Object.entries(states))('work brought into a repository that is %s
       git(gits, '-c', 'core.fsmonitor=false', '-c', 'filter.evil.clean=', 'apply', '--whitespace=nowarn', patch);
       await rm(path.join(place, name, 'planted'), { force: true });
       const index = await readFile(at('.git/index'));
-      const result = await work.apply({ ...ids, accept: [], dryRun: false });
+      const result = await work.apply({ ...ids, accept: [], threeWay: false, operationId: newId() });
       expect(result).toMatchObject({ applied: true, conflicts: [], refused: [] });
       expect(filesOf(at('.'))).toEqual(filesOf(gits));
       expect(await readFile(at('.git/index'))).toEqual(index);
       expect(await readdir(path.join(place, name))).not.toContain('planted');
-      expect(await work.apply({ ...ids, accept: [], dryRun: false })).toMatchObject({ applied: true, changed: [] });
+      expect(await work.apply({ ...ids, accept: [], threeWay: false, operationId: newId() })).toMatchObject({
+        applied: true,
+        changed: [],
+      });
     },
   );
+});
+
+describe('a link that becomes a directory', () => {
+  test('has in it what was found through the link before', async () => {
+    const at = await userRepository('link-to-directory', async (file) => {
+      await symlink('src', file('link'));
+      git(file('.'), 'add', '.');
+      git(file('.'), 'commit', '-q', '-m', 'link');
+    });
+    const { inside, ...ids } = await changed(at, 'link-to-directory', async (file) => {
+      await rm(file('link'));
+      await cp(file('src'), file('link'), { recursive: true });
+    });
+    const result = await work.apply({ ...ids, accept: [], threeWay: false, operationId: newId() });
+    expect(result).toMatchObject({ applied: true, changed: ['link', 'link/a'] });
+    expect(filesOf(at('.'))).toEqual(filesOf(inside));
+  });
+});
+
+test('work comes into a repository that has no commit yet, and a large file comes whole', async () => {
+  const directory = path.join(place, 'unborn');
+  const at = (file: string): string => path.join(directory, file);
+  await mkdir(directory);
+  git(directory, 'init', '-q', '-b', 'main');
+  const large = Buffer.alloc(20_000_000, 'a large file\n');
+  if (process.getuid?.() === 0) await chown(directory, 1000, 1000);
+  await writeFile(at('large'), large);
+  await writeFile(at('mine'), 'mine\n');
+  const from = await store.seed({ source: { kind: 'directory', path: directory }, owner: { uid: 1000, gid: 1000 } });
+  const inside = path.join(place, 'unborn-inside');
+  await store.restoreDirectory(inside, from.id);
+  large.write('changed', 19_000_000);
+  await writeFile(path.join(inside, 'large'), large);
+  await writeFile(path.join(inside, 'new'), 'new\n');
+  await symlink('new', path.join(inside, 'link'));
+  const to = await store.freeze({ kind: 'directory', path: inside });
+  await writeFile(at('mine'), 'mine, since then\n');
+  const request = { directory, fromId: from.id, toId: to.id, accept: [], threeWay: false, operationId: newId() };
+  expect(await work.apply(request)).toMatchObject({ applied: true, changed: ['large', 'link', 'new'] });
+  expect((await readFile(at('large'))).equals(large)).toBe(true);
+  expect(await readFile(at('mine'), 'utf8')).toBe('mine, since then\n');
+  const { uid, gid } = await lstat(directory);
+  expect(uid).not.toBe(0);
+  for (const name of ['large', 'link', 'new']) expect(await lstat(at(name))).toMatchObject({ uid, gid });
+  expect(git(directory, '-c', 'safe.directory=*', 'status', '--porcelain')).toBe(
+    '?? large\n?? link\n?? mine\n?? new\n',
+  );
+});
+
+test('work makes no file readable for more than could read it before, or where it was made', async () => {
+  const at = await userRepository('private', async (file) => writeFile(file('mine'), 'a secret\n', { mode: 0o600 }));
+  git(at('.'), 'add', '.');
+  git(at('.'), 'commit', '-q', '-m', 'secret');
+  const ids = await changed(at, 'private', async (inside) => {
+    await writeFile(inside('mine'), 'another secret\n');
+    await writeFile(inside('theirs'), 'a new secret\n', { mode: 0o600 });
+    await writeFile(inside('plain'), 'plain\n', { mode: 0o444 });
+    await writeFile(inside('tool'), '#!/bin/sh\n', { mode: 0o700 });
+  });
+  const result = await work.apply({ ...ids, accept: ['tool'], threeWay: false, operationId: newId() });
+  expect(result).toMatchObject({ applied: true, changed: ['mine', 'plain', 'theirs', 'tool'] });
+  const modeOf = async (name: string) => (await stat(at(name))).mode & 0o777;
+  for (const name of ['mine', 'theirs']) expect(await modeOf(name)).toBe(0o600);
+  expect([await modeOf('plain'), await modeOf('tool')]).toEqual([0o644, 0o700]);
 });
 
 describe('work that cannot be brought in', () => {
@@ -155,10 +245,105 @@ describe('work that cannot be brought in', () => {
     await writeFile(at('src/a'), 'mine\n');
     await writeFile(at('new'), 'mine as well\n');
     const before = filesOf(at('.'));
-    const result = await work.apply({ directory: at('.'), fromId, toId, accept: ['keep'], dryRun: false });
+    const result = await work.apply({
+      directory: at('.'),
+      fromId,
+      toId,
+      accept: ['keep'],
+      threeWay: false,
+      operationId: newId(),
+    });
     expect(result.applied).toBe(false);
     expect(result.conflicts.map((each) => each.path)).toEqual(['new', 'src/a']);
     expect(filesOf(at('.'))).toEqual(before);
+  });
+
+  test('for the user changed the same is merged line by line when that is asked for, and never a binary file or a link', async () => {
+    const at = await userRepository('merge', async () => undefined);
+    const lines = (...changed: readonly string[]): string =>
+      ['one', 'two', 'three', 'four', 'five', 'six', 'seven']
+        .map((line, index) => `${changed[index] || line}\n`)
+        .join('');
+    await writeFile(at('src/a'), lines());
+    await writeFile(at('crlf'), lines().replaceAll('\n', '\r\n'));
+    await writeFile(at('bin.dat'), Buffer.from([0, 1, 2]));
+    git(at('.'), 'add', '.');
+    git(at('.'), 'commit', '-q', '-m', 'more');
+    const { fromId, toId } = await changed(at, 'merge', async (inside) => {
+      await writeFile(inside('src/a'), lines('theirs'));
+      await chmod(inside('src/a'), 0o755);
+      await writeFile(inside('crlf'), lines('theirs').replaceAll('\n', '\r\n'));
+      await writeFile(inside('bin.dat'), Buffer.from([0, 1, 3]));
+      await writeFile(inside('keep'), 'theirs\n');
+    });
+    await writeFile(at('src/a'), lines('', '', '', '', '', '', 'mine'));
+    await writeFile(at('crlf'), lines('', '', '', '', '', '', 'mine').replaceAll('\n', '\r\n'));
+    const request = { directory: at('.'), fromId, toId, accept: ['src/a'], threeWay: true, operationId: newId() };
+    expect(await work.apply({ ...request, threeWay: false })).toMatchObject({
+      applied: false,
+      merged: [],
+      conflicts: [{ path: 'crlf' }, { path: 'src/a' }],
+    });
+    await writeFile(at('bin.dat'), Buffer.from([0, 2, 2]));
+    await writeFile(at('keep'), 'mine\n');
+    const before = filesOf(at('.'));
+    expect(await work.apply(request)).toMatchObject({
+      applied: false,
+      conflicts: [{ path: 'bin.dat' }, { path: 'keep' }],
+    });
+    expect(filesOf(at('.'))).toEqual(before);
+    git(at('.'), 'checkout', '-q', 'bin.dat', 'keep');
+    expect(await work.apply(request)).toMatchObject({ applied: true, merged: ['crlf', 'src/a'] });
+    expect(await readFile(at('src/a'), 'utf8')).toBe(lines('theirs', '', '', '', '', '', 'mine'));
+    expect((await stat(at('src/a'))).mode & 0o777).toBe(0o755);
+    expect(await readFile(at('crlf'), 'utf8')).toBe(
+      lines('theirs', '', '', '', '', '', 'mine').replaceAll('\n', '\r\n'),
+    );
+  });
+
+  test.each<readonly [string, Make, string]>([
+    [
+      'an ignored file is where a new one comes',
+      async (at) => {
+        await writeFile(at('.git/info/exclude'), 'new\n');
+        await writeFile(at('new'), 'mine\n');
+      },
+      'new',
+    ],
+    [
+      'git converted the line ends of a file',
+      async (at) => {
+        git(at('.'), 'config', 'core.autocrlf', 'true');
+        await rm(at('src/a'));
+        git(at('.'), 'checkout', '-q', 'src/a');
+      },
+      'src/a',
+    ],
+    ['the user removed a file', async (at) => rm(at('src/a')), 'src/a'],
+  ])('since %s changes nothing', async (name, prepare, conflict) => {
+    const at = await userRepository(name, async () => undefined);
+    const ids = await changed(at, name, async (inside) => {
+      await writeFile(inside('src/a'), 'theirs\n');
+      await writeFile(inside('new'), 'new\n');
+    });
+    await prepare(at);
+    const before = filesOf(at('.'));
+    const result = await work.apply({ ...ids, accept: [], threeWay: true, operationId: newId() });
+    expect(result).toMatchObject({ applied: false, conflicts: [{ path: conflict }] });
+    expect(filesOf(at('.'))).toEqual(before);
+  });
+
+  test('for a directory that gives way holds a file of the user changes nothing', async () => {
+    const at = await userRepository('gives-way', async () => undefined);
+    const ids = await changed(at, 'gives-way', async (inside) => {
+      await rm(inside('gone'), { recursive: true });
+      await writeFile(inside('gone'), 'a file now');
+    });
+    await writeFile(at('gone/deep/mine'), 'mine\n');
+    const result = await work.apply({ ...ids, accept: [], threeWay: true, operationId: newId() });
+    expect(result).toMatchObject({ applied: false, conflicts: [{ path: 'gone' }] });
+    expect(await readFile(at('gone/deep/mine'), 'utf8')).toBe('mine\n');
+    expect(await readFile(at('gone/deep/b'), 'utf8')).toBe('b\n');
   });
 
   test('for a tripwire changes nothing until it is accepted by name', async () => {
@@ -168,14 +353,16 @@ describe('work that cannot be brought in', () => {
       await writeFile(inside('src/a'), 'theirs\n');
     };
     const ids = await changed(at, 'tripwire', plant);
-    const refused = await work.apply({ ...ids, accept: [], dryRun: false });
+    const refused = await work.apply({ ...ids, accept: [], threeWay: false, operationId: newId() });
     expect(refused).toMatchObject({ applied: false, refused: [{ path: 'Makefile', rule: 'build' }] });
     expect(await readdir(at('.'))).not.toContain('Makefile');
-    expect(await work.apply({ ...ids, accept: ['Makefile'], dryRun: true })).toMatchObject({
+    expect(await work.apply({ ...ids, accept: ['Makefile'], threeWay: false, operationId: null })).toMatchObject({
       applied: false,
       refused: [],
     });
-    expect(await work.apply({ ...ids, accept: ['Makefile'], dryRun: false })).toMatchObject({ applied: true });
+    expect(await work.apply({ ...ids, accept: ['Makefile'], threeWay: false, operationId: newId() })).toMatchObject({
+      applied: true,
+    });
     expect(await readFile(at('Makefile'), 'utf8')).toBe('all:\n');
   });
 
@@ -191,7 +378,7 @@ describe('work that cannot be brought in', () => {
     });
     await symlink(outside, at('there'));
     const accept = ['sub/.git/config', 'sub/.git'];
-    const result = await work.apply({ ...ids, accept, dryRun: false });
+    const result = await work.apply({ ...ids, accept, threeWay: false, operationId: newId() });
     expect(result.applied).toBe(false);
     expect(result.conflicts.map((each) => each.path)).toEqual(expect.arrayContaining(['there', 'sub/.git/config']));
     expect(await readdir(outside)).toEqual([]);

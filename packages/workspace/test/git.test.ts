@@ -43,8 +43,33 @@ describe('git on the host', () => {
     await expect(git.inspect(repository)).rejects.toMatchObject({ message: expect.stringContaining('no commit') });
     commit();
     await expect(git.inspect(repository, 'no-such')).rejects.toMatchObject({ details: { ref: 'no-such' } });
+    await expect(git.inspect(repository, '^main')).rejects.toMatchObject({ details: { ref: '^main' } });
+    await expect(git.inspect(repository, 'HEAD@{99}')).rejects.toMatchObject({ details: { ref: 'HEAD@{99}' } });
     await expect(git.inspect(repository, '--all')).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
     await expect(git.inspect(join(repository, '.git'))).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+  });
+
+  test('finds the commit of a ref with one process, in a bare repository with two', async () => {
+    commit();
+    let processes = 0;
+    const counting = createGit({
+      environment: { PATH: process.env['PATH'] },
+      logger: { ...silentLogger, debug: () => (processes += 1) },
+    });
+    const place = join(base, 'with a\nline break');
+    for (const [made, most] of [
+      [['clone', '-q', '.', place], 1],
+      [['clone', '-q', '--bare', '.', `${place}.git`], 2],
+    ] as const) {
+      run(...made);
+      processes = 0;
+      const topDirectory = made.at(-1);
+      const found = await counting.resolve(topDirectory ?? '', 'main');
+      expect(found).toEqual({ topDirectory, commit: run('rev-parse', 'HEAD').trim(), shallow: false });
+      expect(processes).toBe(most);
+      const refused = { details: { directory: topDirectory, ref: 'none' } };
+      await expect(counting.resolve(topDirectory ?? '', 'none')).rejects.toMatchObject(refused);
+    }
   });
 
   test('makes and lists branches', async () => {

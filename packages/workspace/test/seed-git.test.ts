@@ -52,6 +52,36 @@ describe('seeding from a git repository', () => {
     expect(run(branch, 'git status --porcelain --branch')).toBe('## feature\n');
   });
 
+  test('gives the same snapshot for the same commit until what belongs to it changes', async () => {
+    const first = await seed();
+    inSource('touch -d 2001-01-01 file');
+    expect(await seed()).toEqual({ ...first, addedBytes: 0 });
+    const ids = new Set([first.id]);
+    for (const change of [
+      'git tag v2',
+      'git remote add origin https://example.com/a.git',
+      'git checkout -q -b other',
+    ]) {
+      inSource(change);
+      ids.add((await seed()).id);
+    }
+    expect(ids.size).toBe(4);
+    expect(run(await checkout(await seed()), 'git tag && git remote && git branch')).toBe('v1\nv2\norigin\n* other\n');
+    inSource('git checkout -q main && git tag -d v2 && git remote remove origin');
+    expect((await seed()).id).toBe(first.id);
+    inSource('echo more >>file');
+    expect((await seed({ dirty: 'leave' })).id).toBe(first.id);
+    expect((await seed({ dirty: 'carry' })).id).not.toBe(first.id);
+  });
+
+  test('reads the source again when the snapshot of the commit is damaged', async () => {
+    const { id } = await seed();
+    const manifest = join(opened.directory, 'snapshots', `${id}.manifest`);
+    fs.writeFileSync(manifest, 'damaged');
+    const seeded = await checkout(await seed());
+    expect(run(seeded, 'git log --format=%s')).toBe('second\nfirst\n');
+  });
+
   test('gives every entry the owner', async () => {
     const { commit } = await git.inspect(source);
     const volume = opened.volumeName();
@@ -176,6 +206,23 @@ describe('seeding from a git repository', () => {
   test('refuses submodules, naming them', async () => {
     inSource('git -c protocol.file.allow=always submodule --quiet add "$PWD/.git" module && git commit -qm module');
     await expect(seed()).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT', details: { submodules: ['module'] } });
+  });
+
+  test('refuses a partial clone that lacks what is to be seeded, and fetches nothing for it', async () => {
+    inSource('git config uploadpack.allowFilter true && git config uploadpack.allowAnySHA1InWant true');
+    inSource('git clone -q --filter=blob:none "file://$PWD" ../place');
+    const place = join(opened.scratch, 'place');
+    const objects = (): string => run(place, 'git rev-list --objects --all --missing=print | grep -c "^?"');
+    const missing = objects();
+    await expect(seed({ from: place, ref: 'HEAD~1' })).rejects.toMatchObject({
+      code: 'OCT_INVALID_ARGUMENT',
+      message: expect.stringContaining('is a partial clone') as string,
+      remedy: expect.stringContaining('(git fetch --refetch --no-filter)') as string,
+      details: { directory: place },
+    });
+    expect(objects()).toBe(missing);
+    run(place, 'git -c protocol.file.allow=always fetch -q --refetch --no-filter');
+    await seed({ from: place, ref: 'HEAD~1' });
   });
 
   test.each<readonly [string, string, string]>([

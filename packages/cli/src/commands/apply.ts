@@ -1,10 +1,11 @@
 import { resolve } from 'node:path';
-import type { ReviewedWork, TaskWorkApplied, Tripwire } from '@opencode-tools/core';
+import type { ReviewedWork, TaskWorkApplied } from '@opencode-tools/core';
 import { given } from '../arguments/input.ts';
 import { path, text } from '../arguments/values.ts';
 import { type Command, taskParameter } from '../command.ts';
 import { lines, oneLine, plural, shownPath } from '../render/format.ts';
 import type { Style } from '../render/style.ts';
+import { tripwireLine } from '../render/tripwire-line.ts';
 
 const checkpoint = {
   name: 'checkpoint',
@@ -27,7 +28,7 @@ export const diff: Command<ReviewedWork> = {
     lines(
       ...changes.map(({ path: at, change }) => `${letter(change, style)} ${shownPath(at)}`),
       changes.length === 0 ? style.dim('Nothing changed.') : '',
-      ...tripwires.map((each) => tripwire(each, style)),
+      ...tripwires.map((each) => tripwireLine(each, style)),
     ),
 };
 
@@ -36,6 +37,7 @@ export const apply: Command<TaskWorkApplied> = {
   summary: 'bring what a task changed into the directory that its workspace came from',
   notes: [
     'All of it or nothing: nothing while a path was changed here as well, and nothing while a change that would run on this machine or steer who works here is not accepted by name. Other paths are not touched, committed or not. Git is not asked, and nothing is staged.',
+    'Killed half way, it is undone when the task is next used.',
     'Exit code 4 when paths are in conflict, 5 when changes wait to be accepted.',
   ],
   changes: 'task',
@@ -44,6 +46,10 @@ export const apply: Command<TaskWorkApplied> = {
     checkpoint,
     { name: 'to', value: path('directory'), summary: 'another directory' },
     { name: 'accept', value: text('path'), repeatable: true, summary: 'apply this path although it has a tripwire' },
+    {
+      name: 'three-way',
+      summary: 'merge files that were changed here as well, where no two changes touch',
+    },
     { name: 'dry-run', summary: 'say what would happen and change nothing' },
   ],
   async run({ services, input, call, session, task, cwd }) {
@@ -52,29 +58,25 @@ export const apply: Command<TaskWorkApplied> = {
       checkpoint: input.get<string>('checkpoint'),
       directory: to === undefined ? undefined : resolve(cwd, to),
     });
-    const more = { accept: input.list('accept'), dryRun: input.flag('dry-run') };
+    const more = { accept: input.list('accept'), threeWay: input.flag('three-way'), dryRun: input.flag('dry-run') };
     return services.work.apply(await task(), { ...session, ...options, ...more }, call);
   },
   render(result, style) {
-    const { applied, changed, present, conflicts, refused, directory } = result;
+    const { applied, changed, merged, present, conflicts, refused, directory } = result;
     const head = applied
       ? `${style.good('applied')} ${plural(changed.length, 'path')} to ${shownPath(directory)}`
       : style.warning(`nothing was changed in ${shownPath(directory)}`);
     return lines(
       head,
-      ...changed.map((at) => `  ${shownPath(at)}`),
+      ...changed.map((at) => `  ${shownPath(at)}${merged.includes(at) ? ' (merged with what you changed)' : ''}`),
       present.length === 0 ? '' : style.dim(`${plural(present.length, 'path')} there already`),
       ...conflicts.map(({ path: at, reason }) => `${style.bad('conflict')} ${shownPath(at)}: ${oneLine(reason)}`),
-      ...refused.map((each) => tripwire(each, style)),
+      ...refused.map((each) => tripwireLine(each, style)),
       refused.length === 0 ? '' : style.dim('Accept each by --accept PATH when it is meant.'),
     );
   },
   exitCode: ({ conflicts, refused }) => (conflicts.length > 0 ? 4 : refused.length > 0 ? 5 : 0),
 };
-
-function tripwire({ path: at, rule, why }: Tripwire, style: Style): string {
-  return `${style.warning(`tripwire ${rule}`)} ${shownPath(at)}: ${why}`;
-}
 
 function letter(change: string, style: Style): string {
   return change === 'added' ? style.good('A') : change === 'deleted' ? style.bad('D') : style.warning('M');

@@ -6,6 +6,7 @@ import { type Command, type CommandContext, taskParameter } from '../command.ts'
 import { describeEnd } from '../describe-execution.ts';
 import { findExecution } from '../find-by-short-id.ts';
 import { readAll } from '../read-all.ts';
+import { tripwireFacts } from '../render/tripwire-facts.ts';
 import { exitCodeOf } from './exec.ts';
 
 const executionParameter = { name: 'execution', summary: 'full or short id' };
@@ -95,7 +96,8 @@ export const wait: Command<Execution> = {
     const timeoutMs = context.input.get<number>('timeout') ?? dayMs;
     return context.services.executions.wait(await executionOf(context), { timeoutMs }, context.call);
   },
-  render: (execution) => `${shortId(execution.id)}: ${describeEnd(execution)}`,
+  render: (execution) =>
+    [`${shortId(execution.id)}: ${describeEnd(execution)}`, ...tripwireFacts(execution)].join('\n'),
   exitCode: (execution) => (execution.state === 'running' ? 124 : exitCodeOf(execution)),
 };
 

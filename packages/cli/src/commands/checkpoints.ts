@@ -3,9 +3,8 @@ import { given } from '../arguments/input.ts';
 import { usageError } from '../arguments/usage-error.ts';
 import { text } from '../arguments/values.ts';
 import { type Command, taskParameter } from '../command.ts';
-import { formatBytes, formatTime, lines, oneLine } from '../render/format.ts';
-import type { Style } from '../render/style.ts';
-import { table } from '../render/table.ts';
+import { checkpointContent, checkpointTable } from '../render/checkpoint.ts';
+import { lines, oneLine } from '../render/format.ts';
 
 type Checkpoints =
   | { readonly checkpoint: Checkpoint; readonly checkpoints?: never }
@@ -32,11 +31,11 @@ export const checkpoint: Command<Checkpoints> = {
     return { checkpoints: await services.checkpoints.list(await task()) };
   },
   render(result, style) {
-    if (result.checkpoints !== undefined) return renderList(result.checkpoints, style);
+    if (result.checkpoints !== undefined) return checkpointTable(result.checkpoints, style);
     return lines(
       `${style.good('saved')} ${style.strong(shortId(result.checkpoint.id))} ${oneLine(result.checkpoint.name)}`,
       style.dim(result.checkpoint.id),
-      contentOf(result.checkpoint),
+      checkpointContent(result.checkpoint),
     );
   },
 };
@@ -70,36 +69,3 @@ export const restoreCheckpoint: Command<Restored> = {
     );
   },
 };
-
-function renderList(checkpoints: readonly Checkpoint[], style: Style): string {
-  if (checkpoints.length === 0) return style.dim('No checkpoints.');
-  return table(
-    checkpoints,
-    [
-      { title: 'CHECKPOINT', text: ({ id }) => shortId(id) },
-      { title: 'CREATED', text: ({ createdAt }) => formatTime(createdAt) },
-      {
-        title: 'FILES',
-        align: 'right',
-        text: ({ workspace }) => (workspace === null ? '-' : String(workspace.entries)),
-      },
-      {
-        title: 'SIZE',
-        align: 'right',
-        text: ({ workspace }) => (workspace === null ? '-' : formatBytes(workspace.bytes)),
-      },
-      { title: 'NAME', text: ({ name }) => oneLine(name, 40) },
-      { title: 'REASON', text: ({ reason }) => oneLine(reason, 40) },
-    ],
-    style,
-  );
-}
-
-function contentOf({ workspace, home, root }: Checkpoint): string {
-  return lines(
-    workspace !== null &&
-      `workspace ${workspace.entries} entries, ${formatBytes(workspace.bytes)} (${formatBytes(workspace.addedBytes)} new)`,
-    home !== null && `home ${home.entries} entries, ${formatBytes(home.bytes)}`,
-    root !== null && `root file system ${root.changedPaths} changed paths`,
-  );
-}

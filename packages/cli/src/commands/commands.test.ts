@@ -1,4 +1,4 @@
-import type { Call, CreateTask, ReadRecords, TaskFilter } from '@opencode-tools/core';
+import type { Call, CreateTask, ReadRecords, TaskFilter, TaskWorkMerged } from '@opencode-tools/core';
 import { expect, test } from 'vitest';
 import { runLine, taskId } from '../../test/run-line.ts';
 
@@ -8,6 +8,7 @@ const task = {
   title: 'Fix \u001b[31mit',
   status: 'pending',
   updatedAt: '2026-11-20T08:15:30.123Z',
+  workspace: { mode: 'volume', path: '/workspace', source: { kind: 'git', shallow: true }, base: null },
 } as never;
 
 test('create-task turns its options into the request, and names what it made', async () => {
@@ -49,6 +50,7 @@ test('create-task turns its options into the request, and names what it made', a
   });
   expect(line).toMatchObject({ code: 0, stderr: '' });
   expect(line.stdout).toContain('created 00000001 Fix it\n');
+  expect(line.stdout).toContain('\nThe repository is a shallow clone: ');
 });
 
 test.each([
@@ -128,8 +130,7 @@ test('an execution that the task does not have is not found', async () => {
 
 test('verify exits with 8 and names the first broken record', async () => {
   const broken = { stream: taskId, seq: 4, fault: 'hash-mismatch', expected: 'aa', found: 'bb' } as const;
-  const chain = { stream: taskId, records: 3, head: { seq: 3, hash: 'cc' }, broken };
-  const verify = async () => ({ ok: false, chains: [chain], records: 3, limit: 'It proves little.' });
+  const verify = async () => ({ ok: false, chains: 1, records: 3, broken: [broken], limit: 'It proves little.' });
   const line = await runLine(['verify', 't'], { ledger: { verify } });
   expect(line.code).toBe(8);
   expect(line.stdout).toBe(
@@ -212,4 +213,38 @@ test.each([
   const images = { ensure: async () => ({ id: 'sha256:ab' }) };
   const openHome = async () => ({ services: {}, images, close: async () => undefined }) as never;
   expect(await runLine(['images', 'pin', image], {}, { openHome })).toMatchObject({ code: 0, stdout: `${pinned}\n` });
+});
+
+test.each([
+  [{}, 0, 'made: work in /r, 2 commits, 1 path\nabc\n'],
+  [
+    { merged: false, conflicts: [{ path: 'a', reason: 'changed in the task and on the branch' }] },
+    4,
+    'nothing was changed: work in /r\nconflict a: changed in the task and on the branch\n',
+  ],
+  [
+    { merged: false, refused: [{ path: 'Makefile', rule: 'build', why: 'builds run it' }] },
+    5,
+    'nothing was changed: work in /r\ntripwire build Makefile: builds run it\nAccept each by --accept PATH when it is meant.\n',
+  ],
+] as const)('merging says what happened and what waits: %j', async (difference, code, stdout) => {
+  const merged = {
+    merged: true,
+    how: 'created',
+    branch: 'work',
+    commit: 'abc',
+    commits: 2,
+    workTree: null,
+    repository: '/r',
+    changes: [{ path: 'a', change: 'added' }],
+    tripwires: [],
+    conflicts: [],
+    refused: [],
+    ...difference,
+  };
+  const asked: unknown[] = [];
+  const merge = async (_id: string, options: object) => (asked.push(options), merged as unknown as TaskWorkMerged);
+  const line = await runLine(['merge', 't', '--branch', 'work', '--accept', 'x'], { work: { merge } });
+  expect(asked).toEqual([{ branch: 'work', accept: ['x'], dryRun: false }]);
+  expect(line).toMatchObject({ code, stdout });
 });

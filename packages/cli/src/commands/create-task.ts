@@ -3,15 +3,16 @@ import {
   type ConflictStrategy,
   type CreateTask,
   type DirtyPolicy,
-  type EnvReference,
   type Task,
   conflictStrategies,
   dirtyPolicies,
   shortId,
+  workspaceNotices,
 } from '@opencode-tools/core';
 import { type Input, given } from '../arguments/input.ts';
 import { networkOf, networkOptions } from '../arguments/network-options.ts';
-import { quoted, usageError } from '../arguments/usage-error.ts';
+import { usageError } from '../arguments/usage-error.ts';
+import { secretReference } from '../arguments/secret-reference.ts';
 import { type NameValue, choice, decimal, integer, nameValue, path, size, text } from '../arguments/values.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { lines, oneLine } from '../render/format.ts';
@@ -21,7 +22,7 @@ export const createTask: Command<{ readonly task: Task }> = {
   name: 'create-task',
   summary: 'create a task with a workspace of its own',
   notes: [
-    'The source of the workspace is read and kept now; the sandbox is made when it is first used. A variable given by --env is looked up each time a command starts, and its value is never recorded: NAME, NAME=env:VARIABLE or NAME=file:PATH.',
+    'The source of the workspace is read and kept now; the sandbox is made when it is first used. A variable given by --env is looked up each time a command starts, and its value is never recorded: NAME, NAME=env:VARIABLE, NAME=file:PATH or NAME=command:PROGRAM ARGUMENT... (what it prints; a JSON array where a word has spaces).',
   ],
   changes: 'home',
   parameters: [{ name: 'title', summary: '1 to 200 characters on one line' }],
@@ -57,6 +58,7 @@ export const createTask: Command<{ readonly task: Task }> = {
     return lines(
       `${style.good('created')} ${style.strong(shortId(task.id))} ${oneLine(task.title)}`,
       style.dim(task.id),
+      ...workspaceNotices(task.workspace),
       `Run a command in it:  opencode-tools exec ${shortId(task.id)} -- <command>`,
     );
   },
@@ -75,7 +77,7 @@ async function requestOf(context: CommandContext): Promise<CreateTask> {
       workspace: workspaceOf(input, context.cwd),
       limits: limitsOf(input),
       network: networkOf(input, services),
-      env: listOrAbsent(input.list<NameValue>('env').map((value) => envReference(value, context.cwd))),
+      env: listOrAbsent(input.list<NameValue>('env').map((value) => secretReference('--env', value, context.cwd))),
       readOnlyRoot: input.flag('read-only-root') ? true : undefined,
       runtime: input.get<string>('runtime'),
       leaseMode: input.flag('collaborative') ? ('collaborative' as const) : undefined,
@@ -114,19 +116,6 @@ function limitsOf(input: Input): CreateTask['limits'] {
     tmpBytes: input.get<number>('tmp'),
   });
   return Object.keys(limits).length === 0 ? undefined : limits;
-}
-
-function envReference({ name, value }: NameValue, cwd: string): EnvReference {
-  if (value === undefined) return { name, from: 'env', variable: name };
-  const [, from, rest = ''] = /^(env|file):(.+)$/s.exec(value) ?? [];
-  if (from === 'env') return { name, from, variable: rest };
-  if (from === 'file') return { name, from, path: resolve(cwd, rest) };
-  // The offending text may be a secret, so only its name is told.
-  throw usageError(
-    `--env ${quoted(name)} names no place to take the value from`,
-    'Use NAME, NAME=env:VARIABLE or NAME=file:PATH; a task records where a value is, never the value.',
-    { argument: '--env', name },
-  );
 }
 
 function listOrAbsent<T>(items: readonly T[]): readonly T[] | undefined {

@@ -44,6 +44,29 @@ test('what was changed outside the claims is said beside the output', async () =
   expect(stderr).toBe('opencode-tools: changed outside the claims of this session: src/a and 2 more\n');
 });
 
+test('what would run on this machine is said beside the output, and why', async () => {
+  const found = [{ path: 'Makefile\u001b[31m', rule: 'build', why: 'builds run it' }] as const;
+  const tripwires = { checked: true, reason: null, found, total: 3 };
+  const line = await runLine(
+    ['exec', 't', '--', 'ls'],
+    recording({ exitCode: 0, reason: 'exited', tripwires }).answers,
+  );
+  const said = line.stderr.split('\n').filter((each) => each.startsWith('opencode-tools:'));
+  expect(said).toEqual([
+    'opencode-tools: tripwire build, on this machine already: Makefile: builds run it',
+    'opencode-tools: 2 more tripwires',
+  ]);
+});
+
+test('a workspace that could not be looked at is said to be one', async () => {
+  const tripwires = { checked: false, reason: 'it is gone', found: [], total: 0 };
+  const line = await runLine(
+    ['exec', 't', '--', 'ls'],
+    recording({ exitCode: 0, reason: 'exited', tripwires }).answers,
+  );
+  expect(line.stderr).toContain('opencode-tools: not looked at for tripwires: it is gone\n');
+});
+
 test('with --json there is one document and no live output', async () => {
   const line = await runLine(
     ['exec', 't', '--json', '--script', 'ls'],
@@ -51,6 +74,17 @@ test('with --json there is one document and no live output', async () => {
   );
   expect(line).toMatchObject({ code: 3, stderr: '' });
   expect(JSON.parse(line.stdout)).toMatchObject({ execution: { exitCode: 3 }, stdout: { text: 'out\n' } });
+});
+
+test('secrets are passed on as the places where their values are', async () => {
+  const { requests, answers } = recording();
+  const given = ['--secret', 'A', '--secret', 'B=env:OTHER', '--secret', 'C=file:/run/c'];
+  await runLine(['exec', 't', ...given, '--', 'env'], answers, { environment: { A: 'hunter22' } });
+  expect(requests[0]?.options.secrets).toEqual([
+    { name: 'A', from: 'env', variable: 'A' },
+    { name: 'B', from: 'env', variable: 'OTHER' },
+    { name: 'C', from: 'file', path: '/run/c' },
+  ]);
 });
 
 test('variables come from the environment or the argument, standard input only when asked for', async () => {
@@ -69,6 +103,7 @@ test('variables come from the environment or the argument, standard input only w
 test.each([
   [['exec', 't'], 'No command was given'],
   [['exec', 't', '--script', 'ls', '--', 'ls'], '--script and a command cannot be combined'],
+  [['exec', 't', '--secret', 'KEY=hunter22', '--', 'ls'], '--secret \\"KEY\\" names no place'],
   [['exec', 't', '--env', 'NOT_SET', '--', 'ls'], '--env \\"NOT_SET\\" is not set in the environment'],
   [['exec', 't', 'ls', '-l'], "Unknown option '-l'"],
 ])('%j is refused with 125', async (argv, message) => {

@@ -1,14 +1,22 @@
 import { constants } from 'node:os';
-import type { Command as SandboxCommand, Execution, ExecutionResult, RunCommand } from '@opencode-tools/core';
+import type {
+  Command as SandboxCommand,
+  EnvReference,
+  Execution,
+  ExecutionResult,
+  RunCommand,
+} from '@opencode-tools/core';
 import { given } from '../arguments/input.ts';
 import { quoted, usageError } from '../arguments/usage-error.ts';
+import { secretReference } from '../arguments/secret-reference.ts';
 import { type NameValue, duration, nameValue, text } from '../arguments/values.ts';
 import { type Command, type CommandContext, taskParameter } from '../command.ts';
 import { readAll } from '../read-all.ts';
 import { oneLine, shownPath } from '../render/format.ts';
+import { tripwireFacts } from '../render/tripwire-facts.ts';
 
 /** Exit codes that the command did not give itself. */
-const execExitCodes = { timeout: 124, ours: 125, outOfMemory: 137, outputLimit: 153 } as const;
+export const execExitCodes = { timeout: 124, ours: 125, outOfMemory: 137, outputLimit: 153 } as const;
 
 export const exec: Command<ExecutionResult | Execution> = {
   name: 'exec',
@@ -16,6 +24,8 @@ export const exec: Command<ExecutionResult | Execution> = {
   notes: [
     'Output is passed through as it comes; the whole of it is kept in the task. The exit code is the one of the command: 128 + n when signal n ended it, 124 after --timeout, 137 when memory ran out, 153 when it put out more than is kept (exec.maxOutput), 130 after Ctrl-C, and 125 when opencode-tools itself failed.',
     'A command in the background goes on when this process ends, and ends with its session. See `logs`, `wait`, `signal` and `stdin`.',
+    'In a shell, what commands do to directory, variables and functions stays, from one process to the next; --cwd and --env stay too. It ends with its session, by `exit`, or by `close-shell`. After it ended otherwise, --new-shell begins another.',
+    'A variable given by --secret is for this command only too: its value is looked up, and what the command prints of it is replaced before anything is kept or shown. NAME takes it from the environment of opencode-tools, NAME=env:VARIABLE, NAME=file:PATH and NAME=command:PROGRAM from elsewhere.',
     'Variables given by --env are for this command only. NAME takes the value from the environment of opencode-tools, and is to be preferred: NAME=VALUE shows it to whoever lists processes. Names are recorded, values never.',
   ],
   changes: 'task',
@@ -32,8 +42,16 @@ export const exec: Command<ExecutionResult | Execution> = {
       summary: 'absolute, or relative to the workspace (default: the workspace)',
     },
     { name: 'env', value: nameValue('name'), repeatable: true, summary: 'variable for this command' },
+    {
+      name: 'secret',
+      value: nameValue('name'),
+      repeatable: true,
+      summary: 'variable whose value is kept out of outputs',
+    },
     { name: 'stdin', summary: 'pass standard input on, read to its end first (64 MiB at most)' },
     { name: 'timeout', value: duration(1, 86_400_000), summary: 'end the command after this time (default: 10m)' },
+    { name: 'shell', value: text('name'), summary: 'run it in this shell of the session, begun when there is none' },
+    { name: 'new-shell', summary: 'with --shell: end the shell of that name and begin another' },
     {
       name: 'background',
       summary: 'start it and print its id; needs a session; ended after 24h unless --timeout says',
@@ -61,18 +79,30 @@ async function startInBackground(context: CommandContext): Promise<Execution> {
       argument: '--stdin',
     });
   }
+  if (input.get('shell') !== undefined) {
+    throw usageError('--shell cannot be combined with --background', 'Leave one of them out.', { argument: '--shell' });
+  }
   const options = {
     ...session,
     command: commandOf(input.list('command'), input.get('script')),
     env: variablesOf(input.list<NameValue>('env'), environment),
     openInput: input.flag('open-stdin'),
+    ...secretsOf(context),
     ...given({ cwd: input.get<string>('cwd'), timeoutMs: input.get<number>('timeout') }),
   };
   return services.executions.start(await context.task(), options, call);
 }
 
-function variablesOf(given: readonly NameValue[], environment: CommandContext['environment']): Record<string, string> {
+export function variablesOf(
+  given: readonly NameValue[],
+  environment: CommandContext['environment'],
+): Record<string, string> {
   return Object.fromEntries(given.map((variable) => valueOf(variable, environment)));
+}
+
+export function secretsOf({ input, cwd }: CommandContext): { readonly secrets?: readonly EnvReference[] } {
+  const secrets = input.list<NameValue>('secret').map((value) => secretReference('--secret', value, cwd));
+  return secrets.length === 0 ? {} : { secrets };
 }
 
 /** What a person sees besides the output that was passed through. */
@@ -81,7 +111,8 @@ async function tell(result: ExecutionResult, terminal: CommandContext['terminal'
     await terminal.pass('stdout', Buffer.from(result.stdout.text));
     await terminal.pass('stderr', Buffer.from(result.stderr.text));
   }
-  const facts = [...(result.notices ?? []), explain(result.execution), outside(result.outsideClaims)];
+  const { execution, notices = [], outsideClaims } = result;
+  const facts = [...notices, explain(execution), outside(outsideClaims), ...tripwireFacts(execution)];
   for (const fact of facts) if (fact !== undefined) terminal.writeError(`opencode-tools: ${fact}\n`);
 }
 
@@ -93,7 +124,13 @@ async function requestOf(context: CommandContext): Promise<RunCommand> {
     ...session,
     command,
     env,
-    ...given({ cwd: input.get<string>('cwd'), timeoutMs: input.get<number>('timeout') }),
+    ...secretsOf(context),
+    ...given({
+      cwd: input.get<string>('cwd'),
+      timeoutMs: input.get<number>('timeout'),
+      shell: input.get<string>('shell'),
+      newShell: input.flag('new-shell') ? true : undefined,
+    }),
     ...(input.flag('stdin') ? { stdin: await readAll(context.stdin) } : {}),
     ...(json ? {} : { onOutput: (stream, chunk) => terminal.pass(stream, chunk) }),
   };
@@ -143,7 +180,8 @@ function outside(claims: ExecutionResult['outsideClaims']): string | undefined {
   return `changed outside the claims of this session: ${listed}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
-function explain({ reason, durationMs }: Execution): string | undefined {
+/** Why a command was ended, when that was not its own doing. */
+export function explain({ reason, durationMs }: Execution): string | undefined {
   if (reason === 'timeout') return `the command was ended after ${durationMs ?? 0} ms by its time limit (--timeout)`;
   if (reason === 'out-of-memory')
     return 'the command was ended because the memory of the sandbox ran out (--memory of create-task)';

@@ -1,10 +1,8 @@
-import { type FileHandle, open } from 'node:fs/promises';
-import { resolve } from 'node:path';
-import { type ImportedLedger, OpencodeToolsError } from '@opencode-tools/core';
-import { quoted } from '../arguments/usage-error.ts';
+import type { ImportedLedger, ImportedLedgers } from '@opencode-tools/core';
 import { integer, text } from '../arguments/values.ts';
 import { type Command, taskParameter } from '../command.ts';
 import { plural } from '../render/format.ts';
+import { openSource } from './open-source.ts';
 
 export const ledgerExport: Command<{ readonly lines: readonly string[] }> = {
   name: 'ledger export',
@@ -26,41 +24,34 @@ export const ledgerExport: Command<{ readonly lines: readonly string[] }> = {
   json: ({ lines }) => ({ lines: lines.map((line) => JSON.parse(line) as object) }),
 };
 
-export const ledgerImport: Command<ImportedLedger> = {
+export const ledgerImport: Command<ImportedLedger | ImportedLedgers> = {
   name: 'ledger import',
   summary: 'take in an exported ledger, whole or not at all; a gap, fork, cut or change is refused',
   parameters: [{ name: 'file', summary: 'what ledger export wrote; - for stdin' }],
-  options: [],
+  options: [
+    {
+      name: 'many',
+      summary: 'the file has the exports of many tasks, one after the other; ends at the first that does not fit',
+    },
+  ],
   async run({ home, input, stdin, cwd }) {
     const file = input.text('file');
     const { createInterface } = await import('node:readline');
-    const linesOf = (input: NodeJS.ReadableStream) => createInterface({ input, crlfDelay: Infinity });
-    if (file === '-') return home.store.importLedger(linesOf(stdin));
-    await using source = await openSource(file, cwd);
-    return await home.store.importLedger(linesOf(source.createReadStream({ autoClose: false })));
+    const takeIn = async (source: NodeJS.ReadableStream) => {
+      const exported = createInterface({ input: source, crlfDelay: Infinity });
+      return input.flag('many') ? home.store.importLedgers(exported) : home.store.importLedger(exported);
+    };
+    if (file === '-') return takeIn(stdin);
+    await using source = await openSource(file, cwd, 'opencode-tools ledger export');
+    return await takeIn(source.createReadStream({ autoClose: false }));
   },
-  render: ({ stream, added, head }, style) =>
-    `${style.good('taken in')} ${plural(added, 'record')} of ${stream}; head ${head.seq} ${head.hash}`,
+  render(imported, style) {
+    const taken = `${style.good('taken in')} ${plural(imported.added, 'record')}`;
+    if ('chains' in imported) return `${taken} of ${plural(imported.chains, 'task')}`;
+    const { stream, head } = imported;
+    return `${taken} of ${stream}; head ${head.seq} ${head.hash}`;
+  },
 };
-
-async function openSource(file: string, cwd: string): Promise<FileHandle> {
-  try {
-    const source = await open(resolve(cwd, file));
-    if ((await source.stat()).isFile()) return source;
-    await source.close();
-  } catch (cause) {
-    throw unreadable(file, cause);
-  }
-  throw unreadable(file);
-}
-
-function unreadable(file: string, cause?: unknown): OpencodeToolsError {
-  return new OpencodeToolsError('OCT_INVALID_ARGUMENT', `The file ${quoted(file)} cannot be read`, {
-    remedy: 'Name a file that `opencode-tools ledger export` wrote, or - for standard input.',
-    details: { argument: 'file' },
-    cause,
-  });
-}
 
 export const ledgerErase: Command<{ readonly erased: readonly number[] }> = {
   name: 'ledger erase',

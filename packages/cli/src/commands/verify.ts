@@ -1,4 +1,4 @@
-import { type ChainReport, type VerifyReport, exitCodeFor } from '@opencode-tools/core';
+import { type BrokenRecord, type VerifyReport, exitCodeFor } from '@opencode-tools/core';
 import type { Command } from '../command.ts';
 import { lines, oneLine, plural } from '../render/format.ts';
 import type { Style } from '../render/style.ts';
@@ -12,21 +12,20 @@ export const verify: Command<VerifyReport> = {
     return services.ledger.verify(input.get('task') === undefined ? undefined : await task());
   },
   exitCode: ({ ok }) => (ok ? 0 : exitCodeFor('OCT_LEDGER_BROKEN')),
-  render({ ok, chains, records, limit }, style) {
-    const checked = `${plural(records, 'record')} in ${plural(chains.length, 'chain')}`;
+  render({ ok, chains, records, broken, limit }, style) {
+    const checked = `${plural(records, 'record')} in ${plural(chains, 'chain')}`;
     return lines(
       ok ? `${style.good('intact')} ${checked}` : `${style.bad('broken')} ${checked}`,
-      ...chains.map((chain) => describeFault(chain, style)),
+      ...broken.map((fault) => describeFault(fault, style)),
       style.dim(limit),
     );
   },
 };
 
-function describeFault({ stream, broken }: ChainReport, style: Style): string {
-  if (broken === null) return '';
+function describeFault({ stream, seq, fault, expected, found }: BrokenRecord, style: Style): string {
   return lines(
-    `${style.bad(broken.fault)} at record ${broken.seq} of ${stream}`,
-    `  expected ${oneLine(broken.expected, 200)}`,
-    `  found    ${oneLine(broken.found, 200)}`,
+    `${style.bad(fault)} at record ${seq} of ${stream}`,
+    `  expected ${oneLine(expected, 200)}`,
+    `  found    ${oneLine(found, 200)}`,
   );
 }

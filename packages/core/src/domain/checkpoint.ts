@@ -45,8 +45,17 @@ export interface Checkpoint {
   readonly sandboxSpec: SandboxSpec;
   /** Head of the task's ledger when the checkpoint was requested. */
   readonly ledger: { readonly seq: number; readonly hash: string };
-  /** SHA-256 over the canonical JSON of this checkpoint without this field. */
+  /** SHA-256 over the canonical JSON of the fields above. */
   readonly manifestDigest: string;
+  /** A pinned checkpoint is neither deleted nor thinned out. Not part of the digest, and neither are the tags. */
   readonly pinned: boolean;
+  /** Names that lead to this checkpoint alone, within its task; it is kept as long as it has one. */
+  readonly tags: readonly string[];
   readonly createdAt: Timestamp;
+}
+
+/** What is left of a checkpoint that was deleted, besides its records. */
+export interface CheckpointRemoval {
+  readonly id: CheckpointId;
+  readonly taskId: TaskId;
 }

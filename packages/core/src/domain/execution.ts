@@ -1,4 +1,5 @@
 import type { ExecutionId, OperationId, SessionId, TaskId } from './ids.ts';
+import type { Tripwire } from '../policy/tripwires.ts';
 import type { Timestamp } from './task.ts';
 
 /** `script` is run by the sandbox's `sh -c`; `argv` without any shell. */
@@ -29,6 +30,16 @@ export interface OutputSummary {
   readonly digest: string;
 }
 
+/** What a command changed in a directory of the host that would run there, or steer who works there next. */
+export interface ToldTripwires {
+  /** False when the workspace could not be compared; `reason` says why. */
+  readonly checked: boolean;
+  readonly reason: string | null;
+  /** At most 50, those near the top first. */
+  readonly found: readonly Tripwire[];
+  readonly total: number;
+}
+
 /** The record of one command. A command's failure is a result: `exitCode` or `signal`, never an error of ours. */
 export interface Execution {
   readonly id: ExecutionId;
@@ -43,6 +54,8 @@ export interface Execution {
   readonly agent: string;
   /** True for a command that goes on without whoever started it; absent for the others. */
   readonly background?: true;
+  /** Name of the shell that it ran in, or, of one in the background, that it is; absent for the others. */
+  readonly shell?: string;
   readonly state: ExecutionState;
   readonly reason: EndReason | null;
   /** 0 to 255; null unless the command exited. */
@@ -54,4 +67,6 @@ export interface Execution {
   readonly startedAt: Timestamp;
   readonly endedAt: Timestamp | null;
   readonly durationMs: number | null;
+  /** What changed in a bind workspace while it ran; absent for nothing, for a volume, and until it has ended. */
+  readonly tripwires?: ToldTripwires;
 }

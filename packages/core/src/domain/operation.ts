@@ -4,7 +4,16 @@ import type { OperationId, TaskId } from './ids.ts';
 import type { Timestamp } from './task.ts';
 
 /** The noun whose records an operation writes: `<kind>.requested`, then `.completed`, `.failed` or `.interrupted`. */
-export const operationKinds = ['sandbox', 'execution', 'file', 'checkpoint', 'restore', 'deletion', 'egress'] as const;
+export const operationKinds = [
+  'sandbox',
+  'execution',
+  'file',
+  'checkpoint',
+  'restore',
+  'deletion',
+  'egress',
+  'work',
+] as const;
 export type OperationKind = (typeof operationKinds)[number];
 
 export const operationStates = ['open', 'completed', 'failed', 'interrupted'] as const;

@@ -3,7 +3,7 @@ import type { ProcessRef } from './operation.ts';
 import type { Timestamp } from './task.ts';
 
 /**
- * `filling`: its parts are being made. `ready`: runs, empty, and takes no command. `claimed`: belongs to a task, for good.
+ * `filling`: its parts are being made. `ready`: runs or is paused, empty, and takes no command. `claimed`: belongs to a task, for good.
  * `leaving`: its parts are being removed.
  */
 export const pooledStates = ['filling', 'ready', 'claimed', 'leaving'] as const;

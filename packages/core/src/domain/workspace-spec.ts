@@ -17,6 +17,8 @@ export type WorkspaceSource =
       /** The commit it meant when the task was created. */
       readonly commit: string;
       readonly dirty: DirtyPolicy;
+      /** True when the repository is a shallow clone: history that it does not have is not in the workspace; else absent. */
+      readonly shallow?: true;
     };
 
 /**

@@ -9,6 +9,7 @@ OCT_CHECKPOINT_CORRUPT integrity 8 final
 OCT_CHECKPOINT_NOT_FOUND not-found 3 final
 OCT_CLAIM_OVERLAP conflict 4 retryable
 OCT_EGRESS_DENIED policy 5 final
+OCT_ENGINE_FAILED unavailable 6 retryable
 OCT_ENGINE_UNAVAILABLE unavailable 6 retryable
 OCT_EXECUTION_NOT_FOUND not-found 3 final
 OCT_FILE_NOT_FOUND not-found 3 final
@@ -30,6 +31,7 @@ OCT_RESOURCE_LIMIT limit 7 final
 OCT_SANDBOX_NOT_FOUND not-found 3 final
 OCT_SCHEMA_TOO_NEW unavailable 6 final
 OCT_SESSION_NOT_FOUND not-found 3 final
+OCT_SHELL_ENDED not-found 3 final
 OCT_STALE_FENCING_TOKEN conflict 4 final
 OCT_STATE_CORRUPT integrity 8 final
 OCT_STORE_READ_ONLY unavailable 6 final

@@ -26,10 +26,10 @@ export function announceLeases(leases: LeaseStore, ledger: Pick<Ledger, 'head' |
       return acquired;
     },
     acquire: (request) => told(request.session.taskId, () => leases.acquire(request)),
-    confirm: (proof, actor) => told(proof.taskId, () => leases.confirm(proof, actor)),
+    confirm: (proof, actor, forMs) => told(proof.taskId, () => leases.confirm(proof, actor, forMs)),
     release: (proof, end) => told(proof.taskId, () => leases.release(proof, end)),
     revoke: (taskId, end, only) => told(taskId, () => leases.revoke(taskId, end, only)),
-    renew: (proof) => leases.renew(proof),
+    renew: (proof, forMs) => leases.renew(proof, forMs),
     proofOf: (sessionId) => leases.proofOf(sessionId),
     listActive: (taskId) => leases.listActive(taskId),
   };

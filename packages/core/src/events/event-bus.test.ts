@@ -57,6 +57,26 @@ describe('the event bus', () => {
     expect(() => busOver().bus.subscribe({ pattern: 'ta*' }, () => undefined)).toThrow('Not a pattern');
   });
 
+  test('misses nothing of a stream that went on elsewhere while ten thousand others came between', async () => {
+    const streams = Array.from({ length: 10_050 }, (_, index): StreamId => `tsk_${String(index).padStart(26, '0')}`);
+    const [first, hot] = streams as [StreamId, StreamId];
+    const chains = { [first]: records(first, 4), [hot]: records(hot, streams.length) };
+    const { bus, reads } = busOver(chains);
+    const seen: string[] = [];
+    bus.subscribe({}, ({ stream, seq }) => void (stream === first && seen.push(String(seq))));
+    for (const [index, stream] of streams.entries()) {
+      bus.publish((chains[stream] ?? records(stream, 1)).slice(0, 1));
+      // The one that something happens on all the time is never the one to go.
+      if (index > 1) bus.publish(chains[hot]?.slice(index - 1, index) ?? []);
+      if (index % 500 === 0) await bus.drain();
+    }
+    await bus.drain();
+    expect(reads).toEqual([]);
+    bus.publish(chains[first]?.slice(3) ?? []);
+    await bus.drain();
+    expect(seen).toEqual(['1', '2', '3', '4']);
+  });
+
   test('never delivers while it publishes', () => {
     const { bus } = busOver();
     let called = false;
@@ -232,6 +252,28 @@ describe('the event bus', () => {
     expect(seen).toEqual([1, 1, 2]);
     expect(letters).toHaveLength(1);
     expect(bus.listening).toBe(false);
+  });
+
+  test('closing gives up a ledger that cannot be read, after as many tries as a handler gets', async () => {
+    const failed = Promise.withResolvers<void>();
+    let reads = 0;
+    const bus = createEventBus({
+      ledger: {
+        read: async () => {
+          reads += 1;
+          failed.resolve();
+          // The event loop must not depend on the fault.
+          if (reads > 100) return [];
+          throw new Error('the disk is gone');
+        },
+      },
+      logger: silentLogger,
+      onDeadLetter: async () => undefined,
+    });
+    bus.subscribe({ stream: taskId, afterSeq: 0, attempts: 3 }, () => undefined);
+    await failed.promise;
+    await bus.close();
+    expect(reads).toBe(3);
   });
 
   test('closing gives up a handler that hangs, and tells it', async () => {

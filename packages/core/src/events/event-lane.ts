@@ -14,6 +14,8 @@ export interface LaneOwner {
   readonly backoffMs: number;
   readonly maxPending: number;
   readonly signal: AbortSignal;
+  /** True while the bus closes: nothing is waited for any more. */
+  readonly hurried: boolean;
   pending: number;
   matches(type: string): boolean;
   deliver(delivery: Delivery): void | Promise<void>;
@@ -39,6 +41,8 @@ export class EventLane {
   /** True while records are to be read from the ledger; those that are offered then are only remembered by number. */
   #behind = false;
   #offered = 0;
+  /** Reads that failed one after the other. */
+  #failedReads = 0;
   #attempt = 1;
   #active = false;
 
@@ -50,6 +54,11 @@ export class EventLane {
 
   get idle(): boolean {
     return !this.#active;
+  }
+
+  /** The last record that was taken up. */
+  get through(): number {
+    return this.#through;
   }
 
   offer(record: LedgerRecord): void {
@@ -146,6 +155,7 @@ export class EventLane {
   async #refill(): Promise<void> {
     try {
       const records = await this.#owner.readAfter(this.#stream, this.#through, refillSize);
+      this.#failedReads = 0;
       for (const record of records) {
         if (record.seq <= this.#through) continue;
         this.#through = record.seq;
@@ -157,11 +167,18 @@ export class EventLane {
       if (records.length === 0) this.#through = Math.max(this.#through, this.#offered);
       if (records.length < refillSize && this.#through >= this.#offered) this.#behind = false;
     } catch (error) {
+      this.#failedReads += 1;
       this.#owner.warn('Events could not be read from the ledger; trying again', error);
       await this.#owner.pause(longestBackoffMs / 5);
-      if (this.#owner.signal.aborted) this.#behind = false;
+      if (this.#givesUp()) this.#behind = false;
     }
     this.#work();
+  }
+
+  /** A bus that closes makes no pauses: what cannot be read then is tried no more often than a handler is. */
+  #givesUp(): boolean {
+    const { signal, hurried, attempts } = this.#owner;
+    return signal.aborted || (hurried && this.#failedReads >= attempts);
   }
 }
 

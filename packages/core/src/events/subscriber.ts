@@ -5,8 +5,12 @@ import type { Delivery, EventHandler, EventMiddleware, SubscribeOptions } from '
 import { EventLane, type LaneOwner } from './event-lane.ts';
 import { typeMatcher } from './event-pattern.ts';
 
-/** Streams remembered per subscription; one that nothing happened on is forgotten for a newer one. */
+/** Streams with a lane per subscription; the one that nothing happened on for longest makes room for a newer one. */
 const maxLanes = 10_000;
+/** Streams without a lane of which is known how far they were delivered, so that a gap is noticed when they go on. */
+const maxKnown = 200_000;
+/** So many lanes are looked at for an idle one. */
+const mostLooked = 64;
 
 /** One subscription: a lane per stream, and the handler with its tries. */
 export class Subscriber implements LaneOwner {
@@ -21,6 +25,7 @@ export class Subscriber implements LaneOwner {
   readonly #middleware: readonly EventMiddleware[];
   readonly #bus: EventBusOptions;
   readonly #lanes = new Map<StreamId, EventLane>();
+  readonly #known = new Map<StreamId, number>();
   readonly #end = new AbortController();
   readonly #pauses = new Set<() => void>();
   #working = 0;
@@ -50,11 +55,15 @@ export class Subscriber implements LaneOwner {
     return this.#end.signal;
   }
 
+  get hurried(): boolean {
+    return this.#hurried;
+  }
+
   offer(records: readonly LedgerRecord[]): void {
     for (let index = 0; index < records.length; index += 1) {
       const record = records[index];
       if (record === undefined || (this.#only !== undefined && record.stream !== this.#only)) continue;
-      (this.#lanes.get(record.stream) ?? this.#lane(record.stream, record.seq - 1)).offer(record);
+      this.#laneOf(record).offer(record);
     }
   }
 
@@ -124,19 +133,47 @@ export class Subscriber implements LaneOwner {
     this.#end.abort();
   }
 
+  #laneOf({ stream, seq }: LedgerRecord): EventLane {
+    const lane = this.#lanes.get(stream);
+    if (lane === undefined) return this.#lane(stream, this.#known.get(stream) ?? seq - 1);
+    if (this.#lanes.size >= maxLanes) this.#last(stream, lane);
+    return lane;
+  }
+
   #lane(stream: StreamId, through: number): EventLane {
-    if (this.#lanes.size >= maxLanes) this.#forgetOne();
+    if (this.#lanes.size >= maxLanes) this.#makeRoom();
     const lane = new EventLane(this, stream, through);
+    this.#known.delete(stream);
     this.#lanes.set(stream, lane);
     return lane;
   }
 
-  #forgetOne(): void {
+  /** The order of the lanes is that of what happened on them, as far as it counts. */
+  #last(stream: StreamId, lane: EventLane): void {
+    this.#lanes.delete(stream);
+    this.#lanes.set(stream, lane);
+  }
+
+  /** Closes the first idle lane; those before it, which are at work, come last. */
+  #makeRoom(): void {
+    let looked = 0;
     for (const [stream, lane] of this.#lanes) {
-      if (!lane.idle) continue;
-      this.#lanes.delete(stream);
-      return;
+      if (lane.idle) {
+        this.#lanes.delete(stream);
+        this.#know(stream, lane.through);
+        return;
+      }
+      this.#last(stream, lane);
+      looked += 1;
+      if (looked === mostLooked) return;
     }
+  }
+
+  #know(stream: StreamId, through: number): void {
+    this.#known.set(stream, through);
+    if (this.#known.size <= maxKnown) return;
+    const [first] = this.#known.keys();
+    if (first !== undefined) this.#known.delete(first);
   }
 
   async #through(delivery: Delivery, index: number): Promise<void> {

@@ -36,6 +36,7 @@ export const recordNouns = [
   'image',
   'hook',
   'egress',
+  'work',
   'object',
   'memory',
   'event',

@@ -1,5 +1,5 @@
 import type { Claim } from '../claims/claim.ts';
-import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { Checkpoint, CheckpointRemoval } from '../domain/checkpoint.ts';
 import type { Execution } from '../domain/execution.ts';
 import type { Decision, Message, Note, Todo } from '../domain/journal.ts';
 import type { Operation } from '../domain/operation.ts';
@@ -13,7 +13,8 @@ import type { Receipt, Task } from '../domain/task.ts';
  *
  * Nouns with a `version` (task, todo, note, claim) are inserted at version 1 and otherwise replace exactly version - 1; a row
  * at another version is a `OCT_VERSION_CONFLICT`. A `sandbox` replaces only an older generation or itself, else it is the
- * same conflict. The other nouns are inserted or replaced by id. `receipt` replaces the task row by a tombstone.
+ * same conflict. The other nouns are inserted or replaced by id. `receipt` replaces the task row by a tombstone;
+ * `checkpointRemoval` takes the row of a checkpoint away, if there is one.
  */
 export type Put =
   | { readonly noun: 'task'; readonly value: Task }
@@ -27,6 +28,7 @@ export type Put =
   | { readonly noun: 'claim'; readonly value: Claim }
   | { readonly noun: 'message'; readonly value: Message }
   | { readonly noun: 'checkpoint'; readonly value: Checkpoint }
+  | { readonly noun: 'checkpointRemoval'; readonly value: CheckpointRemoval }
   | { readonly noun: 'operation'; readonly value: Operation }
   | { readonly noun: 'receipt'; readonly value: Receipt };
 

@@ -31,6 +31,14 @@ export interface ChainReport {
   readonly broken: BrokenRecord | null;
 }
 
+/** What a walk over many chains found. */
+export interface ChainsReport {
+  readonly chains: number;
+  readonly records: number;
+  /** The first record of each chain that does not fit. */
+  readonly broken: readonly BrokenRecord[];
+}
+
 export interface VerifyOptions {
   /** Where the chain starts after pruning; the genesis by default. */
   readonly base?: ChainHead;

@@ -27,6 +27,11 @@ export interface BackgroundCommands {
    *   the image lacks what a spool needs (`dd`, `mkfifo`, `tail`, `wc`)
    */
   spawn(request: SpawnRequest): Promise<void>;
+  /**
+   * Starts a shell, in which `exec` runs commands one after the other: what they do to directory, variables and functions stays. It
+   * counts as a command in the background whose input is open; to end its input is to close it.
+   */
+  openShell(request: Pick<SpawnRequest, 'executionId' | 'token' | 'cwd' | 'env'>): Promise<void>;
   look(executionId: ExecutionId): Promise<BackgroundState>;
   /**
    * Takes some of an output from an offset on. Asking says that everything before the offset is kept elsewhere: the spool may let

@@ -9,7 +9,7 @@ export interface CheckpointCatalog {
   /** Of every task of the home, deleted ones too. */
   listAll(): Promise<readonly Checkpoint[]>;
   /**
-   * Finds the checkpoint a person means: a full id, a short id, or a name unique within the task.
+   * Finds the checkpoint a person means: a full id, a short id, a tag, or a name unique within the task.
    *
    * @throws OpencodeToolsError `OCT_CHECKPOINT_NOT_FOUND`
    */

@@ -7,6 +7,7 @@ export interface RepositoryState {
   /** Paths that differ from HEAD or are untracked and not ignored; at most 100 are listed. */
   readonly dirtyPaths: readonly string[];
   readonly submodules: readonly string[];
+  /** True for a clone that was cut off: history before that is not there. */
   readonly shallow: boolean;
 }
 
@@ -17,6 +18,8 @@ export interface GitPort {
    * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` when the directory is no repository or the ref does not exist.
    */
   inspect(directory: string, ref?: string): Promise<RepositoryState>;
+  /** What `inspect` says first, without looking at any file. @throws as `inspect` */
+  resolve(directory: string, ref?: string): Promise<Pick<RepositoryState, 'topDirectory' | 'commit' | 'shallow'>>;
   /** True when the name can be a branch. */
   isBranchName(name: string): Promise<boolean>;
   listBranches(directory: string): Promise<readonly string[]>;

@@ -15,9 +15,10 @@ export interface HostFiles {
    *
    * @param path absolute
    * @param name what its members begin with
+   * @param leaveOut says of a path below it, with `/` between its parts, whether it is left out
    * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for what does not exist, may not be read, or changes meanwhile
    */
-  pack(path: string, name: string, signal?: AbortSignal): ByteStream;
+  pack(path: string, name: string, signal?: AbortSignal, leaveOut?: (path: string) => boolean): ByteStream;
   /**
    * Unpacks a tar stream that may be hostile: nothing is written outside the directory, by no name and through no link.
    *

@@ -5,7 +5,7 @@ export const stackLabel = 'io.opencode-tools.stack';
 
 /** What a volume is mounted from: one directory that takes its changes, over frozen ones, the highest first. */
 export interface LayerStack {
-  /** Null for a volume that can only be read. */
+  /** Null for a volume that can only be read, which takes two lowers or more. */
   readonly upper: string | null;
   readonly lowers: readonly string[];
 }
@@ -38,8 +38,8 @@ export interface ArchiveRequest {
   readonly stack: LayerStack & { readonly upper: string };
   /** Name of the layer to make. */
   readonly layer: string;
-  /** The layer that was archived from the same upper before, and the `opaque` of that archive; null for none. */
-  readonly previous: { readonly layer: string; readonly opaque: readonly string[] } | null;
+  /** The layer that was archived from the same upper before; null for none. */
+  readonly previous: string | null;
   /** False asks for all of the upper, though less would do. */
   readonly mayAdd: boolean;
   /** What the top directory of the upper was when it was made. */
@@ -58,8 +58,6 @@ export type Archived =
       readonly onto: 'previous' | 'lowers' | 'nothing';
       readonly size: LayerSize;
       readonly root: LayerRoot;
-      /** Directories of the upper that are known to hide what is below them, for the next archive. */
-      readonly opaque: readonly string[];
     };
 
 /**

@@ -11,6 +11,8 @@ export interface AcquireLease {
   readonly maxAgents: number;
   /** 1,000 to 86,400,000. */
   readonly ttlMs: number;
+  /** How long the lease lasts until it is renewed without saying for how long, in milliseconds; the ttl by default. */
+  readonly forMs?: number;
   /** True revokes leases that are still held. */
   readonly takeover: boolean;
   readonly actor: Actor;
@@ -56,14 +58,19 @@ export interface LeaseStore {
    *   throws its reason.
    */
   acquireInTurn(request: AcquireLease, wait: LeaseWait): Promise<AcquiredLease>;
-  /** Makes a pending lease usable, after the barrier. Idempotent. @throws OpencodeToolsError `OCT_LEASE_LOST` */
-  confirm(proof: LeaseProof, actor: Actor): Promise<Lease>;
   /**
-   * Extends a held lease from now by its ttl, also past its expiry as long as nobody has taken it.
+   * Makes a pending lease usable, after the barrier, and extends it as `renew` does. Idempotent.
    *
    * @throws OpencodeToolsError `OCT_LEASE_LOST`
    */
-  renew(proof: LeaseProof): Promise<Lease>;
+  confirm(proof: LeaseProof, actor: Actor, forMs?: number): Promise<Lease>;
+  /**
+   * Extends a held lease from now by its ttl, also past its expiry as long as nobody has taken it.
+   *
+   * @param forMs lets it end that many milliseconds from now instead
+   * @throws OpencodeToolsError `OCT_LEASE_LOST`
+   */
+  renew(proof: LeaseProof, forMs?: number): Promise<Lease>;
   /** Ends a session and its lease; `lost` sessions and released leases stay as they are. Idempotent. */
   release(
     proof: LeaseProof,

@@ -1,9 +1,11 @@
 import type { ChainHead } from '../ledger/chain.ts';
 import type { StoredRecord, StreamId } from '../ledger/ledger-record.ts';
-import type { ChainReport } from '../ledger/verify-chain.ts';
+import type { ChainReport, ChainsReport } from '../ledger/verify-chain.ts';
 
 export interface ReadRecords {
   readonly afterSeq?: number;
+  /** Only records before this one; with `newestFirst` the place to go on from. */
+  readonly beforeSeq?: number;
   /** Default 100, at most 10,000. */
   readonly limit?: number;
   /** True reads newest first. */
@@ -50,6 +52,10 @@ export interface Ledger {
   endCursor(): Promise<string>;
   /** Waits until there is more to read after a cursor. @returns false when the time is over or the signal aborts */
   waitForMore(cursor: string | null, wait: WaitForRecords): Promise<boolean>;
+  /** The streams among some, at most 1,000, that have no anchored chain. */
+  withoutChain(streams: readonly StreamId[]): Promise<readonly StreamId[]>;
+  /** Checks every chain in one walk and constant memory. */
+  verifyAll(): Promise<ChainsReport>;
   /** Checks one chain against itself and against its anchored head. */
   verify(stream: StreamId): Promise<ChainReport>;
 }

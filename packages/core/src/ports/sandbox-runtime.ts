@@ -78,6 +78,8 @@ export interface ExecRequest {
   readonly env: Readonly<Record<string, string>>;
   /** A stream is read as the command takes it; when it throws, the command is ended and `exec` throws the same. */
   readonly stdin?: Uint8Array | ByteStream;
+  /** A shell that was started with `background.openShell`; directory and variables are then the shell's own, and there is no input. */
+  readonly shell?: ExecutionId;
   /** Counts from the call; ends the command and everything it started, also while it waits for its turn. */
   readonly timeoutMs?: number;
   /** While one output of a command is held back the other may be, too; other commands go on. An end is not waited for. */
@@ -87,12 +89,38 @@ export interface ExecRequest {
   readonly signal?: AbortSignal;
 }
 
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** A terminal that a command has, from outside. */
+export interface OpenTerminal {
+  /** What a person types, as bytes: the terminal makes an interrupt of byte 3, and an end of input of byte 4. */
+  write(bytes: Uint8Array): void;
+  /** The command is told by SIGWINCH. */
+  resize(size: TerminalSize): void;
+}
+
+export interface TerminalRequest extends Pick<
+  ExecRequest,
+  'executionId' | 'token' | 'command' | 'cwd' | 'env' | 'signal'
+> {
+  readonly size: TerminalSize;
+  /** Called once, when the terminal can be written to. */
+  readonly onOpen: (terminal: OpenTerminal) => void;
+  /** Both outputs, as a terminal shows them. */
+  readonly onOutput: OutputHandler;
+}
+
 /** How a command ended. Its failure is a result. */
 export interface ExecOutcome {
   readonly reason: EndReason;
   readonly exitCode: number | null;
   readonly signal: string | null;
   readonly durationMs: number;
+  /** True when the shell that ran the command ended with it; exit code and signal are the shell's. */
+  readonly shellEnded?: true;
 }
 
 /** What the engine says about a sandbox right now. */
@@ -152,11 +180,19 @@ export interface SandboxHandle extends AsyncDisposable {
   /**
    * Runs a command to its end.
    *
-   * @throws OpencodeToolsError `OCT_STALE_FENCING_TOKEN` when the token is fenced off before it starts;
+   * @throws OpencodeToolsError `OCT_STALE_FENCING_TOKEN` when the token is fenced off before it starts; `OCT_SHELL_ENDED` when there
+   *   is no such shell, or it ended before the command's turn came;
    *   `OCT_SANDBOX_NOT_FOUND` when the container is gone or stopped before it starts; `OCT_ENGINE_UNAVAILABLE`; whatever an
    *   output handler threw
    */
   exec(request: ExecRequest): Promise<ExecOutcome>;
+  /**
+   * Runs a command on a terminal of its own, to its end; nothing that it started is left then. Death by a signal shows as 128 and its
+   * number. Needs no program in the image but `sh` and the command.
+   *
+   * @throws OpencodeToolsError as `exec`
+   */
+  runTerminal(request: TerminalRequest): Promise<ExecOutcome>;
   /** Opens what the first command would have to open otherwise. */
   connect(): Promise<void>;
   /**
@@ -219,6 +255,11 @@ export interface RuntimeCapabilities {
   readonly runtimes: readonly string[];
   readonly storageDriver: string;
   readonly cgroupVersion: '1' | '2';
+  /**
+   * What a sandbox on an image without `sh` can do: run programs, each started by the engine, where the end of one command ends all that
+   * run there; or nothing.
+   */
+  readonly imagesWithoutShell: 'programs' | 'none';
 }
 
 /** Makes and finds sandboxes on one engine. */
@@ -229,7 +270,8 @@ export interface SandboxRuntime {
   /** @throws OpencodeToolsError `OCT_ENGINE_UNAVAILABLE` saying what each endpoint answered. */
   capabilities(): Promise<RuntimeCapabilities>;
   /**
-   * Makes a sandbox and starts it. Idempotent by `operationId`: a container that an interrupted call left is adopted.
+   * Makes a sandbox and starts it. On an image without `sh` it takes programs alone: scripts, shells, terminals, files, and commands in
+   * the background are then refused with `OCT_CAPABILITY_UNSUPPORTED`. Idempotent by `operationId`: a container that an interrupted call left is adopted.
    *
    * @throws OpencodeToolsError `OCT_IMAGE_NOT_FOUND`, `OCT_CAPABILITY_UNSUPPORTED`, `OCT_ENGINE_UNAVAILABLE`
    */

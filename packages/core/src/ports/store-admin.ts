@@ -38,6 +38,34 @@ export interface ImportedLedger {
   readonly head: ChainHead;
 }
 
+/** What an import of many chains did. */
+export interface ImportedLedgers {
+  readonly chains: number;
+  /** Records that the registry did not have. */
+  readonly added: number;
+}
+
+/** The memory of a task, written into a folder. */
+export interface ExportedMemory {
+  readonly taskId: TaskId;
+  /** Absolute path of the task's own folder. */
+  readonly path: string;
+  /** False when it said the same already: no byte was written. */
+  readonly changed: boolean;
+  /** The record up to which it goes. */
+  readonly head: ChainHead;
+}
+
+/** The memory of a task, taken in from a folder. */
+export interface ImportedMemory {
+  readonly taskId: TaskId;
+  /** The home that has its sandbox and files. */
+  readonly homeId: HomeId;
+  /** Records that the registry did not have. */
+  readonly added: number;
+  readonly head: ChainHead;
+}
+
 export interface PruneOptions {
   /** Records older than this many days are taken out of their chains; null keeps all. */
   readonly keepLedgerDays: number | null;
@@ -68,9 +96,37 @@ export interface StoreAdmin {
    * Takes in what `exportLedger` gave, whole or not at all. Lines that are here already are compared, not written.
    *
    * @throws OpencodeToolsError `OCT_LEDGER_BROKEN` for a gap, a fork, a cut or a changed record, naming it;
-   *   `OCT_INVALID_ARGUMENT` for text that is no export.
+   *   `OCT_POLICY_DENIED` for records that would change rows of another task; `OCT_INVALID_ARGUMENT` for text that is no export.
    */
   importLedger(lines: AsyncIterable<string> | Iterable<string>): Promise<ImportedLedger>;
+  /**
+   * Takes in what `exportLedger` gave for many tasks, one export after the other. Each is taken in whole or not at all, many
+   * in one transaction; it ends at the first that does not fit. What was taken in before stays: give all of them again.
+   *
+   * @throws OpencodeToolsError as `importLedger` does
+   */
+  importLedgers(lines: AsyncIterable<string> | Iterable<string>): Promise<ImportedLedgers>;
+  /**
+   * Writes the memory of a task, a deleted one too, into `.task-memory/<taskId>` of a folder, whole or not at all: ledger, state,
+   * todos, notes, decisions, and how executions ended. The same state gives the same bytes. Outputs of executions and checkpoints
+   * stay in the home.
+   *
+   * @param directory absolute path of an existing directory; nothing is written through a link in it
+   * @throws OpencodeToolsError `OCT_TASK_NOT_FOUND`; `OCT_INVALID_ARGUMENT` for a directory that is none, lies in the home, or has files
+   *   of others where the task's folder belongs; `OCT_PATH_OUTSIDE_WORKSPACE` for a link
+   */
+  exportMemory(taskId: TaskId, directory: string): Promise<ExportedMemory>;
+  /**
+   * Takes in what `exportMemory` wrote, every task of the folder. All are checked before the first is taken in; each is taken in whole
+   * or not at all. What is here already is compared; of a task of another home what is newer is taken in. Tasks of this home are
+   * never changed by it.
+   *
+   * @param directory the one that was exported into
+   * @throws OpencodeToolsError `OCT_STATE_CORRUPT` for a file that is changed, cut or missing; `OCT_LEDGER_BROKEN` as `importLedger` does;
+   *   `OCT_SCHEMA_TOO_NEW`; `OCT_POLICY_DENIED` for records that would change a task of this home, or rows of another task;
+   *   `OCT_PATH_OUTSIDE_WORKSPACE` for a link; `OCT_INVALID_ARGUMENT` for a folder without any
+   */
+  importMemory(directory: string): Promise<readonly ImportedMemory[]>;
   /** Removes the payloads of records, which stay in the chain, and records `payload.erased`. Rows made from them stay. */
   erasePayloads(
     stream: StreamId,

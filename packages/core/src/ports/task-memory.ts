@@ -1,5 +1,5 @@
 import type { OutputSummary } from '../domain/execution.ts';
-import type { ExecutionId, TaskId } from '../domain/ids.ts';
+import type { CheckpointId, ExecutionId, TaskId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { StoredRecord } from '../ledger/ledger-record.ts';
 
@@ -42,6 +42,8 @@ export interface TaskMemory {
   directory(taskId: TaskId): string;
   /** Tasks that have files here, whether the registry knows them or not. */
   list(): Promise<readonly TaskId[]>;
+  /** Checkpoints of all tasks that have a manifest here, whether the registry knows them or not. */
+  listCheckpoints(): Promise<readonly CheckpointId[]>;
   /**
    * Opens both outputs of an execution for writing; what an earlier attempt left is replaced. An output to which nothing
    * is written leaves no file.

@@ -1,6 +1,6 @@
 import type { TaskClaims } from '../claims/claim.ts';
 import type { Execution } from '../domain/execution.ts';
-import type { ExecutionId, HomeId, LeaseId, OperationId, SessionId, TaskId } from '../domain/ids.ts';
+import type { CheckpointId, ExecutionId, HomeId, LeaseId, OperationId, SessionId, TaskId } from '../domain/ids.ts';
 import type { Decision, Note, Todo } from '../domain/journal.ts';
 import type { JsonValue } from '../domain/json.ts';
 import type { Operation } from '../domain/operation.ts';
@@ -21,6 +21,8 @@ export interface Guard {
   readonly openOperation?: OperationId;
   /** The task's claims must still be at this revision: `OCT_VERSION_CONFLICT` when one was granted or ended meanwhile. */
   readonly claims?: { readonly taskId: TaskId; readonly revision: number };
+  /** The checkpoint must still be there: `OCT_VERSION_CONFLICT` when it was deleted meanwhile. It stays until the change is done. */
+  readonly checkpoint?: CheckpointId;
   /** No operation of these kinds may be open on the task besides `openOperation`. */
   readonly noOpenOperation?: { readonly taskId: TaskId; readonly kinds: readonly Operation['kind'][] };
 }
@@ -51,6 +53,12 @@ export interface Change {
    * is applied, the other gets `OCT_VERSION_CONFLICT`.
    */
   readonly takes?: PooledSandbox;
+  /**
+   * The epoch that was known before what the change depends on was read: one planned in an earlier epoch than the registry's
+   * gets `OCT_VERSION_CONFLICT`. Absent: the one known when the change is committed. A lease in the guard says as much, since an
+   * epoch ends them all.
+   */
+  readonly epoch?: number;
 }
 
 export const taskOrders = ['newest', 'oldest', 'updated'] as const;
@@ -89,6 +97,8 @@ export interface Page<T> {
  */
 export interface TaskStore {
   readonly homeId: HomeId;
+  /** The epoch of the registry as far as this process knows; it learns of a new one from the first change that is refused. */
+  readonly epoch: number;
 
   /**
    * Applies a change whole or not at all: checks the guard, writes every put, appends every record to its chain, stores

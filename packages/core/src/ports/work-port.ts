@@ -1,3 +1,4 @@
+import type { OperationId } from '../domain/ids.ts';
 import type { Tripwire } from '../policy/tripwires.ts';
 import type { TreeChange } from './workspace-store.ts';
 
@@ -16,7 +17,13 @@ export interface ApplyWork {
   readonly toId: string;
   /** Paths with tripwires that may be applied all the same. */
   readonly accept: readonly string[];
-  readonly dryRun: boolean;
+  /**
+   * True merges regular files that were changed in the directory as well, line by line, where no two changes touch; symbolic
+   * links, executable bits, binary files and what was removed are never merged.
+   */
+  readonly threeWay: boolean;
+  /** What the change is known by until it is forgotten; null for a dry run. */
+  readonly operationId: OperationId | null;
   readonly signal?: AbortSignal;
 }
 
@@ -25,6 +32,8 @@ export interface AppliedWork extends WorkReview {
   readonly applied: boolean;
   /** Paths that were, or would be, changed in the directory. */
   readonly changed: readonly string[];
+  /** Those among them that had changes of the user's own, which are still in them. */
+  readonly merged: readonly string[];
   /** Paths that are in the directory already as the task left them. */
   readonly present: readonly string[];
   /** Paths that the directory has otherwise than the task started from and left them: the user's own changes. */
@@ -33,15 +42,89 @@ export interface AppliedWork extends WorkReview {
   readonly refused: readonly Tripwire[];
 }
 
+export interface MergeWork {
+  /** A directory in the user's repository. */
+  readonly repository: string;
+  /** Commit that the workspace was seeded with. */
+  readonly base: string;
+  /** Branch without `refs/heads/`. */
+  readonly branch: string;
+  /** True for a branch that exists, and that the work is merged into; false for one that is made, or only goes forward. */
+  readonly into: boolean;
+  readonly accept: readonly string[];
+  /** First line of a commit that merges. */
+  readonly message: string;
+  /** Whose bundle it is, see `receive`. */
+  readonly operationId: OperationId;
+  readonly dryRun: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface MergedWork extends WorkReview {
+  /** False when something was in the way, or in a dry run: then no branch and no file was changed. */
+  readonly merged: boolean;
+  /** What happened, or would: `present` when the branch has the work already. */
+  readonly how: 'created' | 'forwarded' | 'merged' | 'present';
+  readonly branch: string;
+  /** Where the branch is then; null when that cannot be said for conflicts. */
+  readonly commit: string | null;
+  /** How many commits of the task the branch did not have. */
+  readonly commits: number;
+  /** Work tree that has the branch checked out and goes along; null when none has. */
+  readonly workTree: string | null;
+  readonly conflicts: readonly { readonly path: string; readonly reason: string }[];
+  /** Tripwires that were not accepted. */
+  readonly refused: readonly Tripwire[];
+}
+
+/** Takes the bytes of a bundle in order; a piece may come before the one ahead of it is written. */
+export interface BundleSink {
+  /** @throws OpencodeToolsError `OCT_RESOURCE_LIMIT` past 4 GiB */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Waits for what is being written. */
+  close(): Promise<void>;
+}
+
+/** What became of a change that broke off. */
+export interface SettledWork {
+  /** `none`: the directory was not touched; `undone`: it is as before; `finished`: it has all of the work. */
+  readonly outcome: 'none' | 'undone' | 'finished';
+  /** Paths that somebody changed since it broke off; they are as that left them. */
+  readonly left: readonly string[];
+  /** Directory with what stood at those paths before, under numbers; null when there is nothing to keep. */
+  readonly saved: string | null;
+}
+
 /**
  * Brings work out of frozen trees into directories of the user. No program of the host opens what a sandbox wrote: contents are
- * compared and copied as bytes, and git is not asked.
+ * compared and copied as bytes. Git is asked for one thing only, to merge the lines of copies elsewhere, when the caller wants that.
  */
 export interface WorkPort {
   review(fromId: string | null, toId: string): Promise<WorkReview>;
   /**
-   * Changes the directory whole or not at all; a failure half way is undone. Nothing is written through a symbolic link, and
-   * nothing into a `.git`.
+   * Changes the directory whole or not at all. A failure half way is undone; after a crash at any point `settle` makes it whole.
+   * Nothing is written through a symbolic link, and nothing into a `.git`.
+   *
+   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` while another change of the same directory is under way or broke off
    */
   apply(work: ApplyWork): Promise<AppliedWork>;
+  /** The commit that a branch of the user's repository is at; null when there is none. */
+  branchTip(repository: string, branch: string): Promise<string | null>;
+  /** Opens a file for the bundle that a sandbox gives of its commits; it goes when the operation is forgotten. */
+  receive(operationId: OperationId): Promise<BundleSink>;
+  /**
+   * Brings the commits of a received bundle to a branch of the user's repository. They are checked in a repository of ours first.
+   * The branch moves by compare-and-set, and a work tree that has it checked out goes along or nothing happens at all. No hook and
+   * no filter of the user runs.
+   *
+   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for commits that git finds unsound, for submodules in them, and for a branch that
+   *   cannot be; `OCT_CAPABILITY_UNSUPPORTED` where git is older than 2.38 and has to merge
+   */
+  merge(work: MergeWork): Promise<MergedWork>;
+  /** Undoes what an operation had begun, or finishes what it had done but for tidying up. Repeating it changes nothing. */
+  settle(operationId: OperationId): Promise<SettledWork>;
+  /** Removes what is known of a change, once it is recorded how it ended. */
+  forget(operationId: OperationId): Promise<void>;
+  /** Operations that something is known of. */
+  known(): Promise<readonly OperationId[]>;
 }

@@ -1,6 +1,7 @@
 import type { SnapshotRef } from '../domain/checkpoint.ts';
 import type { WorkspaceSource } from '../domain/workspace-spec.ts';
 import type { LayerCapability, VolumeRecipe } from './layer-port.ts';
+import type { ByteStream } from './volume-port.ts';
 
 /** Where a live tree is: an engine volume, or a directory of the host. */
 export type TreeRef =
@@ -21,6 +22,28 @@ export interface SeedRequest {
 export interface TreeChange {
   readonly path: string;
   readonly change: 'added' | 'modified' | 'deleted';
+}
+
+/** What a path of a frozen tree is. */
+export interface TreeFacts {
+  /** `link` is a further name of a file, which came first by path. */
+  readonly kind: 'file' | 'directory' | 'symlink' | 'link';
+  /** The lower twelve bits: permissions, setuid, setgid, sticky. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Bytes of a file, under each of its names; 0 for the others. */
+  readonly sizeBytes: number;
+}
+
+/** One path that differs between two frozen trees. */
+export interface TreeDifference extends TreeChange {
+  /** The bytes of the name in base64 when they are not valid UTF-8, so that `path` shows them only in part; else null. */
+  readonly pathBytes: string | null;
+  /** Null when it was added. */
+  readonly from: TreeFacts | null;
+  /** Null when it was deleted. */
+  readonly to: TreeFacts | null;
 }
 
 export interface ProvisionRequest {
@@ -82,9 +105,16 @@ export interface WorkspaceStore {
     snapshotId: string,
     options?: { readonly signal?: AbortSignal },
   ): Promise<{ readonly written: number; readonly removed: number }>;
-  diff(fromId: string, toId: string): Promise<readonly TreeChange[]>;
+  /**
+   * The same tree as a snapshot whose content lies in files of this host, which is where `WorkPort` reads it; made at the first
+   * call for a stack of layers.
+   */
+  contentOf(snapshotId: string, options?: { readonly signal?: AbortSignal }): Promise<string>;
+  /** Lists what differs between two snapshots, sorted by the bytes of the paths; null is an empty tree. */
+  diff(fromId: string | null, toId: string | null): Promise<readonly TreeDifference[]>;
   /** Reads every byte of a snapshot. @throws OpencodeToolsError `OCT_CHECKPOINT_CORRUPT` naming the first bad path. */
   verify(snapshotId: string): Promise<SnapshotRef>;
+  /** Whether there is such a snapshot; then `collect` does not remove it within the next hour. */
   has(snapshotId: string): Promise<boolean>;
   /** Whether new volumes are stacks of layers, whose checkpoints cost what changed; else why they are not. */
   layering(): Promise<LayerCapability>;
@@ -95,8 +125,41 @@ export interface WorkspaceStore {
    */
   reserve(owner: { readonly uid: number; readonly gid: number }): Promise<VolumeRecipe | null>;
   /**
+   * Packs trees into one tar stream: a head first, then each tree under its name. Every byte is checked on the way.
+   *
+   * @param trees ids of snapshots by the names that they get
+   * @param describe makes the head from what the trees are by their content
+   */
+  exportTrees(
+    trees: ReadonlyMap<string, string>,
+    describe: (refs: ReadonlyMap<string, SnapshotRef>) => Uint8Array,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<ByteStream>;
+  /**
+   * Takes in what `exportTrees` made, wherever it comes from: all of it or nothing.
+   *
+   * @param admit reads the head, at most 1 MiB, and says which trees may follow; what it throws is thrown on
+   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a stream that is cut off or damaged, or has a tree that is not the one
+   *   named, a path or hard link that leads out of its tree, a device, or a program that would run as root;
+   *   `OCT_PATH_OUTSIDE_WORKSPACE` for a path that climbs
+   */
+  importTrees(
+    stream: ByteStream,
+    admit: (head: Uint8Array) => ReadonlyMap<string, AdmittedTree>,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<ReadonlyMap<string, SnapshotRef>>;
+  /**
+   * Says what groups of snapshots take on disk. What cannot be read counts for nothing.
+   *
+   * @param groups ids of snapshots; an unknown one counts for nothing
+   * @returns for each group in order
+   */
+  usage(groups: readonly (readonly string[])[]): Promise<readonly GroupUsage[]>;
+  /**
    * Removes frozen trees that nothing needs any more: neither the snapshots that are named, nor a volume of the engine, nor
-   * work under way. What cannot be proven to be unneeded stays.
+   * work under way, nor a record that may be about to be written: what was frozen or asked for within the last hour. What cannot
+   * be proven to be unneeded stays. Any number of processes may work in the store meanwhile; of two that collect at once one
+   * does nothing.
    *
    * @param keep gives the ids of the snapshots that checkpoints and tasks refer to; called after all else was looked at
    */
@@ -105,11 +168,34 @@ export interface WorkspaceStore {
   settle(): Promise<void>;
 }
 
+/** What a group of snapshots takes on disk among others. */
+export interface GroupUsage {
+  /** All that it needs. */
+  readonly bytes: number;
+  /** What no other of the groups needs: free again without it. */
+  readonly ownBytes: number;
+  /** What no group before it needs. */
+  readonly addedBytes: number;
+}
+
+/** A tree that is expected in a stream. */
+export interface AdmittedTree {
+  /** SHA-256 of its manifest, as `SnapshotRef.digest` of a snapshot of the content store. */
+  readonly digest: string;
+  /** Whose files become whose, once the digest is checked; null leaves all as they are. */
+  readonly owner: { readonly from: Owner; readonly to: Owner } | null;
+}
+
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 export interface Collected {
   readonly snapshots: number;
   readonly layers: number;
-  /** Bytes that the removed layers took on disk. */
+  /** Bytes on disk that are free again. */
   readonly bytes: number;
-  /** Layers of which nothing is known; left alone. */
+  /** Layers of which nothing is known, and snapshots whose manifest cannot be read; left alone. */
   readonly unknown: readonly string[];
 }

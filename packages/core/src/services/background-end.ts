@@ -4,8 +4,11 @@ import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { sha256 } from '../ledger/chain.ts';
 import type { ExecOutcome, SandboxHandle } from '../ports/sandbox-runtime.ts';
 import { type OutputStream, outputStreams } from '../ports/task-memory.ts';
+import { forgetMask, maskFor } from './background-masks.ts';
 import type { Kernel } from './kernel.ts';
+import type { Redaction } from './redactor.ts';
 import { diskError } from './recorded-outputs.ts';
+import { tripwiresOf } from './tripwire-watch.ts';
 
 const pollMs = 25;
 const endLimitMs = 20_000;
@@ -26,6 +29,8 @@ interface EndOptions {
   readonly endAs?: EndReason;
   /** True when a command that the sandbox does not know may just not have begun. */
   readonly mayBegin?: boolean;
+  /** True to fail where the command's secrets cannot be looked up, instead of leaving it to a process that can. */
+  readonly needsSecrets?: boolean;
 }
 
 /** True for the operation of a command that goes on without whoever started it. */
@@ -34,11 +39,12 @@ export function isBackground(operation: Operation): boolean {
 }
 
 /**
- * Takes what a command in the background has put out into the task's memory, and says how it ended. Safe in any number of
- * processes at once: the same bytes go to the same place.
+ * Takes what a command in the background has put out into the task's memory, secrets masked, and says how it ended. Safe in any
+ * number of processes at once: the same bytes go to the same place. Where the secrets cannot be looked up, outputs stay in the
+ * sandbox until the command is ended, and go with it.
  *
  * @param handle undefined when no container runs
- * @returns null while the command runs
+ * @returns null while the command runs, or has ended and its outputs have to be taken by another process
  */
 export async function endOfBackground(
   kernel: Kernel,
@@ -51,17 +57,39 @@ export async function endOfBackground(
   if (options.endAs !== undefined) await handle.endExecution(id);
   const deadline = performance.now() + endLimitMs;
   let { endAs } = options;
+  const masking = await maskingOf(kernel, command, options);
+  if (masking === 'unknown' && endAs === undefined) return null;
   for (;;) {
     // Asked before the outputs are taken: what was put out before an end is then among them.
     const state = await handle.background.look(id);
     if (state.kind === 'none') return options.mayBegin === true ? null : composeEnd(kernel, command, gone);
-    const full = await takeOutputs(kernel, handle, command);
+    const full =
+      masking !== 'unknown' && (await takeOutputs(kernel, handle, command, { masking, all: state.kind === 'ended' }));
     if (state.kind === 'ended') return composeEnd(kernel, command, asEnded(state.outcome, endAs));
     if (full) endAs ??= 'output-limit';
     if (full) await handle.endExecution(id);
     if (endAs === undefined) return null;
     if (performance.now() > deadline) return composeEnd(kernel, command, asEnded(gone, endAs));
     await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+}
+
+type Masking = Redaction['mask'] | undefined;
+
+async function maskingOf(
+  kernel: Kernel,
+  { execution, operation }: InBackground,
+  { needsSecrets }: EndOptions,
+): Promise<Masking | 'unknown'> {
+  try {
+    return await maskFor(kernel, execution.id, operation);
+  } catch (error) {
+    if (needsSecrets === true || !isOpencodeToolsError(error)) throw error;
+    kernel.deps.logger.warn('The output of a command is left alone: its secrets are not known here', {
+      id: execution.id,
+      error: error.message,
+    });
+    return 'unknown';
   }
 }
 
@@ -76,13 +104,17 @@ function asEnded(outcome: Ended, endAs: EndReason | undefined): Ended {
 }
 
 async function composeEnd(kernel: Kernel, { execution }: InBackground, ended: Ended): Promise<BackgroundEnd> {
+  forgetMask(kernel, execution.id);
   const byItself = ended.reason === 'exited' || ended.reason === 'signalled' || ended.reason === 'out-of-memory';
   const [stdout, stderr] = await Promise.all(outputStreams.map(async (stream) => kept(kernel, execution, stream)));
+  const task = await kernel.deps.tasks.findTask(execution.taskId);
+  const tripwires = task && (await tripwiresOf(kernel, task, execution.operationId));
   return {
     state: byItself ? 'completed' : 'interrupted',
     execution: {
       ...execution,
       ...ended,
+      ...(tripwires === undefined ? {} : { tripwires }),
       state: byItself ? 'exited' : 'interrupted',
       stdout: stdout ?? null,
       stderr: stderr ?? null,
@@ -100,9 +132,22 @@ async function kept(kernel: Kernel, { taskId, id }: Execution, stream: OutputStr
   }
 }
 
+interface Taking {
+  readonly masking: Masking;
+  /** True when nothing more will come. */
+  readonly all: boolean;
+}
+
 /** Returns true when an output exceeds what is kept of one. */
-async function takeOutputs(kernel: Kernel, handle: SandboxHandle, command: InBackground): Promise<boolean> {
-  const full = await Promise.all(outputStreams.map(async (stream) => takeOutput(kernel, handle, command, stream)));
+async function takeOutputs(
+  kernel: Kernel,
+  handle: SandboxHandle,
+  command: InBackground,
+  taking: Taking,
+): Promise<boolean> {
+  const full = await Promise.all(
+    outputStreams.map(async (stream) => takeOutput(kernel, handle, command, stream, taking)),
+  );
   return full.includes(true);
 }
 
@@ -111,11 +156,12 @@ async function takeOutput(
   handle: SandboxHandle,
   { execution: { id, taskId }, operation }: InBackground,
   stream: OutputStream,
+  { masking, all }: Taking,
 ): Promise<boolean> {
   const { memory, defaults } = kernel.deps;
   const limit = Number(operation.intent['maxOutputBytes'] ?? defaults.outputMaxBytes);
   let offset = await memory.outputBytes(taskId, id, stream);
-  for (;;) {
+  for (let held = 0; ;) {
     const bytes = await handle.background.pull(id, stream, offset);
     if (bytes?.length === 0) return false;
     if (bytes === undefined) {
@@ -123,11 +169,16 @@ async function takeOutput(
       const now = await memory.outputBytes(taskId, id, stream);
       if (now <= offset) return false;
       offset = now;
-    } else {
-      const part = { offset, bytes: bytes.subarray(0, Math.max(0, limit - offset)) };
-      if (part.bytes.length > 0) await memory.writeOutput(taskId, id, stream, part).catch(diskError);
-      offset += bytes.length;
-      if (offset > limit) return true;
+      continue;
     }
+    const masked = masking?.(bytes) ?? { bytes, certain: bytes.length };
+    // What is held back comes again with what follows it, until nothing does.
+    const ready = all && bytes.length === held ? bytes.length : masked.certain;
+    const part = { offset, bytes: masked.bytes.subarray(0, Math.max(0, Math.min(ready, limit - offset))) };
+    if (part.bytes.length > 0) await memory.writeOutput(taskId, id, stream, part).catch(diskError);
+    offset += ready;
+    held = bytes.length - ready;
+    if (offset > limit) return true;
+    if (ready === 0 && !all) return false;
   }
 }

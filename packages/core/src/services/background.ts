@@ -1,10 +1,13 @@
 import type { Execution } from '../domain/execution.ts';
+import { type JsonObject, asJson } from '../domain/json.ts';
 import type { ExecutionId, TaskId } from '../domain/ids.ts';
 import type { Operation, ProcessRef } from '../domain/operation.ts';
 import type { Task } from '../domain/task.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { SandboxFacts, SandboxHandle } from '../ports/sandbox-runtime.ts';
 import { type BackgroundEnd, endOfBackground, isBackground } from './background-end.ts';
+import { markOf, rememberMask } from './background-masks.ts';
+import { resolveSecrets } from './command-secrets.ts';
 import { composeExecution, describeCommand } from './compose-execution.ts';
 import type { IdempotencyKey } from './idempotent.ts';
 import { type Kernel, draft, finished } from './kernel.ts';
@@ -14,6 +17,7 @@ import { runHooks } from './run-hooks.ts';
 import { abandon, begin } from './run-operation.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call } from './services.ts';
+import { forgetWorkspace, noteWorkspace, trippedRecords } from './tripwire-watch.ts';
 import type { LeasedWork } from './with-lease.ts';
 
 const shortestPauseMs = 50;
@@ -28,6 +32,15 @@ interface BackgroundPlan extends RunPlan {
 export interface BackgroundKeeper {
   /** Starts a command as an operation that stays open until the command is known to have ended. */
   start(task: Task, plan: BackgroundPlan, leased: LeasedWork, key: IdempotencyKey, call: Call): Promise<Execution>;
+  /** Starts a shell, likewise. */
+  startShell(
+    task: Task,
+    name: string,
+    plan: RunPlan,
+    leased: LeasedWork,
+    key: IdempotencyKey,
+    call: Call,
+  ): Promise<Execution>;
   /** Takes what a command has put out, and records its end when it has ended. Returns it as it is now. */
   attend(execution: Execution, call: Call): Promise<Execution>;
 }
@@ -45,7 +58,8 @@ export function createBackgroundKeeper(kernel: Kernel, keeper: SandboxKeeper): B
     if (state === 'paused' || state === 'creating') return execution;
     const handle = state === 'running' ? found?.handle : undefined;
     const mayBegin = spawning.has(execution.id) || startedElsewhere(kernel, operation);
-    const end = await endOfBackground(kernel, handle, { execution, operation }, { mayBegin }).catch(async (error) => {
+    const options = { mayBegin, needsSecrets: true };
+    const end = await endOfBackground(kernel, handle, { execution, operation }, options).catch(async (error) => {
       if (handle === undefined || (await stateOf(handle)) === 'running') throw error;
       return endOfBackground(kernel, undefined, { execution, operation }, { mayBegin });
     });
@@ -87,16 +101,35 @@ export function createBackgroundKeeper(kernel: Kernel, keeper: SandboxKeeper): B
     const command = describeCommand(plan.command);
     const site = { stream: task.id, call, proof };
     const detail = await runHooks(kernel, { ...context, sessionId: session.id, command }, site);
+    const execution = await launch(task, plan, leased, call, { detail, key });
+    const { signal: _signal, onProgress: _onProgress, ...later } = call;
+    void watch(execution, later);
+    return execution;
+  };
+
+  const launch = async (
+    task: Task,
+    plan: BackgroundPlan,
+    leased: LeasedWork,
+    call: Call,
+    { detail, key }: { readonly detail: JsonObject; readonly key: IdempotencyKey },
+  ): Promise<Execution> => {
+    const { proof } = leased;
     const handle = await keeper.ensureRunning(task, leased, call);
-    const secrets = await deps.secrets.resolve(task.sandboxSpec.env);
-    const env = { ...(await deps.egress.environment(task)), ...secrets, ...plan.env };
-    const recorded = redactCommand(plan.command, createRedaction(secrets));
+    const secrets = await resolveSecrets(kernel, task, plan.secrets);
+    const env = { ...(await deps.egress.environment(task)), ...secrets.env, ...plan.env };
+    const recorded = redactCommand(plan.command, createRedaction(...secrets.hidden));
     const id = deps.ids.next('execution');
-    const intent = { executionId: id, background: true, maxOutputBytes: plan.maxOutputBytes };
+    const shell = plan.shell === undefined ? {} : { shell: plan.shell.name };
+    const lookedUp = plan.secrets.length === 0 ? {} : { secrets: asJson(plan.secrets) };
+    const mark = await markOf(kernel, secrets.hidden);
+    const { maxOutputBytes } = plan;
+    const intent = { executionId: id, background: true, maxOutputBytes, ...shell, ...lookedUp, ...mark };
     const operation = kernel.newOperation('execution', task.id, proof, intent);
     const composed = composeExecution(kernel, { id, task, plan, command: recorded, env, operation, leased });
     const execution: Execution = { ...composed, background: true };
     spawning.add(id);
+    rememberMask(kernel, id, secrets.hidden);
     try {
       const request = { operation, excludes: ['restore', 'deletion'], detail } as const;
       const handleKnown = { ...key, started: () => key.finished({ executionId: id }, operation.id) };
@@ -106,16 +139,21 @@ export function createBackgroundKeeper(kernel: Kernel, keeper: SandboxKeeper): B
         leased,
         call,
       );
+      await noteWorkspace(kernel, task, operation.id, { durable: true });
       await spawnOrFail(kernel, handle, { plan, env, execution, operation }, leased, call);
     } finally {
       spawning.delete(id);
     }
-    const { signal: _signal, onProgress: _onProgress, ...later } = call;
-    void watch(execution, later);
     return execution;
   };
 
-  return { start, attend };
+  const startShell: BackgroundKeeper['startShell'] = async (task, name, plan, leased, key, call) => {
+    const command = { kind: 'argv', argv: ['sh'] } as const;
+    const host = { ...plan, secrets: [], command, shell: { name, anew: false }, openInput: true };
+    return launch(task, host, leased, call, { detail: {}, key });
+  };
+
+  return { start, startShell, attend };
 }
 
 /** A handle may outlive its container. */
@@ -145,11 +183,13 @@ async function spawnOrFail(
   const { command, cwd, timeoutMs, openInput } = plan;
   const request = { executionId: execution.id, token: leased.proof.token, command, cwd, env, timeoutMs, openInput };
   try {
-    await handle.background.spawn(request);
+    if (plan.shell === undefined) await handle.background.spawn(request);
+    else await handle.background.openShell(request);
   } catch (error) {
     const failed: Execution = { ...execution, state: 'failed', endedAt: kernel.now() };
     await handle.endExecution(execution.id).catch(() => undefined);
     await abandon(kernel, operation, { puts: () => [{ noun: 'execution', value: failed }] }, error, leased, call);
+    await forgetWorkspace(kernel, operation);
     throw error;
   }
 }
@@ -172,12 +212,13 @@ async function settle(
   try {
     await kernel.commit({
       guard: { openOperation: operationId },
-      records: [draft({ stream, type, call, proof, operationId, puts })],
+      records: [draft({ stream, type, call, proof, operationId, puts }), ...trippedRecords(execution, proof, call)],
     });
   } catch (error) {
     if (!isOpencodeToolsError(error, 'OCT_VERSION_CONFLICT')) throw error;
     return (await kernel.deps.tasks.findExecution(execution.id)) ?? execution;
   }
+  await forgetWorkspace(kernel, operation);
   await handle?.background.forget(execution.id).catch((error: unknown) => {
     kernel.deps.logger.debug('A spool was not removed', { id: execution.id, error: String(error) });
   });
@@ -202,7 +243,7 @@ export async function endBackground(
   return open.length;
 }
 
-async function endOne(
+export async function endOne(
   kernel: Kernel,
   handle: SandboxHandle,
   operation: Operation,

@@ -13,15 +13,16 @@ const maxAttempts = 10;
  * The takeover barrier. The store has already raised the token; this writes it into the sandbox, ends whatever runs under
  * tokens that it excludes, and only then makes the new lease usable. Idempotent: a call that died half way is repeated.
  *
+ * @param forMs how long the lease lasts from then on, when not for its ttl
  * @returns how many processes were ended
  */
-export async function passBarrier(kernel: Kernel, lease: Lease, call: Call): Promise<number> {
+export async function passBarrier(kernel: Kernel, lease: Lease, call: Call, forMs?: number): Promise<number> {
   if (lease.state === 'held') return 0;
   const { deps } = kernel;
   const sandbox = await deps.tasks.findSandbox(lease.taskId);
   const handle = sandbox?.ref == null ? undefined : await deps.runtime.find(sandbox.ref);
   const ended = handle === undefined ? 0 : await fenceSandbox(kernel, handle, lease, call);
-  await deps.leases.confirm(proofOf(lease), call.actor);
+  await deps.leases.confirm(proofOf(lease), call.actor, forMs);
   return ended;
 }
 

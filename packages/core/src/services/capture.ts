@@ -48,9 +48,11 @@ export function isCapturedBy(captured: Captured, checkpoint: Checkpoint | undefi
   );
 }
 
+export const rootImagePrefix = 'opencode-tools/root-';
+
 /** The name under which a committed root file system is found by the operation that made it. */
 export function rootImageTag(task: Task, operationId: OperationId): string {
-  return `opencode-tools/root-${shortId(task.id)}:${shortId(operationId)}`;
+  return `${rootImagePrefix}${shortId(task.id)}:${shortId(operationId)}`;
 }
 
 async function captureTrees(

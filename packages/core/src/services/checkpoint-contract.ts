@@ -1,6 +1,9 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { CheckpointId, TaskId } from '../domain/ids.ts';
+import type { ByteStream } from '../ports/volume-port.ts';
+import type { Collected, TreeDifference } from '../ports/workspace-store.ts';
 import type { Call, UnderSession } from './call.ts';
+import type { Outworn, RetentionPolicy } from './retention.ts';
 
 export interface CreateCheckpoint extends UnderSession {
   readonly name?: string;
@@ -16,12 +19,137 @@ export interface Restoration {
   readonly endedProcesses: number;
 }
 
+/** What differs between two checkpoints of a task. */
+export interface CheckpointComparison {
+  readonly from: Checkpoint;
+  readonly to: Checkpoint;
+  /** Sorted by path, relative to the workspace and to the home directory. */
+  readonly workspace: readonly TreeDifference[];
+  readonly home: readonly TreeDifference[];
+  /** True when they hold different images of the root file system, which are not compared file by file. */
+  readonly rootDiffers: boolean;
+}
+
+/** One thing that is not as the checkpoint says. */
+export interface CheckpointDamage {
+  readonly part: 'record' | 'workspace' | 'home' | 'root';
+  /** Id of the checkpoint, snapshot or image that is damaged. */
+  readonly object: string;
+  /** What is wrong, with the path or layer where it is. */
+  readonly message: string;
+}
+
+export interface CheckpointHealth {
+  readonly checkpoint: Checkpoint;
+  /** At most one per part; empty when all is sound. */
+  readonly damage: readonly CheckpointDamage[];
+}
+
+/** A checkpoint that was deleted, or would be. */
+export interface CheckpointDeletion {
+  readonly dryRun: boolean;
+  readonly checkpoint: Checkpoint;
+}
+
+/** What a checkpoint takes on disk in the home. Images of root file systems are the engine's, and not counted. */
+export interface CheckpointUsage {
+  readonly checkpoint: Checkpoint;
+  readonly bytes: number;
+  /** What nothing else in the home needs: free again when it is deleted. */
+  readonly ownBytes: number;
+  /** What other checkpoints, or trees that tasks begin with, need as well. */
+  readonly sharedBytes: number;
+}
+
+export interface PrunedCheckpoints {
+  readonly dryRun: boolean;
+  /** Oldest first within a task. */
+  readonly removed: readonly Outworn[];
+  /** Those that something began to need meanwhile. */
+  readonly left: readonly { readonly checkpoint: Checkpoint; readonly reason: string }[];
+  /** What was collected afterwards; null in a dry run. */
+  readonly collected: Collected | null;
+}
+
+/** A checkpoint on its way out. */
+export interface CheckpointExport {
+  readonly checkpoint: Checkpoint;
+  /** A tar: `checkpoint.json`, then `workspace` and `home` with all below them. Read it once. */
+  readonly stream: ByteStream;
+  /** True when something had been installed into the root file system, which the stream does not have. */
+  readonly rootLeftOut: boolean;
+}
+
 export interface CheckpointService {
   create(taskId: TaskId, options: CreateCheckpoint, call: Call): Promise<Checkpoint>;
   /** Saves the present, then brings workspace, home directory and root file system back. Ends executions. */
   restore(taskId: TaskId, reference: string, options: UnderSession, call: Call): Promise<Restoration>;
+  /**
+   * Deletes a checkpoint. Its record stays in the ledger; what only it needed is collected later.
+   *
+   * @throws OpencodeToolsError `OCT_POLICY_DENIED` for one that is tagged, pinned, or what a task comes back from, with the way out;
+   *   `OCT_VERSION_CONFLICT` while an operation that may begin from it is open
+   */
+  delete(
+    taskId: TaskId,
+    reference: string,
+    options: UnderSession & { readonly dryRun?: boolean },
+    call: Call,
+  ): Promise<CheckpointDeletion>;
+  /**
+   * Gives a checkpoint a further name, which keeps it: 1 to 60 letters, digits, dots, underscores and dashes.
+   *
+   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a tag of another form, or one that leads to another checkpoint of the task
+   */
+  tag(taskId: TaskId, reference: string, tag: string, options: UnderSession, call: Call): Promise<Checkpoint>;
+  /** Takes a tag away from the checkpoint that has it. */
+  untag(taskId: TaskId, tag: string, options: UnderSession, call: Call): Promise<Checkpoint>;
+  /** Keeps a checkpoint until it is unpinned. */
+  pin(taskId: TaskId, reference: string, pinned: boolean, options: UnderSession, call: Call): Promise<Checkpoint>;
+  /** Opens a checkpoint as one stream, for another home, machine or kind of workspace. Every byte is checked on the way. */
+  export(taskId: TaskId, reference: string, call: Call): Promise<CheckpointExport>;
+  /**
+   * Makes a checkpoint of a task from what `export` gave, all of it or nothing; restore it to bring it into the workspace. Files of
+   * the exported task's user become files of this task's; root file system and spec are this task's.
+   *
+   * @param options `name` in place of the exported one
+   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a stream that is cut off, damaged or hostile, `OCT_PATH_OUTSIDE_WORKSPACE`,
+   *   `OCT_SCHEMA_TOO_NEW`
+   */
+  import(
+    taskId: TaskId,
+    stream: ByteStream,
+    options: UnderSession & { readonly name?: string },
+    call: Call,
+  ): Promise<Checkpoint>;
+  /** What each checkpoint of a task takes on disk, newest first. */
+  usage(taskId: TaskId): Promise<readonly CheckpointUsage[]>;
+  /**
+   * Applies the retention policy of the configuration, or what is given in its place, to one task or to all of this home, then
+   * collects what nothing needs any more.
+   *
+   * @param taskId all tasks when it is undefined
+   */
+  prune(
+    taskId: TaskId | undefined,
+    options: { readonly dryRun: boolean; readonly policy?: Partial<RetentionPolicy> },
+    call: Call,
+  ): Promise<PrunedCheckpoints>;
   list(taskId: TaskId): Promise<readonly Checkpoint[]>;
   get(taskId: TaskId, reference: string): Promise<Checkpoint>;
+  /**
+   * Compares two checkpoints of a task file by file; checkpoints of deleted tasks, too.
+   *
+   * @throws OpencodeToolsError `OCT_CHECKPOINT_NOT_FOUND`, `OCT_CHECKPOINT_CORRUPT`
+   */
+  compare(taskId: TaskId, from: string, to: string): Promise<CheckpointComparison>;
+  /**
+   * Reads every byte of one checkpoint, or of all of a task, and says what is damaged. What several share is read once.
+   *
+   * @param reference all when it is undefined
+   * @throws OpencodeToolsError `OCT_CHECKPOINT_NOT_FOUND` for a reference that leads nowhere
+   */
+  check(taskId: TaskId, reference?: string): Promise<readonly CheckpointHealth[]>;
   /** Reads every byte. @throws OpencodeToolsError `OCT_CHECKPOINT_CORRUPT` */
   verify(id: CheckpointId): Promise<Checkpoint>;
 }

@@ -1,11 +1,18 @@
-import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { Checkpoint, SnapshotRef } from '../domain/checkpoint.ts';
+import type { TaskId } from '../domain/ids.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { checkCheckpoints } from './check-checkpoints.ts';
+import type { CheckpointComparison } from './checkpoint-contract.ts';
+import { deleteCheckpoint } from './delete-checkpoint.ts';
 import { idempotent } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
+import { markCheckpoint } from './mark-checkpoint.ts';
+import { exportCheckpoint, importCheckpoint } from './move-checkpoint.ts';
+import { checkpointUsage, pruneCheckpoints } from './prune-checkpoints.ts';
 import { restoreCheckpoint } from './restore-checkpoint.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { CheckpointService } from './services.ts';
-import { manifestDigest, takeCheckpoint } from './take-checkpoint.ts';
+import { takeCheckpoint } from './take-checkpoint.ts';
 import { freeText, oneLine } from './validate.ts';
 import { assertHere, withLease } from './with-lease.ts';
 
@@ -30,37 +37,65 @@ export function createCheckpointService(kernel: Kernel, keeper: SandboxKeeper): 
       );
     },
     restore: (taskId, reference, options, call) => restoreCheckpoint(kernel, keeper, taskId, reference, options, call),
+    delete: (taskId, reference, options, call) => deleteCheckpoint(kernel, taskId, reference, options, call),
+    tag: (taskId, reference, tag, options, call) => markCheckpoint(kernel, taskId, reference, { tag }, options, call),
+    untag: (taskId, tag, options, call) => markCheckpoint(kernel, taskId, tag, { untag: tag }, options, call),
+    pin: (taskId, reference, pinned, options, call) =>
+      markCheckpoint(kernel, taskId, reference, { pinned }, options, call),
+    export: (taskId, reference, call) => exportCheckpoint(kernel, taskId, reference, call),
+    import: (taskId, stream, options, call) => importCheckpoint(kernel, taskId, stream, options, call),
+    usage: async (taskId) => {
+      await assertReadable(kernel, taskId);
+      return checkpointUsage(kernel, taskId);
+    },
+    prune: (taskId, options, call) => pruneCheckpoints(kernel, taskId, options, call),
     list: (taskId) => deps.checkpoints.list(taskId),
     get: (taskId, reference) => deps.checkpoints.resolve(taskId, reference),
+    compare: async (taskId, from, to) => {
+      await assertReadable(kernel, taskId);
+      const [first, second] = [
+        await deps.checkpoints.resolve(taskId, from),
+        await deps.checkpoints.resolve(taskId, to),
+      ];
+      return compareCheckpoints(kernel, first, second);
+    },
+    check: async (taskId, reference) => {
+      await assertReadable(kernel, taskId);
+      const all =
+        reference === undefined
+          ? await deps.checkpoints.list(taskId)
+          : [await deps.checkpoints.resolve(taskId, reference)];
+      return checkCheckpoints(kernel, all);
+    },
     verify: async (id) => {
       const checkpoint = await deps.checkpoints.find(id);
       if (checkpoint === undefined)
         throw new OpencodeToolsError('OCT_CHECKPOINT_NOT_FOUND', `No checkpoint has the id ${id}`);
-      const task = await deps.tasks.findTask(checkpoint.taskId);
-      if (task !== undefined) assertHere(kernel, task);
-      await verifyCheckpoint(kernel, checkpoint);
-      return checkpoint;
+      await assertReadable(kernel, checkpoint.taskId);
+      const [health] = await checkCheckpoints(kernel, [checkpoint]);
+      const [damage] = health?.damage ?? [];
+      if (damage === undefined) return checkpoint;
+      throw new OpencodeToolsError('OCT_CHECKPOINT_CORRUPT', `Checkpoint ${checkpoint.id}: ${damage.message}`, {
+        details: { checkpointId: checkpoint.id, part: damage.part, object: damage.object },
+      });
     },
   };
 }
 
-/**
- * Checks a checkpoint's own digest, reads every byte of its trees and looks its image up.
- *
- * @throws OpencodeToolsError `OCT_CHECKPOINT_CORRUPT`
- */
-async function verifyCheckpoint(kernel: Kernel, checkpoint: Checkpoint): Promise<void> {
-  const corrupt = (fact: string): OpencodeToolsError =>
-    new OpencodeToolsError('OCT_CHECKPOINT_CORRUPT', `Checkpoint ${checkpoint.id}: ${fact}`, {
-      details: { checkpointId: checkpoint.id },
-    });
-  if (manifestDigest(checkpoint) !== checkpoint.manifestDigest) throw corrupt('the manifest does not match its digest');
-  for (const snapshot of [checkpoint.workspace, checkpoint.home]) {
-    if (snapshot === null) continue;
-    const found = await kernel.deps.workspaces.verify(snapshot.id);
-    if (found.digest !== snapshot.digest) throw corrupt(`snapshot ${snapshot.id} has another digest`);
-  }
-  if (checkpoint.root !== null && (await kernel.deps.images.find(checkpoint.root.imageId)) === undefined) {
-    throw corrupt(`image ${checkpoint.root.imageId} is no longer on the engine`);
-  }
+async function compareCheckpoints(kernel: Kernel, from: Checkpoint, to: Checkpoint): Promise<CheckpointComparison> {
+  const { workspaces } = kernel.deps;
+  const idOf = (snapshot: SnapshotRef | null): string | null => snapshot?.id ?? null;
+  return {
+    from,
+    to,
+    workspace: await workspaces.diff(idOf(from.workspace), idOf(to.workspace)),
+    home: await workspaces.diff(idOf(from.home), idOf(to.home)),
+    rootDiffers: from.root?.imageId !== to.root?.imageId,
+  };
+}
+
+/** A task that was deleted has no row and its checkpoints are here; those of a task of another host are there. */
+async function assertReadable(kernel: Kernel, taskId: TaskId): Promise<void> {
+  const task = await kernel.deps.tasks.findTask(taskId);
+  if (task !== undefined) assertHere(kernel, task);
 }

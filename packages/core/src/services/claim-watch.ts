@@ -10,6 +10,7 @@ import type { TreeRef } from '../ports/workspace-store.ts';
 import { type Kernel, draft } from './kernel.ts';
 import { type TreeListing, changedPaths, listTree } from './list-tree.ts';
 import type { Call } from './services.ts';
+import { sessionsAlongside } from './sessions-alongside.ts';
 import type { LeasedWork } from './with-lease.ts';
 
 /** So many paths are told of those that are outside. */
@@ -104,16 +105,6 @@ export function claimRecords(
 
 export async function activeClaims(kernel: Kernel, task: Task): Promise<readonly Claim[]> {
   return (await kernel.deps.tasks.listClaims(task.id)).active.map(({ claim }) => claim);
-}
-
-/** Sessions of others whose executions ran at some time of this one. */
-async function sessionsAlongside(kernel: Kernel, execution: Execution): Promise<ReadonlySet<SessionId>> {
-  const page = await kernel.deps.tasks.listExecutions(execution.taskId, { limit: 500 });
-  const alongside = page.items.filter(
-    (other) =>
-      other.sessionId !== execution.sessionId && (other.endedAt === null || other.endedAt >= execution.startedAt),
-  );
-  return new Set(alongside.map(({ sessionId }) => sessionId));
 }
 
 /** From inside where the image can list its files; otherwise by freezing the whole tree, which reads every byte of it. */

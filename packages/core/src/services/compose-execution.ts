@@ -30,6 +30,7 @@ export function composeExecution(
     cwd: plan.cwd,
     envNames: Object.keys(env).sort(),
     agent: leased.session.agent,
+    ...(plan.shell === undefined ? {} : { shell: plan.shell.name }),
     state: 'running',
     reason: null,
     exitCode: null,

@@ -1,3 +1,4 @@
+import { createAttemptService } from './attempt-service.ts';
 import { createCheckpointService } from './checkpoint-service.ts';
 import type { ServiceDependencies } from './dependencies.ts';
 import { createDoctorService } from './doctor-service.ts';
@@ -25,16 +26,18 @@ export function createServices(dependencies: ServiceDependencies): Services {
   const housekeeper = createHousekeeper(kernel, pool);
   const ledger = createLedgerService(kernel);
   const checkpoints = createCheckpointService(kernel, keeper);
+  const executions = createExecutionService(kernel, keeper);
   return {
     tasks: createTaskService(kernel, keeper),
     sandboxes: createSandboxService(kernel, keeper),
     sessions: createSessionService(kernel, keeper),
-    executions: createExecutionService(kernel, keeper),
+    executions,
+    attempts: createAttemptService(kernel, keeper, executions),
     files: createFileService(kernel, keeper),
     egress: createEgressService(kernel, keeper),
     checkpoints,
-    work: createWorkService(kernel, checkpoints),
-    journal: createJournalService(kernel),
+    work: createWorkService(kernel, keeper, checkpoints),
+    journal: createJournalService(kernel, keeper),
     ledger,
     housekeeper,
     doctor: createDoctorService(kernel, ledger, housekeeper),

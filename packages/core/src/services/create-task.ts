@@ -183,7 +183,7 @@ async function seedWorkspace(
   who: { readonly agent: string; readonly model: string | null },
   call: Call,
 ): Promise<Seeded> {
-  const { workspaces, git } = kernel.deps;
+  const { workspaces, git, hooks } = kernel.deps;
   let detail: Readonly<Record<string, JsonValue>> = {};
   const prepare = async (directory: string): Promise<void> => {
     const context = { point: 'workspace:seeding', task, ...who, sessionId: null, directory } as const;
@@ -202,7 +202,8 @@ async function seedWorkspace(
   const base = await workspaces.seed({
     source,
     owner: task.sandboxSpec.user,
-    prepare,
+    // A source that nothing is added to is known by itself, and need not be copied to be frozen.
+    ...(hooks.listens('workspace:seeding') ? { prepare } : {}),
     ...(call.signal === undefined ? {} : { signal: call.signal }),
   });
   return { task: { ...task, workspace: { ...workspace, source, base } }, detail };
@@ -215,6 +216,6 @@ async function pinSource(
 ): Promise<Exclude<WorkspaceSource, { readonly kind: 'empty' }>> {
   if (source.kind === 'directory') return source;
   const ref = input.workspace?.kind === 'git' ? input.workspace.ref : undefined;
-  const state = await git.inspect(source.repository, ref);
-  return { ...source, repository: state.topDirectory, commit: state.commit };
+  const { topDirectory, commit, shallow } = await git.resolve(source.repository, ref);
+  return { ...source, repository: topDirectory, commit, ...(shallow ? { shallow } : {}) };
 }

@@ -64,7 +64,7 @@ async function bury(
     kernel,
     {
       operation,
-      excludes: ['sandbox', 'execution', 'file', 'checkpoint', 'restore', 'egress', 'deletion'],
+      excludes: ['sandbox', 'execution', 'file', 'checkpoint', 'restore', 'egress', 'work', 'deletion'],
       detail: hooks,
       key,
     },

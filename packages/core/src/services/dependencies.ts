@@ -20,11 +20,14 @@ import type { SecretResolver } from '../ports/secret-resolver.ts';
 import type { StoreAdmin } from '../ports/store-admin.ts';
 import type { TaskMemory } from '../ports/task-memory.ts';
 import type { TaskStore } from '../ports/task-store.ts';
+import type { DirectoryWatch } from '../ports/directory-watch.ts';
 import type { WorkPort } from '../ports/work-port.ts';
 import type { WorkspaceStore } from '../ports/workspace-store.ts';
-import type { PoolOptions } from './pool/warm-pool.ts';
+import type { PoolOptions } from './pool/pool-options.ts';
 
 import type { Thresholds } from './pressure.ts';
+import type { AutomaticCheckpoints } from './automatic-checkpoint.ts';
+import type { RetentionPolicy } from './retention.ts';
 
 /** What a task or call gets when its caller does not say; from the configuration. */
 export interface ServiceDefaults {
@@ -44,6 +47,10 @@ export interface ServiceDefaults {
   /** Of each output, how much is kept at most. */
   readonly outputMaxBytes: number;
   readonly pool: PoolOptions;
+  /** Which checkpoints of a task stay; default `defaultRetention`. */
+  readonly retention?: RetentionPolicy;
+  /** When checkpoints are taken that nobody asked for; default `defaultAutomatic`. */
+  readonly automatic?: AutomaticCheckpoints;
   /** How often the housekeeper reaps, and how young what it finds may not be. */
   readonly reapIntervalMs: number;
   readonly reapGraceMs: number;
@@ -64,6 +71,7 @@ export interface ServiceDependencies {
   readonly probe: EngineProbe;
   readonly workspaces: WorkspaceStore;
   readonly work: WorkPort;
+  readonly directories: DirectoryWatch;
   readonly git: GitPort;
   readonly hooks: HookPort;
   readonly egress: EgressGateway;

@@ -23,6 +23,7 @@ export function leftoverFindings(report: ReapReport): readonly DoctorFinding[] {
 const nouns = {
   container: 'container',
   volume: 'volume',
+  network: 'network',
   image: 'root file system',
   helper: 'helper container',
 } as const satisfies Record<EngineObject['kind'], string>;
@@ -30,6 +31,7 @@ const nouns = {
 const why: Record<ReapEvidence, string> = {
   'task-deleted': 'its task was deleted',
   'operation-ended': 'what made it did not succeed',
+  'checkpoint-deleted': 'its checkpoint was deleted',
   replaced: 'a restore has put another in its place',
   'pool-entry': 'the process that kept it ready is gone',
   'helper-idle': 'it serves no operation',
@@ -61,7 +63,7 @@ function ofTask({ taskId }: EngineObject): string {
 }
 
 function removalOf({ kind, name, ref }: EngineObject): string {
-  const verbs = { container: 'rm -f', volume: 'volume rm', image: 'rmi', helper: 'rm' } as const;
+  const verbs = { container: 'rm -f', volume: 'volume rm', network: 'network rm', image: 'rmi', helper: 'rm' } as const;
   return `docker ${verbs[kind]} ${kind === 'helper' || kind === 'container' ? ref : name}`;
 }
 

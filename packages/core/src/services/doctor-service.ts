@@ -2,8 +2,8 @@ import type { SandboxFacts } from '../ports/sandbox-runtime.ts';
 import type { StoreStatus } from '../ports/store-admin.ts';
 import { asOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { ErrorJson } from '../errors/opencode-tools-error.ts';
+import { collectGarbage } from './collect-garbage.ts';
 import { leftoverFindings } from './doctor-leftovers.ts';
-import { neededSnapshots } from './needed-snapshots.ts';
 import type { Kernel } from './kernel.ts';
 import type {
   Call,
@@ -69,10 +69,8 @@ async function examineStore(kernel: Kernel, findings: DoctorFinding[]): Promise<
 
 /** @returns the streams whose chain does not verify: their files must not be rebuilt from it */
 async function examineLedger(ledger: LedgerService, findings: DoctorFinding[]): Promise<ReadonlySet<string>> {
-  const report = await ledger.verify();
-  const broken = report.chains.flatMap((chain) => (chain.broken === null ? [] : [chain.broken]));
-  if (broken.length === 0)
-    findings.push(ok('ledger', `${report.records} records in ${report.chains.length} chains fit`));
+  const { chains, records, broken } = await ledger.verify();
+  if (broken.length === 0) findings.push(ok('ledger', `${records} records in ${chains} chains fit`));
   for (const { stream, seq, fault } of broken) {
     const remedy = `Run \`opencode-tools verify\` and compare with a head kept elsewhere; the task's files are left as they are.`;
     findings.push({ severity: 'problem', subject: 'ledger', message: `${stream} record ${seq}: ${fault}`, remedy });
@@ -118,16 +116,14 @@ async function examineLayers(kernel: Kernel, findings: DoctorFinding[]): Promise
       ? ok('layers', 'Volumes are stacks of overlay layers: checkpoints copy what changed')
       : ok('layers', `Checkpoints of volumes copy whole files into the home: ${layering.reason}`),
   );
-  const { snapshots, layers, bytes, unknown } = await kernel.deps.workspaces.collect(() => neededSnapshots(kernel));
-  if (layers > 0)
-    findings.push(
-      ok(
-        'layers',
-        `Removed ${layers} layers (${Math.round(bytes / 1e6)} MB) of ${snapshots} snapshots that nothing needs`,
-      ),
-    );
+  const { snapshots, layers, bytes, unknown } = await collectGarbage(kernel);
+  if (snapshots + layers + bytes > 0) {
+    const what = `${snapshots} snapshots and ${layers} layers (${Math.round(bytes / 1e6)} MB)`;
+    findings.push(ok('layers', `Removed ${what} that nothing needs`));
+  }
   for (const name of unknown) {
-    findings.push({ severity: 'warning', subject: name, message: 'Nothing is known of this layer', remedy: null });
+    const message = 'Nothing can be told of this, so it is left alone, and every frozen tree that it may need with it';
+    findings.push({ severity: 'warning', subject: name, message, remedy: null });
   }
 }
 

@@ -1,9 +1,14 @@
 import type { OutsideClaims } from '../claims/claim.ts';
 import type { Command, Execution } from '../domain/execution.ts';
+import type { EnvReference } from '../domain/sandbox-spec.ts';
 import type { ExecutionId, TaskId } from '../domain/ids.ts';
+import type { OpenTerminal, TerminalSize } from '../ports/sandbox-runtime.ts';
 import type { OutputRange, OutputSlice, OutputStream } from '../ports/task-memory.ts';
 import type { Page, PageRequest } from '../ports/task-store.ts';
 import type { Call, UnderSession } from './call.ts';
+
+/** A secret for one command: where its value is, or the value itself. */
+export type CommandSecret = EnvReference | { readonly name: string; readonly from: 'value'; readonly value: string };
 
 export interface RunCommand extends UnderSession {
   readonly command: Command;
@@ -11,7 +16,20 @@ export interface RunCommand extends UnderSession {
   readonly cwd?: string;
   /** Values for this command only; names are recorded, values are not. */
   readonly env?: Readonly<Record<string, string>>;
+  /**
+   * Variables for this command only whose values are looked up when it starts, and kept out of outputs and records like those of
+   * the task. None of them in `env`, and not with `shell`, which keeps its variables.
+   */
+  readonly secrets?: readonly CommandSecret[];
   readonly stdin?: Uint8Array;
+  /**
+   * Name of a shell of the session, begun when there is none: what commands do in it to directory, variables and functions stays.
+   * It runs one command at a time, and ends with the session. There is no input, and `cwd` and `env` stay as well. 1 to 32 letters,
+   * digits, dots, dashes and underscores.
+   */
+  readonly shell?: string;
+  /** With `shell`: ends the one of that name and begins another. Needed once after a shell ended otherwise than by `exit 0`. */
+  readonly newShell?: boolean;
   /** 1 to 86,400,000; default 600,000. */
   readonly timeoutMs?: number;
   /** Bytes of each output returned, head and tail; default 32,768, at most 1 MiB. The whole is in the task's memory. */
@@ -25,10 +43,24 @@ export interface RunCommand extends UnderSession {
 
 /** A command that goes on without whoever started it; made under a session, whose end is its end. */
 export interface StartCommand extends Pick<RunCommand, 'sessionId' | 'command' | 'cwd' | 'env' | 'maxOutputBytes'> {
+  /** As `RunCommand.secrets`, and where each value is, so that any process can keep it out of the output. */
+  readonly secrets?: readonly EnvReference[];
   /** 1,000 to 86,400,000; default 86,400,000. Kept by the sandbox itself. */
   readonly timeoutMs?: number;
   /** True keeps its standard input open for `writeInput`; by default it is empty. */
   readonly openInput?: boolean;
+}
+
+/** A command for a person at a terminal. */
+export interface TerminalCommand extends Pick<RunCommand, 'sessionId' | 'cwd' | 'env' | 'secrets' | 'maxOutputBytes'> {
+  /** By default bash where the image has it, else `sh`. */
+  readonly command?: Command;
+  /** 1 to 10,000 each. */
+  readonly size: TerminalSize;
+  /** Called once, when there is a terminal to write to. */
+  readonly onOpen: (terminal: OpenTerminal) => void;
+  /** Sees each chunk as it comes, as `RunCommand.onOutput`. */
+  readonly onOutput: NonNullable<RunCommand['onOutput']>;
 }
 
 /** What is shown of one output. */
@@ -52,8 +84,17 @@ export interface ExecutionResult {
 }
 
 export interface ExecutionService {
-  /** Runs a command in the task's sandbox, which is made or started when needed. A non-zero exit is a result. */
+  /**
+   * Runs a command in the task's sandbox, which is made or started when needed. A non-zero exit is a result.
+   *
+   * @throws OpencodeToolsError `OCT_SHELL_ENDED` when the shell that it names has ended
+   */
   run(taskId: TaskId, options: RunCommand, call: Call): Promise<ExecutionResult>;
+  /**
+   * Runs a command on a terminal of its own until it ends or the call is aborted, which ends it. What the terminal showed is kept as
+   * its stdout. It ends with its session's lease, and nothing that it started outlives it.
+   */
+  runTerminal(taskId: TaskId, options: TerminalCommand, call: Call): Promise<ExecutionResult>;
   /**
    * Starts a command in the background and returns its handle at once. It goes on when this process dies; any process reads its
    * output, waits for it, writes to it, signals it. It ends with its session: by takeover, detach, stop, restore or delete.
@@ -61,6 +102,15 @@ export interface ExecutionService {
    * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` without a session; `OCT_RESOURCE_LIMIT` past sixteen in one sandbox
    */
   start(taskId: TaskId, options: StartCommand, call: Call): Promise<Execution>;
+  /** Shells of the task that run, oldest first. */
+  listShells(taskId: TaskId): Promise<readonly Execution[]>;
+  /**
+   * Closes a shell of the session: its traps run, and it is ended when it does not end within two seconds.
+   *
+   * @returns how it ended
+   * @throws OpencodeToolsError `OCT_SHELL_ENDED` when there is none of that name
+   */
+  closeShell(taskId: TaskId, name: string, options: UnderSession, call: Call): Promise<Execution>;
   /** The execution as it is now: one in the background is asked for in its sandbox, and its end recorded. */
   poll(id: ExecutionId, call: Call): Promise<Execution>;
   /** Polls until the command has ended or the time is over. @param timeoutMs 0 to 86,400,000 */

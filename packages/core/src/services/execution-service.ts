@@ -6,6 +6,7 @@ import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { OutputRange, OutputSlice, OutputStream } from '../ports/task-memory.ts';
 import { createBackgroundKeeper } from './background.ts';
+import { checkSecrets } from './command-secrets.ts';
 import { controlOfExecutions } from './execution-control.ts';
 import { idempotent } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
@@ -13,6 +14,7 @@ import { type RunPlan, runExecution } from './run-execution.ts';
 import { PreviewCollector } from './output-preview.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, ExecutionResult, ExecutionService, OutputPreview, RunCommand } from './services.ts';
+import { checkShellName, createShellKeeper } from './shells.ts';
 import { ensureRunningStatus } from './task-moves.ts';
 import { environment, integerBetween, invalid } from './validate.ts';
 import { assertHere, withLease } from './with-lease.ts';
@@ -21,10 +23,13 @@ const maxScriptBytes = 1024 ** 2;
 const maxOutputLimit = 1024 ** 2;
 const maxKeptOutput = 1024 ** 4;
 const maxTimeoutMs = 86_400_000;
+const mostCells = 10_000;
+const defaultShell: Command = { kind: 'script', script: '[ ! -x /bin/bash ] || exec /bin/bash; exec /bin/sh' };
 
 export function createExecutionService(kernel: Kernel, keeper: SandboxKeeper): ExecutionService {
   const { deps } = kernel;
   const background = createBackgroundKeeper(kernel, keeper);
+  const shells = createShellKeeper(kernel, keeper, background);
   const get = async (id: ExecutionId): Promise<Execution> => {
     const execution = await deps.tasks.findExecution(id);
     if (execution !== undefined) return execution;
@@ -34,6 +39,32 @@ export function createExecutionService(kernel: Kernel, keeper: SandboxKeeper): E
     get,
     list: (taskId, page) => deps.tasks.listExecutions(taskId, page),
     ...controlOfExecutions(kernel, keeper, background, get),
+    runTerminal: async (taskId, options, call) => {
+      const task = await deps.tasks.getTask(taskId);
+      const { command = defaultShell, size, onOpen, ...rest } = options;
+      integerBetween('size.columns', size.columns, 1, mostCells);
+      integerBetween('size.rows', size.rows, 1, mostCells);
+      const plan = { ...planRun(kernel, task, { ...rest, command }), terminal: { size, onOpen } };
+      const { sessionId } = options;
+      const { idempotencyKey: _key, ...once } = call;
+      return idempotent(kernel, once, 'terminal', {}, async (key) =>
+        withLease(kernel, task, { sessionId, sandbox: true }, once, async (leased) => {
+          const running = await ensureRunningStatus(kernel, task, leased.proof, once, { reopen: false });
+          return runExecution(kernel, { keeper, shells }, running, plan, leased, key, once);
+        }),
+      );
+    },
+    listShells: async (taskId) => {
+      const task = await deps.tasks.getTask(taskId);
+      assertHere(kernel, task);
+      return shells.list(taskId);
+    },
+    closeShell: async (taskId, name, { sessionId }, call) => {
+      const task = await deps.tasks.getTask(taskId);
+      return withLease(kernel, task, { sessionId, sandbox: true }, call, async (leased) =>
+        shells.close(task, name, leased, call),
+      );
+    },
     readOutput: async (id, stream, range) => {
       const execution = await get(id);
       const task = await deps.tasks.findTask(execution.taskId);
@@ -55,7 +86,7 @@ export function createExecutionService(kernel: Kernel, keeper: SandboxKeeper): E
       }
       const { timeoutMs = maxTimeoutMs, openInput = false } = options;
       integerBetween('timeoutMs', timeoutMs, 1_000, maxTimeoutMs);
-      const plan = { ...planRun(kernel, task, { ...options, timeoutMs }), openInput };
+      const plan = { ...planRun(kernel, task, { ...options, timeoutMs }, { goesOn: true }), openInput };
       const args = runArguments(taskId, options, plan);
       const { executionId } = await idempotent(kernel, call, 'exec-background', args, async (key) => {
         const { id } = await withLease(kernel, task, { sessionId, sandbox: true }, call, async (leased) => {
@@ -86,7 +117,7 @@ export function createExecutionService(kernel: Kernel, keeper: SandboxKeeper): E
                 task.status === 'running'
                   ? task
                   : await ensureRunningStatus(kernel, task, leased.proof, call, { reopen: false });
-              return runExecution(kernel, keeper, running, plan, leased, key, call);
+              return runExecution(kernel, { keeper, shells }, running, plan, leased, key, call);
             },
           );
           return { executionId: fresh.execution.id };
@@ -103,12 +134,13 @@ const byUs: Call = {
 };
 
 /** Checks a call's arguments and fills in what it leaves open. */
-function planRun(kernel: Kernel, task: Task, options: RunCommand): RunPlan {
+function planRun(kernel: Kernel, task: Task, options: RunCommand, { goesOn = false } = {}): RunPlan {
   const { defaults } = kernel.deps;
   return {
     command: checkCommand(options.command),
     cwd: resolveCwd(task, options.cwd),
     env: environment(options.env ?? {}),
+    secrets: checkSecrets(options, goesOn),
     stdin: options.stdin,
     timeoutMs: integerBetween('timeoutMs', options.timeoutMs ?? defaults.execTimeoutMs, 1, maxTimeoutMs),
     outputLimitBytes: integerBetween(
@@ -124,7 +156,19 @@ function planRun(kernel: Kernel, task: Task, options: RunCommand): RunPlan {
       maxKeptOutput,
     ),
     onOutput: options.onOutput,
+    given: { cwd: options.cwd === undefined ? undefined : resolveCwd(task, options.cwd), env: options.env ?? {} },
+    shell: shellOf(options),
   };
+}
+
+function shellOf({ shell, newShell = false, sessionId, stdin }: RunCommand): RunPlan['shell'] {
+  if (shell === undefined && newShell) throw invalid('newShell', 'is given without a shell', 'Name the shell.');
+  if (shell === undefined) return undefined;
+  if (sessionId === undefined)
+    throw invalid('sessionId', 'is missing', 'A shell belongs to a session: attach, then run commands in it.');
+  if (stdin !== undefined)
+    throw invalid('stdin', 'is given with a shell', 'Use a here-document, or write a file first.');
+  return { name: checkShellName(shell), anew: newShell };
 }
 
 function checkCommand(command: Command): Command {
@@ -151,7 +195,9 @@ function resolveCwd(task: Task, cwd: string | undefined): string {
 function runArguments(taskId: TaskId, options: RunCommand, plan: RunPlan): JsonValue {
   const command = plan.command.kind === 'script' ? { script: plan.command.script } : { argv: plan.command.argv };
   const stdin = options.stdin === undefined ? null : Buffer.from(options.stdin).toString('base64');
-  return { taskId, command, cwd: plan.cwd, envNames: Object.keys(plan.env).sort(), stdin, timeoutMs: plan.timeoutMs };
+  const shell = plan.shell === undefined ? {} : { shell: plan.shell.name, newShell: plan.shell.anew };
+  const envNames = [...Object.keys(plan.env), ...plan.secrets.map(({ name }) => name)].sort();
+  return { taskId, command, cwd: plan.cwd, envNames, stdin, timeoutMs: plan.timeoutMs, ...shell };
 }
 
 /** A part of an output; empty when the command has put out nothing (yet), for which no file is kept. */

@@ -1,16 +1,17 @@
-import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { Checkpoint, SnapshotRef } from '../domain/checkpoint.ts';
 import type { TaskId } from '../domain/ids.ts';
-import { asJson } from '../domain/json.ts';
+import { type JsonObject, asJson } from '../domain/json.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
-import type { RecordPayload } from '../ledger/ledger-record.ts';
+import type { RecordPayload, RecordType } from '../ledger/ledger-record.ts';
+import type { Put } from '../ledger/put.ts';
 import { clip } from './clip.ts';
-import { idempotentFromStart } from './idempotent.ts';
+import { type IdempotencyKey, idempotentFromStart } from './idempotent.ts';
 import { type Kernel, draft } from './kernel.ts';
 import { runHooks } from './run-hooks.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, ForkTask } from './services.ts';
-import { takeCheckpoint } from './take-checkpoint.ts';
+import { manifestDigest, takeCheckpoint } from './take-checkpoint.ts';
 import { oneLine } from './validate.ts';
 import { assertHere, withLease } from './with-lease.ts';
 
@@ -25,7 +26,7 @@ export async function forkTask(
   kernel: Kernel,
   keeper: SandboxKeeper,
   id: TaskId,
-  options: ForkTask,
+  options: ForkTask & { readonly labels?: Task['labels'] },
   call: Call,
 ): Promise<Task> {
   const living = await kernel.deps.tasks.findTask(id);
@@ -39,24 +40,65 @@ export async function forkTask(
     { taskId: id, checkpoint: options.checkpoint ?? null, title },
     async (key) => {
       const checkpoint = await pickCheckpoint(kernel, keeper, source, living !== undefined, options, call);
-      const task = composeFork(kernel, source, checkpoint, title);
-      const agent = { agent: call.actor.agent ?? call.actor.id, model: call.actor.model, sessionId: null };
-      const hooks = await runHooks(kernel, { point: 'task:creating', task, ...agent }, { stream: 'home', call });
-      const origin = { forkedFrom: source.id, checkpointId: checkpoint.id };
-      const own = { stream: task.id, type: 'task.created', call, detail: { ...origin, ...hooks } } as const;
-      const forked = { taskId: task.id, checkpointId: checkpoint.id };
-      await kernel.commit({
-        records: [
-          draft({ ...own, puts: [{ noun: 'task', value: task }] }),
-          // The chain of a deleted task ends with its deletion.
-          ...(living === undefined ? [] : [draft({ stream: source.id, type: 'fork.completed', call, detail: forked })]),
-          draft({ stream: 'home', type: 'task.created', call, detail: { taskId: task.id, title, ...origin } }),
-        ],
-        ...key.finished(asJson(task)),
-      });
-      return task;
+      const labels = { ...source.labels, ...options.labels };
+      return beginFrom(
+        kernel,
+        { source: { ...source, labels }, living: living !== undefined, checkpoint, title },
+        key,
+        call,
+      );
     },
   );
+}
+
+/** What a new task begins with. */
+export interface Beginning {
+  /** The task that it comes from, with the labels that the new one gets. */
+  readonly source: Task;
+  /** False when that task was deleted: its chain has ended. */
+  readonly living: boolean;
+  readonly checkpoint: Checkpoint;
+  readonly title: string;
+  /** Facts for the record of its creation. */
+  readonly detail?: JsonObject;
+  /** What else the new task has from its first moment on. */
+  readonly more?: (taskId: TaskId) => readonly { readonly type: RecordType; readonly put: Put }[];
+}
+
+/** Records a new task that begins at a checkpoint, with all that it has, or nothing. */
+export async function beginFrom(
+  kernel: Kernel,
+  { source, living, checkpoint, title, detail = {}, more = () => [] }: Beginning,
+  key: IdempotencyKey,
+  call: Call,
+): Promise<Task> {
+  const own = copyCheckpoint(kernel, checkpoint, {
+    taskId: kernel.deps.ids.next('task'),
+    name: checkpoint.name,
+    reason: `Where the task was forked from ${source.id}`,
+  });
+  const task = composeFork(kernel, source, checkpoint, own, title);
+  const agent = { agent: call.actor.agent ?? call.actor.id, model: call.actor.model, sessionId: null };
+  const hooks = await runHooks(kernel, { point: 'task:creating', task, ...agent }, { stream: 'home', call });
+  const origin = { forkedFrom: source.id, checkpointId: checkpoint.id, ...detail };
+  const created = { stream: task.id, type: 'task.created', call, detail: { ...origin, ...hooks } } as const;
+  const forked = { taskId: task.id, checkpointId: checkpoint.id };
+  const puts: readonly Put[] = [
+    { noun: 'task', value: task },
+    { noun: 'checkpoint', value: own },
+  ];
+  await kernel.commit({
+    guard: { checkpoint: checkpoint.id },
+    records: [
+      draft({ ...created, puts }),
+      ...more(task.id).map(({ type, put }) => draft({ stream: task.id, type, call, puts: [put] })),
+      // The chain of a deleted task ends with its deletion.
+      ...(living ? [draft({ stream: source.id, type: 'fork.completed', call, detail: forked })] : []),
+      draft({ stream: 'home', type: 'task.created', call, detail: { taskId: task.id, title, ...origin } }),
+    ],
+    ...key.finished(asJson(task)),
+  });
+  return task;
 }
 
 /** The named checkpoint, else the newest; a task without any gets one first. */
@@ -81,7 +123,7 @@ async function pickCheckpoint(
 }
 
 /** A deleted task as its newest record shows it. */
-async function lastRow(kernel: Kernel, id: TaskId): Promise<Task> {
+export async function lastRow(kernel: Kernel, id: TaskId): Promise<Task> {
   const { ledger, tasks } = kernel.deps;
   const { seq } = await ledger.head(id);
   for (let end = seq; end > 0; end -= pageSize) {
@@ -95,11 +137,32 @@ async function lastRow(kernel: Kernel, id: TaskId): Promise<Task> {
   return tasks.getTask(id);
 }
 
-function composeFork(kernel: Kernel, source: Task, checkpoint: Checkpoint, title: string): Task {
+/** The same trees and image as a checkpoint of another task, which that one keeps whatever becomes of the first. */
+export function copyCheckpoint(
+  kernel: Kernel,
+  checkpoint: Checkpoint,
+  as: Pick<Checkpoint, 'taskId' | 'name' | 'reason'>,
+): Checkpoint {
+  const shared = (snapshot: SnapshotRef | null) => (snapshot === null ? null : { ...snapshot, addedBytes: 0 });
+  const unsealed = {
+    ...checkpoint,
+    ...as,
+    id: kernel.deps.ids.next('checkpoint'),
+    parentId: checkpoint.id,
+    workspace: shared(checkpoint.workspace),
+    home: shared(checkpoint.home),
+    pinned: false,
+    tags: [],
+    createdAt: kernel.now(),
+  };
+  return { ...unsealed, manifestDigest: manifestDigest(unsealed) };
+}
+
+function composeFork(kernel: Kernel, source: Task, checkpoint: Checkpoint, own: Checkpoint, title: string): Task {
   const at = kernel.now();
   return {
     ...source,
-    id: kernel.deps.ids.next('task'),
+    id: own.taskId,
     title,
     status: 'pending',
     statusReason: null,
@@ -115,7 +178,7 @@ function composeFork(kernel: Kernel, source: Task, checkpoint: Checkpoint, title
     sandboxSpec: checkpoint.sandboxSpec,
     dependsOn: [],
     forkedFrom: { taskId: source.id, checkpointId: checkpoint.id },
-    headCheckpointId: checkpoint.id,
+    headCheckpointId: own.id,
     version: 1,
     createdAt: at,
     updatedAt: at,

@@ -1,6 +1,7 @@
 import type { Housekeeping } from '../ports/housekeeping-store.ts';
 import type { PooledSandbox } from '../domain/pooled-sandbox.ts';
 import type { Call } from './call.ts';
+import type { PrunedCheckpoints } from './checkpoint-contract.ts';
 import type { ReapReport } from './reaper/reap.ts';
 
 export interface HousekeepingStatus {
@@ -17,6 +18,8 @@ export interface HousekeepingTurn {
   readonly held: boolean;
   /** Null when it was not time to reap. */
   readonly reaped: ReapReport | null;
+  /** Checkpoints that went by the retention policy; null when it was not time for that. */
+  readonly pruned: PrunedCheckpoints | null;
 }
 
 /**

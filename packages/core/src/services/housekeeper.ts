@@ -3,12 +3,16 @@ import type { HousekeeperService, HousekeepingTurn } from './housekeeper-contrac
 import { defaultSpec } from './pool/default-spec.ts';
 import { settleAbandoned } from './pool/settle-abandoned.ts';
 import type { WarmPool } from './pool/warm-pool.ts';
+import type { PrunedCheckpoints } from './checkpoint-contract.ts';
+import { pruneCheckpoints } from './prune-checkpoints.ts';
 import { type ReapReport, reap } from './reaper/reap.ts';
 import type { Call } from './services.ts';
 
 const turnMs = 30_000;
 /** Long enough for a turn that takes a while, short enough for another process to go on soon after a crash. */
 const houseTtlMs = 3 * turnMs;
+/** Checkpoints are thinned out, and what nothing needs is collected, as often; first this long after the start. */
+const tidyMs = 60 * 60_000;
 /** What could not be removed is tried again after this. */
 const retryMs = 60 * 60_000;
 
@@ -26,6 +30,7 @@ export function createHousekeeper(kernel: Kernel, pool: WarmPool): HousekeeperSe
   let house: string | undefined;
   let primed = false;
   let nextReapMs = 0;
+  let nextTidyMs = openedAtMs + tidyMs;
   let last: Promise<unknown> = Promise.resolve();
 
   const reapInTurn = async (): Promise<ReapReport | null> => {
@@ -37,6 +42,13 @@ export function createHousekeeper(kernel: Kernel, pool: WarmPool): HousekeeperSe
     const report = await reap(kernel, { graceMs, dryRun: false, openedAtMs, passOver }, own);
     for (const { removal } of report.failed) failedAtMs.set(removal.object.ref, nowMs);
     return report;
+  };
+
+  const tidyInTurn = async (): Promise<PrunedCheckpoints | null> => {
+    const nowMs = deps.clock.nowMs();
+    if (nowMs < nextTidyMs) return null;
+    nextTidyMs = nowMs + tidyMs;
+    return pruneCheckpoints(kernel, undefined, { dryRun: false }, own);
   };
 
   /** Who is provably dead is followed at once; of others, and on other hosts, the lease's time decides. */
@@ -59,8 +71,9 @@ export function createHousekeeper(kernel: Kernel, pool: WarmPool): HousekeeperSe
     }
     if (held) await settleAbandoned(kernel, pool);
     const reaped = held ? await reapInTurn() : null;
+    const pruned = held ? await tidyInTurn() : null;
     await pool.refill();
-    return { held, reaped };
+    return { held, reaped, pruned };
   };
 
   const turn = (): Promise<HousekeepingTurn> => {

@@ -62,17 +62,25 @@ class Rows {
 }
 
 describe('idempotent', () => {
-  test('runs every call without a key, and gives it nothing to store', async () => {
-    const kernel = kernelOver({});
+  test('runs every call without a key, and gives it nothing to store but the epoch that it began in', async () => {
+    let epoch = 3;
+    const kernel = kernelOver({
+      tasks: {
+        get epoch() {
+          return epoch;
+        },
+      },
+    });
     const parts: unknown[] = [];
     for (const run of [1, 2]) {
       const result = await idempotent(kernel, call, 'exec', {}, async (key) => {
+        epoch = 4;
         parts.push(key.started(operationId), key.finished({ run }));
         return run;
       });
       expect(result).toBe(run);
     }
-    expect(parts).toEqual([{}, {}, {}, {}]);
+    expect(parts).toEqual([{ epoch: 3 }, { epoch: 3 }, { epoch: 4 }, { epoch: 4 }]);
   });
 
   test('runs a keyed call once and gives its result again, however the arguments are ordered', async () => {

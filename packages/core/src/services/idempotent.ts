@@ -12,13 +12,23 @@ import { oneLine } from './validate.ts';
 /** Adds a verb's idempotency row to the changes that begin and end it. */
 export interface IdempotencyKey {
   /** For the transaction that starts an operation. */
-  started(operationId: OperationId): Pick<Change, 'idempotency'>;
+  started(operationId: OperationId): KeyedPart;
   /** For the transaction that finishes the verb. */
-  finished(result: JsonObject, operationId?: OperationId): Pick<Change, 'idempotency'>;
+  finished(result: JsonObject, operationId?: OperationId): KeyedPart;
+}
+
+/** With or without a key, a verb's changes belong to the epoch in which the verb began. */
+type KeyedPart = Required<Pick<Change, 'epoch'>> & Pick<Change, 'idempotency'>;
+
+/** For a change that a verb makes on the way: of the same epoch, but not what its key gives again. */
+export function onTheWay(key: IdempotencyKey): IdempotencyKey {
+  return {
+    started: (operationId) => ({ epoch: key.started(operationId).epoch }),
+    finished: (result, operationId) => ({ epoch: key.finished(result, operationId).epoch }),
+  };
 }
 
 const reservedMs = 30_000;
-const withoutKey: IdempotencyKey = { started: () => ({}), finished: () => ({}) };
 
 /**
  * Runs a verb at most once per key. The first call's result is given again; a call whose first run is still under way
@@ -35,7 +45,8 @@ export async function idempotent<T>(
   args: JsonValue,
   work: (key: IdempotencyKey) => Promise<T>,
 ): Promise<T> {
-  if (call.idempotencyKey === undefined) return work(withoutKey);
+  const { epoch } = kernel.deps.tasks;
+  if (call.idempotencyKey === undefined) return work({ started: () => ({ epoch }), finished: () => ({ epoch }) });
   const key = oneLine('idempotencyKey', call.idempotencyKey, 200);
   const argumentsDigest = sha256(canonicalJson(args));
   const existing = await kernel.deps.tasks.findIdempotency(key);
@@ -46,8 +57,8 @@ export async function idempotent<T>(
   }
   const entry = { key, verb, argumentsDigest };
   return work({
-    started: (operationId) => ({ idempotency: { ...entry, operationId, result: null } }),
-    finished: (result, operationId) => ({ idempotency: { ...entry, operationId: operationId ?? null, result } }),
+    started: (operationId) => ({ epoch, idempotency: { ...entry, operationId, result: null } }),
+    finished: (result, operationId) => ({ epoch, idempotency: { ...entry, operationId: operationId ?? null, result } }),
   });
 }
 
@@ -66,11 +77,12 @@ export function idempotentFromStart<T>(
   work: (key: IdempotencyKey) => Promise<T>,
 ): Promise<T> {
   return idempotent(kernel, call, verb, args, async (key) => {
-    if (key === withoutKey) return work(key);
+    if (call.idempotencyKey === undefined) return work(key);
     const id = kernel.deps.ids.next('operation');
     const reserve = (reservedForMs: number) => {
-      const { idempotency } = key.started(id);
-      return kernel.commit({ records: [], ...(idempotency && { idempotency: { ...idempotency, reservedForMs } }) });
+      const { epoch, idempotency } = key.started(id);
+      const reserved = idempotency && { idempotency: { ...idempotency, reservedForMs } };
+      return kernel.commit({ records: [], epoch, ...reserved });
     };
     await reserve(reservedMs);
     const timer = setInterval(() => void reserve(reservedMs).catch(() => undefined), reservedMs / 3);

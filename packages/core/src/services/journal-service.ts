@@ -3,14 +3,16 @@ import { asJson } from '../domain/json.ts';
 import { todoStates } from '../domain/journal.ts';
 import type { RecordType } from '../ledger/ledger-record.ts';
 import type { Put } from '../ledger/put.ts';
+import { automaticOf, checkpointUnasked } from './automatic-checkpoint.ts';
 import { idempotent } from './idempotent.ts';
 import { type Kernel, draft, leaseGuard } from './kernel.ts';
+import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, JournalService, UnderSession } from './services.ts';
 import { type SharedChange, setShared } from './shared-state.ts';
 import { freeText, integerBetween, invalid, oneLine } from './validate.ts';
 import { type LeasedWork, withLease } from './with-lease.ts';
 
-export function createJournalService(kernel: Kernel): JournalService {
+export function createJournalService(kernel: Kernel, keeper: SandboxKeeper): JournalService {
   const { tasks, ids } = kernel.deps;
   return {
     decisions: async (taskId) => tasks.listDecisions(taskId),
@@ -53,13 +55,13 @@ export function createJournalService(kernel: Kernel): JournalService {
       const { state, major } = change;
       const text = change.text === undefined ? undefined : oneLine('text', change.text, 500);
       const fields = given({ state, text, major });
-      return set(
-        kernel,
-        taskId,
-        { noun: 'todo', id: todoId, fields, expectedVersion: change.expectedVersion },
-        change,
-        call,
-      );
+      const { sessionId, expectedVersion } = change;
+      const todo = await set(kernel, taskId, { noun: 'todo', id: todoId, fields, expectedVersion }, change, call);
+      if (state === 'done' && todo.major && automaticOf(kernel).onMajorTodo) {
+        const cause = { name: `done: ${todo.text}`, reason: `Todo ${todo.id} is done`, sessionId };
+        await checkpointUnasked(kernel, keeper, taskId, cause, call);
+      }
+      return todo;
     },
     setNote: async (taskId, noteId, change, call) => {
       const fields = { text: nonEmpty(freeText('text', change.text, 20_000)) };

@@ -61,10 +61,11 @@ export function createKernel(deps: ServiceDependencies): Kernel {
     },
     changeTask: async (id, decide) => {
       for (let attempt = 1; ; attempt += 1) {
+        const { epoch } = deps.tasks;
         const { change, result } = await decide(await deps.tasks.getTask(id));
         if (change === null) return result;
         try {
-          await kernel.commit(change);
+          await kernel.commit({ ...change, epoch });
           return result;
         } catch (error) {
           if (attempt >= maxVersionRetries || !isOpencodeToolsError(error, 'OCT_VERSION_CONFLICT')) throw error;

@@ -1,6 +1,6 @@
-import { isId } from '../domain/ids.ts';
+import { type TaskId, isId } from '../domain/ids.ts';
 import type { RecordPayload, StreamId } from '../ledger/ledger-record.ts';
-import type { ChainReport } from '../ledger/verify-chain.ts';
+import type { BrokenRecord, ChainsReport } from '../ledger/verify-chain.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { Kernel } from './kernel.ts';
 import type { LedgerService } from './services.ts';
@@ -22,46 +22,59 @@ export function createLedgerService(kernel: Kernel): LedgerService {
       return ledger.read(taskId, { newestFirst: true, ...options });
     },
     verify: async (taskId) => {
-      const expected = await createdTasks(kernel);
-      const streams = taskId === undefined ? new Set([...(await ledger.listStreams()), ...expected]) : [taskId];
-      const chains: ChainReport[] = [];
-      for (const stream of streams) {
-        const report = await ledger.verify(stream);
-        chains.push(report.records === 0 && expected.has(stream) ? missing(report) : report);
-      }
-      return {
-        ok: chains.every((chain) => chain.broken === null),
-        chains,
-        records: chains.reduce((sum, chain) => sum + chain.records, 0),
-        limit: verifyLimit,
-      };
+      const { chains, records, broken } = await (taskId === undefined ? verifyAll(kernel) : verifyOne(kernel, taskId));
+      return { ok: broken.length === 0, chains, records, broken, limit: verifyLimit };
     },
   };
 }
 
-/** The tasks whose creation the home's own chain tells of: each must have a chain. */
-async function createdTasks(kernel: Kernel): Promise<ReadonlySet<StreamId>> {
-  const created = new Set<StreamId>();
-  let afterSeq = 0;
-  for (;;) {
+async function verifyOne(kernel: Kernel, taskId: TaskId): Promise<ChainsReport> {
+  const { records, broken } = await kernel.deps.ledger.verify(taskId);
+  if (broken !== null) return { chains: 1, records, broken: [broken] };
+  if (records > 0) return { chains: 1, records, broken: [] };
+  for await (const created of createdTasks(kernel)) {
+    if (created.includes(taskId)) return { chains: 1, records, broken: [missing(taskId)] };
+  }
+  return { chains: 1, records, broken: [] };
+}
+
+async function verifyAll(kernel: Kernel): Promise<ChainsReport> {
+  const { chains, records, broken } = await kernel.deps.ledger.verifyAll();
+  const known = new Set(broken.map(({ stream }) => stream));
+  const absent: BrokenRecord[] = [];
+  for await (const created of createdTasks(kernel)) {
+    for (const stream of await kernel.deps.ledger.withoutChain(created)) {
+      if (!known.has(stream)) absent.push(missing(stream));
+    }
+  }
+  return { chains: chains + absent.length, records, broken: [...broken, ...absent] };
+}
+
+/** The tasks whose creation the home's own chain tells of, a page at a time: each must have a chain. */
+async function* createdTasks(kernel: Kernel): AsyncGenerator<readonly TaskId[]> {
+  for (let afterSeq = 0; ;) {
     const records = await kernel.deps.ledger.read('home', { afterSeq, limit: pageSize, types: ['task.created'] });
+    const created: TaskId[] = [];
     for (const { payload, seq } of records) {
       afterSeq = seq;
-      const { taskId } = (JSON.parse(payload ?? '{}') as Partial<RecordPayload>).detail ?? {};
-      if (typeof taskId === 'string' && isId('task', taskId)) created.add(taskId);
+      const taskId = taskOf(payload);
+      if (taskId !== undefined) created.push(taskId);
     }
-    if (records.length < pageSize) return created;
+    yield created;
+    if (records.length < pageSize) return;
   }
 }
 
-function missing(report: ChainReport): ChainReport {
-  if (report.broken !== null) return report;
-  const broken = {
-    stream: report.stream,
-    seq: 1,
-    fault: 'chain-missing',
-    expected: 'task.created',
-    found: 'no record',
-  } as const;
-  return { ...report, broken };
+/** Undefined where the text was changed: the chain of the home tells of that. */
+function taskOf(payload: string | null): TaskId | undefined {
+  try {
+    const { taskId } = (JSON.parse(payload ?? '{}') as Partial<RecordPayload>).detail ?? {};
+    return typeof taskId === 'string' && isId('task', taskId) ? taskId : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function missing(stream: StreamId): BrokenRecord {
+  return { stream, seq: 1, fault: 'chain-missing', expected: 'task.created', found: 'no record' };
 }

@@ -1,3 +1,4 @@
+import type { CheckpointId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Operation, OperationKind } from '../domain/operation.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
@@ -37,6 +38,8 @@ export interface MakeSandbox {
   /** The row before; null for the first sandbox of a task. */
   readonly previous: Sandbox | null;
   readonly keep: KeptVolumes;
+  /** What is restored. */
+  readonly checkpoint?: CheckpointId;
   /** Why, for the record: what was lost, which checkpoint is restored. */
   readonly detail: JsonObject;
   /** Where a sandbox may be taken from that is ready already. */
@@ -92,6 +95,7 @@ export async function makeSandbox(
     {
       operation,
       excludes,
+      checkpoint: input.checkpoint,
       puts: rowPut(row),
       detail: { ...intent, ...hooks },
     },

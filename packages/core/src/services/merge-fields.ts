@@ -7,8 +7,6 @@ export interface FieldMerge {
   readonly conflicting: readonly string[];
   /** Fields that only the other side changed; they are kept. */
   readonly kept: readonly string[];
-  /** Fields that the change brings and the other side left alone, or brought to the same value. */
-  readonly taken: readonly string[];
 }
 
 /**
@@ -25,7 +23,6 @@ export function mergeFields(base: JsonObject, current: JsonObject, change: JsonO
   return {
     conflicting,
     kept: Object.keys(current).filter((field) => moved(field) && !set.includes(field)),
-    taken: set.filter((field) => !conflicting.includes(field)),
   };
 }
 

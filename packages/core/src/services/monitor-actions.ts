@@ -4,6 +4,7 @@ import type { Pressure, Sandbox } from '../domain/sandbox.ts';
 import type { Task } from '../domain/task.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { RecordType } from '../ledger/ledger-record.ts';
+import { automaticOf, checkpointUnasked } from './automatic-checkpoint.ts';
 import { type Kernel, draft } from './kernel.ts';
 import { bytesInWords } from './memory-story.ts';
 import { holdSandbox } from './pause-sandbox.ts';
@@ -33,15 +34,32 @@ export async function actUpon(
   keeper: SandboxKeeper,
   { task, pressure, keptAlive }: Act,
 ): Promise<void> {
+  const { epoch } = kernel.deps.tasks;
   const sandbox = await kernel.deps.tasks.findSandbox(task.id);
   const before = sandbox?.pressure?.level ?? 'normal';
   if (sandbox === undefined || before === pressure.level) return;
   const worse = rankOf(pressure.level) > rankOf(before);
   const value = { ...sandbox, pressure: pressure.level === 'normal' ? null : pressure };
-  await record(kernel, value, worse ? 'sandbox.limit_neared' : 'sandbox.limit_eased', pressure);
+  await record(kernel, epoch, value, worse ? 'sandbox.limit_neared' : 'sandbox.limit_eased', pressure);
   if (!worse || rankOf(pressure.level) < rankOf('critical')) return;
   await save(kernel, keeper, task, pressure, await ownSession(kernel, task.id, keptAlive));
   if (pressure.level === 'emergency') await holdSandbox(kernel, keeper, task.id, holdReason(pressure), monitorCall);
+}
+
+/** Takes the checkpoint that is due while a sandbox is at work; a task that others hold is theirs to save. */
+export async function saveAtInterval(
+  kernel: Kernel,
+  keeper: SandboxKeeper,
+  taskId: TaskId,
+  keptAlive: ReadonlySet<SessionId> | undefined,
+): Promise<void> {
+  const { everyMs, debounceMs } = automaticOf(kernel);
+  if (everyMs === 0) return;
+  const notWithinMs = Math.max(everyMs, debounceMs);
+  const sessionId = await ownSession(kernel, taskId, keptAlive);
+  if (sessionId === undefined && (await kernel.deps.leases.listActive(taskId)).length > 0) return;
+  const cause = { name: `at work ${kernel.now()}`, reason: 'Taken while the sandbox was at work', notWithinMs };
+  await checkpointUnasked(kernel, keeper, taskId, { ...cause, sessionId }, monitorCall);
 }
 
 /** What only exists in the sandbox is saved while that is possible; a task that others hold is theirs to save. */
@@ -76,6 +94,7 @@ async function ownSession(
 
 /** Records that the kernel ended a process of a sandbox for want of memory. */
 export async function recordOutOfMemory(kernel: Kernel, taskId: TaskId, ref: string): Promise<void> {
+  const { epoch } = kernel.deps.tasks;
   const sandbox = await kernel.deps.tasks.findSandbox(taskId);
   if (sandbox?.ref !== ref) return;
   const { pressure } = sandbox;
@@ -84,15 +103,22 @@ export async function recordOutOfMemory(kernel: Kernel, taskId: TaskId, ref: str
   const { memoryBytes: limit } = (await kernel.deps.tasks.getTask(taskId)).sandboxSpec.limits;
   // Memory that was taken away from a process is no longer used: the level falls with the next rounds.
   const full: Pressure = { level: 'emergency', resource: 'memory', used: limit, limit, at: kernel.now() };
-  await record(kernel, { ...sandbox, pressure: full }, 'sandbox.out_of_memory', full);
+  await record(kernel, epoch, { ...sandbox, pressure: full }, 'sandbox.out_of_memory', full);
 }
 
-async function record(kernel: Kernel, sandbox: Sandbox, type: RecordType, pressure: Pressure): Promise<void> {
+async function record(
+  kernel: Kernel,
+  epoch: number,
+  sandbox: Sandbox,
+  type: RecordType,
+  pressure: Pressure,
+): Promise<void> {
   const { taskId } = sandbox;
   const value = { ...sandbox, updatedAt: kernel.now() };
   const detail = { ...asJson(pressure), percent: Math.round(percentOf(pressure)) };
   const puts = [{ noun: 'sandbox', value }] as const;
   await kernel.commit({
+    epoch,
     guard: { noOpenOperation: { taskId, kinds: ['sandbox', 'restore', 'deletion'] } },
     records: [draft({ stream: taskId, type, call: monitorCall, puts, detail })],
   });

@@ -3,7 +3,8 @@ import type { Sandbox } from '../domain/sandbox.ts';
 import type { Task } from '../domain/task.ts';
 import type { SandboxEvent, SandboxHandle } from '../ports/sandbox-runtime.ts';
 import type { Kernel } from './kernel.ts';
-import { actUpon, recordOutOfMemory } from './monitor-actions.ts';
+import { automaticOf } from './automatic-checkpoint.ts';
+import { actUpon, recordOutOfMemory, saveAtInterval } from './monitor-actions.ts';
 import type { MonitorAction, MonitorOptions, MonitorService } from './monitor-contract.ts';
 import { PressureGauge, type Thresholds, type Use, defaultThresholds, worstOf } from './pressure.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
@@ -18,6 +19,8 @@ const eventsPauseMs = 5_000;
 interface Watched {
   readonly gauge: PressureGauge;
   workspace: { readonly atMs: number; readonly bytes: number } | undefined;
+  /** When it was last looked whether a checkpoint is to be taken; the first interval begins when it is first seen. */
+  savedAtMs: number;
 }
 
 export function createMonitorService(kernel: Kernel, keeper: SandboxKeeper): MonitorService {
@@ -30,7 +33,11 @@ export function createMonitorService(kernel: Kernel, keeper: SandboxKeeper): Mon
     for (const ref of watched.keys()) if (!present.has(ref)) watched.delete(ref);
     for (const sandbox of sandboxes) {
       if (sandbox.ref === null || (sandbox.state !== 'running' && sandbox.hold == null)) continue;
-      const seen = watched.get(sandbox.ref) ?? { gauge: new PressureGauge(), workspace: undefined };
+      const seen = watched.get(sandbox.ref) ?? {
+        gauge: new PressureGauge(),
+        workspace: undefined,
+        savedAtMs: kernel.deps.clock.nowMs(),
+      };
       watched.set(sandbox.ref, seen);
       try {
         const action = await look(kernel, keeper, { sandbox, seen, thresholds, options });
@@ -59,6 +66,7 @@ async function look(kernel: Kernel, keeper: SandboxKeeper, input: Look): Promise
   if (found === undefined || (await found.handle.inspect()).state !== 'running') return undefined;
   // Somebody took the task over: what ran was ended, and the container woken for it.
   if (sandbox.hold != null) await found.handle.pause();
+  if (isDue(kernel, seen)) await saveAtInterval(kernel, keeper, task.id, options.keptAlive);
   const uses = await usesOf(kernel, task, found.handle, seen);
   const reading = worstOf(uses, thresholds);
   if (reading === undefined) return undefined;
@@ -67,6 +75,15 @@ async function look(kernel: Kernel, keeper: SandboxKeeper, input: Look): Promise
   const pressure = { ...reading, level, at: kernel.now() };
   await actUpon(kernel, keeper, { task, pressure, keptAlive: options.keptAlive });
   return { taskId: task.id, pressure };
+}
+
+/** True once per interval, so that a sandbox in which nothing changes is not frozen in every round. */
+function isDue(kernel: Kernel, seen: Watched): boolean {
+  const { everyMs } = automaticOf(kernel);
+  const nowMs = kernel.deps.clock.nowMs();
+  if (everyMs === 0 || nowMs - seen.savedAtMs < everyMs) return false;
+  seen.savedAtMs = nowMs;
+  return true;
 }
 
 /** Also brings the limits of the container in line with those of the task, where a change was interrupted. */

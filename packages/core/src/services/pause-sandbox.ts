@@ -22,13 +22,14 @@ export async function holdSandbox(
   call: Call,
 ): Promise<Sandbox> {
   await awaitQuiet(kernel, id, ['checkpoint', 'sandbox', 'restore'], call.signal);
+  const { epoch } = kernel.deps.tasks;
   const found = await keeper.find(id);
   const state = found === undefined ? 'absent' : (await found.handle.inspect()).state;
   if (found === undefined || (state !== 'running' && state !== 'paused')) throw notRunning(id);
   await found.handle.pause();
   if (found.sandbox.state === 'paused' && (found.sandbox.hold ?? null) === hold) return found.sandbox;
   const detail = hold === null ? {} : { hold };
-  return record(kernel, { ...found.sandbox, state: 'paused', hold }, 'sandbox.paused', detail, call);
+  return record(kernel, epoch, { ...found.sandbox, state: 'paused', hold }, 'sandbox.paused', detail, call);
 }
 
 /** Lets a paused or held sandbox go on; one that is neither stays as it is. Undefined when there is none. */
@@ -39,17 +40,19 @@ export async function releaseSandbox(
   call: Call,
 ): Promise<Sandbox | undefined> {
   await awaitQuiet(kernel, id, ['checkpoint', 'sandbox', 'restore'], call.signal);
+  const { epoch } = kernel.deps.tasks;
   const sandbox = await kernel.deps.tasks.findSandbox(id);
   if (sandbox === undefined || (sandbox.state !== 'paused' && sandbox.hold == null)) return sandbox;
   const found = await keeper.find(id);
   const state = found === undefined ? 'absent' : (await found.handle.inspect()).state;
   if (state === 'paused') await found?.handle.unpause();
   const now = state === 'paused' ? 'running' : state;
-  return record(kernel, { ...sandbox, state: now, hold: null, pressure: null }, 'sandbox.unpaused', {}, call);
+  return record(kernel, epoch, { ...sandbox, state: now, hold: null, pressure: null }, 'sandbox.unpaused', {}, call);
 }
 
 async function record(
   kernel: Kernel,
+  epoch: number,
   sandbox: Sandbox,
   type: RecordType,
   detail: JsonObject,
@@ -59,6 +62,7 @@ async function record(
   const { taskId } = sandbox;
   const puts = [{ noun: 'sandbox', value }] as const;
   await kernel.commit({
+    epoch,
     guard: { noOpenOperation: { taskId, kinds: ['sandbox', 'restore', 'deletion'] } },
     records: [draft({ stream: taskId, type, call, puts, detail })],
   });

@@ -60,7 +60,8 @@ export function accessAs(kernel: Kernel, token: number, signal: AbortSignal | un
   });
 }
 
-async function putAway(
+/** Stops the sandbox of a task that does not run, unless somebody else is attached. */
+export async function putAway(
   kernel: Kernel,
   keeper: SandboxKeeper,
   taskId: TaskId,

@@ -16,9 +16,11 @@ import { removeTraces } from './remove-traces.ts';
 import { awaitQuiet, isAbandoned, isLeaseActive } from './quiet.ts';
 import { directoryPuts, restoreDirectory } from './restore-directory.ts';
 import type { Call, RecoveredOperation } from './services.ts';
+import { resolveWork } from './settle-work.ts';
+import { forgetWorkspace, trippedRecords } from './tripwire-watch.ts';
 
 /** How an abandoned operation is settled. */
-interface Resolution {
+export interface Resolution {
   readonly state: 'completed' | 'failed' | 'interrupted';
   readonly summary: string;
   readonly puts: readonly Put[];
@@ -65,6 +67,7 @@ const resolvers: Record<
   restore: resolveRestore,
   checkpoint: resolveCheckpoint,
   egress: resolveEgress,
+  work: resolveWork,
   // Deleting goes on from where it stopped when it is asked for again; the task stays usable until then.
   deletion: () => ({
     state: 'interrupted',
@@ -107,7 +110,10 @@ async function resolveBackground(
   if (end === null) return null;
   const { state, execution: ended } = end;
   const summary = `${clip(describeCommand(execution.command), 80)}: ${ended.reason ?? state}, in the background`;
-  const clear = async (): Promise<void> => handle?.background.forget(execution.id);
+  const clear = async (): Promise<void> => {
+    await forgetWorkspace(kernel, operation);
+    await handle?.background.forget(execution.id);
+  };
   return { state, summary, puts: [{ noun: 'execution', value: ended }], clear };
 }
 
@@ -228,6 +234,7 @@ async function settle(
           puts: [{ noun: 'operation', value: finished(operation, state, outcome, kernel.now()) }, ...puts],
           detail: outcome,
         }),
+        ...puts.flatMap((put) => (put.noun === 'execution' ? trippedRecords(put.value, proof, call) : [])),
       ],
     });
   } catch (error) {

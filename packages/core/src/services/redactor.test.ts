@@ -45,6 +45,29 @@ describe('a secret in an output', () => {
     expect(createRedaction({ KEY: 'on' })).toBeUndefined();
   });
 
+  test('is stars of the same length where places have to be kept, whatever pieces come when', () => {
+    const text = fc.array(fc.oneof(fc.constant(secret), fc.constant(secret.slice(0, 9)), fc.string()), {
+      maxLength: 8,
+    });
+    fc.assert(
+      fc.property(text, fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }), (parts, sizes) => {
+        const whole = Buffer.from(parts.join(''));
+        const { mask } = createRedaction({ KEY: secret })!;
+        const kept: Uint8Array[] = [];
+        let [from, to] = [0, 0];
+        for (let round = 0; to < whole.length; round += 1) {
+          to = Math.min(whole.length, to + (sizes[round % sizes.length] ?? 1));
+          const { bytes, certain } = mask(whole.subarray(from, to));
+          kept.push(bytes.subarray(0, certain));
+          from += certain;
+        }
+        kept.push(mask(whole.subarray(from)).bytes);
+        const stars = '*'.repeat(Buffer.byteLength(secret));
+        expect(Buffer.concat(kept).toString()).toBe(whole.toString().replaceAll(secret, stars));
+      }),
+    );
+  });
+
   test('never shows, and nothing else changes, however the text is cut', () => {
     const text = fc.array(fc.oneof(fc.constant(secret), fc.constant(secret.slice(0, 9)), fc.string()), {
       maxLength: 8,

@@ -10,19 +10,31 @@ export interface Redactor {
   end(): Uint8Array;
 }
 
+/** Bytes of the same number, in which secrets are stars. */
+interface Masked {
+  readonly bytes: Uint8Array;
+  /** How many of them stay so whatever follows; from there on may be the beginning of a secret. */
+  readonly certain: number;
+}
+
+export interface Redaction {
+  readonly redactor: () => Redactor;
+  readonly text: (text: string) => string;
+  /** For outputs whose bytes have to keep their places, because several processes take pieces of them. */
+  readonly mask: (bytes: Uint8Array) => Masked;
+}
+
 interface Pattern {
   readonly bytes: Buffer;
   readonly mark: Buffer;
 }
 
 /**
- * Makes redactors for secrets by name. Found are the value itself, each long line of it, and what base64, hexadecimal, URL and JSON
+ * Makes redactors for secrets by name, which may be given in several parts. Found are the value itself, each long line of it, and what base64, hexadecimal, URL and JSON
  * encoding make of it, wherever in a longer text it begins. Returns undefined when nothing has to be looked for.
  */
-export function createRedaction(
-  secrets: Readonly<Record<string, string>>,
-): { readonly redactor: () => Redactor; readonly text: (text: string) => string } | undefined {
-  const patterns = patternsOf(secrets);
+export function createRedaction(...secrets: readonly Readonly<Record<string, string>>[]): Redaction | undefined {
+  const patterns = patternsOf(secrets.flatMap((part) => Object.entries(part)));
   if (patterns.length === 0) return undefined;
   return {
     redactor: () => new StreamRedactor(patterns),
@@ -30,7 +42,17 @@ export function createRedaction(
       const redactor = new StreamRedactor(patterns);
       return Buffer.concat([redactor.take(Buffer.from(text)), redactor.end()]).toString();
     },
+    mask: (bytes) => mask(Buffer.from(bytes), patterns),
   };
+}
+
+function mask(bytes: Buffer, patterns: readonly Pattern[]): Masked {
+  let certainFrom = 0;
+  for (const { at, length } of matchesIn(bytes, patterns)) {
+    bytes.fill('*', at, at + length);
+    certainFrom = at + length;
+  }
+  return { bytes, certain: bytes.length - beginningAtEnd(bytes.subarray(certainFrom), patterns) };
 }
 
 class StreamRedactor implements Redactor {
@@ -46,8 +68,14 @@ class StreamRedactor implements Redactor {
       this.#held.length === 0
         ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
         : Buffer.concat([this.#held, chunk]);
-    const { parts, rest } = this.#replace(all);
-    const kept = this.#beginning(rest);
+    const parts: Buffer[] = [];
+    let from = 0;
+    for (const { at, length, mark } of matchesIn(all, this.#patterns)) {
+      parts.push(all.subarray(from, at), mark);
+      from = at + length;
+    }
+    const rest = all.subarray(from);
+    const kept = beginningAtEnd(rest, this.#patterns);
     this.#held = Buffer.from(rest.subarray(rest.length - kept));
     const passed = rest.subarray(0, rest.length - kept);
     return parts.length === 0 ? passed : Buffer.concat([...parts, passed]);
@@ -58,51 +86,54 @@ class StreamRedactor implements Redactor {
     this.#held = Buffer.alloc(0);
     return held;
   }
+}
 
-  /** Replaces whole secrets, the first first and of two at one place the longer. */
-  #replace(bytes: Buffer): { readonly parts: readonly Buffer[]; readonly rest: Buffer } {
-    const parts: Buffer[] = [];
-    let rest = bytes;
-    const next = new Map<Pattern, number>();
-    let base = 0;
-    for (;;) {
-      let best: { readonly at: number; readonly pattern: Pattern } | undefined;
-      for (const pattern of this.#patterns) {
-        let at = next.get(pattern);
-        if (at === undefined || (at !== -1 && at < base)) {
-          at = bytes.indexOf(pattern.bytes, base);
-          next.set(pattern, at);
-        }
-        if (at === -1) continue;
-        const longer = best !== undefined && at === best.at && pattern.bytes.length > best.pattern.bytes.length;
-        if (best === undefined || at < best.at || longer) best = { at, pattern };
-      }
-      if (best === undefined) return { parts, rest };
-      parts.push(bytes.subarray(base, best.at), best.pattern.mark);
-      base = best.at + best.pattern.bytes.length;
-      rest = bytes.subarray(base);
-    }
-  }
+interface Match {
+  readonly at: number;
+  readonly length: number;
+  readonly mark: Buffer;
+}
 
-  /** Length of the longest end that a secret begins with. */
-  #beginning(bytes: Buffer): number {
-    let longest = 0;
-    for (const { bytes: secret } of this.#patterns) {
-      for (let size = Math.min(secret.length - 1, bytes.length); size > longest; size -= 1) {
-        if (
-          secret[0] === bytes[bytes.length - size] &&
-          secret.subarray(0, size).equals(bytes.subarray(bytes.length - size))
-        )
-          longest = size;
+/** Whole secrets, the first first and of two at one place the longer; none within another. */
+function* matchesIn(bytes: Buffer, patterns: readonly Pattern[]): Generator<Match> {
+  const next = new Map<Pattern, number>();
+  for (let base = 0; ;) {
+    let best: { readonly at: number; readonly pattern: Pattern } | undefined;
+    for (const pattern of patterns) {
+      let at = next.get(pattern);
+      if (at === undefined || (at !== -1 && at < base)) {
+        at = bytes.indexOf(pattern.bytes, base);
+        next.set(pattern, at);
       }
+      if (at === -1) continue;
+      const longer = best !== undefined && at === best.at && pattern.bytes.length > best.pattern.bytes.length;
+      if (best === undefined || at < best.at || longer) best = { at, pattern };
     }
-    return longest;
+    if (best === undefined) return;
+    const { at, pattern } = best;
+    yield { at, length: pattern.bytes.length, mark: pattern.mark };
+    base = at + pattern.bytes.length;
   }
 }
 
-function patternsOf(secrets: Readonly<Record<string, string>>): readonly Pattern[] {
+/** Length of the longest end that a secret begins with. */
+function beginningAtEnd(bytes: Buffer, patterns: readonly Pattern[]): number {
+  let longest = 0;
+  for (const { bytes: secret } of patterns) {
+    for (let size = Math.min(secret.length - 1, bytes.length); size > longest; size -= 1) {
+      if (
+        secret[0] === bytes[bytes.length - size] &&
+        secret.subarray(0, size).equals(bytes.subarray(bytes.length - size))
+      )
+        longest = size;
+    }
+  }
+  return longest;
+}
+
+function patternsOf(secrets: readonly (readonly [name: string, value: string])[]): readonly Pattern[] {
   const found = new Map<string, Pattern>();
-  for (const [name, value] of Object.entries(secrets)) {
+  for (const [name, value] of secrets) {
     const mark = Buffer.from(`[redacted:${name}]`);
     const lines = value.split('\n').filter((line) => line.length >= shortestLine);
     for (const text of new Set([value, ...lines].filter((one) => Buffer.byteLength(one) >= shortestSecret))) {

@@ -82,6 +82,7 @@ async function bringBack(
       },
       previous,
       keep: { workspace: null, home: null },
+      checkpoint: target.id,
       detail: { checkpointId: target.id },
       prepare: async () => {
         keeper.forget(task.id);
@@ -113,7 +114,7 @@ async function restoreWithoutVolume(
   const operation: Operation = kernel.newOperation('restore', task.id, leased.proof, intent);
   await runOperation(
     kernel,
-    { operation, excludes: ['sandbox', 'restore', 'checkpoint', 'deletion'], detail: intent },
+    { operation, excludes: ['sandbox', 'restore', 'checkpoint', 'deletion'], checkpoint: target.id, detail: intent },
     leased,
     call,
     async () => {

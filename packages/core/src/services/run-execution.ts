@@ -2,11 +2,12 @@ import type { Command, EndReason, Execution } from '../domain/execution.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Task } from '../domain/task.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
-import type { ExecOutcome, SandboxHandle } from '../ports/sandbox-runtime.ts';
+import type { ExecOutcome, SandboxHandle, TerminalRequest } from '../ports/sandbox-runtime.ts';
 import { type OutputStream, outputStreams } from '../ports/task-memory.ts';
 import { type ClaimWatch, watchClaims } from './claim-watch.ts';
+import { resolveSecrets } from './command-secrets.ts';
 import { composeExecution, describeCommand } from './compose-execution.ts';
-import type { IdempotencyKey } from './idempotent.ts';
+import { type IdempotencyKey, onTheWay } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
 import { memoryStory } from './memory-story.ts';
 import { RecordedOutputs, diskError } from './recorded-outputs.ts';
@@ -14,7 +15,9 @@ import { createRedaction } from './redactor.ts';
 import { runHooks } from './run-hooks.ts';
 import { type OperationEnd, runOperation } from './run-operation.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
-import type { Call, ExecutionResult, RunCommand } from './services.ts';
+import type { Call, CommandSecret, ExecutionResult, RunCommand } from './services.ts';
+import { type ShellChoice, type ShellKeeper, isShellGone, textForShell } from './shells.ts';
+import { forgetWorkspace, noteWorkspace, trippedRecords, tripwiresOf } from './tripwire-watch.ts';
 import { watchDenials } from './watch-denials.ts';
 import type { LeasedWork } from './with-lease.ts';
 
@@ -22,11 +25,16 @@ export interface RunPlan {
   readonly command: Command;
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
+  readonly secrets: readonly CommandSecret[];
   readonly stdin: Uint8Array | undefined;
   readonly timeoutMs: number;
   readonly outputLimitBytes: number;
   readonly maxOutputBytes: number;
   readonly onOutput: RunCommand['onOutput'];
+  /** What the caller gave of directory and variables. */
+  readonly given: { readonly cwd: string | undefined; readonly env: Readonly<Record<string, string>> };
+  readonly shell: ShellChoice | undefined;
+  readonly terminal?: Pick<TerminalRequest, 'size' | 'onOpen'>;
 }
 
 /** One command about to run: everything that its steps share. */
@@ -36,6 +44,9 @@ interface Run {
   readonly env: Readonly<Record<string, string>>;
   readonly execution: Execution;
   readonly outputs: RecordedOutputs;
+  /** The shell that runs the command. */
+  readonly shell: Execution | undefined;
+  readonly shells: ShellKeeper;
   readonly leased: LeasedWork;
   readonly call: Call;
   /** Null when nobody claims anything on the task. */
@@ -49,7 +60,7 @@ type Redaction = ReturnType<typeof createRedaction>;
 /** Runs one command as an operation: recorded, run, recorded with its end, digests and sizes. */
 export async function runExecution(
   kernel: Kernel,
-  keeper: SandboxKeeper,
+  { keeper, shells }: { readonly keeper: SandboxKeeper; readonly shells: ShellKeeper },
   task: Task,
   plan: RunPlan,
   leased: LeasedWork,
@@ -66,11 +77,12 @@ export async function runExecution(
     { stream: task.id, call, proof },
   );
   const handle = await keeper.ensureRunning(task, leased, call);
-  const secrets = await deps.secrets.resolve(task.sandboxSpec.env);
-  const env = { ...(await deps.egress.environment(task)), ...secrets, ...plan.env };
+  const shell = plan.shell && (await shells.enter(task, plan.shell, plan, leased, onTheWay(key), call));
+  const secrets = await resolveSecrets(kernel, task, plan.secrets);
+  const env = { ...(await deps.egress.environment(task)), ...secrets.env, ...plan.env };
   const executionId = deps.ids.next('execution');
   const operation = kernel.newOperation('execution', task.id, proof, { executionId });
-  const redaction = createRedaction(secrets);
+  const redaction = createRedaction(...secrets.hidden);
   const recorded = redactCommand(plan.command, redaction);
   const execution = composeExecution(kernel, {
     id: executionId,
@@ -84,8 +96,9 @@ export async function runExecution(
   const watch = await watchClaims(kernel, handle, task, leased);
   const outputs = await openOutputs(kernel, execution, plan, redaction);
   const denials = await watchDenials(kernel, task);
-  const run: Run = { task, plan, env, execution, outputs, leased, call, watch, denials };
+  const run: Run = { task, plan, env, execution, outputs, shell, shells, leased, call, watch, denials };
   try {
+    await noteWorkspace(kernel, task, operation.id, { durable: false });
     return await runOperation(
       kernel,
       {
@@ -99,6 +112,7 @@ export async function runExecution(
       call,
       async () => {
         const ended = await execute(keeper, handle, run);
+        if (ended.shellEnded === true && shell !== undefined) leased.notices.push(await lastWords(shells, shell, call));
         if (ended.reason === 'out-of-memory') leased.notices.push(await memoryStory(kernel, keeper, task));
         return endOf(kernel, run, ended);
       },
@@ -106,6 +120,7 @@ export async function runExecution(
     );
   } finally {
     await outputs.abandon();
+    if (task.workspace.mode === 'bind') await forgetWorkspace(kernel, operation);
   }
 }
 
@@ -129,30 +144,44 @@ async function openOutputs(
   return new RecordedOutputs({ sinks, outputLimitBytes, maxOutputBytes, onOutput, ...redacted });
 }
 
+async function lastWords(shells: ShellKeeper, shell: Execution, call: Call): Promise<string> {
+  const { message } = await shells.ended(shell, call);
+  return `${message}, with this command`;
+}
+
 /** A container that vanished before the command began is made anew, once. */
 async function execute(keeper: SandboxKeeper, handle: SandboxHandle, run: Run): Promise<ExecOutcome> {
-  const { task, leased, call } = run;
+  const { task, leased, call, shell, shells } = run;
   try {
     return await executeOn(handle, run);
   } catch (error) {
+    if (shell !== undefined && isShellGone(error)) throw await shells.ended(shell, call);
     if (!isOpencodeToolsError(error, 'OCT_SANDBOX_NOT_FOUND')) throw error;
     keeper.forget(task.id);
     return executeOn(await keeper.ensureRunning(task, leased, call), run);
   }
 }
 
-function executeOn(handle: SandboxHandle, { plan, env, execution, outputs, leased }: Run): Promise<ExecOutcome> {
-  return handle.exec({
+function executeOn(handle: SandboxHandle, { plan, env, execution, outputs, shell, leased }: Run): Promise<ExecOutcome> {
+  const signal = AbortSignal.any([leased.signal, outputs.full]);
+  const asked = {
     executionId: execution.id,
     token: leased.proof.token,
     command: plan.command,
     cwd: plan.cwd,
     env,
+    signal,
+  };
+  if (plan.terminal !== undefined) {
+    return handle.runTerminal({ ...asked, ...plan.terminal, onOutput: (chunk) => outputs.take('stdout', chunk) });
+  }
+  return handle.exec({
+    ...asked,
+    ...(shell === undefined ? {} : { shell: shell.id, command: { kind: 'script', script: textForShell(plan) } }),
     ...(plan.stdin === undefined ? {} : { stdin: plan.stdin }),
     timeoutMs: plan.timeoutMs,
     onStdout: (chunk) => outputs.take('stdout', chunk),
     onStderr: (chunk) => outputs.take('stderr', chunk),
-    signal: AbortSignal.any([leased.signal, outputs.full]),
   });
 }
 
@@ -165,7 +194,9 @@ async function endOf(kernel: Kernel, run: Run, outcome: ExecOutcome): Promise<Op
   const state = byItself ? 'exited' : 'interrupted';
   const durationMs = Math.round(outcome.durationMs);
   const ended = { ...run.execution, state, reason, exitCode, signal, stdout, stderr, durationMs } as const;
-  const execution: Execution = { ...ended, endedAt: kernel.now() };
+  const tripwires = await tripwiresOf(kernel, run.task, ended.operationId);
+  const told = tripwires === undefined ? {} : { tripwires };
+  const execution: Execution = { ...ended, ...told, endedAt: kernel.now() };
   run.leased.notices.push(...(await run.denials()));
   const seen = await run.watch?.finish(execution, run.call);
   const stored: JsonObject = { executionId: execution.id };
@@ -180,7 +211,7 @@ async function endOf(kernel: Kernel, run: Run, outcome: ExecOutcome): Promise<Op
     state: byItself ? 'completed' : 'interrupted',
     outcome: { reason, exitCode },
     stored,
-    records: seen?.records ?? [],
+    records: [...(seen?.records ?? []), ...trippedRecords(execution, run.leased.proof, run.call)],
     puts: () => [{ noun: 'execution', value: execution }],
   };
 }

@@ -1,3 +1,4 @@
+import type { CheckpointId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Operation, OperationKind } from '../domain/operation.ts';
 import type { PooledSandbox } from '../domain/pooled-sandbox.ts';
@@ -21,6 +22,8 @@ export interface OperationRequest {
   readonly key?: IdempotencyKey | undefined;
   /** A sandbox of the pool that the operation takes. */
   readonly takes?: PooledSandbox;
+  /** What the operation begins from, if it is not deleted by then. */
+  readonly checkpoint?: CheckpointId | undefined;
 }
 
 /** What the last transaction of an operation says. */
@@ -72,9 +75,13 @@ export async function runOperation<T>(
 
 /** Appends the request of an operation that is ended apart from it. */
 export async function begin(kernel: Kernel, request: OperationRequest, leased: LeasedWork, call: Call): Promise<void> {
-  const { operation, excludes } = request;
+  const { operation, excludes, checkpoint } = request;
   await kernel.commit({
-    guard: { ...leaseGuard(leased.proof), noOpenOperation: { taskId: operation.taskId, kinds: excludes } },
+    guard: {
+      ...leaseGuard(leased.proof),
+      noOpenOperation: { taskId: operation.taskId, kinds: excludes },
+      ...(checkpoint === undefined ? {} : { checkpoint }),
+    },
     records: [
       draft({
         stream: operation.taskId,

@@ -4,12 +4,14 @@ import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { AcquiredLease } from '../ports/lease-store.ts';
 import { asJson } from '../domain/json.ts';
+import { automaticOf, checkpointUnaskedUnder } from './automatic-checkpoint.ts';
 import { passBarrier, proofOf } from './barrier.ts';
+import { clip } from './clip.ts';
 import { idempotentFromStart } from './idempotent.ts';
 import { type Kernel, leaseGuard } from './kernel.ts';
 import { recoverTask } from './recovery.ts';
 import { claim, grantClaim, releaseClaims } from './claim-service.ts';
-import { claimGlobs } from '../claims/claim-globs.ts';
+import { type ClaimGlobs, claimGlobs } from '../claims/claim-globs.ts';
 import { runHooks } from './run-hooks.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Attachment, AttachOptions, Call, SessionService } from './services.ts';
@@ -19,6 +21,8 @@ import { type LeasedWork, isHere, newSession, releaseQuietly, withLease } from '
 
 const maxWaitMs = 86_400_000;
 const stopGraceMs = 2_000;
+/** A process that is killed while it attaches leaves a session that nobody was told of: it keeps others out no longer than this. */
+const untoldMs = 30_000;
 
 export function createSessionService(kernel: Kernel, keeper: SandboxKeeper): SessionService {
   const { deps } = kernel;
@@ -36,27 +40,30 @@ export function createSessionService(kernel: Kernel, keeper: SandboxKeeper): Ses
     revoke: (taskId, options, call) => revoke(kernel, taskId, options, call),
     renew: async (sessionId) => deps.leases.renew((await deps.leases.proofOf(sessionId)).proof),
     attach: (taskId, options, call) =>
-      idempotentFromStart(kernel, call, 'attach', { taskId, ...asJson(options) }, async (key) => {
-        const attachment = await attach(kernel, taskId, options, call);
-        try {
+      idempotentFromStart(kernel, call, 'attach', { taskId, ...asJson(options) }, async (key) =>
+        attach(kernel, taskId, options, call, async (attachment) => {
           await kernel.commit({ records: [], ...key.finished(asJson(attachment)) });
-        } catch (error) {
-          // Nobody was told of this session: the same call made again would wait for its lease to expire.
-          await releaseQuietly(kernel, proofOf(attachment.lease), 'attaching failed', call);
-          throw error;
-        }
-        return attachment;
-      }),
+        }),
+      ),
     detach: async (sessionId, options, call) =>
       detach(kernel, keeper, await get(sessionId), oneLine('reason', options.reason ?? 'detached', 500), call),
   };
 }
 
 /**
+ * Until `answer` has kept what the caller is told, the lease is short and renewed: killed before, its process leaves a session
+ * that nobody knows of and that ends soon.
+ *
  * On another host than the task's the session has its rows only: the lease stays pending where there is a sandbox, until a
  * verb under it passes the barrier at the task's home, and the task keeps its status.
  */
-async function attach(kernel: Kernel, taskId: TaskId, options: AttachOptions, call: Call): Promise<Attachment> {
+async function attach(
+  kernel: Kernel,
+  taskId: TaskId,
+  options: AttachOptions,
+  call: Call,
+  answer: (attachment: Attachment) => Promise<void>,
+): Promise<Attachment> {
   const agent = oneLine('agent', options.agent, 100);
   const model = options.model === undefined ? null : oneLine('model', options.model, 100);
   const task = await kernel.deps.tasks.getTask(taskId);
@@ -68,21 +75,58 @@ async function attach(kernel: Kernel, taskId: TaskId, options: AttachOptions, ca
   );
   const session = newSession(kernel, taskId, { agent, model, ephemeral: false });
   const acting: Call = { ...call, actor: { ...call.actor, agent, model, session: session.id } };
-  const { lease, displaced } = await acquireWaiting(kernel, task, session, options, acting);
+  const acquired = await acquireWaiting(kernel, task, session, options, acting);
   kernel.deps.memory.touch(taskId);
+  const attachment = await keptShort(kernel, acquired.lease, acting, async () => {
+    const entered = await enter(kernel, { task, session, globs, ...acquired }, acting);
+    await answer(entered);
+    return entered;
+  });
+  // Whoever was told of the session renews it by using it, too.
+  const lease = await kernel.deps.leases.renew(proofOf(acquired.lease)).catch(() => attachment.lease);
+  return { ...attachment, lease };
+}
+
+/** Renews a lease by as little as it was granted for while work goes on under it, and releases it when that fails. */
+async function keptShort<T>(kernel: Kernel, lease: Lease, call: Call, work: () => Promise<T>): Promise<T> {
+  const proof = proofOf(lease);
+  const forMs = untoldFor(lease.ttlMs);
+  let renewing: Promise<unknown> = Promise.resolve();
+  const timer = setInterval(() => {
+    renewing = kernel.deps.leases.renew(proof, forMs).catch(() => undefined);
+  }, forMs / 3);
   try {
-    const claimant = { task, session, proof: proofOf(lease) };
-    const granted = globs === undefined ? {} : { claim: await grantClaim(kernel, claimant, globs, acting) };
-    if (!isHere(kernel, task)) return { session, lease, task, displaced, recovered: [], endedProcesses: 0, ...granted };
-    const endedProcesses = await passBarrier(kernel, lease, acting);
-    const recovered = await recoverTask(kernel, proofOf(lease), acting);
-    const running = await start(kernel, task, session, lease, acting);
-    const [held] = (await kernel.deps.leases.listActive(taskId)).filter((candidate) => candidate.id === lease.id);
-    return { session, lease: held ?? lease, task: running, displaced, recovered, endedProcesses, ...granted };
+    return await work();
   } catch (error) {
-    await releaseQuietly(kernel, proofOf(lease), 'attaching failed', acting);
+    await releaseQuietly(kernel, proof, 'attaching failed', call);
     throw error;
+  } finally {
+    clearInterval(timer);
+    await renewing;
   }
+}
+
+interface Entering extends AcquiredLease {
+  readonly task: Task;
+  readonly session: Session;
+  readonly globs: ClaimGlobs | undefined;
+}
+
+/** What makes a granted lease usable, and the task `running`. */
+async function enter(kernel: Kernel, entering: Entering, call: Call): Promise<Attachment> {
+  const { task, session, globs, lease, displaced } = entering;
+  const claimant = { task, session, proof: proofOf(lease) };
+  const granted = globs === undefined ? {} : { claim: await grantClaim(kernel, claimant, globs, call) };
+  if (!isHere(kernel, task)) return { session, lease, task, displaced, recovered: [], endedProcesses: 0, ...granted };
+  const endedProcesses = await passBarrier(kernel, lease, call, untoldFor(lease.ttlMs));
+  const recovered = await recoverTask(kernel, proofOf(lease), call);
+  const running = await start(kernel, task, session, lease, call);
+  const [held] = (await kernel.deps.leases.listActive(task.id)).filter((candidate) => candidate.id === lease.id);
+  return { session, lease: held ?? lease, task: running, displaced, recovered, endedProcesses, ...granted };
+}
+
+function untoldFor(ttlMs: number): number {
+  return Math.min(ttlMs, untoldMs);
 }
 
 async function revoke(
@@ -131,6 +175,7 @@ async function acquireWaiting(
     mode: task.leaseMode,
     maxAgents: task.maxAgents,
     ttlMs,
+    forMs: untoldFor(ttlMs),
     takeover: options.takeover === true,
     actor: call.actor,
     correlationId: call.correlationId ?? null,
@@ -179,6 +224,13 @@ async function suspend(
   reason: string,
   call: Call,
 ): Promise<Task> {
+  if (automaticOf(kernel).onDetach && (await kernel.deps.tasks.findSandbox(task.id)) !== undefined) {
+    const cause = {
+      name: `detached ${kernel.now()}`,
+      reason: clip(`Taken before the last agent left: ${reason}`, 2_000),
+    };
+    await checkpointUnaskedUnder(kernel, keeper, task, cause, leased, call);
+  }
   await keeper.stop(task, leased, stopGraceMs, call);
   return kernel.changeTask(task.id, (current) => {
     if (current.status !== 'running') return { change: null, result: current };

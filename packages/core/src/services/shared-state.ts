@@ -3,18 +3,17 @@ import type { JsonObject } from '../domain/json.ts';
 import type { Note, Todo } from '../domain/journal.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
-import type { RecordPayload } from '../ledger/ledger-record.ts';
 import type { Put } from '../ledger/put.ts';
 import type { IdempotencyKey } from './idempotent.ts';
 import { type Kernel, draft, leaseGuard } from './kernel.ts';
 import { type FieldMerge, mergeFields } from './merge-fields.ts';
 import type { Call } from './services.ts';
 import { invalid } from './validate.ts';
+import { versionInLedger } from './version-in-ledger.ts';
 import type { LeasedWork } from './with-lease.ts';
 
 /** Every attempt that fails means that somebody else's change landed. */
 const maxAttempts = 50;
-const pageSize = 500;
 
 /** The rows of a task that several agents change, and the fields of each that can be set. */
 interface SharedRows {
@@ -112,30 +111,11 @@ async function conflictWith<N extends SharedNoun>(
     throw invalid('expectedVersion', `is ${expectedVersion}`, `The ${change.noun} is at version ${current.version}.`);
   if (task.conflictStrategy === 'reject') return { resolution: 'rejected', merge: null };
   if (task.conflictStrategy === 'last-write-wins') return { resolution: 'overwritten', merge: null };
-  const base = await versionOf(setting, expectedVersion);
+  const wanted = { noun: change.noun, id: change.id, version: expectedVersion };
+  const base = await versionInLedger(setting.kernel.deps.ledger, task.id, wanted);
   if (base === undefined) return { resolution: 'rejected', merge: null };
   const merge = mergeFields(fieldsOf(change.noun, base), fieldsOf(change.noun, current), asJson(change.fields));
   return { resolution: merge.conflicting.length === 0 ? 'merged' : 'rejected', merge };
-}
-
-/** A row as it was at a version, from the ledger; undefined when that part of the ledger was pruned or erased. */
-async function versionOf<N extends SharedNoun>(
-  { kernel, task, change }: Setting<N>,
-  version: number,
-): Promise<SharedRows[N]['value'] | undefined> {
-  const types = [`${change.noun}.added`, `${change.noun}.changed`];
-  for (let afterSeq = 0; ;) {
-    const page = await kernel.deps.ledger.read(task.id, { types, afterSeq, limit: pageSize });
-    for (const { payload } of page) {
-      if (payload?.includes(change.id) !== true) continue;
-      for (const put of (JSON.parse(payload) as RecordPayload).puts) {
-        if (put.noun === change.noun && put.value.id === change.id && put.value.version === version) return put.value;
-      }
-    }
-    const last = page.at(-1);
-    if (last === undefined || page.length < pageSize) return undefined;
-    afterSeq = last.seq;
-  }
 }
 
 function fieldsOf(noun: SharedNoun, row: Todo | Note): JsonObject {

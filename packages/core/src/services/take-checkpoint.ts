@@ -124,6 +124,7 @@ function composeCheckpoint(kernel: Kernel, parts: CheckpointParts): Checkpoint {
     sandboxSpec: task.sandboxSpec,
     ledger: { seq: head.seq, hash: head.hash },
     pinned: false,
+    tags: [],
     createdAt: kernel.now(),
   };
   return { ...unsealed, manifestDigest: manifestDigest(unsealed) };

@@ -1,6 +1,6 @@
-import type { SnapshotStore } from '../domain/checkpoint.ts';
+import type { Checkpoint, SnapshotStore } from '../domain/checkpoint.ts';
 import type { Execution } from '../domain/execution.ts';
-import type { TaskId } from '../domain/ids.ts';
+import type { CheckpointId, TaskId } from '../domain/ids.ts';
 import type { EnvReference, NetworkSpec, ResourceLimits } from '../domain/sandbox-spec.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { Lease, Session } from '../domain/session.ts';
@@ -90,6 +90,37 @@ export interface ForkTask extends UnderSession {
   readonly title?: string;
 }
 
+export interface RecoverTask {
+  /** Id, short id, tag or name of the checkpoint to come back from; the newest one that is sound by default. */
+  readonly checkpoint?: string;
+  /** Title of the new task; the deleted one's by default, a living one's with "(recovered)". */
+  readonly title?: string;
+}
+
+/** A task whose work was brought back. */
+export interface RecoveredTask {
+  readonly task: Task;
+  /** The checkpoint of the first task that it comes back from. */
+  readonly checkpoint: Checkpoint;
+  /** Newer ones that are damaged, with what is wrong; newest first. */
+  readonly passedOver: readonly { readonly checkpointId: CheckpointId; readonly damage: readonly string[] }[];
+  /** True when the image of the root file system is gone: what was installed into it is not there. */
+  readonly rootLost: boolean;
+  /** What was copied from the first task. */
+  readonly decisions: number;
+  readonly todos: number;
+  readonly notes: number;
+}
+
+/** A deleted task whose work is kept. */
+export interface RecoverableTask {
+  readonly receipt: Receipt;
+  /** Newest first. */
+  readonly checkpoints: readonly Checkpoint[];
+  /** Tasks that were made from it since. */
+  readonly recoveredAs: readonly TaskId[];
+}
+
 /** What deleting would do, or did. */
 export interface Deletion {
   readonly dryRun: boolean;
@@ -139,6 +170,17 @@ export interface TaskService {
   update(id: TaskId, input: UpdateTask, call: Call): Promise<Task>;
   /** Makes a second task from a checkpoint of the first, which is not touched. */
   fork(id: TaskId, options: ForkTask, call: Call): Promise<Task>;
+  /**
+   * Brings the work of a deleted task back as a new one that knows where it comes from: workspace, home directory and root file
+   * system as its newest sound checkpoint has them, with its decisions, todos and notes. Nothing of the first is changed, so a
+   * living task whose sandbox or newest checkpoint is damaged can be recovered, too. Reads every byte of the checkpoints it looks at.
+   *
+   * @throws OpencodeToolsError `OCT_TASK_NOT_FOUND`; `OCT_CHECKPOINT_NOT_FOUND` when none was kept; `OCT_CHECKPOINT_CORRUPT` when
+   *   all are damaged, or the named one is
+   */
+  recover(id: TaskId, options: RecoverTask, call: Call): Promise<RecoveredTask>;
+  /** Deleted tasks of this home that `recover` can bring back, the last deleted first. */
+  recoverable(): Promise<readonly RecoverableTask[]>;
   /** Takes a final checkpoint, removes the sandbox and its volumes, leaves a tombstone. Idempotent: gives the receipt again. */
   delete(
     id: TaskId,

@@ -5,6 +5,7 @@ import { assertMove } from '../domain/task-machine.ts';
 import type { HookPoint } from '../ports/hook-port.ts';
 import type { SandboxFacts } from '../ports/sandbox-runtime.ts';
 import { assertAlone } from './assert-alone.ts';
+import { bringBackTask, recoverableTasks } from './bring-back-task.ts';
 import { createTask } from './create-task.ts';
 import { deleteTask } from './delete-task.ts';
 import { forkTask } from './fork-task.ts';
@@ -57,6 +58,8 @@ export function createTaskService(kernel: Kernel, keeper: SandboxKeeper): TaskSe
     },
     update: (id, input, call) => updateTask(kernel, id, input, call),
     fork: (id, options, call) => forkTask(kernel, keeper, id, options, call),
+    recover: (id, options, call) => bringBackTask(kernel, id, options, call),
+    recoverable: () => recoverableTasks(kernel),
     delete: (id, options, call) => deleteTask(kernel, keeper, id, options, call),
     stats: (id) => taskStats(kernel, keeper, id),
   };

@@ -1,6 +1,6 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { TaskId } from '../domain/ids.ts';
-import type { AppliedWork, WorkReview } from '../ports/work-port.ts';
+import type { AppliedWork, MergedWork, WorkReview } from '../ports/work-port.ts';
 import type { Call, UnderSession } from './call.ts';
 
 export interface ReviewOptions extends UnderSession {
@@ -13,8 +13,27 @@ export interface ApplyOptions extends ReviewOptions {
   readonly directory?: string;
   /** Paths with tripwires that may be applied all the same, relative to the workspace. */
   readonly accept?: readonly string[];
+  /** True merges what both sides changed in one file, where no two changes touch. See `ApplyWork.threeWay`. Default false. */
+  readonly threeWay?: boolean;
   /** True says what would happen and changes nothing. */
   readonly dryRun?: boolean;
+}
+
+export interface MergeOptions extends UnderSession {
+  /** Branch, tag or commit in the task; by default `HEAD` and, as a last commit, what is not committed and not ignored. */
+  readonly ref?: string;
+  /** Branch to make or to move forward; default `opencode-tools/<short id>`. */
+  readonly branch?: string;
+  /** Branch that exists and that the work is merged into, in place of `branch`. */
+  readonly into?: string;
+  /** Paths with tripwires that may come all the same. */
+  readonly accept?: readonly string[];
+  /** True says what would happen: no branch and no file of the user changes. */
+  readonly dryRun?: boolean;
+}
+
+export interface TaskWorkMerged extends MergedWork {
+  readonly repository: string;
 }
 
 export interface ReviewedWork extends WorkReview {
@@ -31,10 +50,19 @@ export interface WorkService {
   /** What the task changed since its workspace was seeded, and which of it would run on the host or steer who works there. */
   review(taskId: TaskId, options: ReviewOptions, call: Call): Promise<ReviewedWork>;
   /**
-   * Applies the changes to a directory, all of them or none: none when the user changed one of the same paths otherwise, and none
-   * while a tripwire is not accepted. Paths that the task did not change are not touched, whatever their state.
+   * Applies the changes to a directory, all of them or none, as one operation: none when the user changed one of the same paths
+   * otherwise, and none while a tripwire is not accepted. Paths that the task did not change are not touched, whatever their
+   * state. One that is killed half way is undone when the task is next used.
    *
    * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a bind workspace, which the user sees already, or without a directory
    */
   apply(taskId: TaskId, options: ApplyOptions, call: Call): Promise<TaskWorkApplied>;
+  /**
+   * Brings the commits of a task to a branch of the repository that its workspace was seeded from, as one operation. The image has to
+   * have git. A work tree that has the branch checked out goes along, and nothing happens when uncommitted changes are in its way.
+   *
+   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a workspace from elsewhere, in the middle of a merge, without anything new, or with
+   *   submodules; `OCT_CAPABILITY_UNSUPPORTED` without git in the image
+   */
+  merge(taskId: TaskId, options: MergeOptions, call: Call): Promise<TaskWorkMerged>;
 }

@@ -1,8 +1,12 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { TaskId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
-import { type Kernel, draft, leaseGuard } from './kernel.ts';
+import type { Kernel } from './kernel.ts';
+import { mergeTask } from './merge-work.ts';
+import { runOperation } from './run-operation.ts';
 import type { Call, CheckpointService } from './services.ts';
+import type { SandboxKeeper } from './sandbox-keeper.ts';
+import { settleRecorded } from './settle-work.ts';
 import { invalid } from './validate.ts';
 import { assertHere, withLease } from './with-lease.ts';
 import type { ApplyOptions, ReviewOptions, TaskWorkApplied, WorkService } from './work-contract.ts';
@@ -10,7 +14,7 @@ import type { ApplyOptions, ReviewOptions, TaskWorkApplied, WorkService } from '
 /** So many paths of one kind are recorded. */
 const mostRecorded = 100;
 
-export function createWorkService(kernel: Kernel, checkpoints: CheckpointService): WorkService {
+export function createWorkService(kernel: Kernel, keeper: SandboxKeeper, checkpoints: CheckpointService): WorkService {
   const { deps } = kernel;
   const workOf = async (taskId: TaskId, options: ReviewOptions, call: Call) => {
     const task = await deps.tasks.getTask(taskId);
@@ -18,34 +22,45 @@ export function createWorkService(kernel: Kernel, checkpoints: CheckpointService
     if (task.workspace.mode !== 'volume')
       throw invalid('task', 'has a bind workspace', 'Its files are on the host already; look there.');
     const checkpoint = await checkpointOf(checkpoints, task, options, call);
-    return { task, checkpoint, fromId: task.workspace.base?.id ?? null, toId: snapshotOf(checkpoint) };
+    const { base } = task.workspace;
+    const fromId = base === null ? null : await deps.workspaces.contentOf(base.id, call);
+    return { task, checkpoint, fromId, toId: await deps.workspaces.contentOf(snapshotOf(checkpoint), call) };
   };
   return {
+    merge: (taskId, options, call) => mergeTask(kernel, keeper, taskId, options, call),
     review: async (taskId, options, call) => {
       const { checkpoint, fromId, toId } = await workOf(taskId, options, call);
       return { checkpoint, ...(await deps.work.review(fromId, toId)) };
     },
     apply: async (taskId, options, call) => {
-      const { accept = [], dryRun = false } = options;
+      const { accept = [], threeWay = false, dryRun = false } = options;
       const { task, checkpoint, fromId, toId } = await workOf(taskId, options, call);
       const directory = options.directory ?? sourceOf(task);
-      const request = { directory, fromId, toId, accept };
-      if (dryRun) return { checkpoint, directory, ...(await deps.work.apply({ ...request, dryRun })) };
-      return withLease(kernel, task, { sessionId: options.sessionId, sandbox: false }, call, async (leased) => {
-        const applied = await deps.work.apply({ ...request, dryRun, signal: leased.signal });
-        const done = { checkpoint, directory, ...applied };
-        await kernel.commit({
-          guard: leaseGuard(leased.proof, true),
-          records: [
-            draft({
-              stream: task.id,
-              type: applied.applied ? 'task.work_applied' : 'task.work_refused',
-              call,
-              proof: leased.proof,
-              detail: recorded(done, options),
-            }),
-          ],
-        });
+      const request = { directory, fromId, toId, accept, threeWay, operationId: null };
+      if (dryRun) return { checkpoint, directory, ...(await deps.work.apply(request)) };
+      return withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, call, async (leased) => {
+        await settleRecorded(kernel);
+        const intent = { directory, checkpointId: checkpoint.id };
+        const operation = kernel.newOperation('work', task.id, leased.proof, intent);
+        const { id } = operation;
+        const forget = (): Promise<void> => deps.work.forget(id);
+        const done = await runOperation(
+          kernel,
+          { operation, excludes: ['work', 'deletion'], detail: intent },
+          leased,
+          call,
+          async () => {
+            const applied = await deps.work.apply({ ...request, operationId: id, signal: leased.signal });
+            const result = { checkpoint, directory, ...applied };
+            const verb = applied.applied ? {} : { verb: 'refused' };
+            const outcome = { applied: applied.applied, total: applied.changed.length };
+            return { result, ...verb, outcome, detail: recorded(result, options), puts: () => [] };
+          },
+          { clear: async () => deps.work.settle(id).then(forget) },
+        );
+        await forget().catch((error: unknown) =>
+          deps.logger.debug('Notes of a change were not removed', { operationId: id, error: String(error) }),
+        );
         return done;
       });
     },
@@ -72,8 +87,8 @@ async function checkpointOf(
 }
 
 function snapshotOf(checkpoint: Checkpoint): string {
-  if (checkpoint.workspace?.store === 'content') return checkpoint.workspace.id;
-  throw invalid('checkpoint', 'holds no workspace in the content store', 'Take another checkpoint.');
+  if (checkpoint.workspace !== null) return checkpoint.workspace.id;
+  throw invalid('checkpoint', 'holds no workspace', 'Take another checkpoint.');
 }
 
 function sourceOf(task: Task): string {
@@ -84,13 +99,14 @@ function sourceOf(task: Task): string {
 }
 
 function recorded(done: TaskWorkApplied, { accept = [] }: ApplyOptions) {
-  const { checkpoint, directory, changed, conflicts, refused } = done;
+  const { checkpoint, directory, changed, merged, conflicts, refused } = done;
   const paths = (list: readonly string[]) => list.slice(0, mostRecorded).map((each) => each.toWellFormed());
   return {
     directory,
     checkpointId: checkpoint.id,
     total: changed.length,
     changed: paths(changed),
+    merged: paths(merged),
     accepted: paths(accept),
     conflicts: paths(conflicts.map(({ path }) => path)),
     refused: refused.slice(0, mostRecorded).map(({ path, rule }) => ({ path: path.toWellFormed(), rule })),

@@ -18,11 +18,18 @@ export interface ContainerDescription {
     readonly StartedAt: string;
   };
   readonly Config: { readonly Labels: Readonly<Record<string, string>> | null; readonly Cmd: readonly string[] | null };
-  readonly Mounts: readonly { readonly Destination: string }[];
+  readonly Mounts: readonly { readonly Destination: string; readonly Name?: string }[];
   readonly HostConfig: {
     readonly Tmpfs?: Readonly<Record<string, string>> | null;
     readonly PidsLimit?: number | null;
+    readonly ReadonlyRootfs?: boolean;
   };
+}
+
+/** What we read of the engine's description of an exec. */
+export interface ExecFacts {
+  readonly Running: boolean;
+  readonly ExitCode: number | null;
 }
 
 interface ContainerRow {
@@ -88,9 +95,10 @@ export class Containers {
   }
 
   /** Connects to the main process's own streams. */
-  async attach(id: string, options: { readonly stdin: boolean }): Promise<Duplex> {
-    const query = { stream: true, stdin: options.stdin, stdout: true, stderr: true };
-    return this.#client.hijack({ method: 'POST', path: `/containers/${id}/attach`, query });
+  async attach(id: string, options: { readonly stdin: boolean; readonly moves?: boolean }): Promise<Duplex> {
+    const { stdin, moves = false } = options;
+    const query = { stream: true, stdin, stdout: true, stderr: true };
+    return this.#client.hijack({ method: 'POST', path: `/containers/${id}/attach`, query, moves });
   }
 
   /** Starts another process in a running container and connects to its streams. */
@@ -98,18 +106,37 @@ export class Containers {
     id: string,
     options: { readonly user: string; readonly env: readonly string[]; readonly argv: readonly string[] },
   ): Promise<Duplex> {
-    const body = {
-      User: options.user,
-      Env: options.env,
-      Cmd: options.argv,
-      WorkingDir: '/',
-      AttachStdin: true,
-      AttachStdout: true,
-      AttachStderr: true,
-      Tty: false,
-    };
+    return (await this.open(id, options)).stream;
+  }
+
+  /** The same, to be asked about: `inspectExec` says how it ended. */
+  async open(
+    id: string,
+    options: Parameters<Containers['exec']>[1] & { readonly tty?: boolean; readonly stdin?: boolean },
+  ): Promise<{ readonly id: string; readonly stream: Duplex }> {
+    const { user, env, argv, tty = false, stdin = true } = options;
+    const streams = { AttachStdin: stdin, AttachStdout: true, AttachStderr: true, Tty: tty };
+    const body = { User: user, Env: env, Cmd: argv, WorkingDir: '/', ...streams };
     const { Id } = await this.#client.call<{ Id: string }>({ method: 'POST', path: `/containers/${id}/exec`, body });
-    return this.#client.hijack({ method: 'POST', path: `/exec/${Id}/start`, body: { Detach: false, Tty: false } });
+    const start = { method: 'POST', path: `/exec/${Id}/start`, body: { Detach: false, Tty: tty } } as const;
+    return { id: Id, stream: await this.#client.hijack(start) };
+  }
+
+  /** Starts another process on a terminal of its own. Its stream has both outputs in one. */
+  async openTerminal(
+    id: string,
+    options: Parameters<Containers['exec']>[1],
+  ): Promise<{ readonly id: string; readonly stream: Duplex }> {
+    return this.open(id, { ...options, tty: true });
+  }
+
+  async resizeExec(id: string, size: { readonly columns: number; readonly rows: number }): Promise<void> {
+    const query = { h: size.rows, w: size.columns };
+    await this.#client.call({ method: 'POST', path: `/exec/${id}/resize`, query });
+  }
+
+  async inspectExec(id: string): Promise<ExecFacts> {
+    return this.#client.call<ExecFacts>({ method: 'GET', path: `/exec/${id}/json` });
   }
 
   /** Unpacks a tar stream below a directory of a container, which need not run. */
@@ -124,8 +151,8 @@ export class Containers {
     });
   }
 
-  async wait(id: string, limitMs: number): Promise<number> {
-    const request = { method: 'POST', path: `/containers/${id}/wait`, limitMs } as const;
+  async wait(id: string, limitMs: number, signal?: AbortSignal): Promise<number> {
+    const request = { method: 'POST', path: `/containers/${id}/wait`, limitMs, signal } as const;
     return (await this.#client.call<{ StatusCode: number }>(request)).StatusCode;
   }
 

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { Agent } from 'node:http';
 import { join } from 'node:path';
-import type { Duplex, Readable } from 'node:stream';
-import { OpencodeToolsError } from '@opencode-tools/core';
+import { type Duplex, Readable } from 'node:stream';
+import { OpencodeToolsError, isOpencodeToolsError } from '@opencode-tools/core';
 import type { Endpoint } from './find-endpoints.ts';
 import { EngineError } from './engine-error.ts';
+import { QuietWatch, defaultQuietMs, engineSilent, watched, whileProgressing } from './progress.ts';
 
 export interface EngineRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD';
@@ -16,11 +17,15 @@ export interface EngineRequest {
   readonly file?: Readable | Buffer;
   /** Default 30,000. For a stream it ends with the response's head. */
   readonly limitMs?: number;
+  /** For trees of any size: the file, and the body of a stream, may take as long as they move; `limitMs` is not for them. */
+  readonly moves?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** The few ways in which this package speaks to an engine. */
 export interface EngineClient {
+  /** How long an engine may pass nothing on of what moves. */
+  readonly quietMs: number;
   /** @throws EngineError, or OpencodeToolsError `OCT_ENGINE_UNAVAILABLE` when there is no answer in time */
   call<T>(request: EngineRequest): Promise<T>;
   /** A response whose body is read as it comes. */
@@ -41,39 +46,83 @@ interface Modem {
  *
  * @param apiVersion such as `1.41`, the version that the engine is spoken to in; its own when absent
  */
-export async function createEngineClient(endpoint: Endpoint, apiVersion?: string): Promise<EngineClient> {
+export async function createEngineClient(
+  endpoint: Endpoint,
+  apiVersion?: string,
+  quietMs: number = defaultQuietMs,
+): Promise<EngineClient> {
   const { default: Docker } = await import('dockerode');
   const modem = new Docker(connection(endpoint)).modem as Modem;
   const prefix = apiVersion === undefined ? '' : `/v${apiVersion}`;
   const dial = async (request: EngineRequest, mode: object): Promise<unknown> =>
-    dialOnce(modem, endpoint, { ...request, path: prefix + request.path }, mode);
+    dialOnce(modem, endpoint, quietMs, { ...request, path: prefix + request.path }, mode);
   return {
+    quietMs,
     call: async <T>(request: EngineRequest) => (await dial(request, {})) as T,
-    stream: async (request) => (await dial(request, { isStream: true })) as Readable,
+    stream: async (request) => {
+      const answer = (await dial(request, { isStream: true })) as Readable;
+      if (request.moves !== true) return answer;
+      return Readable.from(whileProgressing(answer, quietMs), { objectMode: false });
+    },
     hijack: async (request) =>
       (await dial(request, { isStream: true, hijack: true, openStdin: true, allowEmpty: true })) as Duplex,
   };
 }
 
-async function dialOnce(modem: Modem, endpoint: Endpoint, request: EngineRequest, mode: object): Promise<unknown> {
-  const limitMs = request.limitMs ?? defaultLimitMs;
+async function dialOnce(
+  modem: Modem,
+  endpoint: Endpoint,
+  quietMs: number,
+  request: EngineRequest,
+  mode: object,
+): Promise<unknown> {
   const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort(), limitMs);
+  const limits = limitOf(request, quietMs, limit);
   const streams = 'isStream' in mode;
   const passOn = (): void => limit.abort();
   if (request.signal?.aborted) throw cancelled(request.signal.reason);
   request.signal?.addEventListener('abort', passOn, { once: true });
   try {
     return await new Promise((resolve, reject) => {
-      const options = dialOptions(request, mode, limit.signal);
+      const options = dialOptions({ ...request, ...limits.file }, mode, limit.signal);
       modem.dial(options, (error, data) => (error ? reject(error) : resolve(data)));
     });
   } catch (error) {
+    // Nobody takes the rest of it any more.
+    if (limits.file.file instanceof Readable) limits.file.file.destroy();
     if (request.signal?.aborted) throw cancelled(error);
-    throw translate(error, endpoint, limit.signal.aborted ? limitMs : undefined);
+    throw translate(error, endpoint, limit.signal);
   } finally {
-    clearTimeout(timer);
+    limits.end();
     if (!streams) request.signal?.removeEventListener('abort', passOn);
+  }
+}
+
+interface Limits {
+  /** What is sent, as it is watched. */
+  readonly file: Pick<EngineRequest, 'file'>;
+  end(): void;
+}
+
+/** Aborts with a reason that says what the engine was given up for. */
+function limitOf(request: EngineRequest, quietMs: number, limit: AbortController): Limits {
+  const { file, limitMs = request.moves === true ? quietMs : defaultLimitMs } = request;
+  if (request.moves === true && file instanceof Readable) {
+    const watch = new QuietWatch(
+      quietMs,
+      () => Promise.reject(engineSilent(quietMs)),
+      (error) => limit.abort(error),
+    );
+    return { file: { file: Readable.from(watched(file, watch), { objectMode: false }) }, end: () => watch.waitForUs() };
+  }
+  const timer = setTimeout(() => limit.abort(new LateAnswer(limitMs)), limitMs);
+  return { file: file === undefined ? {} : { file }, end: () => clearTimeout(timer) };
+}
+
+class LateAnswer extends Error {
+  override readonly name = 'LateAnswer';
+  constructor(limitMs: number) {
+    super(`no answer within ${limitMs} ms`);
   }
 }
 
@@ -99,11 +148,13 @@ function queryString(query: Readonly<Record<string, unknown>>): string {
   return parameters.size === 0 ? '' : `?${parameters.toString()}&`;
 }
 
-function translate(error: unknown, endpoint: Endpoint, limitMs: number | undefined): Error {
+function translate(error: unknown, endpoint: Endpoint, { aborted, reason }: AbortSignal): Error {
+  if (isOpencodeToolsError(error)) return error;
+  if (aborted && isOpencodeToolsError(reason)) return reason;
   const { statusCode, json, message } = error as { statusCode?: number; json?: { message?: string }; message: string };
   if (statusCode !== undefined)
     return new EngineError(statusCode, json?.message ?? message.replace(/^\(HTTP code \d+\) .*? - /, ''));
-  const said = limitMs === undefined ? message : `no answer within ${limitMs} ms`;
+  const said = aborted && reason instanceof LateAnswer ? reason.message : message;
   return new OpencodeToolsError('OCT_ENGINE_UNAVAILABLE', `The engine at ${endpoint.url} is not available: ${said}`, {
     details: { endpoint: endpoint.url, origin: endpoint.origin },
     cause: error,

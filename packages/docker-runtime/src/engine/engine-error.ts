@@ -27,5 +27,11 @@ export function asPortError(error: unknown, doing: string): OpencodeToolsError {
       cause: error,
     });
   }
+  if (error instanceof EngineError && error.status >= 500) {
+    return new OpencodeToolsError('OCT_ENGINE_FAILED', `${doing}: the engine answered ${error.status}: ${message}`, {
+      details: { status: error.status },
+      cause: error,
+    });
+  }
   return new OpencodeToolsError('OCT_INTERNAL', `${doing}: the engine answered ${message}`, { cause: error });
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Containers } from './containers.ts';
 import { Engine } from './engine.ts';
-import { EngineError } from './engine-error.ts';
+import { EngineError, asPortError } from './engine-error.ts';
 
 let directory: string;
 let servers: Server[];
@@ -50,6 +50,25 @@ describe('an engine', () => {
     await expect(client.call({ method: 'GET', path: '/x', signal: AbortSignal.abort() })).rejects.toMatchObject({
       code: 'OCT_CANCELLED',
     });
+  });
+
+  test('that fails by itself is told from one that refuses, with what to do', async () => {
+    const path = await listen((request, response) => {
+      const url = request.url ?? '';
+      response.statusCode = url === '/version' ? 200 : Number(url.slice(-3));
+      response.end(url === '/version' ? '{"ApiVersion":"1.41"}' : '{"message":"layer store: bad"}');
+    });
+    const client = await new Engine({}, `unix://${path}`).client();
+    const asked = async (status: number) =>
+      client.call({ method: 'GET', path: `/x/${status}` }).catch((error: unknown) => asPortError(error, 'Looking'));
+    for (const status of [500, 503])
+      expect(await asked(status)).toMatchObject({
+        code: 'OCT_ENGINE_FAILED',
+        message: `Looking: the engine answered ${status}: layer store: bad`,
+        remedy: expect.stringContaining("read the engine's log"),
+        details: { status },
+      });
+    expect(await asked(400)).toMatchObject({ code: 'OCT_INTERNAL' });
   });
 
   test('that cannot freeze a container at once is asked again, and what else it refuses is not', async () => {

@@ -16,11 +16,14 @@ const pingLimitMs = 3_000;
 export class Engine {
   readonly #environment: Environment;
   readonly #endpoint: string | undefined;
+  readonly #quietMs: number | undefined;
   #found: Promise<FoundEngine> | undefined;
 
-  constructor(environment: Environment, endpoint?: string) {
+  /** @param quietMs how long an engine may pass on nothing of what is read or written as a stream */
+  constructor(environment: Environment, endpoint?: string, quietMs?: number) {
     this.#environment = environment;
     this.#endpoint = endpoint;
+    this.#quietMs = quietMs;
   }
 
   /** @throws OpencodeToolsError `OCT_ENGINE_UNAVAILABLE` listing what each endpoint answered */
@@ -41,13 +44,13 @@ export class Engine {
   /** Asks every endpoint. */
   async ask(): Promise<readonly EndpointAnswer[]> {
     const endpoints = findEndpoints(this.#environment, this.#endpoint);
-    return Promise.all(endpoints.map(async (endpoint) => (await ping(endpoint)).answer));
+    return Promise.all(endpoints.map(async (endpoint) => (await ping(endpoint, this.#quietMs)).answer));
   }
 
   async #search(): Promise<FoundEngine> {
     const answers: EndpointAnswer[] = [];
     for (const endpoint of findEndpoints(this.#environment, this.#endpoint)) {
-      const { answer, client, apiVersion } = await ping(endpoint);
+      const { answer, client, apiVersion } = await ping(endpoint, this.#quietMs);
       if (client && apiVersion !== undefined) return { client, endpoint, apiVersion };
       answers.push(answer);
     }
@@ -62,14 +65,14 @@ interface Pinged {
 }
 
 /** Asks for the versions that an engine speaks; one that is too old counts as one that does not answer. */
-async function ping(endpoint: Endpoint): Promise<Pinged> {
+async function ping(endpoint: Endpoint, quietMs: number | undefined): Promise<Pinged> {
   const asked = { endpoint: endpoint.url, origin: endpoint.origin };
   try {
     const unversioned = await createEngineClient(endpoint);
     const spoken = await unversioned.call<SpokenVersions>({ method: 'GET', path: '/version', limitMs: pingLimitMs });
     const apiVersion = chooseApiVersion(spoken);
     if (apiVersion === undefined) return { answer: { ...asked, answered: false, message: tooOld(spoken) } };
-    const client = await createEngineClient(endpoint, apiVersion);
+    const client = await createEngineClient(endpoint, apiVersion, quietMs);
     return { answer: { ...asked, answered: true, message: 'OK' }, client, apiVersion };
   } catch (error) {
     return { answer: { ...asked, answered: false, message: reason(error) } };

@@ -7,8 +7,12 @@ import { searchText } from './search-text.ts';
 import { extractFiles, packFiles } from './tar-files.ts';
 import { writeFile } from './write-file.ts';
 
-/** Files by scripts for any POSIX `sh` with the usual programs (coreutils or busybox), run as commands are. */
-export function shellFiles(run: RunCommand): SandboxFiles {
+/**
+ * Files by scripts for any POSIX `sh` with the usual programs (coreutils or busybox), run as commands are.
+ *
+ * @param quietMs how long a tree that is copied may stand still
+ */
+export function shellFiles(run: RunCommand, quietMs: number): SandboxFiles {
   return {
     read: (access, request) => readFile(run, access, request),
     write: (access, request) => writeFile(run, access, request),
@@ -19,7 +23,7 @@ export function shellFiles(run: RunCommand): SandboxFiles {
     remove: (access, request) => removeFile(run, access, request),
     move: (access, request) => moveFile(run, access, request),
     makeDirectory: (access, path) => makeDirectory(run, access, path),
-    extract: (access, request) => extractFiles(run, access, request),
-    pack: (access, path) => packFiles(run, access, path),
+    extract: (access, request) => extractFiles(run, access, { ...request, quietMs }),
+    pack: (access, path) => packFiles(run, access, { path, quietMs }),
   };
 }

@@ -1,14 +1,21 @@
 import type { ByteStream, FileAccess, SandboxPath } from '@opencode-tools/core';
+import { QuietWatch, engineSilent, watched } from '../engine/progress.ts';
 import { setPath } from './path-text.ts';
 import { type RunCommand, runScript, unless } from './run-script.ts';
 
 const hourMs = 3_600_000;
 
+interface TreeCopy {
+  readonly path: SandboxPath;
+  /** How long nothing may move. */
+  readonly quietMs: number;
+}
+
 /** Extracts a tar stream; members keep their modes, everything belongs to the commands' user. */
 export async function extractFiles(
   run: RunCommand,
   access: FileAccess,
-  { path, tar, tell }: { readonly path: SandboxPath; readonly tar: ByteStream; readonly tell: boolean },
+  { path, tar, tell, quietMs }: TreeCopy & { readonly tar: ByteStream; readonly tell: boolean },
 ): Promise<readonly string[]> {
   const text = [
     setPath('P', path),
@@ -16,7 +23,21 @@ export async function extractFiles(
     '[ -d "$P" ] || mkdir -p "$P" || exit 19\n',
     `tar -x -p -${tell ? 'v' : ''}f - -C "$P" || exit 19\n`,
   ].join('');
-  const { stdout } = await runScript(run, { timeoutMs: hourMs, ...access }, { path, text, stdin: tar });
+  const stalled = new AbortController();
+  const watch = watchFor(quietMs, (error) => stalled.abort(error));
+  const signals = [stalled.signal, ...(access.signal === undefined ? [] : [access.signal])];
+  const watching = { timeoutMs: hourMs, ...access, signal: AbortSignal.any(signals) };
+  try {
+    const { stdout } = await runScript(run, watching, { path, text, stdin: watched(tar, watch) });
+    return lines(stdout);
+  } catch (error) {
+    throw stalled.signal.aborted ? stalled.signal.reason : error;
+  } finally {
+    watch.waitForUs();
+  }
+}
+
+function lines(stdout: Buffer): readonly string[] {
   return stdout
     .toString('utf8')
     .split('\n')
@@ -24,7 +45,11 @@ export async function extractFiles(
 }
 
 /** Packs a path as it is found. A failure is thrown where the stream would end. */
-export async function* packFiles(run: RunCommand, access: FileAccess, path: SandboxPath): AsyncGenerator<Uint8Array> {
+export async function* packFiles(
+  run: RunCommand,
+  access: FileAccess,
+  { path, quietMs }: TreeCopy,
+): AsyncGenerator<Uint8Array> {
   const text = [
     setPath('P', path),
     unless('[ -e "$P" ] || [ -L "$P" ]', 'absent'),
@@ -34,6 +59,7 @@ export async function* packFiles(run: RunCommand, access: FileAccess, path: Sand
   ].join('');
   const stop = new AbortController();
   const queue = new HandOver();
+  const watch = watchFor(quietMs, (error) => queue.end({ error }));
   const running = runScript(
     run,
     { timeoutMs: hourMs, ...access },
@@ -43,12 +69,16 @@ export async function* packFiles(run: RunCommand, access: FileAccess, path: Sand
     (error: unknown) => queue.end({ error }),
   );
   try {
-    yield* queue.chunks();
+    yield* queue.chunks(watch);
   } finally {
     stop.abort();
     queue.close();
     await running;
   }
+}
+
+function watchFor(quietMs: number, giveUp: (error: Error) => void): QuietWatch {
+  return new QuietWatch(quietMs, () => Promise.reject(engineSilent(quietMs)), giveUp);
 }
 
 /** Passes chunks from one side to the other: who gives is held back until what was given is taken. */
@@ -67,7 +97,7 @@ class HandOver {
   }
 
   end(how: { readonly error?: unknown } = {}): void {
-    this.#ended = how;
+    this.#ended ??= how;
     this.#news.resolve();
   }
 
@@ -77,14 +107,16 @@ class HandOver {
     for (const { taken } of this.#waiting.splice(0)) taken();
   }
 
-  async *chunks(): AsyncGenerator<Uint8Array> {
+  async *chunks(watch: QuietWatch): AsyncGenerator<Uint8Array> {
     for (;;) {
       const next = this.#waiting.shift();
       if (next !== undefined) {
         yield next.chunk;
         next.taken();
       } else if (this.#ended === undefined) {
+        watch.waitForEngine();
         await this.#news.promise;
+        watch.waitForUs();
         this.#news = Promise.withResolvers<void>();
       } else {
         if ('error' in this.#ended) throw this.#ended.error;

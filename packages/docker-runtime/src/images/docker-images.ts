@@ -1,7 +1,9 @@
 import {
   type BuildProgress,
   type ImageFacts,
+  type ImageRecipe,
   type ImageStore,
+  type ImageVersion,
   type Logger,
   OpencodeToolsError,
   type StandardImage,
@@ -11,6 +13,17 @@ import type { Engine } from '../engine/engine.ts';
 import { absentAsUndefined } from '../engine/containers.ts';
 import { asPortError, hasStatus } from '../engine/engine-error.ts';
 import { buildStandardImage } from './build-image.ts';
+import { labelKeys } from '../plan/labels.ts';
+import { type KnownImages, makeImage } from './make-image.ts';
+import {
+  isNamed,
+  isStage,
+  layersBetween,
+  noVersion,
+  removeImage,
+  removeUnlessUsed,
+  tagImage,
+} from './image-versions.ts';
 import { pullImage } from './pull-image.ts';
 
 /** The parts that we read of the engine's description of an image. */
@@ -18,6 +31,8 @@ export interface ImageDescription {
   readonly Id: string;
   readonly RepoTags?: readonly string[] | null;
   readonly RepoDigests?: readonly string[] | null;
+  /** Empty for an image that was not built here. */
+  readonly Parent?: string;
   readonly Size: number;
   readonly Created: string;
   readonly Config?: {
@@ -86,6 +101,63 @@ export class DockerImages implements ImageStore {
     });
   }
 
+  async make(
+    recipe: ImageRecipe,
+    options: { readonly onProgress?: BuildProgress; readonly force?: boolean; readonly signal?: AbortSignal } = {},
+  ): Promise<ImageFacts> {
+    return doing(`Making ${recipe.name}`, async () => {
+      const client = await this.#engine.client();
+      const known: KnownImages = {
+        ensure: async (reference) => this.ensure(reference, options),
+        list: async (labels) => this.list({ labels }),
+        tag: async (id, repository, tag) => tagImage(client, id, repository, tag),
+      };
+      const onLine = options.onProgress ?? ((line: string): void => this.#logger.debug(line));
+      return this.ensure(await makeImage(client, known, recipe, { ...options, onLine }));
+    });
+  }
+
+  async versions(name: string): Promise<readonly ImageVersion[]> {
+    return doing(`Listing the versions of ${name}`, async () => {
+      const found = await this.list({ labels: { [labelKeys.recipe]: name } });
+      const versions = await Promise.all(
+        found.filter((image) => !isStage(image, name)).map(async (image) => this.#version(image, name)),
+      );
+      return versions.sort((a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0));
+    });
+  }
+
+  async #version(image: ImageFacts, name: string): Promise<ImageVersion> {
+    const [base = '', ...rest] = (image.labels[labelKeys.base] ?? '').split(' sha256:');
+    const known = rest.length === 1 && !base.startsWith('the Dockerfile');
+    const now = known ? await this.find(base) : undefined;
+    const stale = known && now?.id !== `sha256:${rest[0]}`;
+    return { ...image, current: image.references.includes(`${name}:latest`), stale: known ? stale : null };
+  }
+
+  async rollBack(name: string, to?: string): Promise<ImageVersion> {
+    return doing(`Rolling ${name} back`, async () => {
+      const versions = await this.versions(name);
+      const at = versions.findIndex(({ current }) => current);
+      const wanted = to === undefined ? versions[at + 1] : versions.find((one) => isNamed(one, name, to));
+      if (wanted === undefined || (to === undefined && at < 0)) throw noVersion(name, to);
+      await tagImage(await this.#engine.client(), wanted.id, name, 'latest');
+      return { ...wanted, current: true };
+    });
+  }
+
+  async removeVersion({ id, references, labels }: ImageVersion): Promise<boolean> {
+    return doing('Removing a version of an image', async () => {
+      const base = /sha256:[0-9a-f]{64}$/.exec(labels[labelKeys.base] ?? '')?.[0];
+      const client = await this.#engine.client();
+      const layers = base === undefined ? [] : await layersBetween(id, base, async (one) => this.#describe(one));
+      if (!(await removeUnlessUsed(client, [...references, id]))) return false;
+      // From the top: the first that another version is made of as well has everything below it in use.
+      await removeUnlessUsed(client, layers);
+      return true;
+    });
+  }
+
   async list(filter: { readonly labels?: Readonly<Record<string, string>> } = {}): Promise<readonly ImageFacts[]> {
     return doing('Listing images', async () => {
       const client = await this.#engine.client();
@@ -100,13 +172,10 @@ export class DockerImages implements ImageStore {
   /** Images below it stay, also untagged ones: a task may be known to need them by their id alone. */
   async remove(reference: string): Promise<void> {
     await doing(`Removing the image ${reference}`, async () => {
-      const client = await this.#engine.client();
-      const path = `/images/${encodeURIComponent(reference)}`;
       try {
-        await client.call({ method: 'DELETE', path, query: { noprune: true }, limitMs: 120_000 });
+        await removeImage(await this.#engine.client(), reference);
       } catch (error) {
-        if (hasStatus(error, 409)) throw imageInUse(reference, error);
-        if (!hasStatus(error, 404)) throw error;
+        throw hasStatus(error, 409) ? imageInUse(reference, error) : error;
       }
     });
   }
@@ -115,6 +184,7 @@ export class DockerImages implements ImageStore {
 function imageFacts(image: ImageDescription): ImageFacts {
   return {
     id: image.Id,
+    user: image.Config?.User ?? '',
     references: [...(image.RepoTags ?? []), ...(image.RepoDigests ?? [])].filter((one) => !one.startsWith('<none>')),
     sizeBytes: image.Size,
     createdAt: new Date(image.Created).toISOString(),

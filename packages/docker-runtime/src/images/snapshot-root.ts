@@ -75,14 +75,15 @@ export class Snapshots {
     const { repo, tag: version } = splitTag(tag);
     await act('pause');
     try {
-      const file = await this.#client.stream({ method: 'GET', path: `/containers/${container.Id}/export` });
+      const path = `/containers/${container.Id}/export`;
+      const file = await this.#client.stream({ method: 'GET', path, moves: true });
       const query = { fromSrc: '-', repo, tag: version, changes: importChanges(config, labels) };
       const answer = await this.#client.stream({
         method: 'POST',
         path: '/images/create',
         query,
         file,
-        limitMs: longLimitMs,
+        moves: true,
       });
       await readLines(answer, () => undefined);
     } finally {

@@ -76,7 +76,7 @@ export class Lane {
   }
 
   /** Sends a control request such as `all <nonce> 9`. */
-  async control(verb: 'init' | 'fence' | 'cut' | 'all', ...words: readonly number[]): Promise<ControlAnswer> {
+  async control(verb: 'init' | ControlVerb, ...words: readonly (number | bigint)[]): Promise<ControlAnswer> {
     const answer = await this.#ask((nonce) => `${[verb, nonce, ...words].join(' ')}\n`);
     const [outcome, count, how] = answer.split(' ');
     this.#how = how ?? this.#how;
@@ -207,6 +207,9 @@ export class Lane {
     this.#stderr.fail(error);
   }
 }
+
+/** `admit` makes a mark known that no lane's command has, if the fence lets its token pass: a token and the mark. */
+export type ControlVerb = 'fence' | 'cut' | 'all' | 'admit';
 
 export interface ControlAnswer {
   readonly outcome: 'ok' | 'left' | 'lower';

@@ -10,6 +10,8 @@ export interface RunFrame {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
   readonly withStdin: boolean;
+  /** The number of the shell that runs the command; or `host`: what is started is to be a shell. */
+  readonly shell?: number | 'host';
 }
 
 /** Kernels refuse a longer single argument or variable (`MAX_ARG_STRLEN`, 32 pages). */
@@ -23,10 +25,24 @@ const environmentName = /^[A-Za-z_][A-Za-z0-9_]*$/;
  * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for what no process can be given
  */
 export function encodeRun(frame: RunFrame): string {
-  const variables = Object.entries(frame.env).map(([name, value]) => `${checkedName(name)}=${value}`);
-  const header = `run ${frame.nonce} ${frame.token} ${frame.mark} ${frame.withStdin ? 'i' : '-'}\n`;
-  const fields = [...variables, frame.cwd, ...commandLine(frame.command)];
+  const header = `run ${frame.nonce} ${frame.token} ${frame.mark} ${flagsOf(frame)}\n`;
+  const fields = [...variablesOf(frame), ...wordsOf(frame)];
   return `${header}${fields.map(encodeField).join('')}.${frame.nonce}\n`;
+}
+
+/** The variables of a command. @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for what no process can be given */
+export function variablesOf({ env }: Pick<RunFrame, 'env'>): readonly string[] {
+  return Object.entries(env).map(([name, value]) => checkedField(`${checkedName(name)}=${value}`));
+}
+
+/** The directory of a command, and its program with the arguments. @throws OpencodeToolsError as `variablesOf` */
+export function wordsOf({ cwd, command }: Pick<RunFrame, 'cwd' | 'command'>): readonly string[] {
+  return [cwd, ...commandLine(command)].map(checkedField);
+}
+
+function flagsOf({ shell, withStdin }: RunFrame): string {
+  if (shell !== undefined) return shell === 'host' ? 's' : `s${shell}`;
+  return withStdin ? 'i' : '-';
 }
 
 const markBase = 2n ** 52n;
@@ -42,7 +58,8 @@ export function markFor(token: number, execution: number): bigint {
   return markBase + (BigInt(token) << BigInt(executionBits)) + BigInt(execution);
 }
 
-function commandLine(command: Command): readonly string[] {
+/** The program of a command, with its arguments. */
+export function commandLine(command: Command): readonly string[] {
   if (command.kind === 'script') return ['/bin/sh', '-c', command.script, '/bin/sh'];
   if (command.argv.length > 0 && command.argv[0] !== '') return command.argv;
   throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', 'A command needs at least the name of a program', {
@@ -51,6 +68,10 @@ function commandLine(command: Command): readonly string[] {
 }
 
 function encodeField(text: string): string {
+  return `=${text.replaceAll('\n', '\n+')}\n`;
+}
+
+function checkedField(text: string): string {
   if (text.includes('\0')) {
     throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', 'A command line or variable holds a NUL character', {
       remedy: 'Pass such bytes on standard input or in a file.',
@@ -66,7 +87,7 @@ function encodeField(text: string): string {
       },
     );
   }
-  return `=${text.replaceAll('\n', '\n+')}\n`;
+  return text;
 }
 
 function checkedName(name: string): string {

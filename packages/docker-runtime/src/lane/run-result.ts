@@ -14,11 +14,20 @@ export type RunResult =
       readonly leftovers: boolean;
       /** Not every process could be ended. */
       readonly stuck: boolean;
-      readonly note: 'none' | 'cut' | 'fenced' | 'out-of-memory' | 'timeout';
+      /** `shell-ended`: the status is the one that the shell ended with; `no-shell`: nothing ran. */
+      readonly note: 'none' | 'cut' | 'fenced' | 'out-of-memory' | 'timeout' | 'shell-ended' | 'no-shell';
     };
 
-const notes = { '-': 'none', cut: 'cut', fenced: 'fenced', oom: 'out-of-memory', time: 'timeout' } as const;
-const form = /^(s?)(\d{1,3}) ([0-3]) (-|cut|fenced|oom|time)$/;
+const notes = {
+  '-': 'none',
+  cut: 'cut',
+  fenced: 'fenced',
+  oom: 'out-of-memory',
+  time: 'timeout',
+  gone: 'shell-ended',
+  none: 'no-shell',
+} as const;
+const form = /^(s?)(\d{1,3}) ([0-3]) (-|cut|fenced|oom|time|gone|none)$/;
 
 /** Reads a result line; anything that is not one is a broken lane. */
 export function parseRunResult(text: string): RunResult {

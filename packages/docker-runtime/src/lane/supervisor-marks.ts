@@ -38,16 +38,25 @@ known() { # a mark of a command that runs, or ended and left processes behind
   return 1
 }
 
-spared() { # pid mark, then all | fence | execution X: not to be ended
+since() { # pid, hundredths of a second: began then or later
+  l=
+  { read -r l <"/proc/$1/stat"; } 2>/dev/null
+  set -- "$2" $\{l##*) }
+  num "$\{21-}" && [ "$\{21}" -ge "$1" ]
+}
+
+spared() { # pid mark, then all | fence | execution X | shell X, its pid, since when: not to be ended
   case $3 in
     fence) [ "$2" -ge "$B" ] && allowed $((($2 - B) >> 20)) && known "$2" || return 1 ;;
     execution) [ $(($2 & 1048575)) != "$4" ] && known "$2" || return 1 ;;
+    shell) [ $(($2 & 1048575)) = "$4" ] || known "$2" || return 1
+      [ $(($2 & 1048575)) != "$4" ] || [ "$1" = "$5" ] || ! since "$1" "$6" || return 1 ;;
     *) return 1 ;;
   esac
   case $seen in *" $1 "*) kill -CONT "$1" 2>/dev/null ;; esac
 }
 
-end_strays() { # all | fence | execution X: stops what it names until a listing shows nothing new, then kills; C counts
+end_strays() { # as spared: stops what it names until a listing shows nothing new, then kills; C counts
   i=0 found=
   while [ $i -lt 400 ]; do
     scan; hit= fresh=
@@ -78,7 +87,7 @@ end_ready() { # fails when there is nothing ready; what has taken a command mean
   [ "$any" ]
 }
 
-end() { # all | fence | execution X
+end() { # all | fence | execution X | shell X, its pid, since when
   C=0 seen=' ' j=0
   while end_strays "$@"; do
     [ $j = 0 ] || [ "$found" ] || return 0
@@ -87,5 +96,5 @@ end() { # all | fence | execution X
   done
   return 1
 }
-stop_execution() { { : >"$D/x.$1"; } 2>/dev/null; end execution "$1"; }
+stop_execution() { { : >"$D/x.$1"; } 2>/dev/null; halt "$1"; end execution "$1"; }
 `;

@@ -18,7 +18,7 @@ stirred() { # what is ready may have been stopped by some command: then it goes,
 
 pass() { # run nonce token mark flags: hands the rest of a request to what becomes the command; what is cut off never does
   hex "$2" && nums "$3" "$4" || return 1
-  n=$2 verdict= O0= k0=
+  n=$2 verdict= O0= k0= ask=
   allowed "$3" || verdict=refused
   [ "$HOW" != none ] || verdict=no-user
   if [ "$verdict" ]; then
@@ -30,9 +30,16 @@ pass() { # run nonce token mark flags: hands the rest of a request to what becom
   stirred
   if [ "$5" = i ]; then printf 'q\n~\n'; else printf 'r\n'; fi
   printf '%s %s\n' "$3" "$4"
+  case $5 in s[0-9]*)
+    ask=$Q/ask.$(($4 & 1048575))
+    umask 077
+    printf '%s\n' "$\{5#s}" >"$ask"
+    umask 022 ;;
+  esac
   while IFS= read -r l; do
     case $l in
-      [=+]*) printf '%s\n' "$l" ;;
+      [=+]*) printf '%s\n' "$l"
+        [ ! "$ask" ] || printf '%s\n' "$l" >>"$ask" ;;
       ".$n") m=$4; printf '%s\n' "$m" >"$L"; printf '.\n~\n'; return 0 ;;
       *) return 1 ;;
     esac
@@ -50,7 +57,7 @@ reader() { # passes whole requests on and stays able to hear while a command run
       end) num "$2" && stop_execution "$2" ;;
       run) pass "$@" || break
         [ "$5" = i ] && { : >"$R"; return 0; } ;;
-      hello|init|fence|cut|all|look|pull|signal|eof|forget)
+      hello|init|fence|cut|all|admit|look|pull|signal|eof|forget)
         hex "$2" || break
         shift 2
         nums "$@" || break

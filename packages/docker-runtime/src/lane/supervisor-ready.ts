@@ -15,7 +15,8 @@ export const allowedFunction = String.raw`allowed() { # token
  * the fence, sets variables and directory, and then is the command. Variables are exported last, when no name is used any more.
  *
  * Arguments: `wait` for a request whose first line is still to come, `next` for one whose first line was read, `input` for one whose
- * command gets the lane's input, or `now` for one that follows in the arguments. What ends before its time is no command.
+ * command gets the lane's input, or `now` for one that follows in the arguments, its variables in lines on descriptor 9. What ends
+ * before its time is no command.
  */
 export const readyProgram = String.raw`D=/run/oct
 @ALLOWED@
@@ -42,6 +43,18 @@ token=$\{h%% *} mark=$\{h##* }
 case $how in wait|next) exec </dev/null ;; input) exec <&4 4<&- ;; esac
 ulimit -m "$mark" && allowed "$token" && [ ! -e "$D/x.$((mark & 1048575))" ] || exit 125
 while case $1 in /*) false ;; esac; do export "$1" || exit 125; shift; done
+if [ "$how" = now ]; then
+  OCT_V=
+  while IFS= read -r OCT_L <&9; do
+    case $OCT_L in
+      =*) [ ! "$OCT_V" ] || export "$OCT_V" || exit 125; OCT_V=$\{OCT_L#=} ;;
+      *) OCT_V="$OCT_V
+$\{OCT_L#+}" ;;
+    esac
+  done
+  [ ! "$OCT_V" ] || export "$OCT_V" || exit 125
+  exec 9<&-
+fi
 cd -- "$1" || exit 126
 shift
 exec "$@"`

@@ -32,14 +32,21 @@ timer() { # seconds
   wait "$n" && { : >"$F/time"; stop_execution "$execution"; }
 }
 
-keep() { # variables, directory and argv: a command whose outputs go to the spool, whoever listens
-  execution=$((mark & 1048575)) bg=$Q/bg.$((mark & 1048575)) c=0
-  find_tool dd && DD=$T && find_tool wc && WC=$T && find_tool mkfifo && FI=$T && find_tool mkdir || { says "$nonce" no-tools; return 0; }
+room() { # makes the directory bg of an execution, or says in refusal why not
+  execution=$((mark & 1048575)) bg=$Q/bg.$((mark & 1048575)) c=0 refusal=no-tools
+  find_tool mkfifo && FI=$T && find_tool mkdir || return 1
   set +f
   for f in "$Q"/bg.*; do [ -d "$f" ] && c=$((c + 1)); done
   set -f
-  [ $c -lt 16 ] || { says "$nonce" full; return 0; }
-  "$T" -m 0711 "$bg" && "$FI" -m 0622 "$bg/op" "$bg/ep" "$bg/in" || { says "$nonce" lost; return 0; }
+  refusal=full
+  [ $c -lt 16 ] || return 1
+  refusal=lost
+  "$T" -m 0711 "$bg"
+}
+
+keep() { # variables, directory and argv: a command whose outputs go to the spool, whoever listens
+  find_tool dd && DD=$T && find_tool wc && WC=$T || { says "$nonce" no-tools; return 0; }
+  room && "$FI" -m 0622 "$bg/op" "$bg/ep" "$bg/in" || { says "$nonce" "$refusal"; return 0; }
   says "$nonce" ok
   F=$bg
   printf '%s\n' $$ >"$F/keeper"
@@ -79,15 +86,20 @@ look() { # execution
   says "$nonce" running
 }
 
-pull() { # execution, stream, offset: what is spooled from there on in one piece; what is before it may go
-  f=$Q/bg.$1 x=o p=
+pull() { # execution, stream, offset: what is spooled from there on, of two pieces at most; what is before it may go
+  f=$Q/bg.$1 x=o p= n=
   [ "$2" = 2 ] && x=e
   set +f
   for e in "$f/$x".*; do a=$\{e##*.}; num "$a" && [ "$a" -le "$3" ] && { [ -z "$p" ] || [ "$a" -gt "$p" ]; } && p=$a; done
-  for e in "$f/$x".*; do a=$\{e##*.}; [ "$p" ] && num "$a" && [ "$a" -lt "$p" ] && "$RM" -f "$e"; done
+  for e in "$f/$x".*; do
+    a=$\{e##*.}; [ "$p" ] && num "$a" || continue
+    [ "$a" -lt "$p" ] && "$RM" -f "$e"
+    [ "$a" -gt "$p" ] && { [ -z "$n" ] || [ "$a" -lt "$n" ]; } && n=$a
+  done
   set -f
   [ "$p" ] || { says "$nonce" none; return 0; }
   find_tool tail && "$T" -c "+$(($3 - p + 1))" "$f/$x.$p" 2>/dev/null
+  [ "$n" ] && "$T" -c +1 "$f/$x.$n" 2>/dev/null
   says "$nonce" "ok $3"
 }
 
@@ -107,6 +119,7 @@ signal() { # execution, number: to the process group of its command
 }
 
 eof() { # execution
+  [ -e "$Q/bg.$1/shell" ] && { printf '\nclose\n' >"$Q/bg.$1/in"; says "$nonce" "ok 0"; return 0; }
   { read -r a <"$Q/bg.$1/holder" && kill "$a" && "$RM" -f "$Q/bg.$1/holder"; } 2>/dev/null
   says "$nonce" "ok 0"
 }`;

@@ -2,6 +2,7 @@ import { commandProgram } from './supervisor-command-run.ts';
 import { marksProgram } from './supervisor-marks.ts';
 import { readerProgram } from './supervisor-reader.ts';
 import { allowedFunction, readyProgram } from './supervisor-ready.ts';
+import { shellProgram } from './supervisor-shell.ts';
 import { spoolProgram } from './supervisor-spool.ts';
 
 /**
@@ -16,6 +17,7 @@ import { spoolProgram } from './supervisor-spool.ts';
  *   second, so nothing can slip between the two.
  * - The fence file is only ever appended to; all its lines hold, so it cannot be lowered, not even by a race.
  * - A result is the nonce of the request on both streams. Commands cannot read it: they run under another user.
+ * - Engines give the tmpfs at /tmp the mode that the image's own has; where that is not for everybody, it becomes so.
  * - A request that is cut off by the death of its sender is never carried out, and its running command is ended.
  * - Death by a signal is told from an exit code above 128 by the shell's own message about it, which dash and busybox
  *   write for all signals but SIGINT and SIGPIPE, and bash for none: there it reads as 128 and the signal's number.
@@ -24,7 +26,7 @@ import { spoolProgram } from './supervisor-spool.ts';
  * directory that only root can read, in pieces that whoever has taken them lets go; while nobody does, the command waits.
  *
  * Arguments: uid, gid, and `first` (main process of the container: idles when its stream ends), `lane`, or `spool` (one
- * command in the background) with its time limit in seconds.
+ * command in the background, or one shell) with its time limit in seconds.
  */
 const program = String.raw`set -f
 umask 022
@@ -37,6 +39,7 @@ find_tool sleep && NAP=$T || NAP=:
 set --
 for f in 1 2; do [ -p /proc/$$/fd/$f ] && set -- "$@" /proc/$$/fd/$f; done
 [ "$ME" = 0 ] && [ $# -gt 0 ] && find_tool chmod && "$T" 0622 "$@"
+[ "$ME" = 0 ] && [ "$K" = first ] && [ ! -k /tmp ] && find_tool chmod && "$T" 1777 /tmp
 Q=$D
 if [ "$ME" != 0 ]; then HOW=plain DIRECT=1 S=/tmp/.oct-$$ Q=/tmp/.oct-spool; find_tool mkdir && { "$T" -m 0700 "$S"; "$T" -p -m 0700 "$Q"; } 2>/dev/null
 else
@@ -93,10 +96,12 @@ run() { # nonce token mark flags, then variables, directory and argv: a command 
   shift 4
   allowed "$token" || { says "$nonce" refused; return 0; }
   [ "$HOW" != none ] || { says "$nonce" no-user; return 0; }
-  keep "$@"
+  case $flags in s*) host "$@" ;; *) keep "$@" ;; esac
 }
 
 @SPOOL@
+
+@SHELL@
 
 fence() { # min and revoked tokens
   low= new=" $* "
@@ -175,6 +180,7 @@ runner() {
         running "$1" || "$RM" -f "$D/x.$1"
         says "$nonce" "$r $C" ;;
       all) all "$1" ;;
+      admit) if allowed "$1"; then { printf '%s\n' "$2" >>"$D/left"; } 2>/dev/null; says "$nonce" "ok 0"; else says "$nonce" "lower 0"; fi ;;
       look|pull|signal|eof) "$verb" "$@" ;;
       forget) "$RM" -rf "$Q/bg.$1"; says "$nonce" "ok 0" ;;
       *) says "$nonce" "$verb" ;;
@@ -223,4 +229,5 @@ export const supervisor = program
   .replace('@READY@', () => readyProgram)
   .replace('@MARKS@', () => marksProgram)
   .replace('@SPOOL@', () => spoolProgram)
+  .replace('@SHELL@', () => shellProgram)
   .replaceAll('$\\{', '${');

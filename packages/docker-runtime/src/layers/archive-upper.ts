@@ -7,9 +7,6 @@ import { parseChange, parseListing } from './upper-listing.ts';
 import { sizeOf } from './layer-size.ts';
 import { whiteouts } from './whiteouts.ts';
 
-/** Of more directories it is forgotten that they are opaque; all of the upper is copied again then. */
-const mostKnown = 10_000;
-
 /** What an archive is made with. */
 export interface ArchiveTools {
   run(script: string, input?: Uint8Array): Promise<Buffer>;
@@ -20,13 +17,12 @@ export interface ArchiveTools {
 /** Lists the upper, decides what has changed, and copies that into a new layer. */
 export async function archiveUpper(tools: ArchiveTools, request: ArchiveRequest): Promise<Archived> {
   const { stack, layer, volume, signal } = request;
-  const { plan, opaque } = await planOf(tools, request);
+  const plan = await planOf(tools, request);
   signal?.throwIfAborted();
   if (plan.kind === 'same') return { kind: 'same' };
   const made = (onto: 'previous' | 'lowers' | 'nothing', said: Buffer): Archived => ({
     kind: 'layer',
     onto,
-    opaque,
     ...sizeOf(said),
   });
   if (plan.kind === 'merged') {
@@ -42,24 +38,17 @@ export async function archiveUpper(tools: ArchiveTools, request: ArchiveRequest)
   return made('previous', await tools.run(script, Buffer.concat([copy, gone, attributes])));
 }
 
-async function planOf(
-  tools: ArchiveTools,
-  request: ArchiveRequest,
-): Promise<{ readonly plan: ArchivePlan; readonly opaque: readonly string[] }> {
+async function planOf(tools: ArchiveTools, request: ArchiveRequest): Promise<ArchivePlan> {
   const { upper } = request.stack;
-  const listed = await tools.run(scripts.listScript(upper, request.previous?.layer ?? null));
+  const listed = await tools.run(scripts.listScript(upper, request.previous));
   const [indexed = '', what = ''] = listed.toString('latin1', 0, 64).split('\0', 2);
   const rest = listed.subarray(indexed.length + what.length + 2);
-  if (what === 'all') return { plan: planFirst(parseListing(rest), request.root), opaque: [] };
+  if (what === 'all') return planFirst(parseListing(rest), request.root);
   const change = parseChange(rest);
   const marks = await marksOf(tools, upper, changedDirectories(change));
-  const known = new Set(request.previous?.opaque);
-  const plan = planNext(change, marks, known, Number(indexed) > 0);
-  for (const [path, { opaque }] of marks) if (opaque) known.add(path);
-  // The tree as it is seen has no marks.
-  const opaque = plan.kind === 'merged' ? [] : [...known].slice(-mostKnown);
-  if (plan.kind !== 'add' || request.mayAdd) return { plan, opaque };
-  return { plan: { kind: Number(indexed) > 0 ? 'merged' : 'whole' }, opaque };
+  const plan = planNext(change, marks, Number(indexed) > 0);
+  if (plan.kind !== 'add' || request.mayAdd) return plan;
+  return { kind: Number(indexed) > 0 ? 'merged' : 'whole' };
 }
 
 /** What the overlay notes on some directories, read off a tar of them. */

@@ -43,8 +43,6 @@ interface Opened {
   readonly image: string;
 }
 
-const fillLimitMs = 60 * 60_000;
-
 /** Layers on a Docker Engine, through its socket alone: the engine mounts them, helpers copy them. */
 export class DockerLayers implements LayerPort {
   readonly #engine: Engine;
@@ -147,7 +145,7 @@ export class DockerLayers implements LayerPort {
       await withHelper(opened, helperOptions(homeId, volume, false), async (id) => {
         const file = moveTar(`${volumeTarget.slice(1)}/${layer}/d`, tar);
         const path = `/containers/${id}/archive`;
-        await opened.client.call({ method: 'PUT', path, query: { path: '/' }, file, limitMs: fillLimitMs, signal });
+        await opened.client.call({ method: 'PUT', path, query: { path: '/' }, file, moves: true, signal });
       });
       await this.#run(scripts.syncScript(layer));
     });
@@ -173,7 +171,7 @@ export class DockerLayers implements LayerPort {
     return doing('Reading a layer', async () => {
       if (!(await this.#names()).has(layer)) return undefined;
       const command = ['sh', '-c', scripts.digestScript(layer)];
-      const answer = await runOnce((await this.#open()).containers, await this.#container(command), signal);
+      const answer = await runOnce(await this.#open(), await this.#container(command), signal);
       return answer.toString('latin1').slice(0, 64);
     });
   }
@@ -239,18 +237,18 @@ export class DockerLayers implements LayerPort {
   async #try(): Promise<LayerCapability> {
     const { homeId, volume } = this.#options;
     try {
-      const { containers, image } = await this.#open();
+      const opened = await this.#open();
       const run = async (mounted: string, script: string): Promise<string> => {
         const container = layerContainer({
           homeId,
           layers: volume,
-          image,
+          image: opened.image,
           command: ['sh', '-c', script],
           stdin: false,
         }) as { HostConfig: { Mounts: readonly object[] } };
         const view = { Type: 'volume', Source: mounted, Target: mountedTarget, VolumeOptions: { NoCopy: true } };
         const host = { ...container.HostConfig, Mounts: [...container.HostConfig.Mounts, view] };
-        return (await runOnce(containers, { ...container, HostConfig: host })).toString('utf8');
+        return (await runOnce(opened, { ...container, HostConfig: host })).toString('utf8');
       };
       return await tryLayers(this, { prefix: volume, run, remove: async (name) => this.#removeVolume(name) });
     } catch (error) {
@@ -268,7 +266,7 @@ export class DockerLayers implements LayerPort {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const command = ['sh', '-c', scripts.copyMountedScript(mountedTarget, layer, names)];
-    await runOnce((await this.#open()).containers, await this.#container(command, volume), signal);
+    await runOnce(await this.#open(), await this.#container(command, volume), signal);
   }
 
   async #container(command: readonly string[], mounted?: string): Promise<object> {
@@ -294,10 +292,11 @@ export class DockerLayers implements LayerPort {
   }
 
   async #startHelper(): Promise<LayerHelper> {
-    const { containers, image } = await this.#open();
+    const opened = await this.#open();
     const { homeId, volume } = this.#options;
+    const { image } = opened;
     return LayerHelper.start(
-      containers,
+      opened,
       layerContainer({ homeId, layers: volume, image, command: helperLoop, stdin: true }),
     );
   }

@@ -1,4 +1,6 @@
 import type { Containers } from '../engine/containers.ts';
+import type { EngineClient } from '../engine/engine-client.ts';
+import { stillThere, whileProgressing, withinQuiet } from '../engine/progress.ts';
 import { hasStatus } from '../engine/engine-error.ts';
 import { Demultiplexer } from '../lane/demultiplex.ts';
 import { helperOptions } from '../volumes/helper-container.ts';
@@ -64,27 +66,35 @@ export function layerContainer(container: LayerContainer): object {
 }
 
 /** Runs one command in a container of its own and gives what it wrote. */
-export async function runOnce(containers: Containers, options: object, signal?: AbortSignal): Promise<Buffer> {
+export async function runOnce(
+  { client, containers }: { readonly client: EngineClient; readonly containers: Containers },
+  options: object,
+  signal?: AbortSignal,
+): Promise<Buffer> {
   const id = await containers.create(undefined, options, signal);
   const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
   const demultiplexer = new Demultiplexer(
     (chunk) => stdout.push(chunk),
     (chunk) => stderr.push(chunk),
   );
+  const over = new AbortController();
   const stop = (): void => void containers.remove(id).catch(() => undefined);
   signal?.addEventListener('abort', stop, { once: true });
   try {
     const attached = await containers.attach(id, { stdin: false });
-    const exited = containers.wait(id, runLimitMs);
+    const exited = containers.wait(id, runLimitMs, over.signal);
     exited.catch(() => undefined);
     await containers.act(id, 'start');
-    for await (const chunk of attached) demultiplexer.push(chunk as Buffer);
-    const code = await exited;
+    // Copying says nothing: while that lasts, the engine is asked whether it still lives.
+    const chunks = whileProgressing(attached, client.quietMs, stillThere(containers, id, client.quietMs));
+    for await (const chunk of chunks) demultiplexer.push(chunk);
+    const code = await withinQuiet(exited, client.quietMs);
     signal?.throwIfAborted();
     if (code !== 0) throw failed(code, Buffer.concat(stderr));
     return Buffer.concat(stdout);
   } finally {
     signal?.removeEventListener('abort', stop);
+    over.abort();
     await containers.remove(id);
   }
 }

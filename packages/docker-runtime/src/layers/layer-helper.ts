@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { OpencodeToolsError, printable } from '@opencode-tools/core';
 import type { Containers } from '../engine/containers.ts';
+import type { EngineClient } from '../engine/engine-client.ts';
+import { QuietWatch, stillThere } from '../engine/progress.ts';
 import { Demultiplexer } from '../lane/demultiplex.ts';
 
 /** A request is a line `nonce scriptBytes`, then the script; what the script reads of its own input follows. */
@@ -15,6 +17,11 @@ const loop = [
 ].join('\n');
 
 export const helperLoop = ['sh', '-c', loop] as const;
+
+interface HelperEngine {
+  readonly client: EngineClient;
+  readonly containers: Containers;
+}
 
 interface Answer {
   readonly stdout: Buffer;
@@ -36,8 +43,11 @@ export class LayerHelper {
   #onChunk: () => void = () => undefined;
   #ended: Error | undefined;
 
-  private constructor(containers: Containers, id: string, stream: Duplex) {
+  readonly #quietMs: number;
+
+  private constructor({ client, containers }: HelperEngine, id: string, stream: Duplex) {
     this.#containers = containers;
+    this.#quietMs = client.quietMs;
     this.#id = id;
     this.#stream = stream;
     this.#demultiplexer = new Demultiplexer(
@@ -57,11 +67,12 @@ export class LayerHelper {
   }
 
   /** @param options of a container whose main process is `helperLoop` */
-  static async start(containers: Containers, options: object): Promise<LayerHelper> {
+  static async start(engine: HelperEngine, options: object): Promise<LayerHelper> {
+    const { containers } = engine;
     const id = await containers.create(undefined, options);
     try {
       const stream = await containers.attach(id, { stdin: true });
-      const helper = new LayerHelper(containers, id, stream);
+      const helper = new LayerHelper(engine, id, stream);
       await containers.act(id, 'start');
       return helper;
     } catch (error) {
@@ -97,9 +108,24 @@ export class LayerHelper {
     const body = Buffer.from(script);
     [this.#stdout, this.#stderr] = [[], []];
     this.#stream.write(Buffer.concat([Buffer.from(`${nonce} ${body.length}\n`), body, input]));
-    const { stdout, stderr, code } = await this.#answer(nonce);
+    const { stdout, stderr, code } = await this.#watched(this.#answer(nonce));
     if (code === 0) return stdout;
     throw failed(code, stderr);
+  }
+
+  /** A script may say nothing for long: meanwhile the engine is asked whether the helper is still there. */
+  async #watched<T>(answer: Promise<T>): Promise<T> {
+    const watch = new QuietWatch(this.#quietMs, stillThere(this.#containers, this.#id, this.#quietMs), (error) => {
+      this.#ended ??= error;
+      this.#stream.destroy();
+      this.#onChunk();
+    });
+    watch.waitForEngine();
+    try {
+      return await answer;
+    } finally {
+      watch.waitForUs();
+    }
   }
 
   async #answer(nonce: string): Promise<Answer & { readonly code: number }> {

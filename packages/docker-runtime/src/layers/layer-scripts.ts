@@ -1,10 +1,10 @@
 import type { LayerRoot } from '@opencode-tools/core';
 import { checkedName, layersTarget } from './layer-paths.ts';
-import { listingFormat } from './upper-listing.ts';
+import { directoryFormat, fileFormat } from './upper-listing.ts';
 
 /*
  * What helpers run: names are checked words, so nothing needs quoting. `d` is a layer's tree, `w` an upper's work directory,
- * `seen` what the upper was when the layer was made from it.
+ * `listing` what the upper was when the layer was made from it.
  */
 
 const at = (name: string): string => `${layersTarget}/${checkedName(name)}`;
@@ -24,15 +24,18 @@ export function makeEmptyScript(layer: string): string {
 
 /** Lists an upper. Says how many hard links were copied up, then what differs from an earlier listing, or all of it. */
 export function listScript(upper: string, previous: string | null): string {
-  const whole = 'cat seen.new';
-  const seen = previous === null ? undefined : `${at(previous)}/seen`;
+  const whole = 'cat listing.new';
+  const last = previous === null ? undefined : `${at(previous)}/listing`;
   return [
     `set -eu; cd ${at(upper)}`,
-    `{ find d -printf 'd${listingFormat}'; find w/index -type f -printf 'i${listingFormat}' 2>/dev/null || :; } | sort -z >seen.new`,
+    [
+      `{ cd d; find . -type d -print0 | xargs -0 stat --printf='d${directoryFormat}'; find . ! -type d -printf 'd${fileFormat}'`,
+      `cd ..; find w/index -type f -printf 'i${fileFormat}' 2>/dev/null || :; } | sort -z >listing.new`,
+    ].join('; '),
     `printf '%s\\0' "$(find w/index -type f 2>/dev/null | wc -l)"`,
-    seen === undefined
+    last === undefined
       ? `printf 'all\\0'; ${whole}`
-      : `if [ -f ${seen} ]; then printf 'change\\0'; comm -z -3 ${seen} seen.new; else printf 'all\\0'; ${whole}; fi`,
+      : `if [ -f ${last} ]; then printf 'change\\0'; comm -z -3 ${last} listing.new; else printf 'all\\0'; ${whole}; fi`,
   ].join('\n');
 }
 
@@ -109,5 +112,5 @@ export function removeScript(names: readonly string[]): string {
 }
 
 function finish(upper: string, layer: string): string {
-  return `mv ${at(upper)}/seen.new ${at(layer)}/seen; sync -f ${at(layer)}; find ${at(layer)}/d -printf '%y%s\\n'; stat -c '/%a %u %g' ${at(layer)}/d`;
+  return `mv ${at(upper)}/listing.new ${at(layer)}/listing; sync -f ${at(layer)}; find ${at(layer)}/d -printf '%y%s\\n'; stat -c '/%a %u %g' ${at(layer)}/d`;
 }

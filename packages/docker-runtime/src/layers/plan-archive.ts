@@ -44,12 +44,10 @@ export function planFirst(entries: readonly UpperEntry[], began: LayerRoot | nul
  * any, the tree is copied as it is seen.
  *
  * @param marks of the `changedDirectories`
- * @param opaque directories that are marked so in what was archived before
  */
 export function planNext(
   change: ListingChange,
   marks: ReadonlyMap<string, DirectoryMarks>,
-  opaque: ReadonlySet<string>,
   indexed: boolean,
 ): ArchivePlan {
   if (onlyRootTouched(change)) return { kind: 'same' };
@@ -61,8 +59,8 @@ export function planNext(
   for (const [path, mark] of marks) {
     const [old, now] = [before.get(path), after.get(path)];
     if (isSameDirectory(old, now)) {
-      // Another directory may have the number of the one that was there: then it hides what is below.
-      if (mark.opaque && !opaque.has(path)) return whole;
+      // Where no birth is known, another directory may have the number of the one that was there: then it has a mark.
+      if (!isBirthKnown(now) && (mark.opaque || mark.redirected)) return whole;
       continue;
     }
     // What is in a directory that took another's place may be the same as before, and then is not among the changes.
@@ -119,8 +117,13 @@ function onlyRootTouched({ before, after }: ListingChange): boolean {
   return now.path === '' && facts(old) === facts(now);
 }
 
+/** File systems give the number of a directory that was removed to the next one: it is another if it was born later. */
 function isSameDirectory(old: UpperEntry | undefined, now: UpperEntry | undefined): boolean {
-  return old?.type === 'd' && now?.type === 'd' && old.inode === now.inode;
+  return old?.type === 'd' && now?.type === 'd' && old.inode === now.inode && old.bornAt === now.bornAt;
+}
+
+function isBirthKnown(entry: UpperEntry | undefined): boolean {
+  return Number(entry?.bornAt) > 0;
 }
 
 function isSameRoot(entry: UpperEntry, root: LayerRoot): boolean {

@@ -10,7 +10,7 @@ import { mountCheck } from './layer-scripts.ts';
 const markRepository = 'opencode-tools-layers';
 
 /** Raised when what is tried, or how layers are used, changes. */
-const trialVersion = 1;
+const trialVersion = 2;
 
 export async function whatItDependsOn(client: EngineClient): Promise<string> {
   const info = await client.call<Readonly<Record<string, unknown>>>({ method: 'GET', path: '/info' });
@@ -97,7 +97,7 @@ export async function tryLayers(layers: LayerPort, tools: TrialTools): Promise<L
     await see(third.volume, third.stack, ...editMore);
     await archive(third, 'l2', null);
     const again = await see(third.volume, third.stack, ...editAgain, ...describe);
-    const added = await archive(third, 'l3', { layer: 'l2', opaque: [] });
+    const added = await archive(third, 'l3', 'l2');
     if (added.kind !== 'layer' || added.onto !== 'previous') return unlike('an addition to an archive');
     const fourth = await stacked('u3', ['l3', 'l2', 'l1', 'e']);
     if ((await see(fourth.volume, fourth.stack, ...describe)) !== again) return unlike('a second stack on an archive');

@@ -1,8 +1,12 @@
 /**
- * One entry of an upper as it is listed: `d` for its tree or `i` for its index of copied-up hard links, then find's type, inode,
- * number of links, time of change, mode, owner, group, size, time of modification, path.
+ * One entry of an upper as it is listed: `d` for its tree or `i` for its index of copied-up hard links, then type, inode, number
+ * of links, time of change, mode, owner, group, size, time of modification, time of birth (of directories only), path. The
+ * first is for find, the second for stat, which knows when a directory was born.
  */
-export const listingFormat = '%y %i %n %C@ %m %U %G %s %T@ %P\\0';
+export const [fileFormat, directoryFormat] = [
+  '%y %i %n %C@ %m %U %G %s %T@ - ./%P\\0',
+  'd %i %h %.9Z %a %u %g %s %.9Y %.9W %n\\0',
+];
 
 export interface UpperEntry {
   readonly part: 'd' | 'i';
@@ -15,6 +19,8 @@ export interface UpperEntry {
   readonly gid: string;
   readonly size: string;
   readonly modifiedAt: string;
+  /** Seconds; zero for a file system that does not keep it, `-` for what is no directory. */
+  readonly bornAt: string;
   /** Bytes as Latin-1; empty for the top directory. */
   readonly path: string;
 }
@@ -44,9 +50,10 @@ export function parseListing(output: Buffer): readonly UpperEntry[] {
 }
 
 function parseEntry(line: string): UpperEntry {
-  const fields = line.split(' ', 9);
-  const [kind = '', inode = '', , changedAt = '', mode = '', uid = '', gid = '', size = '', modifiedAt = ''] = fields;
-  const path = line.slice(fields.join(' ').length + 1);
+  const fields = line.split(' ', 10);
+  const [kind = '', inode = '', , changedAt = '', mode = '', uid = '', gid = ''] = fields;
+  const [size = '', modifiedAt = '', bornAt = ''] = fields.slice(7);
+  const path = line.slice(fields.join(' ').length + ' ./'.length);
   const part = kind.startsWith('i') ? 'i' : 'd';
-  return { part, type: kind.slice(1), inode, changedAt, mode, uid, gid, size, modifiedAt, path };
+  return { part, type: kind.slice(1), inode, changedAt, mode, uid, gid, size, modifiedAt, bornAt, path };
 }

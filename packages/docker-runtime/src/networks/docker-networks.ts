@@ -168,6 +168,7 @@ export class DockerNetworks implements NetworkPort {
     const image = plan.image ?? (await ensureNodeImage(tools.client));
     const uplink = await this.#ensureUplink(tools);
     const id = await this.#createGateway(tools, plan, image, uplink);
+    await this.#removeOtherUplinks(tools, id);
     for (const { Id, IPAM } of await networks.list({ home: this.#homeId, kind: 'network' })) {
       await networks.connect(Id, id, subnetOf(IPAM.Config?.[0]?.Subnet ?? '').gatewayAddress);
     }
@@ -188,6 +189,15 @@ export class DockerNetworks implements NetworkPort {
         cause: error,
       });
     }
+  }
+
+  /** Two processes at once make two uplinks, since an engine takes a name twice; of the gateway there is one. */
+  async #removeOtherUplinks({ client, networks }: Tools, gateway: string): Promise<void> {
+    const uplinks = await networks.list({ home: this.#homeId, kind: 'uplink' });
+    if (uplinks.length < 2) return;
+    const path = `/containers/${gateway}/json`;
+    const { HostConfig } = await client.call<{ HostConfig: { NetworkMode: string } }>({ method: 'GET', path });
+    for (const { Id } of uplinks) if (Id !== HostConfig.NetworkMode) await networks.remove(Id);
   }
 
   async #ensureUplink({ networks }: Tools): Promise<string> {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { checkMounts } from './check-mounts.ts';
 
-const policy = { home: '/home/person', engineSocket: '/opt/engine/docker.sock' };
+const policy = { home: '/home/person', engineSocket: '/opt/engine/docker.sock', mayMount: null };
 const scratch = realpathSync(mkdtempSync(join(tmpdir(), 'oct-mounts-')));
 afterAll(() => rmSync(scratch, { recursive: true }));
 
@@ -16,12 +16,30 @@ describe('a directory of the host', () => {
     await expect(bind(path)).rejects.toMatchObject({ code: 'OCT_POLICY_DENIED' });
   });
 
+  test('is refused where it is not on a list of what may be mounted, by its real path', async () => {
+    for (const name of ['allowed/project', 'other', 'allowed/.ssh'])
+      mkdirSync(join(scratch, name), { recursive: true });
+    symlinkSync(join(scratch, 'other'), join(scratch, 'allowed/out'));
+    symlinkSync(join(scratch, 'allowed'), join(scratch, 'list'));
+    const known = { ...policy, mayMount: [join(scratch, 'list'), join(scratch, 'gone')] };
+    const check = (name: string, mayMount = known.mayMount) =>
+      checkMounts([{ kind: 'bind', source: join(scratch, name), target: '/workspace', readOnly: false }], {
+        ...known,
+        mayMount,
+      });
+    expect(await check('list/project')).toMatchObject([{ source: join(scratch, 'allowed/project') }]);
+    const notListed = { code: 'OCT_POLICY_DENIED', details: { key: 'mounts.allow' } };
+    for (const name of ['other', 'allowed/out']) await expect(check(name)).rejects.toMatchObject(notListed);
+    await expect(check('allowed/project', [])).rejects.toMatchObject(notListed);
+    await expect(check('allowed/.ssh', ['/'])).rejects.toMatchObject({ code: 'OCT_POLICY_DENIED' });
+  });
+
   test('is refused where secrets or sockets are, also when the home is known by a link to it', async () => {
     for (const name of ['real/.ssh', 'real/work', 'run']) mkdirSync(join(scratch, name), { recursive: true });
     writeFileSync(join(scratch, 'run/engine'), '');
     symlinkSync(join(scratch, 'real'), join(scratch, 'person'));
     symlinkSync(join(scratch, 'run'), join(scratch, 'var'));
-    const known = { home: join(scratch, 'person'), engineSocket: join(scratch, 'var/engine') };
+    const known = { home: join(scratch, 'person'), engineSocket: join(scratch, 'var/engine'), mayMount: null };
     const check = (name: string) =>
       checkMounts([{ kind: 'bind', source: join(scratch, name), target: '/workspace', readOnly: true }], known);
     for (const name of ['real/.ssh', 'person/.ssh', 'real', 'person', 'run', 'run/engine', 'var/engine']) {

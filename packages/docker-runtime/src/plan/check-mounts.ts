@@ -4,6 +4,7 @@ import {
   type HostFacts,
   OpencodeToolsError,
   type SandboxMount,
+  assertMountable,
   forbiddenHostPath,
   isWithin,
 } from '@opencode-tools/core';
@@ -14,6 +15,8 @@ export interface MountPolicy {
   readonly home: string | undefined;
   /** Path of the engine's socket, when it has one. */
   readonly engineSocket: string | undefined;
+  /** Directories that tasks may mount, with what is in them; null for any. */
+  readonly mayMount: readonly string[] | null;
 }
 
 const reservedTargets = ['/proc', '/sys', '/dev', '/run/oct'];
@@ -21,7 +24,7 @@ const reservedTargets = ['/proc', '/sys', '/dev', '/run/oct'];
 /**
  * Checks what a sandbox would see of the host, by real path, and gives the mounts with their real sources.
  *
- * @throws OpencodeToolsError `OCT_POLICY_DENIED` for a source that is, holds or lies in a place never to be mounted;
+ * @throws OpencodeToolsError `OCT_POLICY_DENIED` for a source that is, holds or lies in a place never to be mounted, or where nothing may be;
  *   `OCT_INVALID_ARGUMENT` for one that does not exist or a target that is not possible
  */
 export async function checkMounts(
@@ -32,19 +35,22 @@ export async function checkMounts(
     userHomes: await realPaths([policy.home]),
     sockets: await realPaths([policy.engineSocket]),
   };
-  return Promise.all(
-    mounts.map(async (mount) => {
-      checkTarget(mount.target);
-      return mount.kind === 'bind' ? { ...mount, source: await checkSource(mount.source, facts) } : mount;
-    }),
-  );
+  const allowed = policy.mayMount && (await realPaths(policy.mayMount));
+  const checked: SandboxMount[] = [];
+  // One after the other: of several faults the first is told.
+  for (const mount of mounts) {
+    checkTarget(mount.target);
+    checked.push(mount.kind === 'bind' ? { ...mount, source: await checkSource(mount.source, facts, allowed) } : mount);
+  }
+  return checked;
 }
 
-async function checkSource(source: string, host: HostFacts): Promise<string> {
+async function checkSource(source: string, host: HostFacts, allowed: readonly string[] | null): Promise<string> {
   const real = isAbsolute(source) ? await realpath(source).catch(() => undefined) : undefined;
   if (real === undefined) throw invalid(`The directory to mount does not exist: ${source}`, 'source');
   const kept = forbiddenHostPath(real, host);
   if (kept) throw denied(source, kept.path);
+  assertMountable(real, allowed);
   const facts = await lstat(real);
   if (!facts.isDirectory() && !facts.isFile()) throw denied(source, 'what is neither a directory nor a file');
   return real;

@@ -123,6 +123,8 @@ describe('what a plan asks the engine for', () => {
       [labelKeys.version]: '1',
       [labelKeys.owner]: '',
       [labelKeys.inputs]: '',
+      [labelKeys.recipe]: '',
+      [labelKeys.base]: '',
     });
   });
 

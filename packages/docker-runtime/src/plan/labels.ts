@@ -12,6 +12,10 @@ export const labelKeys = {
   owner: `${prefix}owner`,
   /** Digest of what an image of ours was built from. */
   inputs: `${prefix}inputs`,
+  /** On an image that a user had made: the name that it was made for. */
+  recipe: `${prefix}recipe`,
+  /** On such an image: reference and content id of what its setup steps ran on. */
+  base: `${prefix}base`,
 } as const;
 
 export type LabelName = keyof typeof labelKeys;
@@ -32,6 +36,8 @@ export function fullLabels(values: Partial<Record<LabelName, string>>): Record<s
     kind: '',
     owner: '',
     inputs: '',
+    recipe: '',
+    base: '',
     version: labelVersion,
     ...values,
   };

@@ -13,7 +13,7 @@ const info = {
   Plugins: { Network: ['bridge', 'host', 'null'] },
 };
 const read = (change: object = {}) =>
-  capabilitiesOf({ ...info, ...change }, { Version: '28.0', ApiVersion: '1.48' }, 'unix:///x');
+  capabilitiesOf({ ...info, ...change }, { Version: '28.0', Arch: 'amd64', ApiVersion: '1.48' }, 'unix:///x');
 
 describe('what an engine can do', () => {
   test('is read off its answers', () => {
@@ -24,6 +24,7 @@ describe('what an engine can do', () => {
       noRoute: true,
       runtimes: ['runc', 'runsc'],
       cgroupVersion: '2',
+      imagesWithoutShell: 'programs',
     });
   });
 

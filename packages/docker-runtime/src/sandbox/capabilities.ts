@@ -1,4 +1,5 @@
 import { OpencodeToolsError, type RuntimeCapabilities, type SandboxPlan } from '@opencode-tools/core';
+import { keeperPrograms } from '../keeper/keeper-programs.ts';
 
 export interface EngineInfo {
   readonly ID?: string;
@@ -15,6 +16,7 @@ export interface EngineInfo {
 export interface EngineVersion {
   readonly Version?: string;
   readonly ApiVersion?: string;
+  readonly Arch?: string;
   readonly Platform?: { readonly Name?: string };
   readonly Components?: readonly { readonly Name?: string }[] | null;
 }
@@ -44,6 +46,7 @@ export function capabilitiesOf(info: EngineInfo, version: EngineVersion, endpoin
     runtimes: Object.keys(info.Runtimes ?? {}),
     storageDriver: info.Driver ?? '',
     cgroupVersion: info.CgroupVersion === '2' ? '2' : '1',
+    imagesWithoutShell: (version.Arch ?? '') in keeperPrograms ? 'programs' : 'none',
   };
 }
 

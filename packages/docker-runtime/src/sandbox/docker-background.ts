@@ -15,6 +15,7 @@ import {
 import { asPortError } from '../engine/engine-error.ts';
 import { LaneLostError } from '../lane/lane.ts';
 import { executionNumber, markFor } from '../lane/run-frame.ts';
+import { shellProcess } from '../lane/supervisor-shell.ts';
 import { type RunResult, parseRunResult } from '../lane/run-result.ts';
 import { assertRequest, runCommand, staleToken } from './run-command.ts';
 import type { SandboxLink } from './sandbox-link.ts';
@@ -33,13 +34,26 @@ export class DockerBackground implements BackgroundCommands {
     this.#link = link;
   }
 
-  async spawn(request: SpawnRequest): Promise<void> {
+  async spawn(request: SpawnRequest & { readonly shell?: true }): Promise<void> {
     assertRequest(request);
     await this.#doing('Starting a command in the background', async () => {
       const answer = await this.#handOver(request);
       if (answer !== 'no-user') return assertStarted(answer, request.token);
       this.#link.shareUser();
       assertStarted(await this.#handOver(request), request.token);
+    });
+  }
+
+  async openShell({ executionId, token, cwd, env }: Parameters<BackgroundCommands['openShell']>[0]): Promise<void> {
+    await this.spawn({
+      executionId,
+      token,
+      cwd,
+      command: { kind: 'argv', argv: shellProcess.argv },
+      env: { ...env, ...shellProcess.env },
+      timeoutMs: 1_000,
+      openInput: false,
+      shell: true,
     });
   }
 
@@ -97,16 +111,20 @@ export class DockerBackground implements BackgroundCommands {
     await this.#ask('forget', [executionNumber(executionId)]);
   }
 
-  async #handOver({ executionId, token, command, cwd, env, openInput, timeoutMs }: SpawnRequest): Promise<string> {
+  async #handOver(request: SpawnRequest & { readonly shell?: true }): Promise<string> {
+    const { executionId, token, command, cwd, env, openInput, timeoutMs, shell } = request;
     const lane = await this.#link.openSpool(Math.max(1, Math.round(timeoutMs / 1_000)));
     const mark = markFor(token, executionNumber(executionId));
-    return lane.handOver({ token, mark, command, cwd, env, withStdin: openInput });
+    const kind = shell === true ? ({ shell: 'host' } as const) : {};
+    return lane.handOver({ token, mark, command, cwd, env, withStdin: openInput, ...kind });
   }
 
   async #ask(verb: Verb, words: readonly number[], onData?: (chunk: Buffer) => void): Promise<string> {
-    return this.#doing('Asking about a command in the background', async () =>
-      this.#link.lanes.use(async (lane) => lane.spool(verb, words, onData), { urgent: true }),
-    );
+    return this.#doing('Asking about a command in the background', async () => {
+      // Which supervisors keep commands, those of root or of the commands' user, the first one says.
+      if (this.#link.forgeable === null) await this.#link.connect();
+      return this.#link.lanes.use(async (lane) => lane.spool(verb, words, onData), { urgent: true });
+    });
   }
 
   async #doing<T>(doing: string, act: () => Promise<T>): Promise<T> {
@@ -153,7 +171,7 @@ function outcomeOf(answer: string): ExecOutcome {
 
 function reasonOf({ note, signal }: Extract<RunResult, { kind: 'ended' }>): EndReason {
   if (note === 'cut') return 'cancelled';
-  if (note !== 'none') return note;
+  if (note !== 'none' && note !== 'shell-ended' && note !== 'no-shell') return note;
   return signal === null ? 'exited' : 'signalled';
 }
 

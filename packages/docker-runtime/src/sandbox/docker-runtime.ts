@@ -17,6 +17,8 @@ import { ownVolumes } from '../volumes/own-volumes.ts';
 import { type ContainerDescription, Containers } from '../engine/containers.ts';
 import type { Engine } from '../engine/engine.ts';
 import { asPortError, hasStatus } from '../engine/engine-error.ts';
+import { KeeperLink } from '../keeper/keeper-link.ts';
+import { keeperOptions, keptUser } from '../keeper/keeper-options.ts';
 import { imageNotFound } from '../images/docker-images.ts';
 import { Snapshots } from '../images/snapshot-root.ts';
 import { type MountPolicy, checkMounts } from '../plan/check-mounts.ts';
@@ -25,12 +27,15 @@ import { labelKeys } from '../plan/labels.ts';
 import { sharesFiles } from '../plan/read-back-mounts.ts';
 import { assertCapable, capabilitiesOf, type EngineInfo, type EngineVersion } from './capabilities.ts';
 import { DockerSandbox } from './docker-sandbox.ts';
+import { assertVolumes } from './assert-volumes.ts';
 import { afterItsMaker, findContainers, madeByOther } from './find-containers.ts';
+import { listHelperContainers, removeHelperContainer } from './helper-containers.ts';
 import { readBackMounts } from './read-back-mounts.ts';
 import { sandboxEvents } from './sandbox-events.ts';
 import { commandUser, sandboxFacts } from './sandbox-facts.ts';
-import { SandboxLink, type SandboxUser } from './sandbox-link.ts';
-import { startError } from './start-error.ts';
+import type { SandboxInside, SandboxUser } from './sandbox-inside.ts';
+import { SandboxLink } from './sandbox-link.ts';
+import { isShellless, startError } from './start-error.ts';
 import { Turnstile } from './turnstile.ts';
 
 /**
@@ -40,13 +45,13 @@ import { Turnstile } from './turnstile.ts';
 const mostStartsAtOnce = 4;
 
 interface Entry {
-  readonly link: SandboxLink;
+  readonly link: SandboxInside;
   readonly handle: DockerSandbox;
 }
 
 interface Options {
   readonly homeId: HomeId;
-  readonly userHome: string | undefined;
+  readonly host: Omit<MountPolicy, 'engineSocket'>;
   readonly requireLimits: boolean;
   readonly mostLayers: number;
   readonly logger: Logger;
@@ -61,12 +66,14 @@ export class DockerRuntime implements SandboxRuntime {
   readonly networks: NetworkPort;
   readonly #engine: Engine;
   readonly #homeId: HomeId;
-  readonly #userHome: string | undefined;
+  readonly #host: Omit<MountPolicy, 'engineSocket'>;
   readonly #requireLimits: boolean;
   readonly #mostLayers: number;
   readonly #logger: Logger;
   readonly #onClose: (() => Promise<void>) | undefined;
   readonly #entries = new Map<string, Entry>();
+  /** Images that turned out to have no shell. */
+  readonly #shellless = new Set<string>();
   readonly #starts = new Turnstile(mostStartsAtOnce);
   #capabilities: Promise<RuntimeCapabilities> | undefined;
 
@@ -79,7 +86,7 @@ export class DockerRuntime implements SandboxRuntime {
     this.volumes = ports.volumes;
     this.networks = ports.networks;
     this.#homeId = options.homeId;
-    this.#userHome = options.userHome;
+    this.#host = options.host;
     this.#requireLimits = options.requireLimits;
     this.#mostLayers = options.mostLayers;
     this.#logger = options.logger;
@@ -135,12 +142,7 @@ export class DockerRuntime implements SandboxRuntime {
     homeId,
   }: Parameters<SandboxRuntime['listHelpers']>[0]): ReturnType<SandboxRuntime['listHelpers']> {
     try {
-      const containers = await this.#containers();
-      const ids = await containers.list([`${labelKeys.home}=${homeId}`, `${labelKeys.kind}=helper`]);
-      const found = await Promise.all(ids.map(async (id) => containers.find(id)));
-      return found
-        .filter((one) => one !== undefined)
-        .map(({ Id, Name, Created }) => ({ ref: Id, name: Name.slice(1), createdAt: Created }));
+      return await listHelperContainers(await this.#containers(), homeId);
     } catch (error) {
       throw asPortError(error, 'Listing helper containers');
     }
@@ -156,10 +158,7 @@ export class DockerRuntime implements SandboxRuntime {
 
   async removeHelper(ref: string): Promise<void> {
     try {
-      const containers = await this.#containers();
-      const labels = (await containers.find(ref))?.Config.Labels;
-      if (labels?.[labelKeys.home] === this.#homeId && labels[labelKeys.kind] === 'helper')
-        await containers.remove(ref);
+      await removeHelperContainer(await this.#containers(), this.#homeId, ref);
     } catch (error) {
       throw asPortError(error, 'Removing a helper container');
     }
@@ -174,13 +173,15 @@ export class DockerRuntime implements SandboxRuntime {
   async #make(containers: Containers, plan: SandboxPlan, signal?: AbortSignal): Promise<SandboxHandle> {
     const [mounts] = await Promise.all([
       checkMounts(plan.mounts, await this.#mountPolicy()),
-      this.#assertVolumes(plan),
+      assertVolumes(plan.mounts, this.volumes),
     ]);
     const capabilities = this.capabilities();
     capabilities.catch(() => undefined);
+    if (plan.runtime !== null) assertCapable(await capabilities, plan, this.#requireLimits);
     const id = await this.#createContainer(containers, { ...plan, mounts }, signal);
     if (typeof id !== 'string') return this.#adopt(id, plan);
-    const entry = await this.#entryFor(id, userOf(plan));
+    const kept = this.#shellless.has(plan.imageId);
+    const entry = await this.#entryFor(id, userOf(plan), kept);
     try {
       assertCapable(await capabilities, plan, this.#requireLimits);
       signal?.throwIfAborted();
@@ -195,7 +196,9 @@ export class DockerRuntime implements SandboxRuntime {
         ? new OpencodeToolsError('OCT_CANCELLED', 'Making a sandbox was cancelled')
         : await startError(containers, id, error);
       await this.#removeQuietly(entry);
-      throw reason;
+      if (kept || !isShellless(reason)) throw reason;
+      this.#shellless.add(plan.imageId);
+      return this.#make(containers, plan, signal);
     }
   }
 
@@ -211,7 +214,7 @@ export class DockerRuntime implements SandboxRuntime {
   /** Takes over what an interrupted call left; its fence is written if that call did not come so far. */
   async #adopt(found: ContainerDescription, plan: SandboxPlan): Promise<SandboxHandle> {
     const container = await afterItsMaker(await this.#containers(), found);
-    const { link, handle } = await this.#entryFor(container.Id, userOf(plan));
+    const { link, handle } = await this.#entryFor(container.Id, userOf(plan), keptUser(container) !== undefined);
     if (plan.fence !== null) link.remember(plan.fence);
     if (container.State.Status === 'created') {
       await ownVolumes(await this.#engine.client(), this.volumes, container.Id, plan);
@@ -232,7 +235,8 @@ export class DockerRuntime implements SandboxRuntime {
     signal?: AbortSignal,
   ): Promise<string | ContainerDescription> {
     try {
-      return await containers.create(plan.name, containerOptions(plan), signal);
+      const options = this.#shellless.has(plan.imageId) ? keeperOptions(plan) : containerOptions(plan);
+      return await containers.create(plan.name, options, signal);
     } catch (error) {
       if (hasStatus(error, 404)) throw imageNotFound(plan.imageId);
       const other = hasStatus(error, 409) ? await madeByOther(containers, plan) : undefined;
@@ -241,28 +245,20 @@ export class DockerRuntime implements SandboxRuntime {
     }
   }
 
-  /** An engine would make a missing volume itself, without our labels and owned by root. */
-  async #assertVolumes(plan: SandboxPlan): Promise<void> {
-    await Promise.all(
-      plan.mounts.map(async (mount) => {
-        if (mount.kind !== 'volume' || mount.create || (await this.volumes.find(mount.volume))) return;
-        throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `The engine has no volume ${mount.volume}`, {
-          details: { volume: mount.volume },
-        });
-      }),
-    );
-  }
-
   async #entry(container: ContainerDescription): Promise<Entry | undefined> {
-    const user = commandUser(container);
-    return user && this.#entryFor(container.Id, user);
+    const user = keptUser(container) ?? commandUser(container);
+    return user && this.#entryFor(container.Id, user, keptUser(container) !== undefined);
   }
 
-  async #entryFor(id: string, user: SandboxUser): Promise<Entry> {
+  /** @param kept whether there is a keeper in it, its image having no shell */
+  async #entryFor(id: string, user: SandboxUser, kept: boolean): Promise<Entry> {
     const known = this.#entries.get(id);
     if (known) return known;
     const client = await this.#engine.client();
-    const link = new SandboxLink(new Containers(client), id, user, this.#logger);
+    const containers = new Containers(client);
+    const link = kept
+      ? new KeeperLink({ client, containers, homeId: this.#homeId }, id, user, this.#logger)
+      : new SandboxLink(containers, id, user, this.#logger);
     const entry = {
       link,
       handle: new DockerSandbox(link, client, new Snapshots(client, this.#mostLayers), () => this.#entries.delete(id)),
@@ -276,7 +272,7 @@ export class DockerRuntime implements SandboxRuntime {
   }
 
   async #mountPolicy(): Promise<MountPolicy> {
-    return { home: this.#userHome, engineSocket: await this.#engineSocket() };
+    return { ...this.#host, engineSocket: await this.#engineSocket() };
   }
 
   async #sharesFiles(): Promise<boolean> {

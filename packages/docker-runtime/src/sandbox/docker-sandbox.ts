@@ -11,6 +11,7 @@ import {
   type SandboxFiles,
   type SandboxHandle,
   type SandboxStats,
+  type TerminalRequest,
 } from '@opencode-tools/core';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EngineClient } from '../engine/engine-client.ts';
@@ -21,31 +22,31 @@ import { LaneLostError } from '../lane/lane.ts';
 import { executionNumber } from '../lane/run-frame.ts';
 import { limitOptions } from '../plan/container-options.ts';
 import { measureDirectory } from './measure-directory.ts';
-import { DockerBackground } from './docker-background.ts';
 import { type EngineChange, rootChanges } from './root-changes.ts';
 import { runCommand } from './run-command.ts';
 import { sandboxFacts } from './sandbox-facts.ts';
-import { type SandboxLink, fenceWords, sandboxNotFound } from './sandbox-link.ts';
+import { notRunning, sandboxNotFound } from './explain-loss.ts';
+import type { SandboxInside } from './sandbox-inside.ts';
 import { type EngineStats, sandboxStats } from './sandbox-stats.ts';
 import { updateError } from './update-error.ts';
 
 const pollMs = 20;
 const mostGraceMs = 60_000;
 
-/** One container, driven through the engine and through lanes to the supervisor inside. */
+/** One container, driven through the engine and through what of ours is inside. */
 export class DockerSandbox implements SandboxHandle {
   readonly ref: string;
   readonly files: SandboxFiles;
   readonly background: BackgroundCommands;
-  readonly #link: SandboxLink;
+  readonly #link: SandboxInside;
   readonly #client: EngineClient;
   readonly #snapshots: Snapshots;
   readonly #onDestroyed: () => void;
 
-  constructor(link: SandboxLink, client: EngineClient, snapshots: Snapshots, onDestroyed: () => void) {
+  constructor(link: SandboxInside, client: EngineClient, snapshots: Snapshots, onDestroyed: () => void) {
     this.ref = link.id;
-    this.files = shellFiles(async (request) => this.exec(request));
-    this.background = new DockerBackground(link);
+    this.files = shellFiles(async (request) => this.exec(request), client.quietMs);
+    this.background = link.background;
     this.#link = link;
     this.#client = client;
     this.#snapshots = snapshots;
@@ -64,6 +65,10 @@ export class DockerSandbox implements SandboxHandle {
     return runCommand(this.#link, request);
   }
 
+  async runTerminal(request: TerminalRequest): Promise<ExecOutcome> {
+    return this.#link.runTerminal(request);
+  }
+
   async connect(): Promise<void> {
     await this.#doing('Opening a lane into the sandbox', async () => this.#link.connect());
   }
@@ -71,17 +76,7 @@ export class DockerSandbox implements SandboxHandle {
   async fence(fence: Fence): Promise<{ readonly ended: number }> {
     return this.#doing('Fencing the sandbox', async () => {
       assertFence(fence);
-      if (this.#link.unfenced) {
-        this.#link.remember(fence);
-        await this.#link.initialise();
-        return { ended: 0 };
-      }
-      const { State } = await this.#link.describe();
-      if (!State.Running) {
-        this.#link.remember(fence);
-        return { ended: 0 };
-      }
-      const { outcome, count } = await this.#link.end('fence', fenceWords(fence), fence);
+      const { outcome, count } = await this.#link.raise(fence);
       if (outcome === 'lower') throw lowered(fence);
       return { ended: count };
     });
@@ -97,7 +92,7 @@ export class DockerSandbox implements SandboxHandle {
   async endAll(): Promise<{ readonly ended: number }> {
     return this.#doing('Ending the processes of the sandbox', async () => {
       if (!(await this.#link.describe()).State.Running) return { ended: 0 };
-      return { ended: (await this.#link.end('all', [9])).count };
+      return { ended: await this.#link.endAll() };
     });
   }
 
@@ -190,10 +185,10 @@ export class DockerSandbox implements SandboxHandle {
 
   async #askToEnd(graceMs: number): Promise<void> {
     const deadline = performance.now() + graceMs;
-    let { count } = await this.#link.control('all', 15);
+    let count = await this.#link.ask(15);
     while (count > 0 && performance.now() < deadline) {
       await delay(pollMs);
-      ({ count } = await this.#link.control('all', 0));
+      count = await this.#link.ask(0);
     }
   }
 
@@ -203,7 +198,8 @@ export class DockerSandbox implements SandboxHandle {
         await act();
       } catch (error) {
         const { State } = await this.#link.describe();
-        if (!State.Running || State.Paused !== (state === 'paused')) throw error;
+        if (!State.Running) throw notRunning(this.ref, error);
+        if (State.Paused !== (state === 'paused')) throw error;
       }
     });
   }

@@ -45,28 +45,30 @@ describe('a sandbox that cannot be made', () => {
     await runtime.close();
   });
 
+  test('because the engine lacks its runtime is refused before anything is made', async () => {
+    const { runtime } = open({ endpoint: faulty.endpoint });
+    faulty.faults.push(/^POST \/containers\/create/);
+    const wanted = { runtime: 'no-such-runtime' };
+    await expect(runtime.create(samplePlan(engine.homeId, engine.imageId, wanted))).rejects.toMatchObject({
+      code: 'OCT_CAPABILITY_UNSUPPORTED',
+      message: expect.stringContaining('The engine has no runtime no-such-runtime (it has ') as string,
+      details: { capability: 'runtime' },
+    });
+    faulty.faults.length = 0;
+    await runtime.close();
+  });
+
   test('fails with what went wrong first, although its removal fails, too', async () => {
     const { runtime } = open({ endpoint: faulty.endpoint });
     const made = samplePlan(engine.homeId, engine.imageId, { runtime: 'no-such-runtime' });
     faulty.faults.push(/^GET \/info/, /^DELETE /);
     await expect(runtime.create({ ...made, runtime: null })).rejects.toMatchObject({
-      message: 'Asking the engine what it can do: the engine answered injected fault',
+      message: 'Asking the engine what it can do: the engine answered 500: injected fault',
     });
     faulty.faults.length = 0;
     const [left] = await runtime.list({ homeId: engine.homeId });
     expect(left).toMatchObject({ operationId: made.operationId });
     await (await runtime.find(left?.ref ?? ''))?.destroy();
-    await runtime.close();
-  });
-
-  test('because its image has no shell is refused as such, and leaves nothing', async () => {
-    const { runtime } = open();
-    const imageId = await engine.shellessImage();
-    await expect(runtime.create(samplePlan(engine.homeId, imageId))).rejects.toMatchObject({
-      code: 'OCT_CAPABILITY_UNSUPPORTED',
-      remedy: 'Use an image with a shell, such as opencode-sandbox-base.',
-    });
-    expect(await engine.leftovers()).toEqual([]);
     await runtime.close();
   });
 });

@@ -3,6 +3,7 @@ import {
   type EndReason,
   type ExecOutcome,
   type ExecRequest,
+  type ExecutionId,
   OpencodeToolsError,
   type OutputHandler,
   largestFencingToken,
@@ -10,10 +11,11 @@ import {
 import { isAbsolute } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { asPortError } from '../engine/engine-error.ts';
-import { type Lane, LaneLostError } from '../lane/lane.ts';
-import { executionNumber, markFor } from '../lane/run-frame.ts';
+import { LaneLostError } from '../lane/lane.ts';
+import { type RunFrame, executionNumber, markFor } from '../lane/run-frame.ts';
 import type { RunResult } from '../lane/run-result.ts';
-import type { SandboxLink } from './sandbox-link.ts';
+import { shellClient } from '../lane/supervisor-shell.ts';
+import type { CommandLane, SandboxInside } from './sandbox-inside.ts';
 
 /** How long a lane may take to end its own command before others are asked. */
 const endLimitMs = 4_000;
@@ -21,11 +23,11 @@ const endLimitMs = 4_000;
 /** The exit code of what was to become a command that was ended, or fenced off, before it began. */
 const notBegun = 125;
 
-type Ended = Pick<ExecOutcome, 'reason' | 'exitCode' | 'signal'>;
+type Ended = Omit<ExecOutcome, 'durationMs'>;
 type Cause = Extract<EndReason, 'timeout' | 'cancelled'>;
 
 /** Runs one command over a lane, to its end or to its time limit. */
-export async function runCommand(link: SandboxLink, request: ExecRequest): Promise<ExecOutcome> {
+export async function runCommand(link: SandboxInside, request: ExecRequest): Promise<ExecOutcome> {
   assertRequest(request);
   const startedAt = performance.now();
   const run = new Run(link, request);
@@ -41,7 +43,7 @@ export async function runCommand(link: SandboxLink, request: ExecRequest): Promi
 }
 
 class Run {
-  readonly #link: SandboxLink;
+  readonly #link: SandboxInside;
   readonly #request: ExecRequest;
   readonly #execution: number;
   readonly #timer: NodeJS.Timeout | undefined;
@@ -52,7 +54,7 @@ class Run {
   #end: (() => void) | undefined;
   #ending: Promise<void> | undefined;
 
-  constructor(link: SandboxLink, request: ExecRequest) {
+  constructor(link: SandboxInside, request: ExecRequest) {
     this.#link = link;
     this.#request = request;
     this.#execution = executionNumber(request.executionId);
@@ -92,9 +94,10 @@ class Run {
     }
   }
 
-  async #on(lane: Lane): Promise<RunResult> {
-    const { token, command, cwd, env, stdin, onStdout, onStderr } = this.#request;
-    const frame = { token, mark: markFor(token, this.#execution), command, cwd, env, withStdin: stdin !== undefined };
+  async #on(lane: CommandLane): Promise<RunResult> {
+    const { token, stdin, onStdout, onStderr } = this.#request;
+    const mark = markFor(token, this.#execution);
+    const frame = { token, mark, withStdin: stdin !== undefined, ...whatRuns(this.#request) };
     const output = { onStdout: this.#guarded(onStdout), onStderr: this.#guarded(onStderr) };
     const running = lane.run(frame, output, this.#guardedInput(stdin));
     const settled = running.then(ignore, ignore);
@@ -147,7 +150,7 @@ class Run {
   }
 
   /** First the lane itself is asked, then the sandbox by other means; a lane that still says nothing is given up. */
-  async #endOn(lane: Lane, settled: Promise<void>): Promise<void> {
+  async #endOn(lane: CommandLane, settled: Promise<void>): Promise<void> {
     lane.flow();
     if (this.#request.stdin === undefined && !this.#link.forgeable) {
       lane.end(this.#execution);
@@ -157,7 +160,7 @@ class Run {
     if (!(await within(endLimitMs, settled))) lane.close();
   }
 
-  #giveUp(lane: Lane, error: unknown): void {
+  #giveUp(lane: CommandLane, error: unknown): void {
     this.#link.logger.warn('A command could not be ended', { sandbox: this.#link.id, error: String(error) });
     lane.close();
   }
@@ -170,13 +173,15 @@ class Run {
     if (result.kind === 'lost') return this.#lost();
     // The command itself may end before the last of what it started: whoever gave it up is told when nothing is left.
     if (result.stuck || this.#cause) await this.#link.cut(this.#execution);
-    const begun = result.note === 'none' || result.exitCode !== notBegun;
-    return { reason: this.#reason(result), exitCode: begun ? result.exitCode : null, signal: result.signal };
+    if (result.note === 'no-shell') throw noShell(this.#request.shell);
+    const begun = result.note === 'none' || result.note === 'shell-ended' || result.exitCode !== notBegun;
+    const ended = { reason: this.#reason(result), exitCode: begun ? result.exitCode : null, signal: result.signal };
+    return result.note === 'shell-ended' ? { ...ended, shellEnded: true } : ended;
   }
 
   #reason(result: Extract<RunResult, { kind: 'ended' }>): EndReason {
     if (result.note === 'cut') return this.#cause ?? 'cancelled';
-    if (result.note !== 'none') return result.note;
+    if (result.note !== 'none' && result.note !== 'shell-ended' && result.note !== 'no-shell') return result.note;
     return result.signal === null ? 'exited' : 'signalled';
   }
 
@@ -195,6 +200,25 @@ class Run {
 }
 
 const ignore = (): void => undefined;
+
+/** A command for a shell is text that the shell reads; what becomes a command of the lane only stands for it. */
+function whatRuns({ shell, command, cwd, env }: ExecRequest): Pick<RunFrame, 'command' | 'cwd' | 'env' | 'shell'> {
+  if (shell === undefined) return { command, cwd, env };
+  const number = executionNumber(shell);
+  const script = command.kind === 'script' ? command.script : command.argv.map(quoted).join(' ');
+  const argv = ['/bin/sh', '-c', shellClient, 'oct-shell', String(number), script];
+  return { command: { kind: 'argv', argv }, cwd: '/', env: {}, shell: number };
+}
+
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+function noShell(shell: ExecutionId | undefined): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_SHELL_ENDED', 'The shell has ended, or there is none', {
+    details: { executionId: shell ?? null },
+  });
+}
 
 /** Ends only after the command has: the end of its input would look like the end of all input. */
 async function* readUntilFailure(

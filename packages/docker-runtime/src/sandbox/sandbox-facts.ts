@@ -1,7 +1,7 @@
 import type { HomeId, OperationId, SandboxFacts, TaskId } from '@opencode-tools/core';
 import type { ContainerDescription } from '../engine/containers.ts';
 import { labelKeys } from '../plan/labels.ts';
-import type { SandboxUser } from './sandbox-link.ts';
+import type { SandboxUser } from './sandbox-inside.ts';
 
 const states = {
   created: 'creating',

@@ -1,15 +1,28 @@
-import { type Fence, type Logger, OpencodeToolsError } from '@opencode-tools/core';
+import {
+  type BackgroundCommands,
+  type ExecOutcome,
+  type Fence,
+  type Logger,
+  OpencodeToolsError,
+  type TerminalRequest,
+} from '@opencode-tools/core';
 import type { ContainerDescription, Containers } from '../engine/containers.ts';
-import { EngineError, hasStatus } from '../engine/engine-error.ts';
-import { type ControlAnswer, type Lane, LaneLostError } from '../lane/lane.ts';
+import { hasStatus } from '../engine/engine-error.ts';
+import type { ControlAnswer, ControlVerb, Lane } from '../lane/lane.ts';
 import { LanePool, lanesFor } from '../lane/lane-pool.ts';
 import { attachFirstLane, openLane, openSpool } from '../lane/open-lanes.ts';
+import { readOutput } from '../lane/read-output.ts';
+import { DockerBackground } from './docker-background.ts';
+import { afterLoss, explainLoss, notRunning, sandboxNotFound } from './explain-loss.ts';
+import { runTerminal } from './run-terminal.ts';
+import type { SandboxInside, SandboxUser } from './sandbox-inside.ts';
 
-/** How long an engine may take to notice that the processes of a container ended. */
-const noticeLimitMs = 500;
+const mountLimits = { bytes: 1024 ** 2, ms: 20_000 };
+const printMounts = 'while IFS= read -r l; do printf "%s\\n" "$l"; done </proc/self/mountinfo';
 
 /** What is open between this process and one container: its lanes, and the fence as this process last set it. */
-export class SandboxLink {
+export class SandboxLink implements SandboxInside {
+  readonly background: BackgroundCommands;
   readonly id: string;
   readonly containers: Containers;
   readonly logger: Logger;
@@ -19,6 +32,7 @@ export class SandboxLink {
   #usePlain = false;
   #forgeable: boolean | null = null;
   #fence: Fence | undefined;
+  /** True for a container that this process started and nobody has written a fence into: it takes no command yet. */
   #unfenced = false;
 
   /** @param user whom commands run as, and how many processes the sandbox may have; null is any number */
@@ -30,6 +44,7 @@ export class SandboxLink {
     const most = lanesFor(user.pids);
     this.#root = new LanePool(async () => this.#open('root'), most);
     this.#plain = new LanePool(async () => this.#open('user'), most);
+    this.background = new DockerBackground(this);
   }
 
   /** Where commands run. */
@@ -55,11 +70,6 @@ export class SandboxLink {
     this.logger.warn('The image has neither setpriv nor a usable su: commands could forge results', {
       sandbox: this.id,
     });
-  }
-
-  /** True for a container that this process started and nobody has written a fence into: it takes no command yet. */
-  get unfenced(): boolean {
-    return this.#unfenced;
   }
 
   remember(fence: Fence): void {
@@ -97,13 +107,33 @@ export class SandboxLink {
     this.#unfenced = false;
   }
 
+  async raise(fence: Fence): Promise<ControlAnswer> {
+    if (this.#unfenced) {
+      this.remember(fence);
+      await this.initialise();
+    } else if ((await this.describe()).State.Running) {
+      return this.end('fence', fenceWords(fence), fence);
+    } else {
+      this.remember(fence);
+    }
+    return { outcome: 'ok', count: 0 };
+  }
+
+  async endAll(): Promise<number> {
+    return (await this.end('all', [9])).count;
+  }
+
+  async ask(signal: 0 | 15): Promise<number> {
+    return (await this.control('all', signal)).count;
+  }
+
   /** Opens a lane unless one is open. */
   async connect(): Promise<void> {
     await this.#root.use(async (lane) => lane.hello(), { urgent: true });
   }
 
   /** Asks a supervisor that runs as root; a paused container is woken for it. */
-  async control(verb: 'fence' | 'cut' | 'all', ...words: readonly number[]): Promise<ControlAnswer> {
+  async control(verb: ControlVerb, ...words: readonly (number | bigint)[]): Promise<ControlAnswer> {
     return this.#awake(async () => {
       try {
         return await this.#ask(verb, words, false);
@@ -112,6 +142,11 @@ export class SandboxLink {
         return this.#ask(verb, words, true);
       }
     });
+  }
+
+  /** Says whether the fence lets a token pass; then the processes with the mark are not taken for strays. */
+  async admit(token: number, mark: bigint): Promise<boolean> {
+    return (await this.control('admit', token, mark)).outcome === 'ok';
   }
 
   /** A supervisor for one command in the background. */
@@ -151,19 +186,22 @@ export class SandboxLink {
     return answer;
   }
 
-  /** Says in the terms of the port what became of a sandbox whose stream ended, or whose engine refused one. */
   async explain(error: unknown): Promise<unknown> {
-    if (!(error instanceof LaneLostError || error instanceof EngineError)) return error;
-    const container = await this.afterLoss();
-    if (!container) return sandboxNotFound(this.id);
-    if (!container.State.Running) return notRunning(this.id, error);
-    return error instanceof LaneLostError ? noRoom(this.id, error) : error;
+    return explainLoss(this.containers, this.id, error);
   }
 
-  /** The container as it is after a stream ended: streams tell of an end somewhat before the engine has noticed it. */
   async afterLoss(): Promise<ContainerDescription | undefined> {
-    await this.containers.wait(this.id, noticeLimitMs).catch(() => undefined);
-    return this.containers.find(this.id);
+    return afterLoss(this.containers, this.id);
+  }
+
+  async runTerminal(request: TerminalRequest): Promise<ExecOutcome> {
+    return runTerminal(this, request);
+  }
+
+  async readMounts(): Promise<string> {
+    const { uid, gid } = this.#user;
+    const options = { user: `${uid}:${gid}`, env: [], argv: ['/bin/sh', '-c', printMounts] };
+    return readOutput(await this.containers.exec(this.id, options), mountLimits);
   }
 
   close(): void {
@@ -184,7 +222,7 @@ export class SandboxLink {
     else if (lane.how !== '') this.#forgeable ??= false;
   }
 
-  async #ask(verb: 'fence' | 'cut' | 'all', words: readonly number[], fresh: boolean): Promise<ControlAnswer> {
+  async #ask(verb: ControlVerb, words: readonly (number | bigint)[], fresh: boolean): Promise<ControlAnswer> {
     return this.#root.use(async (lane) => lane.control(verb, ...words), { fresh, urgent: true });
   }
 
@@ -218,35 +256,6 @@ export class SandboxLink {
   }
 }
 
-/** Whom commands run as, and the limit of processes that they share with the lanes. */
-export interface SandboxUser {
-  readonly uid: number;
-  readonly gid: number;
-  readonly pids: number | null;
-}
-
-export function fenceWords(fence: Fence): readonly number[] {
+function fenceWords(fence: Fence): readonly number[] {
   return [fence.minToken, ...fence.revoked];
-}
-
-export function sandboxNotFound(id: string): OpencodeToolsError {
-  return new OpencodeToolsError('OCT_SANDBOX_NOT_FOUND', `The sandbox ${id.slice(0, 12)} does not exist`, {
-    details: { sandbox: id },
-  });
-}
-
-function notRunning(id: string, cause: unknown): OpencodeToolsError {
-  return new OpencodeToolsError('OCT_SANDBOX_NOT_FOUND', `The sandbox ${id.slice(0, 12)} does not run`, {
-    remedy: 'Start or unpause it, then run the command again.',
-    details: { sandbox: id },
-    cause,
-  });
-}
-
-function noRoom(id: string, cause: unknown): OpencodeToolsError {
-  return new OpencodeToolsError('OCT_RESOURCE_LIMIT', `The sandbox ${id.slice(0, 12)} runs but takes no command`, {
-    remedy: 'Its processes or its memory may be used up: end what runs in it, stop the task, or raise its limits.',
-    details: { sandbox: id, limit: 'pids or memory' },
-    cause,
-  });
 }

@@ -28,3 +28,7 @@ async function endedWith(containers: Containers, id: string, codes: readonly num
   const code = await containers.wait(id, endLimitMs).catch(() => undefined);
   return code !== undefined && codes.includes(code);
 }
+
+export function isShellless(reason: unknown): boolean {
+  return reason instanceof OpencodeToolsError && reason.details.capability === 'shell';
+}

@@ -24,8 +24,6 @@ interface EngineVolume {
   readonly CreatedAt?: string;
 }
 
-const treeLimitMs = 60 * 60_000;
-
 /** Volumes of a Docker Engine. Trees are written by the engine itself, so that no process of ours touches their names. */
 export class DockerVolumes implements VolumePort {
   readonly #engine: Engine;
@@ -166,7 +164,7 @@ export class DockerVolumes implements VolumePort {
     await withHelper(engine, helperOptions(this.#homeId, volume, false), async (id) => {
       const path = `/containers/${id}/archive`;
       const file = moveTar(volumeTarget.slice(1), tar);
-      await engine.client.call({ method: 'PUT', path, query: { path: '/' }, file, limitMs: treeLimitMs, signal });
+      await engine.client.call({ method: 'PUT', path, query: { path: '/' }, file, moves: true, signal });
     });
   }
 
@@ -182,6 +180,7 @@ export class DockerVolumes implements VolumePort {
         method: 'GET',
         path: `/containers/${id}/archive`,
         query: { path: `${volumeTarget}/.` },
+        moves: true,
         signal,
       } as const;
       resolve(await engine.client.stream(request));

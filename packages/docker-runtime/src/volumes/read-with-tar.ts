@@ -1,7 +1,7 @@
-import type { Duplex } from 'node:stream';
 import { type ByteStream, OpencodeToolsError, printable } from '@opencode-tools/core';
 import type { Containers } from '../engine/containers.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
+import { whileProgressing, withinQuiet } from '../engine/progress.ts';
 import { hasStatus } from '../engine/engine-error.ts';
 import { Demultiplexer } from '../lane/demultiplex.ts';
 import { helperOptions, volumeTarget } from './helper-container.ts';
@@ -40,7 +40,7 @@ export async function readWithTar(
 ): Promise<ByteStream | undefined> {
   for (const image of reading.images) {
     const id = await createReader(engine.containers, image, reading);
-    if (id !== undefined) return stream(engine.containers, id, reading);
+    if (id !== undefined) return stream(engine, id, reading);
   }
   return undefined;
 }
@@ -69,22 +69,34 @@ async function createReader(
   }
 }
 
-async function* stream(containers: Containers, id: string, { volume, signal }: Reading): AsyncGenerator<Uint8Array> {
+const longestMs = 24 * 60 * 60_000;
+
+async function* stream(
+  { client, containers }: { readonly client: EngineClient; readonly containers: Containers },
+  id: string,
+  { volume, signal }: Reading,
+): AsyncGenerator<Uint8Array> {
   const stderr: Buffer[] = [];
+  const over = new AbortController();
   try {
-    const attached = await containers.attach(id, { stdin: false });
-    const exited = containers.wait(id, 24 * 60 * 60_000);
+    const attached = await containers.attach(id, { stdin: false, moves: true });
+    const exited = containers.wait(id, longestMs, over.signal);
     exited.catch(() => undefined);
     await containers.act(id, 'start');
-    yield* stdoutOf(attached, stderr, signal);
-    const code = await exited;
+    yield* stdoutOf(whileProgressing(attached, client.quietMs), stderr, signal);
+    const code = await withinQuiet(exited, client.quietMs);
     if (code > changedWhileRead) throw unreadable(volume, code, Buffer.concat(stderr).toString('utf8'));
   } finally {
+    over.abort();
     await containers.remove(id);
   }
 }
 
-async function* stdoutOf(attached: Duplex, stderr: Buffer[], signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+async function* stdoutOf(
+  attached: AsyncIterable<Buffer>,
+  stderr: Buffer[],
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array> {
   let ready: Buffer[] = [];
   const demultiplexer = new Demultiplexer(
     (chunk) => ready.push(chunk),
@@ -92,7 +104,7 @@ async function* stdoutOf(attached: Duplex, stderr: Buffer[], signal?: AbortSigna
   );
   for await (const chunk of attached) {
     signal?.throwIfAborted();
-    demultiplexer.push(chunk as Buffer);
+    demultiplexer.push(chunk);
     yield* ready;
     ready = [];
   }

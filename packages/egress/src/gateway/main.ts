@@ -2,16 +2,20 @@ import { connect, createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { Gateway, type SecretValues } from './gateway.ts';
 
-const root = '/egress';
+const usualDirectory = '/egress';
 /** On the gateway's own loopback, which no sandbox has a way to. */
 const control = { host: '127.0.0.1', port: 9_180 };
 
-/** The process of the gateway's container; with the argument `tell` it hands what it reads over to the one that runs. */
-if (process.argv[2] === 'tell') tell();
-else serve();
+/**
+ * The process of the gateway's container, whose argument may be another directory than the usual one; with the argument `tell` it hands
+ * what it reads over to the one that runs.
+ */
+const [, , argument = usualDirectory] = process.argv;
+if (argument === 'tell') tell();
+else serve(argument);
 
-function serve(): void {
-  const gateway = new Gateway(root);
+function serve(directory: string): void {
+  const gateway = new Gateway(directory);
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('error', () => socket.destroy());
     void text(socket)

@@ -83,8 +83,10 @@ async function serveTunnel(
   const givenUp = (): void => void socket.destroy();
   upstream?.on('error', givenUp);
   upstream?.pipe(socket);
+  const release = upstream === undefined ? undefined : gate.hold(wanted, givenUp);
   const first = await sniff(socket);
-  if (first === undefined) return void (upstream?.destroy(), socket.destroy());
+  release?.();
+  if (first === undefined || socket.destroyed) return void (upstream?.destroy(), socket.destroy());
   if (first.speaks === 'http') {
     upstream?.off('error', givenUp).on('error', () => undefined);
     upstream?.unpipe(socket).destroy();

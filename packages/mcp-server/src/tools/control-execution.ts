@@ -1,5 +1,6 @@
 import { OpencodeToolsError } from '@opencode-tools/core';
 import * as z from 'zod/v4';
+import { tripwireLines } from '../text/tripwire-lines.ts';
 import { defineTool } from '../tool.ts';
 import { optionalSessionId } from './fields.ts';
 import { describeExecution, executionId, howItIs } from './read-execution-output.ts';
@@ -7,8 +8,7 @@ import { describeExecution, executionId, howItIs } from './read-execution-output
 export const controlExecution = defineTool({
   name: 'control_execution',
   title: 'Wait for, signal or write to a command',
-  description:
-    'wait: until it has ended or timeout_ms is over. signal, write_stdin, end_stdin: need the session of the task.',
+  description: 'wait: until it has ended or timeout_ms is over. The others need the session.',
   annotations: { destructiveHint: true, openWorldHint: true },
   input: z.strictObject({
     execution_id: executionId,
@@ -40,7 +40,7 @@ export const controlExecution = defineTool({
     if (action === 'write_stdin') await executions.writeInput(id, { ...session, bytes: bytesOf(text) }, call);
     if (action === 'end_stdin') await executions.writeInput(id, { ...session, end: true }, call);
     const execution = await executions.wait(id, { timeoutMs: action === 'wait' ? timeoutMs : 0 }, call);
-    return { text: howItIs(execution), data: describeExecution(execution) };
+    return { text: [howItIs(execution), ...tripwireLines(execution)].join('\n'), data: describeExecution(execution) };
   },
 });
 

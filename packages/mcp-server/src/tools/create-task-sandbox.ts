@@ -6,6 +6,7 @@ import {
   dirtyPolicies,
   conflictStrategies,
   leaseModes,
+  workspaceNotices,
 } from '@opencode-tools/core';
 import * as z from 'zod/v4';
 import { misplaced } from '../misplaced.ts';
@@ -71,6 +72,7 @@ export const createTaskSandbox = defineTool({
         `Task ${task.id} created: ${task.title}`,
         ...(session === undefined ? [] : [`Attached as ${session.agent}. session_id: ${session.id}`]),
         `Workspace in the sandbox: ${task.workspace.path}`,
+        ...workspaceNotices(task.workspace),
       ].join('\n'),
       data: {
         task_id: task.id,

@@ -11,6 +11,7 @@ import * as z from 'zod/v4';
 import { formatDuration } from '../text/duration.ts';
 import { fitText } from '../text/fit-text.ts';
 import { outsideClaimsField, outsideClaimsLines } from '../text/outside-claims.ts';
+import { tripwireLines } from '../text/tripwire-lines.ts';
 import { defineTool } from '../tool.ts';
 import { count, idempotencyKey, optionalSessionId, taskId } from './fields.ts';
 
@@ -34,11 +35,10 @@ const input = z.strictObject({
     .max(largestOutputBytes)
     .optional()
     .describe('Per stream, head and tail; default 12000'),
-  background: z
-    .boolean()
-    .optional()
-    .describe('Return at once; needs session_id. Then read_execution_output, control_execution'),
+  background: z.boolean().optional().describe('Return at once. Needs session_id'),
   open_stdin: z.boolean().optional().describe('With background: for write_stdin'),
+  shell: z.string().max(32).optional().describe('Name; cwd, variables, functions stay. Needs session_id'),
+  new_shell: z.boolean().optional(),
   idempotency_key: idempotencyKey,
 });
 
@@ -47,8 +47,7 @@ type Arguments = z.output<typeof input>;
 export const executeInTask = defineTool({
   name: 'execute_in_task',
   title: 'Run a command in a task',
-  description:
-    "Run a command in the task's sandbox, in its workspace unless cwd says otherwise. A non-zero exit is a result.",
+  description: "Run a command in the task's sandbox, in its workspace by default. A non-zero exit is a result.",
   annotations: { destructiveHint: true, openWorldHint: true },
   input,
   output: z.object({
@@ -78,7 +77,7 @@ export const executeInTask = defineTool({
   },
 });
 
-function toRunCommand(args: Arguments): RunCommand {
+function toRunCommand(args: Arguments): Omit<RunCommand, 'secrets'> {
   return {
     command: toCommand(args),
     outputLimitBytes: args.max_output_bytes ?? defaultOutputBytes,
@@ -87,6 +86,8 @@ function toRunCommand(args: Arguments): RunCommand {
     ...(args.env === undefined ? {} : { env: args.env }),
     ...(args.stdin === undefined ? {} : { stdin: Buffer.from(args.stdin) }),
     ...(args.timeout_ms === undefined ? {} : { timeoutMs: args.timeout_ms }),
+    ...(args.shell === undefined ? {} : { shell: args.shell }),
+    ...(args.new_shell === undefined ? {} : { newShell: args.new_shell }),
   };
 }
 
@@ -95,6 +96,12 @@ function toStart({ stdin, open_stdin: openInput = false, ...args }: Arguments): 
     throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', 'stdin cannot be given with background', {
       remedy: 'Give open_stdin, then write with control_execution.',
       details: { argument: 'stdin' },
+    });
+  }
+  if (args.shell !== undefined) {
+    throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', 'shell cannot be given with background', {
+      remedy: 'Leave one of them out; in a shell, `command &` goes on as well.',
+      details: { argument: 'shell' },
     });
   }
   const { outputLimitBytes: _limit, ...start } = toRunCommand(args);
@@ -136,7 +143,8 @@ function answer({ execution, stdout, stderr, outsideClaims, notices = [] }: Exec
     truncated,
     ...outsideClaimsField(outsideClaims),
   };
-  const before = [...notices.map((notice) => `Notice: ${notice}`), ...outsideClaimsLines(outsideClaims)];
+  const noted = notices.map((notice) => `Notice: ${notice}`);
+  const before = [...noted, ...outsideClaimsLines(outsideClaims), ...tripwireLines(execution)];
   return { text: [...before, describe(data)].join('\n'), data };
 }
 

@@ -1,5 +1,6 @@
 import { type Execution, parseId } from '@opencode-tools/core';
 import * as z from 'zod/v4';
+import { tripwireLines } from '../text/tripwire-lines.ts';
 import { defineTool } from '../tool.ts';
 import { count } from './fields.ts';
 
@@ -63,7 +64,9 @@ function answer(
     total_bytes: slice.totalBytes,
   };
   const head = `${howItIs(execution)}; ${stream} ${slice.offset} to ${end} of ${slice.totalBytes} bytes`;
-  return { text: `${head}\n${data.text.replace(/\n$/, '')}`, data };
+  const atEnd = end === slice.totalBytes ? tripwireLines(execution) : [];
+  const before = [head, ...atEnd].join('\n');
+  return { text: `${before}\n${data.text.replace(/\n$/, '')}`, data };
 }
 
 /** The members by which tools tell how a command is. */

@@ -2,6 +2,7 @@ import {
   type ChainHead,
   type HomeId,
   type ImportedLedger,
+  type ImportedLedgers,
   OpencodeToolsError,
   type StoredRecord,
   type StreamId,
@@ -13,11 +14,17 @@ import { firstRow } from '../query/plan.ts';
 import { readRange } from '../memory/projection-plans.ts';
 import { erasedBy } from './log-records.ts';
 import { rawPer } from './raw.ts';
-import { brokenChain, takeInRecords } from './take-in-records.ts';
+import { settleRows } from './load-rows.ts';
+import { assertOwnRows, rowsOfChains } from './own-rows.ts';
+import { takeInChains } from './take-in-chains.ts';
+import { type TakeIn, type TakenIn, brokenChain } from './go-on-with.ts';
 
 const format = 'opencode-tools-ledger';
+const headerStart = `{"format":${JSON.stringify(format)}`;
 const version = 1;
 const batchRecords = 1_000;
+/** Larger ones write each page of an index less often, and keep others waiting longer. */
+const mostPerTransaction = 5_000;
 
 interface Header {
   readonly format: string;
@@ -28,14 +35,18 @@ interface Header {
   readonly head: ChainHead;
 }
 
-/** Writes a chain out as lines: a header that says where it starts and ends, so that a cut is noticed, then its records. */
-export async function* exportChain(engine: Engine, stream: StreamId): AsyncGenerator<string> {
+/**
+ * Writes a chain out as lines: a header that says where it starts and ends, so that a cut is noticed, then its records.
+ *
+ * @param upTo a record of the chain; its last one by default
+ */
+export async function* exportChain(engine: Engine, stream: StreamId, upTo?: ChainHead): AsyncGenerator<string> {
   const anchor = await engine.read(() => anchorOf(stream));
   if (anchor === undefined) {
     throw new OpencodeToolsError('OCT_TASK_NOT_FOUND', `There is no ledger of ${stream}`, { details: { stream } });
   }
   const base = { seq: anchor.base_seq, hash: anchor.base_hash };
-  const head = { seq: anchor.head_seq, hash: anchor.head_hash };
+  const head = upTo ?? { seq: anchor.head_seq, hash: anchor.head_hash };
   const header = { format, v: version, stream, homeId: anchor.home_id as HomeId, base, head } satisfies Header;
   yield JSON.stringify(header);
   for (let after = base.seq; after < head.seq;) {
@@ -48,32 +59,101 @@ export async function* exportChain(engine: Engine, stream: StreamId): AsyncGener
   }
 }
 
-/** Takes a chain in whole or not at all. */
-export async function importChain(
+/** Takes one chain in, whole or not at all. */
+export async function importChain(engine: Engine, lines: Lines): Promise<ImportedLedger> {
+  const first = await readOneChain(lines);
+  const [taken = { added: 0, head: first.base }] = await takeInOwnRows(engine, [first]);
+  return { stream: first.stream, ...taken };
+}
+
+/** Reads the export of one task. @throws OpencodeToolsError `OCT_INVALID_ARGUMENT`, `OCT_LEDGER_BROKEN`, `OCT_SCHEMA_TOO_NEW` */
+export async function readOneChain(lines: Lines): Promise<ReadChain> {
+  const [first, second] = await arrayOf(readChains(lines), 2);
+  if (first === undefined) throw noExport('it is empty');
+  if (second !== undefined) throw noExport('it is of several tasks');
+  return first;
+}
+
+/**
+ * Takes many chains in, some at a time: each whole or not at all.
+ *
+ * @param onTaken told the streams of each transaction that had something new
+ */
+export async function importChains(
   engine: Engine,
-  lines: AsyncIterable<string> | Iterable<string>,
-): Promise<ImportedLedger> {
+  lines: Lines,
+  onTaken: (streams: readonly StreamId[]) => void,
+): Promise<ImportedLedgers> {
+  let [chains, records] = [0, 0];
+  for await (const batch of batchesOf(readChains(lines))) {
+    const taken = await takeInOwnRows(engine, batch);
+    chains += batch.length;
+    records += taken.reduce((sum, { added }) => sum + added, 0);
+    onTaken(batch.filter((_, index) => (taken[index]?.added ?? 0) > 0).map(({ stream }) => stream));
+  }
+  if (chains === 0) throw noExport('it is empty');
+  await engine.write(() => settleRows(engine.traits.engine, chains));
+  return { chains, added: records };
+}
+
+function takeInOwnRows(engine: Engine, chains: readonly ReadChain[]): Promise<readonly TakenIn[]> {
+  const rows = rowsOfChains(chains);
+  return engine.write(function* () {
+    yield* assertOwnRows(engine.traits, rows);
+    return yield* takeInChains(engine.traits, chains);
+  });
+}
+
+type Lines = AsyncIterable<string> | Iterable<string>;
+export type ReadChain = TakeIn & { readonly records: readonly StoredRecord[] };
+
+/** Reads exports that follow each other, one at a time. */
+async function* readChains(lines: Lines): AsyncGenerator<ReadChain> {
   let header: Header | undefined;
-  const records: StoredRecord[] = [];
-  const erased = new Set<number>();
+  let records: StoredRecord[] = [];
+  let erased = new Set<number>();
   for await (const line of lines) {
     if (line.trim() === '') continue;
-    if (header === undefined) {
-      header = parseHeader(line);
-      continue;
+    if (header === undefined || line.startsWith(headerStart)) {
+      if (header !== undefined) yield whole(header, records, erased);
+      [header, records, erased] = [parseHeader(line), [], new Set()];
+    } else {
+      records.push(parseRecord(line, header.stream, header.base.seq + records.length + 1));
+      if (line.includes('"payload.erased"')) erasedBy(line).forEach((seq) => erased.add(seq));
     }
-    records.push(parseRecord(line, header.stream, header.base.seq + records.length + 1));
-    if (line.includes('"payload.erased"')) erasedBy(line).forEach((seq) => erased.add(seq));
   }
-  if (header === undefined) throw noExport('it is empty');
+  if (header !== undefined) yield whole(header, records, erased);
+}
+
+function whole(header: Header, records: readonly StoredRecord[], erased: ReadonlySet<number>): ReadChain {
   const { stream, homeId, base, head } = header;
   const last = records.at(-1) ?? base;
-  if (last.seq !== head.seq || last.hash !== head.hash) {
-    const [expected, found] = [`${head.seq}:${head.hash}`, `${last.seq}:${last.hash}`];
-    throw brokenChain({ stream, seq: last.seq + 1, fault: 'head-mismatch', expected, found });
+  if (last.seq === head.seq && last.hash === head.hash) return { stream, homeId, base, records, erased };
+  const [expected, found] = [`${head.seq}:${head.hash}`, `${last.seq}:${last.hash}`];
+  throw brokenChain({ stream, seq: last.seq + 1, fault: 'head-mismatch', expected, found });
+}
+
+/** So many chains as one transaction takes in, never one stream twice. */
+async function* batchesOf(chains: AsyncIterable<ReadChain>): AsyncGenerator<readonly ReadChain[]> {
+  let batch: ReadChain[] = [];
+  let streams = new Set<StreamId>();
+  let records = 0;
+  for await (const chain of chains) {
+    if (streams.has(chain.stream) || records + chain.records.length > mostPerTransaction) {
+      if (batch.length > 0) yield batch;
+      [batch, streams, records] = [[], new Set(), 0];
+    }
+    batch.push(chain);
+    streams.add(chain.stream);
+    records += chain.records.length;
   }
-  const taken = await engine.write(() => takeInRecords(engine.traits, { stream, homeId, base, records, erased }));
-  return { stream, ...taken };
+  if (batch.length > 0) yield batch;
+}
+
+async function arrayOf<T>(source: AsyncIterable<T>, most: number): Promise<readonly T[]> {
+  const found: T[] = [];
+  for await (const each of source) if (found.push(each) === most) break;
+  return found;
 }
 
 function* anchorOf(stream: StreamId) {

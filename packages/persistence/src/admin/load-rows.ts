@@ -1,11 +1,13 @@
 import { OpencodeToolsError } from '@opencode-tools/core';
-import { type Plan, loadRows } from '../query/plan.ts';
+import { type Plan, allRows, loadRows } from '../query/plan.ts';
 import type { Row } from '../query/rows.ts';
 import type { EngineName } from '../query/traits.ts';
 import { withoutIndexes } from './indexes.ts';
 import { quoted, raw, rawPer } from './raw.ts';
 import type { RowSource, SourceTable } from './row-source.ts';
 import { type TableShape, readShapes } from './table-shapes.ts';
+
+const manyTasks = 1_000;
 
 /** Takes every row out and puts a source's rows in; part of a transaction of the caller's. */
 export function* replaceRows(
@@ -62,16 +64,30 @@ export function* continueCounting(engine: EngineName): Plan<void> {
   });
 }
 
+/** The same for tables that very many rows were added to; few are seen to by the database itself, by and by. */
+export function* settleRows(engine: EngineName, tasks: number): Plan<void> {
+  if (engine === 'postgres' && tasks >= manyTasks) yield* settleTables(yield* readShapes());
+}
+
 /**
- * Tells the planner of PostgreSQL what is in the tables now, and sorts the words that a fast load only lists: a search would
- * go through that list.
+ * Tells the planner of PostgreSQL what is in the indexed columns now, and sorts the words that a fast load only lists: a
+ * search would go through that list. The other columns are many and long, and the database sees to them by itself.
  */
 function* settleTables(shapes: readonly TableShape[]): Plan<void> {
   if (shapes.some(({ name }) => name === 'search_documents')) {
     yield raw(`select gin_clean_pending_list('search_documents_terms')`);
   }
-  yield raw(`analyze ${shapes.map(({ name }) => quoted(name)).join(', ')}`);
+  const indexed = yield* allRows(raw<{ name: string; column_name: string }>(indexedColumns));
+  const parts = shapes.map(({ name }) => {
+    const columns = indexed.filter((each) => each.name === name).map((each) => quoted(each.column_name));
+    return `${quoted(name)} (${columns.join(', ')})`;
+  });
+  yield raw(`analyze ${parts.join(', ')}`);
 }
+
+const indexedColumns = `select distinct t.relname as name, a.attname as column_name from pg_index i
+  join pg_class t on t.oid = i.indrelid join pg_attribute a on a.attrelid = t.oid and a.attnum = any (i.indkey)
+  where t.relnamespace = current_schema()::regnamespace`;
 
 function shapeFor(table: SourceTable, shapes: readonly TableShape[]): TableShape {
   const shape = shapes.find(({ name }) => name === table.name);

@@ -3,7 +3,7 @@ import { isOpencodeToolsError } from '@opencode-tools/core';
 import type { ChainHead } from '@opencode-tools/core';
 import { logFiles } from '../memory/log-files.ts';
 import { linesOf } from './dump-file.ts';
-import { checkNext } from './take-in-records.ts';
+import { checkNext } from './go-on-with.ts';
 
 /** A log as far as it can be trusted. */
 export interface SoundLog {

@@ -54,6 +54,7 @@ export async function moveRegistry(
     return await dryReport(source, target.location, await inspectTarget(target, homeId));
   } finally {
     await target.close();
+    if (file !== null && !existsSync(file)) rmSync(`${file}-queue`, { force: true });
   }
 }
 
@@ -139,7 +140,7 @@ export async function abandonMove(ctx: MaintenanceContext): Promise<void> {
   await using source = await openCurrent(ctx);
   if (!source.usable) throw notUsable(source.fault);
   if ((await movedMark(source.engine))?.startsWith('moving ') === true) await markMoved(source.engine, null);
-  for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(movingFile(ctx) + suffix, { force: true });
+  for (const suffix of ['', '-wal', '-shm', '-journal', '-queue']) rmSync(movingFile(ctx) + suffix, { force: true });
 }
 
 function movingFile(ctx: Pick<MaintenanceContext, 'directory'>): string {

@@ -18,7 +18,9 @@ import { rawPer } from './raw.ts';
 import { streamsWithLogs } from './roll-forward.ts';
 import { type Scratch, emptyScratch, identify } from './scratch.ts';
 import { stateOf, tokensInFiles } from './seen-tokens.ts';
-import { takeInRecords } from './take-in-records.ts';
+import { takeInChains } from './take-in-chains.ts';
+
+const mostPerTransaction = 5_000;
 
 type Loss = RebuildReport['lost'][number];
 
@@ -59,14 +61,13 @@ async function replayAll(ctx: MaintenanceContext, made: Scratch, homeId: HomeId)
   // The first epoch is not recorded.
   let newest = { epoch: 1, tokenFloor: 0 };
   const streams = streamsWithLogs(ctx.directory);
-  for (const [stream, directory] of streams) {
-    const log = readSoundLog(stream, directory);
-    lost.push(...lossesOf(stream, directory, log));
-    if (log === undefined) continue;
-    const added = await replay(made, homeId, stream, log, lost);
-    records += added;
-    if (stream === 'home') newest = lastEpoch(log);
-    else if (added > 0) tasks += 1;
+  for (const logs of batchesOf(streams, lost)) {
+    for (const [stream, added] of await replay(made, homeId, logs, lost)) {
+      records += added;
+      if (stream !== 'home' && added > 0) tasks += 1;
+    }
+    const home = logs.get('home');
+    if (home !== undefined) newest = lastEpoch(home);
   }
   lost.push(...missingTasks(ctx.directory, streams));
   await made.engine.write(function* () {
@@ -75,18 +76,52 @@ async function replayAll(ctx: MaintenanceContext, made: Scratch, homeId: HomeId)
   return { lost, records, tasks, newest };
 }
 
-/** Replays one log whole or, when it meets a row that cannot be, not at all: which is reported. */
-async function replay(made: Scratch, homeId: HomeId, stream: StreamId, log: SoundLog, lost: Loss[]): Promise<number> {
-  const { base, erased } = log;
+type Logs = ReadonlyMap<StreamId, SoundLog>;
+
+/** So many logs as one transaction replays; what is wrong with one is noted. */
+function* batchesOf(streams: ReadonlyMap<StreamId, string>, lost: Loss[]): Generator<Logs> {
+  let batch = new Map<StreamId, SoundLog>();
+  let records = 0;
+  for (const [stream, directory] of streams) {
+    const log = readSoundLog(stream, directory);
+    lost.push(...lossesOf(stream, directory, log));
+    if (log === undefined) continue;
+    batch.set(stream, log);
+    records += log.head.seq - log.base.seq;
+    if (records < mostPerTransaction) continue;
+    yield batch;
+    [batch, records] = [new Map(), 0];
+  }
+  if (batch.size > 0) yield batch;
+}
+
+/** Replays logs, each whole or, when it meets a row that cannot be, not at all: which is reported. */
+async function replay(
+  made: Scratch,
+  homeId: HomeId,
+  logs: Logs,
+  lost: Loss[],
+): Promise<readonly (readonly [StreamId, number])[]> {
+  const given = () =>
+    [...logs].map(([stream, log]) => ({ stream, homeId, base: log.base, erased: log.erased, records: log.records() }));
   try {
-    const given = () => ({ stream, homeId, base, erased, records: log.records() });
-    return (await made.engine.write(() => takeInRecords(made.engine.traits, given()))).added;
+    const taken = await made.engine.write(() => takeInChains(made.engine.traits, given()));
+    return [...logs.keys()].map((stream, index) => [stream, taken[index]?.added ?? 0]);
   } catch (error) {
     // A full disk says nothing about the log: it ends the rebuild, and the next one has it whole.
     if (!isOpencodeToolsError(error) || error.family === 'unavailable') throw error;
-    lost.push({ subject: stream, fault: `It could not be replayed: ${error.message}` });
-    return 0;
+    if (logs.size > 1) return await replayEach(made, homeId, logs, lost);
+    for (const stream of logs.keys())
+      lost.push({ subject: stream, fault: `It could not be replayed: ${error.message}` });
+    return [];
   }
+}
+
+/** One of them cannot be replayed: the others can. */
+async function replayEach(made: Scratch, homeId: HomeId, logs: Logs, lost: Loss[]) {
+  const taken: (readonly [StreamId, number])[] = [];
+  for (const one of logs) taken.push(...(await replay(made, homeId, new Map([one]), lost)));
+  return taken;
 }
 
 function lossesOf(stream: StreamId, directory: string, log: SoundLog | undefined): readonly Loss[] {

@@ -37,7 +37,7 @@ function* replayTask(traits: Traits, task: Task, counts: CountChanges): Plan<voi
   for (const [name, value] of Object.entries(task.labels)) {
     yield insert(traits, 'task_labels', { task_id: task.id, name, value });
   }
-  yield* writeSearchDocument(task.id, task.id, task.title, task.description);
+  yield* writeSearchDocument({ noun: 'task', value: task });
 }
 
 type Versioned = Extract<Put, { readonly noun: 'todo' | 'note' | 'claim' }>;

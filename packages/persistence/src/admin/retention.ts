@@ -119,7 +119,10 @@ const entityTables = {
   checkpoint: ['checkpoints', 'task_id'],
   operation: ['operations', 'task_id'],
   claim: ['claims', 'task_id'],
-} as const satisfies Record<Exclude<Put['noun'], 'lease'>, readonly [table: string, column: string]>;
+} as const satisfies Record<
+  Exclude<Put['noun'], 'lease' | 'checkpointRemoval'>,
+  readonly [table: string, column: string]
+>;
 
 function* rowsOf(engine: EngineName, taskId: TaskId): Plan<readonly Put[]> {
   const puts: Put[] = [];

@@ -5,7 +5,8 @@ import type { Engine } from '../query/engine.ts';
 import { logFiles } from '../memory/log-files.ts';
 import { TaskPaths } from '../memory/task-paths.ts';
 import { readSoundLog } from './log-records.ts';
-import { type TakeIn, takeInRecords } from './take-in-records.ts';
+import { takeInRecords } from './take-in-chains.ts';
+import type { TakeIn } from './go-on-with.ts';
 
 /** Every stream of a home that has a log, with the directory it is in. */
 export function streamsWithLogs(directory: string): ReadonlyMap<StreamId, string> {

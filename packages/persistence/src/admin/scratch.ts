@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { HomeId } from '@opencode-tools/core';
 import { applyMigrations } from '../migrations/migrate.ts';
@@ -43,6 +43,8 @@ export async function restoredScratch(ctx: MaintenanceContext, backup: string): 
   }
   const file = scratchFile(ctx);
   copyFileSync(backup, file);
+  // It may become the registry, and the backup be one that others could read.
+  chmodSync(file, 0o600);
   return scratch(file, openSqliteFile(file));
 }
 

@@ -1,4 +1,5 @@
 import Database from 'better-sqlite3';
+import { createPrivateFile } from '../home/home-directory.ts';
 import { applyMigrations } from '../migrations/migrate.ts';
 import { latestSchemaVersion } from '../migrations/migrations.ts';
 import { allRows } from '../query/plan.ts';
@@ -14,12 +15,14 @@ import { readShapes } from './table-shapes.ts';
 
 /** Opens a registry file that is there, or makes one, without asking what is in it. */
 export function openSqliteFile(file: string): SqliteEngine {
+  createPrivateFile(file);
   return new SqliteEngine(file, connect(file), () => connect(file, { readonly: true }), new WriteGate(file));
 }
 
 /** Copies a database as of one moment into a new file, without stopping who writes it. */
 export function vacuumInto(file: string, target: string): void {
   const database = connect(file, { readonly: true });
+  createPrivateFile(target);
   try {
     database.prepare('vacuum into ?').run(target);
   } finally {

@@ -1,29 +1,39 @@
 import type {
+  ExportedMemory,
   ImportedLedger,
+  ImportedLedgers,
+  ImportedMemory,
   PruneOptions,
   PruneReport,
   StoreAdmin,
   StoreStatus,
   StoreVerification,
   StreamId,
+  TaskId,
 } from '@opencode-tools/core';
+import { exportFolder } from '../folder/export-folder.ts';
+import { importFolder } from '../folder/import-folder.ts';
 import type { FileTaskMemory } from '../memory/file-task-memory.ts';
 import { latestSchemaVersion } from '../migrations/migrations.ts';
 import { type Plan, adHoc, firstRow } from '../query/plan.ts';
 import type { StoreContext } from '../write/context.ts';
-import { exportChain, importChain } from './ledger-transfer.ts';
+import { exportChain, importChain, importChains } from './ledger-transfer.ts';
 import { erasePayloads, prune } from './retention.ts';
 import { startEpochPlan } from './start-epoch.ts';
 import { verifyRegistry } from './verify-registry.ts';
 
+type Memory = Pick<FileTaskMemory, 'rewrite' | 'forget' | 'project'>;
+
 /** Administration of one opened registry. */
 export class StoreAdministration implements StoreAdmin {
   readonly #ctx: StoreContext;
-  readonly #memory: Pick<FileTaskMemory, 'rewrite' | 'forget'>;
+  readonly #memory: Memory;
+  readonly #homeDirectory: string;
 
-  constructor(ctx: StoreContext, memory: Pick<FileTaskMemory, 'rewrite' | 'forget'>) {
+  constructor(ctx: StoreContext, memory: Memory, homeDirectory: string) {
     this.#ctx = ctx;
     this.#memory = memory;
+    this.#homeDirectory = homeDirectory;
   }
 
   async status(): Promise<StoreStatus> {
@@ -59,6 +69,24 @@ export class StoreAdministration implements StoreAdmin {
     const ctx = this.#writable();
     const imported = await importChain(ctx.engine, lines);
     if (imported.added > 0) ctx.onAppended([imported.stream]);
+    return imported;
+  }
+
+  async importLedgers(lines: AsyncIterable<string> | Iterable<string>): Promise<ImportedLedgers> {
+    const ctx = this.#writable();
+    return importChains(ctx.engine, lines, (streams) => ctx.onAppended(streams));
+  }
+
+  async exportMemory(taskId: TaskId, directory: string): Promise<ExportedMemory> {
+    // Takes in what a person wrote into decisions.md.
+    if (this.#ctx.writeRefusal === null) await this.#memory.project(taskId);
+    return exportFolder(this.#ctx.engine, taskId, directory, this.#homeDirectory);
+  }
+
+  async importMemory(directory: string): Promise<readonly ImportedMemory[]> {
+    const ctx = this.#writable();
+    const imported = await importFolder(ctx.engine, directory);
+    ctx.onAppended(imported.filter(({ added }) => added > 0).map(({ taskId }) => taskId));
     return imported;
   }
 

@@ -1,9 +1,9 @@
 import type { StoreVerification } from '@opencode-tools/core';
 import type { Engine } from '../query/engine.ts';
 import { type Plan, allRows } from '../query/plan.ts';
+import { verifyChains } from '../stores/verify-chains.ts';
 import type { StoreContext } from '../write/context.ts';
 import { raw } from './raw.ts';
-import { verifyChains } from './verify-chains.ts';
 
 /** Checks a registry as a whole: the file's structure, every chain, the counters, and rows that must have a stream. */
 export async function verifyRegistry({ engine }: Pick<StoreContext, 'engine'>): Promise<StoreVerification> {

@@ -2,6 +2,7 @@ import { realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
 import {
   type Change,
+  type CheckpointId,
   type ExecutionId,
   type JsonObject,
   type Logger,
@@ -21,7 +22,7 @@ import { commitChange } from '../write/commit.ts';
 import type { StoreContext } from '../write/context.ts';
 import { editRecords } from './decision-edits.ts';
 import { healFiles, setAsideState } from './heal.ts';
-import { listTaskDirectories } from './list-task-directories.ts';
+import { listCheckpointDirectories, listTaskDirectories } from './list-task-directories.ts';
 import { HomeLog } from './home-log.ts';
 import { readLogTail } from './log-files.ts';
 import { openOutputs, readOutputSlice, sizeOfOutput, summariseOutputFile, writeOutputPart } from './output-files.ts';
@@ -77,6 +78,10 @@ export class FileTaskMemory implements TaskMemory {
     this.#rotateAtBytes = options.rotateAtBytes;
     this.#turns = new ProjectionTurns(ctx, options.elapsedMs);
     this.#homeLog = new HomeLog(ctx, homeDirectory, logger);
+  }
+
+  listCheckpoints(): Promise<readonly CheckpointId[]> {
+    return listCheckpointDirectories(this.#homeDirectory);
   }
 
   list(): Promise<readonly TaskId[]> {
@@ -258,7 +263,9 @@ export class FileTaskMemory implements TaskMemory {
   }
 
   async #withRight(taskId: TaskId, work: Work, onlyWhenLagging = false): Promise<void> {
-    await this.#turns.run(taskId, (right) => this.#work(taskId, right, work), onlyWhenLagging);
+    const alone = await this.#turns.run(taskId, (right) => this.#work(taskId, right, work), onlyWhenLagging);
+    // What was written here may be older than what the other process wrote, and stand twice.
+    if (!alone) await this.heal(taskId);
   }
 
   async #work(taskId: TaskId, right: ProjectionRight, work: Work): Promise<Moved | null> {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import { type JsonObject, canonicalJson } from '@opencode-tools/core';
 import { errnoOf } from '../home/home-file.ts';
 import { rewindLineFile } from './line-file.ts';
@@ -17,6 +17,7 @@ import { type LineView, lineViews } from './views.ts';
  */
 export async function healFiles(projector: Projector, paths: TaskPaths, facts: TaskFacts): Promise<readonly Repair[]> {
   await mkdir(paths.directory, { recursive: true, mode: 0o700 });
+  await removeUnfinished(paths.directory);
   const repairs: Repair[] = [];
   repairs.push(...(await healSegments(projector, paths, facts)));
   for (const view of lineViews) repairs.push(...(await healView(projector, paths, view, facts)));
@@ -24,10 +25,18 @@ export async function healFiles(projector: Projector, paths: TaskPaths, facts: T
   for (const checkpoint of facts.checkpoints) {
     const name = `checkpoints/${checkpoint.id}/manifest.json`;
     await mkdir(paths.file(`checkpoints/${checkpoint.id}`), { recursive: true, mode: 0o700 });
+    await removeUnfinished(paths.file(`checkpoints/${checkpoint.id}`));
     repairs.push(...(await healText(projector, paths.manifest(checkpoint.id), name, manifestText(checkpoint))));
   }
   repairs.push(...(await healState(projector, paths, facts)));
   return repairs;
+}
+
+/** A process that is killed while it writes a file anew leaves it under another name. */
+async function removeUnfinished(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (/\.\d+\.tmp$/.test(name)) await rm(`${directory}/${name}`, { force: true });
+  }
 }
 
 /** Compares the parts of a log that were put away; those that do not go on from each other are kept aside. */

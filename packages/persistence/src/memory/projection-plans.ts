@@ -115,15 +115,15 @@ export function* lockProjection(ctx: StoreContext, stream: StreamId, holder: str
   return (yield* changedRows(takeLock({ stream, holder, nowMs, expiresAtMs: nowMs + forMs }))) > 0;
 }
 
-/** Gives the right back, and moves the mark when the files got further. @returns false when the mark had moved. */
+/** Gives the right back, and moves the mark when the files got further. @returns false when another process had the right meanwhile */
 export function* unlockProjection(
   stream: StreamId,
   holder: string,
   moved: { readonly from: number; readonly to: number } | null,
 ): Plan<boolean> {
-  yield dropLock({ stream, holder });
-  if (moved === null) return true;
-  return (yield* changedRows(moveProjected({ stream, from: moved.from, to: moved.to }))) > 0;
+  const kept = (yield* changedRows(dropLock({ stream, holder }))) > 0;
+  if (kept && moved !== null) yield moveProjected({ stream, from: moved.from, to: moved.to });
+  return kept;
 }
 
 function* readNow(ctx: StoreContext): Plan<number> {

@@ -58,9 +58,13 @@ export class ProjectionRight {
     this.#takenAt = nowMs;
   }
 
-  /** Gives the right back, and moves the mark when the files got further. */
-  async release(moved: Moved | null): Promise<void> {
-    await this.#ctx.engine.write(() => unlockProjection(this.#stream, this.#holder, moved), { durable: false });
+  /**
+   * Gives the right back, and moves the mark when the files got further.
+   *
+   * @returns false when this process was stopped for so long that another had the right: what was written last may have come late
+   */
+  async release(moved: Moved | null): Promise<boolean> {
+    return this.#ctx.engine.write(() => unlockProjection(this.#stream, this.#holder, moved), { durable: false });
   }
 
   #lock(): Promise<boolean> {

@@ -24,27 +24,31 @@ export class ProjectionTurns {
   /**
    * Runs work when its turn has come. Does nothing for a task of another home.
    *
+   * @returns false when another process wrote the files at the same time, since this one was stopped for long
    * @param onlyWhenLagging spares the work when the files are at the head, whoever wrote them
    * @throws OpencodeToolsError `OCT_STORE_UNAVAILABLE` when another process keeps the right for fifteen seconds
    */
-  async run(taskId: TaskId, work: Work, onlyWhenLagging: boolean): Promise<void> {
+  async run(taskId: TaskId, work: Work, onlyWhenLagging: boolean): Promise<boolean> {
     const before = this.#working.get(taskId) ?? Promise.resolve();
     const mine = before.then(() => this.#whenFree(taskId, work, onlyWhenLagging));
-    const settled = mine.catch(() => undefined);
+    const settled = mine.then(
+      () => undefined,
+      () => undefined,
+    );
     this.#working.set(taskId, settled);
     try {
-      await mine;
+      return await mine;
     } finally {
       if (this.#working.get(taskId) === settled) this.#working.delete(taskId);
     }
   }
 
-  async #whenFree(taskId: TaskId, work: Work, onlyWhenLagging: boolean): Promise<void> {
+  async #whenFree(taskId: TaskId, work: Work, onlyWhenLagging: boolean): Promise<boolean> {
     const givenUpAt = performance.now() + patienceMs;
     for (;;) {
       const extent = await this.#ctx.engine.read(() => readExtent(taskId));
-      if (extent === undefined || extent.homeId !== this.#ctx.homeId) return;
-      if (onlyWhenLagging && extent.projectedSeq >= extent.headSeq) return;
+      if (extent === undefined || extent.homeId !== this.#ctx.homeId) return true;
+      if (onlyWhenLagging && extent.projectedSeq >= extent.headSeq) return true;
       const right = await ProjectionRight.take(this.#ctx, taskId, this.#holder(), this.#elapsedMs);
       if (right !== null) return workAndRelease(right, work);
       if (performance.now() > givenUpAt) throw rightHeld(taskId, extent);
@@ -53,13 +57,15 @@ export class ProjectionTurns {
   }
 }
 
-async function workAndRelease(right: ProjectionRight, work: Work): Promise<void> {
+async function workAndRelease(right: ProjectionRight, work: Work): Promise<boolean> {
   let moved: Moved | null = null;
   try {
     moved = await work(right);
-  } finally {
-    await right.release(moved);
+  } catch (error) {
+    await right.release(null);
+    throw error;
   }
+  return right.release(moved);
 }
 
 function rightHeld(taskId: TaskId, extent: Extent): OpencodeToolsError {

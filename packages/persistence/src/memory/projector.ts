@@ -69,7 +69,11 @@ export class Projector {
     for await (const records of this.batches(projectedSeq, headSeq)) {
       for (const view of lineViews) await this.#append(view, records);
       const puts = records.flatMap((record) => putsOf(record));
-      for (const put of puts) if (put.noun === 'checkpoint') await this.writeManifest(put.value);
+      for (const put of puts) {
+        if (put.noun === 'checkpoint') await this.writeManifest(put.value);
+        if (put.noun === 'checkpointRemoval')
+          await rm(this.#paths.checkpointDirectory(put.value.id), { recursive: true, force: true });
+      }
       decided ||= puts.some((put) => put.noun === 'decision');
     }
     if (decided) repairs.push(...(await this.#writeDecisions(facts)));

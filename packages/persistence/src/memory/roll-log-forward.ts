@@ -1,6 +1,6 @@
 import { type Logger, type TaskId, isOpencodeToolsError } from '@opencode-tools/core';
 import { readSoundLog } from '../admin/log-records.ts';
-import { takeInRecords } from '../admin/take-in-records.ts';
+import { takeInRecords } from '../admin/take-in-chains.ts';
 import type { StoreContext } from '../write/context.ts';
 import { readLogTail } from './log-files.ts';
 import { readExtent } from './projection-plans.ts';

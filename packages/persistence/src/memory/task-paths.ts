@@ -25,7 +25,11 @@ export class TaskPaths {
   }
 
   manifest(id: CheckpointId): string {
-    return path.join(this.directory, 'checkpoints', parseId('checkpoint', id), 'manifest.json');
+    return path.join(this.checkpointDirectory(id), 'manifest.json');
+  }
+
+  checkpointDirectory(id: CheckpointId): string {
+    return path.join(this.directory, 'checkpoints', parseId('checkpoint', id));
   }
 
   executionDirectory(id: ExecutionId): string {

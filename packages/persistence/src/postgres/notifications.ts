@@ -3,6 +3,8 @@ import type { Client, Pool } from 'pg';
 import { type Hints, sleepUntil } from '../query/hints.ts';
 
 const channel = 'opencode_tools';
+/** A hint need not be on disk before it is heard. */
+const notify = `select set_config('synchronous_commit', 'off', true), pg_notify('${channel}', $1)`;
 const gapMs = 5;
 const longestPayload = 7_000;
 const retryMs = 1_000;
@@ -57,9 +59,7 @@ export class Notifications {
       this.#due.clear();
       const payload = `${this.#sender} ${topics.length > longestPayload ? '*' : topics}`;
       // A hint that is lost costs a waiter its patience, nothing else.
-      await this.#pool
-        .query({ name: 'oct_notify', text: `select pg_notify('${channel}', $1)`, values: [payload] })
-        .catch(() => undefined);
+      await this.#pool.query({ name: 'oct_notify', text: notify, values: [payload] }).catch(() => undefined);
       if (!this.#closed) await this.#gap();
     }
     this.#sending = null;

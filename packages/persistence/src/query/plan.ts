@@ -128,22 +128,35 @@ export interface Runner<A> {
 
 /** Runs a plan to its end with a runner that answers at once. */
 export function driveNow<T>(plan: Plan<T>, runner: Runner<Outcome>): T {
-  const run = (statement: Statement<unknown>) => runner.run(statement);
-  let step = plan.next();
-  while (step.done !== true) {
-    const { value } = step;
-    if ('compile' in value) step = plan.next([run(value)]);
-    else if ('together' in value) step = plan.next(value.together.map(run));
-    else if ('scan' in value) step = plan.next([runner.scan(value.scan, value.take)]);
-    else if ('load' in value) step = plan.next([runner.load(value.load)]);
-    else {
-      const outcome = run(value.later);
-      value.check?.(outcome);
-      value.see?.(outcome);
-      step = plan.next([]);
-    }
+  try {
+    let step = plan.next();
+    while (step.done !== true) step = plan.next(outcomesOf(step.value, runner));
+    return step.value;
+  } catch (error) {
+    close(plan);
+    throw error;
   }
-  return step.value;
+}
+
+function outcomesOf(step: Step, runner: Runner<Outcome>): readonly Outcome[] {
+  const run = (statement: Statement<unknown>) => runner.run(statement);
+  if ('compile' in step) return [run(step)];
+  if ('together' in step) return step.together.map(run);
+  if ('scan' in step) return [runner.scan(step.scan, step.take)];
+  if ('load' in step) return [runner.load(step.load)];
+  const outcome = run(step.later);
+  step.check?.(outcome);
+  step.see?.(outcome);
+  return [];
+}
+
+/** Lets a plan that nobody goes on with let go of what it holds; its transaction is rolled back whatever it still wants. */
+function close(plan: Plan<unknown>): void {
+  try {
+    plan.return(undefined);
+  } catch {
+    // Why the plan ended is what its caller is told.
+  }
 }
 
 /** Answers that a plan did not wait for. */
@@ -183,20 +196,25 @@ export async function driveLater<T>(
   runner: Runner<Promise<Outcome>>,
   unanswered: Unanswered,
 ): Promise<T> {
-  let step = plan.next();
-  while (step.done !== true) {
-    const { value } = step;
-    if ('later' in value) {
-      unanswered.add(runner.run(value.later), value.check, value.see);
-      step = plan.next([]);
-      continue;
+  try {
+    let step = plan.next();
+    while (step.done !== true) {
+      const { value } = step;
+      if ('later' in value) {
+        unanswered.add(runner.run(value.later), value.check, value.see);
+        step = plan.next([]);
+        continue;
+      }
+      const answers = Promise.all(answersTo(value, runner));
+      answers.catch(() => undefined);
+      await unanswered.settle();
+      step = plan.next(await answers);
     }
-    const answers = Promise.all(answersTo(value, runner));
-    answers.catch(() => undefined);
-    await unanswered.settle();
-    step = plan.next(await answers);
+    return step.value;
+  } catch (error) {
+    close(plan);
+    throw error;
   }
-  return step.value;
 }
 
 function answersTo(step: Exclude<Step, Later>, runner: Runner<Promise<Outcome>>): readonly Promise<Outcome>[] {

@@ -5,6 +5,7 @@ import {
   PostgresIntrospector,
   PostgresQueryCompiler,
   type RawBuilder,
+  type SqlBool,
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
@@ -13,6 +14,12 @@ import {
 import type { Database } from './database.ts';
 
 export type EngineName = 'sqlite' | 'postgres';
+
+/** Whether a word of a search is in many documents, and whether all of its words are. */
+interface Commonness {
+  readonly common: boolean;
+  readonly all: boolean;
+}
 
 /** Everything in which the two databases differ for us; consulted instead of asking which one it is. */
 export interface Traits {
@@ -27,10 +34,12 @@ export interface Traits {
   readonly nowMs: (processNowMs: number) => RawBuilder<number>;
   /** What is searched for to find words that start with `word` (letters and digits only). */
   readonly wordPattern: (word: string) => string;
-  /** Ids of tasks with a search document that has a word of a pattern. */
-  readonly tasksWithWord: (pattern: string) => RawBuilder<string>;
-  /** Counts documents with a word of a pattern, up to a limit; null where the planner knows by itself. */
-  readonly documentsWithWord: ((pattern: string, limit: number) => RawBuilder<{ documents: number }>) | null;
+  /** True for a task with a search document that has a word of a pattern. */
+  readonly hasWord: (pattern: string, words: Commonness) => RawBuilder<SqlBool>;
+  /** Counts documents with a word of a pattern, up to a limit. */
+  readonly documentsWithWord: (pattern: string, limit: number) => RawBuilder<{ documents: number }>;
+  /** Documents from which on a page of a word is found sooner by going through the tasks in their order (measured). */
+  readonly commonDocuments: number;
   /**
    * Transactions that have ended whatever their number: all with a smaller one. Null where transactions end in the order
    * in which they insert, so that the position in the ledger says it all.
@@ -62,10 +71,12 @@ export const sqliteTraits: Traits = {
   counterShards: 1,
   nowMs: (processNowMs) => sql`cast(${processNowMs} as integer)`,
   wordPattern: (word) => `"${word}"*`,
-  tasksWithWord: (pattern) => sql`(select d.task_id from search_index i join search_documents d on d.id = i.rowid
-    where i.search_index match ${pattern})`,
+  // The sign keeps SQLite from looking the tasks up by their ids one by one.
+  hasWord: (pattern, { all }) => sql`${sql.raw(all ? '+tasks.id' : 'tasks.id')} in (select d.task_id
+    from search_index i join search_documents d on d.id = i.rowid where i.search_index match ${pattern})`,
   documentsWithWord: (pattern, limit) => sql`select count(*) as documents
     from (select 1 from search_index where search_index match ${pattern} limit ${limit})`,
+  commonDocuments: 400,
   endedBefore: null,
   countingKey: 'integer primary key',
   tableNames: sql<{ name: string }>`select name from sqlite_master where type = 'table'`,
@@ -88,8 +99,12 @@ export const postgresTraits: Traits = {
   counterShards: 16,
   nowMs: () => sql`(extract(epoch from clock_timestamp()) * 1000)::bigint`,
   wordPattern: (word) => `${word}:*`,
-  tasksWithWord: (pattern) => sql`(select task_id from search_documents where terms @@ cast(${pattern} as tsquery))`,
-  documentsWithWord: null,
+  // The offset keeps PostgreSQL from looking each task's documents up: it takes few words for more common than they are.
+  hasWord: (pattern, { common }) => sql`tasks.id in (select task_id from search_documents
+    where terms @@ cast(${pattern} as tsquery) ${sql.raw(common ? '' : 'offset 0')})`,
+  documentsWithWord: (pattern, limit) => sql`select count(*)::int as documents
+    from (select 1 from search_documents where terms @@ cast(${pattern} as tsquery) limit ${limit}) found`,
+  commonDocuments: 1_500,
   endedBefore: sql`pg_snapshot_xmin(pg_current_snapshot())::text`,
   countingKey: 'bigint generated always as identity primary key',
   tableNames: sql<{

@@ -13,12 +13,14 @@ const mostPrepared = 500;
 export class SqliteConnection {
   readonly #connection: Connection;
   readonly #prepared = new Map<string, Prepared>();
+  readonly #scans = new Map<string, DatabaseConstructor.Statement<unknown[], Row>>();
   readonly #runner: Runner<Outcome> = {
     run: (statement) => this.#execute(statement),
     scan: (statement, take) => this.#scan(statement, take),
     load: (rows) => this.#load(rows),
   };
   #synchronous = '';
+  #changes = 0;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -26,6 +28,11 @@ export class SqliteConnection {
 
   get inTransaction(): boolean {
     return this.#connection.inTransaction;
+  }
+
+  /** Grows with every row that is written, whatever becomes of the transaction. */
+  get changes(): number {
+    return this.#changes;
   }
 
   run<T>(plan: Plan<T>): T {
@@ -73,19 +80,18 @@ export class SqliteConnection {
     const prepared = this.#statement(sql);
     if (prepared.reader) {
       const rows = prepared.all(...parameters);
+      if (!prepared.readonly) this.#changes += rows.length;
       return { rows, changes: rows.length };
     }
-    return { rows: [], changes: prepared.run(...parameters).changes };
+    const { changes } = prepared.run(...parameters);
+    this.#changes += changes;
+    return { rows: [], changes };
   }
 
   #scan(statement: Statement<unknown>, take: (row: Row) => void): Outcome {
     const { sql, parameters } = statement.compile(sqliteTraits);
-    const rows = this.#connection
-      .prepare<unknown[], Row>(sql)
-      .raw()
-      .iterate(...parameters);
     let changes = 0;
-    for (const row of rows) {
+    for (const row of this.#scanOf(sql).iterate(...parameters)) {
       take(row);
       changes += 1;
     }
@@ -93,7 +99,19 @@ export class SqliteConnection {
   }
 
   #load(rows: RowsToLoad): Outcome {
-    return { rows: [], changes: loadInto(this.#connection, rows) };
+    const changes = loadInto(this.#connection, rows);
+    this.#changes += changes;
+    return { rows: [], changes };
+  }
+
+  /** What a statement holds is not seen by the collector: one that is made anew for each page of a long walk adds up. */
+  #scanOf(sql: string): DatabaseConstructor.Statement<unknown[], Row> {
+    const found = this.#scans.get(sql);
+    if (found !== undefined) return found;
+    if (this.#scans.size >= mostPrepared) this.#scans.clear();
+    const prepared = this.#connection.prepare<unknown[], Row>(sql).raw();
+    this.#scans.set(sql, prepared);
+    return prepared;
   }
 
   #statement(sql: string): Prepared {

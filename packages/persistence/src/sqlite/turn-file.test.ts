@@ -69,6 +69,21 @@ test('keeps the next waiting while a slice lasts, and no longer', async () => {
   other.close();
 });
 
+test('tells the length of the turn before, once it is left', () => {
+  const [mine, other] = [new TurnFile(file), new TurnFile(file)];
+  const held = ticketFrom(other);
+  const ticket = ticketFrom(mine);
+  other.hold(held, 1_000, 6.25);
+  expect(mine.turnBefore(ticket)).toBeNull();
+  other.leave(held);
+  expect(mine.turnBefore(ticket)?.length).toBe(6.25);
+  const next = ticketFrom(other);
+  mine.leave(ticket);
+  expect(other.turnBefore(next)?.length).toBeNull();
+  mine.close();
+  other.close();
+});
+
 test('does not grow for ever', () => {
   const line = new TurnFile(file);
   for (let count = 0; count < 10_000; count += 1) line.leave(ticketFrom(line));

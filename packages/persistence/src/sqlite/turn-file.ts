@@ -11,6 +11,8 @@ export interface Ticket {
 
 const ticketBytes = 32;
 const stateAt = 0;
+/** How long its owner's turn is, in 256ths of a transaction; an older version says 0. */
+const lengthAt = 2;
 const pidAt = 4;
 const nonceAt = 8;
 const timeAt = 16;
@@ -28,6 +30,7 @@ const staleMs = 250;
 const suspectMs = 60;
 const longestSliceMs = 1_000;
 const largestBytes = 256 * 1024;
+const lengthUnits = 256;
 
 /**
  * The line of processes that wait to write one database, kept in a file beside it: a ticket is a record of 32 bytes, its
@@ -83,20 +86,28 @@ export class TurnFile {
     }, 0);
   }
 
-  /** How long ago whoever stood right before has left. */
-  freeForMs(ticket: Ticket): number | null {
+  /** The turn of whoever stood right before: how long ago it was left, and its length when it says one. */
+  turnBefore(ticket: Ticket): { readonly leftForMs: number; readonly length: number | null } | null {
     return this.#attempt(() => {
       const before = ticket.offset === 0 ? null : this.#read(ticket.offset - ticketBytes);
       if (before?.[stateAt] !== done) return null;
-      return Math.max(0, preciseNowMs() - before.readDoubleLE(timeAt));
+      const length = before.readUInt16LE(lengthAt) / lengthUnits;
+      const leftForMs = Math.max(0, preciseNowMs() - before.readDoubleLE(timeAt));
+      return { leftForMs, length: length === 0 ? null : length };
     }, null);
   }
 
-  /** Keeps those behind waiting for this long, while the owner writes. */
-  hold(ticket: Ticket, forMs: number): void {
+  /**
+   * Keeps those behind waiting for this long, while the owner writes.
+   *
+   * @param length how many transactions the turn has, from 0 to 255, not rounded: for those who come after
+   */
+  hold(ticket: Ticket, forMs: number, length = 0): void {
     this.#attempt(() => {
       this.#writeTime(ticket, Date.now() + forMs);
-      this.#writeState(ticket.offset, holding);
+      const head = Buffer.from([holding, 0, 0, 0]);
+      head.writeUInt16LE(Math.round(length * lengthUnits), lengthAt);
+      writeSync(this.#open().file, head, 0, pidAt, ticket.offset);
     }, undefined);
   }
 

@@ -4,6 +4,7 @@ import { Bell } from './bell.ts';
 import { findLockHolder } from './lock-holder.ts';
 import { isBusy } from './sqlite-errors.ts';
 import { type Ticket, TurnFile } from './turn-file.ts';
+import { TurnLength } from './turn-length.ts';
 
 interface Attempt {
   readonly location: string;
@@ -12,16 +13,6 @@ interface Attempt {
 }
 
 export const defaultWaitMs = 5_000;
-/**
- * How much longer than a hand-over a turn should take. A turn is counted in transactions, by what both usually cost just
- * now: long enough that most of the time is spent on writing, whatever the disk and however busy the machine; and nobody
- * gets a smaller share because the machine kept it waiting in its turn.
- */
-const turnPerHandOver = 2;
-const mostPerTurn = 32;
-/** A process that got stuck in its turn is passed over after several times what a turn usually takes, within these. */
-const stuckAfterTurns = 4;
-const [shortestStuckMs, longestStuckMs] = [20, 200] as const;
 const shortestPauseMs = 1;
 /** Who has a bell looks this often all the same: a ring may be lost with whoever should have rung. */
 const pauseWithBellMs = 20;
@@ -39,8 +30,7 @@ export class WriteGate {
   readonly #bell: Bell;
   /** The place that this process writes from, for how many more transactions and until when. */
   #held: { readonly ticket: Ticket; left: number; readonly until: number } | null = null;
-  readonly #transaction = new UsualCost(0.5);
-  readonly #handOver = new UsualCost(1);
+  readonly #length = new TurnLength();
 
   constructor(databasePath: string, waitMs: number = defaultWaitMs) {
     this.#line = new TurnFile(`${databasePath}-queue`);
@@ -55,7 +45,7 @@ export class WriteGate {
    */
   async inTurn<T>(work: () => T, attempt: Attempt): Promise<T> {
     if (this.#mayGoOn()) {
-      const tried = this.#try(work, attempt);
+      const tried = this.#try(work, attempt, 'next');
       if (tried.done) return tried.value;
     }
     this.yield();
@@ -102,10 +92,11 @@ export class WriteGate {
     try {
       for (;;) {
         const ahead = ticket === null ? 0 : this.#line.look(ticket);
-        if (ahead === 0 && waited && ticket !== null) this.#handOver.saw(this.#line.freeForMs(ticket));
+        const before = ahead === 0 && ticket !== null ? this.#line.turnBefore(ticket) : null;
+        if (waited && before !== null) this.#length.sawHandOver(before.leftForMs);
         waited = ahead !== 0;
         if (ahead === null) ticket = this.#line.take(this.#bell.id());
-        const tried = ahead === 0 ? this.#tryHolding(work, attempt, ticket) : null;
+        const tried = ahead === 0 ? this.#tryHolding(work, attempt, ticket, before?.length ?? null) : null;
         if (tried?.done === true) {
           ticket = null;
           return tried.value;
@@ -130,43 +121,24 @@ export class WriteGate {
     return Math.min(longestPauseMs, Math.max(shortestPauseMs, (ahead - 1) * pausePerPlaceMs));
   }
 
-  #tryHolding<T>(work: () => T, attempt: Attempt, ticket: Ticket | null): Tried<T> {
-    const tried = this.#try(work, attempt);
+  /** @param before the length of the turn before, where it is known */
+  #tryHolding<T>(work: () => T, attempt: Attempt, ticket: Ticket | null, before: number | null): Tried<T> {
+    const tried = this.#try(work, attempt, 'first');
     if (!tried.done || ticket === null) return tried;
-    const count = Math.round((turnPerHandOver * this.#handOver.ms) / this.#transaction.ms);
-    const perTurn = Math.min(mostPerTurn, Math.max(1, count));
-    const stuckMs = stuckAfterTurns * perTurn * this.#transaction.ms;
-    const holdMs = Math.min(longestStuckMs, Math.max(shortestStuckMs, stuckMs));
-    this.#line.hold(ticket, holdMs);
-    this.#held = { ticket, left: perTurn - 1, until: performance.now() + holdMs };
+    const length = this.#length.after(before);
+    const holdMs = this.#length.stuckAfterMs(length);
+    this.#line.hold(ticket, holdMs, length);
+    this.#held = { ticket, left: Math.round(length) - 1, until: performance.now() + holdMs };
     return tried;
   }
 
-  #try<T>(work: () => T, attempt: Attempt): Tried<T> {
+  #try<T>(work: () => T, attempt: Attempt, place: 'first' | 'next'): Tried<T> {
     const from = performance.now();
     const tried = tryOnce(work, attempt);
-    if (tried.done) this.#transaction.saw(performance.now() - from);
+    if (tried.done) this.#length.sawTransaction(performance.now() - from, place);
     return tried;
   }
 }
-
-/** What something usually costs: settles at the median of what was seen, so that a stall now and then is nothing. */
-class UsualCost {
-  ms: number;
-
-  constructor(ms: number) {
-    this.ms = ms;
-  }
-
-  saw(ms: number | null): void {
-    if (ms === null) return;
-    const next = ms > this.ms ? this.ms * costStep : this.ms / costStep;
-    this.ms = Math.min(mostUsualMs, Math.max(leastUsualMs, next));
-  }
-}
-
-const costStep = 1.15;
-const [leastUsualMs, mostUsualMs] = [0.02, 200] as const;
 
 type Tried<T> = { readonly done: true; readonly value: T } | { readonly done: false; readonly error: unknown };
 

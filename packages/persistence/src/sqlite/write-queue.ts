@@ -14,13 +14,17 @@ interface Pending {
 
 type Outcome = { readonly value: unknown } | { readonly error: unknown };
 
-const longestBatchMs = 8;
+const longestBatchMs = 15;
 const mostPerBatch = 256;
 const mostWithoutYieldMs = 10;
+/** Failed after it had written or with the whole transaction, beside others that may not have. */
+const mustBeUndone: Outcome = { error: null };
 
 /**
- * The writes of one process. What has queued up goes into one transaction and shares its flush; each write keeps a
- * savepoint of its own, so that one that fails leaves the others untouched.
+ * The writes of one process. What has queued up goes into one transaction and shares its flush. One that fails leaves the
+ * others untouched: before it wrote anything there is nothing to undo; after that the whole transaction is undone and run
+ * again with a savepoint for each. A savepoint per write from the start would cost more than the writes (full-text search
+ * writes its segments at each).
  */
 export class WriteQueue {
   readonly #connection: SqliteConnection;
@@ -29,6 +33,8 @@ export class WriteQueue {
   #pending: Pending[] = [];
   #draining: Promise<void> | null = null;
   #lastBatch = 0;
+  /** How many of the next writes must be undone each by itself. */
+  #toSeparate = 0;
   #yieldedAt = performance.now();
 
   constructor(connection: SqliteConnection, gate: WriteGate, location: string) {
@@ -82,19 +88,29 @@ export class WriteQueue {
     const connection = this.#connection;
     connection.synchronous(this.#pending.some(({ durable }) => durable) ? 'FULL' : 'NORMAL');
     connection.command('begin immediate');
-    const batch = this.#pending.splice(0, mostPerBatch);
+    const batch = this.#pending.splice(0, this.#toSeparate || mostPerBatch);
     let outcomes: readonly Outcome[];
     try {
-      outcomes = batch.length === 1 ? batch.map((each) => this.#runAlone(each)) : this.#runEach(batch);
+      outcomes = this.#runBatch(batch);
       if (connection.inTransaction)
         connection.command(outcomes.some((each) => 'value' in each) ? 'commit' : 'rollback');
     } catch (error) {
       if (connection.inTransaction) connection.command('rollback');
       outcomes = batch.map(() => ({ error }));
     }
+    this.#toSeparate = Math.max(0, this.#toSeparate - outcomes.length);
     this.#pending.unshift(...batch.slice(outcomes.length));
     this.#lastBatch = outcomes.length;
     for (const [index, outcome] of outcomes.entries()) this.#answer(batch[index], outcome);
+  }
+
+  #runBatch(batch: readonly Pending[]): readonly Outcome[] {
+    if (batch.length === 1) return batch.map((each) => this.#runAlone(each));
+    if (this.#toSeparate > 0) return this.#run(batch, (each) => this.#runInSavepoint(each));
+    const outcomes = this.#run(batch, (each) => this.#runWithout(each));
+    if (outcomes.every((each) => each !== mustBeUndone)) return outcomes;
+    this.#toSeparate = outcomes.length;
+    return [];
   }
 
   #runAlone({ plan }: Pending): Outcome {
@@ -105,20 +121,33 @@ export class WriteQueue {
     }
   }
 
-  /** Runs as many as fit the time. Throws when a failure ended the whole transaction. */
-  #runEach(batch: readonly Pending[]): readonly Outcome[] {
+  #runWithout(each: Pending): Outcome {
+    const connection = this.#connection;
+    const before = connection.changes;
+    const outcome = this.#runAlone(each);
+    const leftSomething = connection.changes !== before || !connection.inTransaction;
+    return 'error' in outcome && leftSomething ? mustBeUndone : outcome;
+  }
+
+  #runInSavepoint(each: Pending): Outcome {
+    this.#connection.command('savepoint change');
+    const outcome = this.#runAlone(each);
+    if ('error' in outcome) {
+      if (!this.#connection.inTransaction) throw outcome.error;
+      this.#connection.command('rollback to change');
+    }
+    this.#connection.command('release change');
+    return outcome;
+  }
+
+  /** Runs as many as fit the time, or up to one whose failure ended the whole transaction. */
+  #run(batch: readonly Pending[], one: (each: Pending) => Outcome): readonly Outcome[] {
     const endAt = performance.now() + longestBatchMs;
     const outcomes: Outcome[] = [];
     for (const each of batch) {
-      this.#connection.command('savepoint change');
-      const outcome = this.#runAlone(each);
-      if ('error' in outcome) {
-        if (!this.#connection.inTransaction) throw outcome.error;
-        this.#connection.command('rollback to change');
-      }
-      this.#connection.command('release change');
+      const outcome = one(each);
       outcomes.push(outcome);
-      if (performance.now() > endAt) break;
+      if (outcome === mustBeUndone || performance.now() > endAt) break;
     }
     return outcomes;
   }

@@ -22,17 +22,17 @@ export class StoredCheckpoints implements CheckpointCatalog {
 
   async find(id: CheckpointId): Promise<Checkpoint | undefined> {
     const row = await this.#ctx.engine.read(() => firstRow(selectCheckpoint({ id })));
-    return row === undefined ? undefined : fromRow<Checkpoint>(row);
+    return row === undefined ? undefined : toCheckpoint(row);
   }
 
   async list(taskId: TaskId): Promise<readonly Checkpoint[]> {
     const rows = await this.#ctx.engine.read(() => allRows(selectCheckpoints({ taskId })));
-    return rows.map((row) => fromRow<Checkpoint>(row));
+    return rows.map((row) => toCheckpoint(row));
   }
 
   async listAll(): Promise<readonly Checkpoint[]> {
     const rows = await this.#ctx.engine.read(() => allRows(selectAllCheckpoints({})));
-    return rows.map((row) => fromRow<Checkpoint>(row));
+    return rows.map((row) => toCheckpoint(row));
   }
 
   async resolve(taskId: TaskId, reference: string): Promise<Checkpoint> {
@@ -53,8 +53,16 @@ export class StoredCheckpoints implements CheckpointCatalog {
   }
 }
 
+/** Rows of before there were tags have none. */
+function toCheckpoint(row: { readonly entity: string }): Checkpoint {
+  const found = fromRow<Omit<Checkpoint, 'tags'> & Partial<Pick<Checkpoint, 'tags'>>>(row);
+  return { ...found, tags: found.tags ?? [] };
+}
+
 function candidates(all: readonly Checkpoint[], reference: string): readonly Checkpoint[] {
   if (isId('checkpoint', reference)) return all.filter(({ id }) => id === reference);
   const byShortId = isShortId(reference) ? all.filter(({ id }) => id.endsWith(reference)) : [];
-  return byShortId.length > 0 ? byShortId : all.filter(({ name }) => name === reference);
+  if (byShortId.length > 0) return byShortId;
+  const tagged = all.filter(({ tags }) => tags.includes(reference));
+  return tagged.length > 0 ? tagged : all.filter(({ name }) => name === reference);
 }

@@ -7,7 +7,8 @@ import { type RecordRow, recordColumns } from '../rows/record-row.ts';
 
 /**
  * Where a follower is. It reads windows of transactions: a window takes in all from one number up to those that had ended
- * when it was opened, so nothing can be added to it any more, and within it records lie in the order of their streams.
+ * when it was opened, so nothing can be added to it any more, and within it records lie in the order of their streams. It ends
+ * before a transaction whose record follows one of a later transaction in its stream: both are in a window to come.
  * Where transactions end in the order in which they insert there are no windows, and the position alone counts.
  */
 export interface FollowPosition {
@@ -103,9 +104,43 @@ export function* endPosition({ endedBefore }: Traits, epoch: number): Plan<Follo
 function* openWindow(at: FollowPosition, endedBefore: RawBuilder<string>): Plan<FollowPosition> {
   const ended = yield* readEnded(endedBefore);
   if (BigInt(ended) <= BigInt(at.from)) return at;
-  if (at.from === '0') return { ...at, to: ended, position: 0 };
-  const first = (yield* firstRow(firstOfWindow(at.from, ended)))?.first ?? null;
-  return first === null ? { ...at, from: ended, to: ended } : { ...at, to: ended, position: first - 1 };
+  const to = yield* lastInTurn(at.from, ended);
+  if (to === at.from) return at;
+  if (at.from === '0') return { ...at, to, position: 0 };
+  const first = (yield* firstRow(firstOfWindow(at.from, to)))?.first ?? null;
+  return first === null ? { ...at, from: to, to } : { ...at, to, position: first - 1 };
+}
+
+/**
+ * Where a window has to end at the latest. A transaction gets its number when it begins to write, and may then wait for a stream
+ * until others with higher numbers have written to it.
+ */
+function* lastInTurn(from: string, ended: string): Plan<string> {
+  for (let to = ended; ;) {
+    const first = yield* firstRow(earliestOutOfTurn(from, to));
+    if (first === undefined) return to;
+    to = first.cut;
+  }
+}
+
+function earliestOutOfTurn(from: string, to: string): Statement<{ cut: string }> {
+  return adHoc(({ db }) =>
+    db
+      .with('later', (query) =>
+        query
+          .selectFrom('ledger')
+          .select(({ fn }) => ['stream' as const, fn.min<number>('seq').as('first')])
+          .where(sql<boolean>`transaction_id >= cast(${to} as xid8)`)
+          .groupBy('stream'),
+      )
+      .selectFrom('later')
+      .innerJoin('ledger', 'ledger.stream', 'later.stream')
+      .select(sql<string>`ledger.transaction_id`.as('cut'))
+      .whereRef('ledger.seq', '>', 'later.first')
+      .where(inWindow(from, to))
+      .orderBy('cut')
+      .limit(1),
+  );
 }
 
 function* readEnded(endedBefore: RawBuilder<string>): Plan<string> {

@@ -34,7 +34,14 @@ import {
   waitersAhead,
   waitersIn,
 } from './lease-queue.ts';
-import { leaseLost, lockActiveLeases, renewLease, selectLeaseById, selectSessionById } from './lease-rows.ts';
+import {
+  leaseLost,
+  lockActiveLeases,
+  renewLease,
+  renewLeaseUntil,
+  selectLeaseById,
+  selectSessionById,
+} from './lease-rows.ts';
 import { selectSandbox, selectTask } from './task-rows.ts';
 
 /** Grants a lease, or throws `OCT_LEASE_HELD`. */
@@ -124,11 +131,16 @@ function* grant(ctx: StoreContext, request: AcquireLease, room: Room): Plan<Waki
   return { result: { lease, displaced: ended }, wake: more ? nextWaiter(room.waiters, session.id) : [] };
 }
 
-export function* confirmPlan(ctx: StoreContext, proof: LeaseProof, actor: Actor): Plan<Lease> {
+export function* confirmPlan(
+  ctx: StoreContext,
+  proof: LeaseProof,
+  actor: Actor,
+  forMs: number | undefined,
+): Plan<Lease> {
   const opened = yield* openOn(ctx, proof.taskId);
   const lease = yield* activeLease(proof);
   if (lease.state === 'held') return lease;
-  const held: Lease = { ...lease, ...renewedTimes(lease.ttlMs, opened.nowMs), state: 'held' };
+  const held: Lease = { ...lease, ...renewedTimes(forMs ?? lease.ttlMs, opened.nowMs), state: 'held' };
   const draft: RecordDraft = {
     stream: proof.taskId,
     type: 'lease.confirmed',
@@ -140,10 +152,11 @@ export function* confirmPlan(ctx: StoreContext, proof: LeaseProof, actor: Actor)
   return held;
 }
 
-export function* renewPlan(ctx: StoreContext, proof: LeaseProof): Plan<Lease> {
+export function* renewPlan(ctx: StoreContext, proof: LeaseProof, forMs: number | undefined): Plan<Lease> {
   const { nowMs } = yield* openTransaction(ctx, new Map());
+  const named = { id: proof.leaseId, sessionId: proof.sessionId, token: proof.token, nowMs };
   const renewed = yield* firstRow(
-    renewLease({ id: proof.leaseId, sessionId: proof.sessionId, token: proof.token, nowMs }),
+    forMs === undefined ? renewLease(named) : renewLeaseUntil({ ...named, expiresAtMs: nowMs + forMs }),
   );
   return renewed === undefined ? yield* activeLease(proof) : fromLeaseRow(renewed);
 }
@@ -204,7 +217,7 @@ function* writeDrafts(ctx: StoreContext, opened: Opened, drafts: readonly Record
 }
 
 function newLease(request: AcquireLease, opened: Opened, sandbox: Sandbox | undefined): Lease {
-  const { session, mode, ttlMs } = request;
+  const { session, mode, ttlMs, forMs = ttlMs } = request;
   const state = opened.streams.get(session.taskId);
   if (state === undefined) throw new OpencodeToolsError('OCT_INTERNAL', `Stream of ${session.taskId} was not locked`);
   state.lastToken += 1;
@@ -218,13 +231,13 @@ function newLease(request: AcquireLease, opened: Opened, sandbox: Sandbox | unde
     state: mustFence ? 'pending' : 'held',
     ttlMs,
     acquiredAt: toTimestamp(opened.nowMs),
-    ...renewedTimes(ttlMs, opened.nowMs),
+    ...renewedTimes(forMs, opened.nowMs),
     endedAt: null,
   };
 }
 
-function renewedTimes(ttlMs: number, nowMs: number) {
-  return { renewedAt: toTimestamp(nowMs), expiresAt: toTimestamp(nowMs + ttlMs) };
+function renewedTimes(forMs: number, nowMs: number) {
+  return { renewedAt: toTimestamp(nowMs), expiresAt: toTimestamp(nowMs + forMs) };
 }
 
 function* activeLease(proof: LeaseProof): Plan<Lease> {

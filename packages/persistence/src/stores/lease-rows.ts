@@ -47,10 +47,28 @@ export const selectSessionById = template<{ id: string }>()(({ db }, slot) =>
   db.selectFrom('sessions').select('entity').where('id', '=', slot('id')),
 );
 
-export const renewLease = template<{ id: string; sessionId: string; token: number; nowMs: number }>()(({ db }, slot) =>
+interface Renewal {
+  readonly id: string;
+  readonly sessionId: string;
+  readonly token: number;
+  readonly nowMs: number;
+}
+
+export const renewLease = template<Renewal>()(({ db }, slot) =>
   db
     .updateTable('leases')
     .set((row) => ({ renewed_at_ms: slot('nowMs'), expires_at_ms: row('ttl_ms', '+', slot('nowMs')) }))
+    .where('id', '=', slot('id'))
+    .where('session_id', '=', slot('sessionId'))
+    .where('token', '=', slot('token'))
+    .where(activeLease)
+    .returning(leaseColumns),
+);
+
+export const renewLeaseUntil = template<Renewal & { readonly expiresAtMs: number }>()(({ db }, slot) =>
+  db
+    .updateTable('leases')
+    .set({ renewed_at_ms: slot('nowMs'), expires_at_ms: slot('expiresAtMs') })
     .where('id', '=', slot('id'))
     .where('session_id', '=', slot('sessionId'))
     .where('token', '=', slot('token'))

@@ -46,15 +46,15 @@ export class StoredLeases implements LeaseStore {
     return waitForLease(this.#ctx, this.#lines, request, wait, acquire);
   }
 
-  async confirm(proof: LeaseProof, actor: Actor): Promise<Lease> {
+  async confirm(proof: LeaseProof, actor: Actor, forMs?: number): Promise<Lease> {
     return this.#change(proof.taskId, function* (ctx) {
-      return { result: yield* confirmPlan(ctx, proof, actor), wake: [] };
+      return { result: yield* confirmPlan(ctx, proof, actor, forMs), wake: [] };
     });
   }
 
-  async renew(proof: LeaseProof): Promise<Lease> {
+  async renew(proof: LeaseProof, forMs?: number): Promise<Lease> {
     this.#checkWritable();
-    return this.#ctx.engine.write(() => renewPlan(this.#ctx, proof), { durable: false });
+    return this.#ctx.engine.write(() => renewPlan(this.#ctx, proof, forMs), { durable: false });
   }
 
   async release(proof: LeaseProof, end: EndOfLease): Promise<void> {

@@ -2,6 +2,7 @@ import {
   ChainCheck,
   type ChainHead,
   type ChainReport,
+  type ChainsReport,
   type FollowRecords,
   type FollowedRecords,
   type Ledger,
@@ -17,7 +18,9 @@ import { type Plan, type Statement, adHoc, allRows, collectRows, firstRow } from
 import { template } from '../query/template.ts';
 import { type RecordRow, fromRecordCells, fromRecordRow, recordColumns } from '../rows/record-row.ts';
 import type { StoreContext } from '../write/context.ts';
+import { erasedSeqs } from './erased-seqs.ts';
 import { decodeFollow, encodeFollow, endPosition, hasMore, readOn } from './follow-ledger.ts';
+import { verifyChains } from './verify-chains.ts';
 
 const defaultLimit = 100;
 const largestLimit = 10_000;
@@ -84,6 +87,17 @@ export class StoredLedger implements Ledger {
     return rows.map((row) => row.stream as StreamId);
   }
 
+  async withoutChain(streams: readonly StreamId[]): Promise<readonly StreamId[]> {
+    if (streams.length === 0) return [];
+    const rows = await this.#ctx.engine.read(() => allRows(streamsAmong(streams)));
+    const found = new Set(rows.map(({ stream }) => stream));
+    return streams.filter((stream) => !found.has(stream));
+  }
+
+  async verifyAll(): Promise<ChainsReport> {
+    return verifyChains(this.#ctx.engine);
+  }
+
   async verify(stream: StreamId): Promise<ChainReport> {
     const { anchor, lastSeq } = await this.#ctx.engine.snapshot(() => extentOf(stream));
     const base = { seq: anchor?.base_seq ?? 0, hash: anchor?.base_hash ?? genesisHash };
@@ -123,16 +137,6 @@ function* extentOf(stream: StreamId) {
   return { anchor, lastSeq: end?.last_seq ?? 0 };
 }
 
-export function erasedSeqs(payload: string | null): readonly number[] {
-  if (payload === null) return [];
-  try {
-    const { detail } = JSON.parse(payload) as { readonly detail?: { readonly seqs?: readonly unknown[] } };
-    return (detail?.seqs ?? []).filter((seq) => typeof seq === 'number');
-  } catch {
-    return [];
-  }
-}
-
 function recordLimit(limit: number = defaultLimit): number {
   if (Number.isInteger(limit) && limit >= 1 && limit <= largestLimit) return limit;
   throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Not a number of records: ${limit}`, {
@@ -147,7 +151,7 @@ function* readEpoch(): Plan<number> {
 
 function recordsStatement(stream: StreamId, options: ReadRecords): Statement<RecordRow> {
   const limit = recordLimit(options.limit);
-  const { afterSeq, types } = options;
+  const { afterSeq, beforeSeq, types } = options;
   const direction = options.newestFirst === true ? 'desc' : 'asc';
   return adHoc(({ db }) =>
     db
@@ -155,6 +159,7 @@ function recordsStatement(stream: StreamId, options: ReadRecords): Statement<Rec
       .select(recordColumns)
       .where('stream', '=', stream)
       .$if(afterSeq !== undefined, (query) => query.where('seq', '>', afterSeq ?? 0))
+      .$if(beforeSeq !== undefined, (query) => query.where('seq', '<', beforeSeq ?? 0))
       .$if(types !== undefined, (query) =>
         query.where((expression) =>
           expression.or(
@@ -205,6 +210,10 @@ const selectErasures = template<{ stream: string }>()(({ db }, slot) =>
     .where('stream', '=', slot('stream'))
     .where(sql<boolean>`type = 'payload.erased'`),
 );
+
+function streamsAmong(streams: readonly StreamId[]): Statement<{ stream: string }> {
+  return adHoc(({ db }) => db.selectFrom('streams').select('stream').where('stream', 'in', streams));
+}
 
 const selectStreams = adHoc(({ db }) =>
   db.selectFrom('streams').select('stream').union(db.selectFrom('ledger').select('stream').distinct()),

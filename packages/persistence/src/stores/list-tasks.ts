@@ -8,7 +8,7 @@ import {
   sql,
 } from 'kysely';
 import type { Database } from '../query/database.ts';
-import { type Plan, type Statement, adHoc, allRows, firstRow } from '../query/plan.ts';
+import { type Plan, type Statement, adHoc, allRows, outcomeRows, together } from '../query/plan.ts';
 import { shapedTemplate } from '../query/template.ts';
 import type { Traits } from '../query/traits.ts';
 import { searchWords } from '../rows/search-text.ts';
@@ -44,12 +44,9 @@ interface ListShape {
   readonly agent: boolean;
   /** Number of words; null when no text is asked for. */
   readonly words: number | null;
-  /** True when each of the words is in so many documents that the tasks are gone through in their order. */
-  readonly common: boolean;
+  /** For each of the words, whether it is in so many documents that the tasks are gone through in their order. */
+  readonly common: readonly boolean[];
 }
-
-/** A page of so common a word is found sooner by going through the tasks than by sorting all that match (measured). */
-const commonDocuments = 400;
 
 /** Reads one page of tasks; how many documents have the words decides the way. */
 export function* listTasksPlan(filter: TaskFilter, page: ListPage, traits: Traits): Plan<readonly TaskListRow[]> {
@@ -57,20 +54,21 @@ export function* listTasksPlan(filter: TaskFilter, page: ListPage, traits: Trait
   return yield* allRows(listTasksStatement(filter, page, yield* areCommon(words, traits)));
 }
 
-function* areCommon(words: readonly string[], { documentsWithWord, wordPattern }: Traits): Plan<boolean> {
-  if (documentsWithWord === null) return false;
-  for (const word of words) {
-    const count = documentsWithWord(wordPattern(word), commonDocuments);
-    const counted = yield* firstRow(adHoc(({ db }) => query(count, db)));
-    if ((counted?.documents ?? 0) < commonDocuments) return false;
-  }
-  return words.length > 0;
+function* areCommon(
+  words: readonly string[],
+  { documentsWithWord, wordPattern, commonDocuments }: Traits,
+): Plan<readonly boolean[]> {
+  const counts = words.map((word) =>
+    adHoc(({ db }) => query(documentsWithWord(wordPattern(word), commonDocuments), db)),
+  );
+  const counted = yield* together(counts);
+  return counts.map((count, index) => (outcomeRows(count, counted[index])[0]?.documents ?? 0) >= commonDocuments);
 }
 
 type ListPage = (PageRequest & { readonly order?: TaskOrder }) | undefined;
 
 /** Builds the query of one page, with one row more than asked to tell whether another page follows. */
-function listTasksStatement(filter: TaskFilter, page: ListPage, common: boolean): Statement<TaskListRow> {
+function listTasksStatement(filter: TaskFilter, page: ListPage, common: readonly boolean[]): Statement<TaskListRow> {
   const order = page?.order ?? 'newest';
   const after = decodeCursor(`tasks:${order}`, page?.cursor);
   const words = filter.text === undefined ? null : searchWords(filter.text);
@@ -152,10 +150,11 @@ function conditions(
   if (shape.agent) found.push(expression('id', 'in', ofAgent(traits, slot)));
   if (words === 0) found.push(nothing());
   else if (words !== null) {
-    // The sign keeps SQLite from looking the tasks up by their ids one by one.
-    const id = shape.common ? sql.raw('+tasks.id') : sql.ref('tasks.id');
-    const matches = (tasks: RawBuilder<string>) => sql<SqlBool>`${id} in ${tasks}` as unknown as Condition;
-    for (const word of numbered('word', words, slot)) found.push(matches(traits.tasksWithWord(word)));
+    const all = shape.common.every(Boolean);
+    for (const [index, word] of numbered('word', words, slot).entries()) {
+      const common = shape.common[index] === true;
+      found.push(traits.hasWord(word, { common, all }) as unknown as Condition);
+    }
   }
   return found;
 }

@@ -56,6 +56,10 @@ export class StoredTasks implements TaskStore {
     return this.#ctx.homeId;
   }
 
+  get epoch(): number {
+    return this.#ctx.epoch;
+  }
+
   async commit(change: Change): Promise<readonly LedgerRecord[]> {
     return commitChange(this.#ctx, change);
   }
@@ -208,5 +212,5 @@ const countByStatus = adHoc(({ db }) =>
 function remedyAfter({ taskId, finalCheckpointId, memory }: Receipt): string {
   const record = `Its record can still be read, with task-history or in ${memory}.`;
   if (finalCheckpointId === null) return record;
-  return `Bring its work back with \`opencode-tools fork ${taskId} --checkpoint ${finalCheckpointId}\`. ${record}`;
+  return `Bring its work back with \`opencode-tools recover ${taskId}\`. ${record}`;
 }

@@ -20,9 +20,8 @@ export function applyPut(put: Put, counts: CountChanges): Plan<void> {
 }
 
 function* putDecision(decision: Decision): Plan<void> {
-  const { id, taskId, what, why, alternatives } = decision;
   yield* later(upsertDecision(toRow.decisions(decision)));
-  yield* writeSearchDocument(taskId, id, what, why, ...alternatives);
+  yield* writeSearchDocument({ noun: 'decision', value: decision });
 }
 
 function* putTodo(todo: Todo): Plan<void> {
@@ -32,7 +31,7 @@ function* putTodo(todo: Todo): Plan<void> {
   );
   if (written === 0)
     throw versionConflict('todo', todo.id, todo.version, (yield* firstRow(selectTodo({ id: todo.id })))?.version);
-  yield* writeSearchDocument(todo.taskId, todo.id, todo.text);
+  yield* writeSearchDocument({ noun: 'todo', value: todo });
 }
 
 function* putNote(note: Note): Plan<void> {
@@ -42,7 +41,7 @@ function* putNote(note: Note): Plan<void> {
   );
   if (written === 0)
     throw versionConflict('note', note.id, note.version, (yield* firstRow(selectNote({ id: note.id })))?.version);
-  yield* writeSearchDocument(note.taskId, note.id, note.text);
+  yield* writeSearchDocument({ noun: 'note', value: note });
 }
 
 function* putClaim(claim: Claim): Plan<void> {
@@ -64,17 +63,20 @@ function* putSandbox(sandbox: Sandbox): Plan<void> {
   yield* later(upsertSandbox(toRow.sandboxes(sandbox)));
 }
 
-const todoColumns = ['id', 'task_id', 'state', 'created_at', 'version', 'entity'] as const;
-const noteColumns = ['id', 'task_id', 'created_at', 'version', 'entity'] as const;
-
-const claimColumns = ['id', 'task_id', 'session_id', 'state', 'claimed_at', 'version', 'entity'] as const;
-
-const insertTodo = insertStatement('todos', todoColumns);
-const updateTodo = replaceVersionStatement('todos', todoColumns);
-const insertNote = insertStatement('notes', noteColumns);
-const updateNote = replaceVersionStatement('notes', noteColumns);
-const insertClaim = insertStatement('claims', claimColumns);
-const updateClaim = replaceVersionStatement('claims', claimColumns);
+const insertTodo = insertStatement('todos', ['id', 'task_id', 'state', 'created_at', 'version', 'entity']);
+const updateTodo = replaceVersionStatement('todos', ['state', 'version', 'entity']);
+const insertNote = insertStatement('notes', ['id', 'task_id', 'created_at', 'version', 'entity']);
+const updateNote = replaceVersionStatement('notes', ['version', 'entity']);
+const insertClaim = insertStatement('claims', [
+  'id',
+  'task_id',
+  'session_id',
+  'state',
+  'claimed_at',
+  'version',
+  'entity',
+]);
+const updateClaim = replaceVersionStatement('claims', ['state', 'version', 'entity']);
 const selectTodo = template<{ id: string }>()(({ db }, slot) =>
   db.selectFrom('todos').select('version').where('id', '=', slot('id')),
 );
@@ -82,41 +84,41 @@ const selectNote = template<{ id: string }>()(({ db }, slot) =>
   db.selectFrom('notes').select('version').where('id', '=', slot('id')),
 );
 
-const upsertDecision = upsertStatement('decisions', 'id', ['id', 'task_id', 'created_at', 'entity']);
-const upsertMessage = upsertStatement('messages', 'id', ['id', 'task_id', 'created_at', 'entity']);
-const upsertSandbox = upsertStatement('sandboxes', 'task_id', ['task_id', 'state', 'ref', 'entity']);
-const upsertExecution = upsertStatement('executions', 'id', ['id', 'task_id', 'state', 'started_at', 'entity']);
-const upsertCheckpoint = upsertStatement('checkpoints', 'id', [
-  'id',
-  'task_id',
-  'short_id',
-  'name',
-  'created_at',
-  'entity',
-]);
-const upsertOperation = upsertStatement('operations', 'id', ['id', 'task_id', 'kind', 'state', 'started_at', 'entity']);
-const upsertSession = upsertStatement('sessions', 'id', [
-  'id',
-  'task_id',
-  'lease_id',
-  'agent',
-  'state',
-  'attached_at',
-  'entity',
-]);
-const upsertLease = upsertStatement('leases', 'id', [
-  'id',
-  'task_id',
-  'session_id',
-  'mode',
-  'token',
-  'state',
-  'ttl_ms',
-  'acquired_at_ms',
-  'renewed_at_ms',
-  'expires_at_ms',
-  'ended_at_ms',
-]);
+const upsertDecision = upsertStatement('decisions', {
+  fixed: ['id', 'task_id', 'created_at'],
+  changing: ['entity'],
+});
+const upsertMessage = upsertStatement('messages', {
+  fixed: ['id', 'task_id', 'created_at'],
+  changing: ['entity'],
+});
+const upsertSandbox = upsertStatement('sandboxes', {
+  fixed: ['task_id'],
+  changing: ['state', 'ref', 'entity'],
+});
+const upsertExecution = upsertStatement('executions', {
+  fixed: ['id', 'task_id', 'started_at'],
+  changing: ['state', 'entity'],
+});
+const upsertCheckpoint = upsertStatement('checkpoints', {
+  fixed: ['id', 'task_id', 'short_id', 'created_at'],
+  changing: ['name', 'entity'],
+});
+const deleteCheckpoint = template<{ id: string }>()(({ db }, slot) =>
+  db.deleteFrom('checkpoints').where('id', '=', slot('id')),
+);
+const upsertOperation = upsertStatement('operations', {
+  fixed: ['id', 'task_id', 'kind', 'started_at'],
+  changing: ['state', 'entity'],
+});
+const upsertSession = upsertStatement('sessions', {
+  fixed: ['id', 'task_id', 'lease_id', 'agent', 'attached_at'],
+  changing: ['state', 'entity'],
+});
+const upsertLease = upsertStatement('leases', {
+  fixed: ['id', 'task_id', 'session_id', 'mode', 'token', 'acquired_at_ms'],
+  changing: ['state', 'ttl_ms', 'renewed_at_ms', 'expires_at_ms', 'ended_at_ms'],
+});
 
 const writers: Writers = {
   task: putTask,
@@ -131,6 +133,7 @@ const writers: Writers = {
   execution: (value) => one(upsertExecution(toRow.executions(value))),
   message: (value) => one(upsertMessage(toRow.messages(value))),
   checkpoint: (value) => one(upsertCheckpoint(toRow.checkpoints(value))),
+  checkpointRemoval: ({ id }) => one(deleteCheckpoint({ id })),
   operation: (value) => one(upsertOperation(toRow.operations(value))),
 };
 

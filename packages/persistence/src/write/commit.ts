@@ -23,7 +23,9 @@ export async function commitChange(ctx: StoreContext, change: Change): Promise<r
   if (ctx.writeRefusal !== null) throw ctx.writeRefusal;
   const prepared = change.records.map(prepareDraft);
   const streams = streamsOf(ctx, change);
-  const records = await ctx.engine.write(() => commitPlan(ctx, change, prepared, streams));
+  // Read before the wait for a turn: another change may learn of a new epoch meanwhile.
+  const planned = { ...change, epoch: change.epoch ?? ctx.epoch };
+  const records = await ctx.engine.write(() => commitPlan(ctx, planned, prepared, streams));
   ctx.engine.publish([...streams.keys()]);
   ctx.onAppended([...streams.keys()]);
   return records;
@@ -31,12 +33,12 @@ export async function commitChange(ctx: StoreContext, change: Change): Promise<r
 
 function* commitPlan(
   ctx: StoreContext,
-  change: Change,
+  change: Change & { readonly epoch: number },
   prepared: readonly PreparedDraft[],
   streams: ReadonlyMap<StreamId, HomeId>,
 ): Plan<readonly LedgerRecord[]> {
   const opened = yield* openTransaction(ctx, streams, guardStatements(change.guard));
-  if (opened.epoch !== ctx.epoch) throw epochChanged(ctx, opened.epoch);
+  if (opened.epoch !== change.epoch) throw epochChanged(ctx, change.epoch, opened.epoch);
   if (change.guard !== undefined) yield* checkGuard(change.guard, opened.also);
   if (change.idempotency !== undefined) yield* storeIdempotency(change.idempotency, opened.nowMs);
   if (change.takes !== undefined) yield* takePooled(ctx.homeId, change.takes);
@@ -68,9 +70,8 @@ function streamsOf(ctx: StoreContext, change: Change): ReadonlyMap<StreamId, Hom
   return streams;
 }
 
-/** What this process read before belongs to another epoch; the next attempt is made with the new one. */
-function epochChanged(ctx: StoreContext, epoch: number): OpencodeToolsError {
-  const before = ctx.epoch;
+/** What the change depends on was read in another epoch; what is read from now on belongs to the new one. */
+function epochChanged(ctx: StoreContext, before: number, epoch: number): OpencodeToolsError {
   ctx.epoch = epoch;
   return new OpencodeToolsError('OCT_VERSION_CONFLICT', `The registry went from epoch ${before} to ${epoch}`, {
     remedy: 'Read what you are changing again, attach again, then try again.',

@@ -18,6 +18,7 @@ export function* checkGuard(guard: Guard, outcomes: readonly Outcome[]): Plan<vo
   if (guard.lease !== undefined) checkLease(guard.lease, first);
   if (guard.openOperation !== undefined) checkOpen(guard.openOperation, guard.lease === undefined ? first : second);
   if (guard.claims !== undefined) yield* checkClaims(guard.claims);
+  if (guard.checkpoint !== undefined) yield* checkCheckpoint(guard.checkpoint);
   if (guard.noOpenOperation !== undefined) yield* checkNoneOpen(guard.noOpenOperation, guard.openOperation);
 }
 
@@ -73,6 +74,14 @@ function* checkClaims({ taskId, revision }: NonNullable<Guard['claims']>): Plan<
   });
 }
 
+function* checkCheckpoint(id: string): Plan<void> {
+  if ((yield* firstRow(selectCheckpointId({ id }))) !== undefined) return;
+  throw new OpencodeToolsError('OCT_VERSION_CONFLICT', `Checkpoint ${id} was deleted meanwhile`, {
+    remedy: 'List the checkpoints again, and use another one.',
+    details: { checkpointId: id },
+  });
+}
+
 function operationOpen(taskId: string, open: { readonly id: string; readonly kind: string }): OpencodeToolsError {
   const kind = open.kind as Operation['kind'];
   return new OpencodeToolsError('OCT_VERSION_CONFLICT', `Task ${taskId} has an open ${kind} operation: ${open.id}`, {
@@ -95,4 +104,12 @@ const selectOperationState = template<{ id: string }>()(({ db, rowLocks }, slot)
     .select('state')
     .where('id', '=', slot('id'))
     .$if(rowLocks, (query) => query.forUpdate()),
+);
+
+const selectCheckpointId = template<{ id: string }>()(({ db, rowLocks }, slot) =>
+  db
+    .selectFrom('checkpoints')
+    .select('id')
+    .where('id', '=', slot('id'))
+    .$if(rowLocks, (query) => query.forShare()),
 );

@@ -16,4 +16,4 @@ export function* takePooled(homeId: HomeId, entry: PooledSandbox): Plan<void> {
   throw versionConflict('pooled sandbox', entry.id, entry.version, undefined);
 }
 
-const updatePooled = replaceVersionStatement('pooled_sandboxes', ['id', 'state', 'version', 'entity']);
+const updatePooled = replaceVersionStatement('pooled_sandboxes', ['state', 'version', 'entity']);

@@ -12,10 +12,10 @@ export function* putTask(task: Task, counts: CountChanges): Plan<void> {
   if (task.version === 1) yield* addTask(task);
   else yield* replaceTask(task, counts);
   if (task.version === 1) counts.add(task.id, task.status, 1);
-  yield* writeSearchDocument(task.id, task.id, task.title, task.description);
+  yield* writeSearchDocument({ noun: 'task', value: task });
 }
 
-/** Replaces a task by its tombstone; what it did stays readable. Does nothing when the tombstone exists. */
+/** Replaces a task by its tombstone; what it did stays readable. A tombstone that exists is replaced. */
 export function* putReceipt(receipt: Receipt, counts: CountChanges): Plan<void> {
   const found = yield* firstRow(selectTask({ id: receipt.taskId }));
   if (found !== undefined) {
@@ -49,7 +49,9 @@ function* replaceTask(task: Task, counts: CountChanges): Plan<void> {
     counts.add(task.id, task.status, 1);
   }
   yield* checkCycles(before, task);
-  yield* later(updateTask({ ...toRow.tasks(task), previous: task.version - 1 }));
+  const [row, rowBefore] = [toRow.tasks(task), toRow.tasks(before)];
+  const update = described.some((column) => row[column] !== rowBefore[column]) ? updateTask : moveTask;
+  yield* later(update({ ...row, previous: task.version - 1 }));
   if (JSON.stringify(before.labels) === JSON.stringify(task.labels)) return;
   yield* later(deleteLabels({ id: task.id }));
   yield* writeLabels(task);
@@ -93,9 +95,15 @@ const taskColumns = [
 ] as const;
 
 const insertTask = insertStatement('tasks', taskColumns);
-const updateTask = replaceVersionStatement('tasks', taskColumns);
+const described = ['title', 'parent_id', 'owner', 'project'] as const;
+const moved = ['status', 'updated_at', 'version', 'entity'] as const;
+const updateTask = replaceVersionStatement('tasks', [...described, ...moved]);
+const moveTask = replaceVersionStatement('tasks', moved);
 const insertLabel = insertStatement('task_labels', ['task_id', 'name', 'value']);
-const upsertReceipt = upsertStatement('receipts', 'task_id', ['task_id', 'short_id', 'deleted_at', 'entity']);
+const upsertReceipt = upsertStatement('receipts', {
+  fixed: ['task_id', 'short_id'],
+  changing: ['deleted_at', 'entity'],
+});
 
 const selectTask = template<{ id: string }>()(({ db, rowLocks }, slot) =>
   db

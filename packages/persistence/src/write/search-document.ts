@@ -1,20 +1,38 @@
+import type { Put } from '@opencode-tools/core';
+import type { Database } from '../query/database.ts';
 import { type Plan, later } from '../query/plan.ts';
 import { template } from '../query/template.ts';
 import { searchBody } from '../rows/search-text.ts';
 
-/** Makes the texts of one entity findable; an unchanged document is not touched. */
-export function* writeSearchDocument(taskId: string, entityId: string, ...texts: readonly string[]): Plan<void> {
-  yield* later(upsertDocument({ entityId, taskId, body: searchBody(...texts) }));
+/** Makes what has texts findable by them; an unchanged document is not touched. */
+export function* writeSearchDocument(put: Put): Plan<void> {
+  const document = searchDocument(put);
+  if (document !== null) yield* later(upsertDocument(document));
+}
+
+/** What is searched for by its texts. */
+export const searchedNouns: ReadonlySet<Put['noun']> = new Set(['task', 'todo', 'note', 'decision']);
+
+/** By what the thing that a record puts is found; null when it is not searched for. */
+export function searchDocument({ noun, value }: Put): Database['search_documents'] | null {
+  if (noun === 'task') return documentOf(value.id, value.id, value.title, value.description);
+  if (noun === 'todo' || noun === 'note') return documentOf(value.taskId, value.id, value.text);
+  if (noun !== 'decision') return null;
+  return documentOf(value.taskId, value.id, value.what, value.why, ...value.alternatives);
+}
+
+function documentOf(taskId: string, entityId: string, ...texts: readonly string[]): Database['search_documents'] {
+  return { entity_id: entityId, task_id: taskId, body: searchBody(...texts) };
 }
 
 export function* removeSearchDocuments(taskId: string): Plan<void> {
   yield* later(deleteDocuments({ taskId }));
 }
 
-const upsertDocument = template<{ entityId: string; taskId: string; body: string }>()(({ db }, slot) =>
+const upsertDocument = template<Database['search_documents']>()(({ db }, slot) =>
   db
     .insertInto('search_documents')
-    .values({ entity_id: slot('entityId'), task_id: slot('taskId'), body: slot('body') })
+    .values({ entity_id: slot('entity_id'), task_id: slot('task_id'), body: slot('body') })
     .onConflict((conflict) =>
       conflict
         .column('entity_id')

@@ -1,17 +1,9 @@
 import { defaultLimits, defaultMaxLimits, defaultThresholds, leaseModes } from '@opencode-tools/core';
+import { checkpointKeys } from './checkpoint-keys.ts';
+import { type Key, key, userOnly } from './key.ts';
+import { images } from './images-kind.ts';
 import { nameServers, policies } from './policies-kind.ts';
-import { type ValueKind, byteSize, choice, duration, flag, number, path, text } from './value-kind.ts';
-
-interface Key<T> {
-  readonly kind: ValueKind<T>;
-  readonly fallback: T | null;
-  readonly description: string;
-  /**
-   * True for what a project must not decide about the host of whoever works in it: its file comes with the repository, and
-   * agents can write it.
-   */
-  readonly userOnly?: true;
-}
+import { type ValueKind, byteSize, choice, duration, flag, number, path, paths, text } from './value-kind.ts';
 
 const mebibyte = 1024 ** 2;
 const gibibyte = 1024 ** 3;
@@ -54,6 +46,13 @@ export const configurationKeys = {
     'opencode-sandbox-base',
     'Image of tasks that name none.',
   ),
+  images: userOnly(
+    key(
+      images(),
+      {},
+      'Images by name, for `create-task --image` and `defaultImage`: made of a base or a Dockerfile and setup steps when they are asked for.',
+    ),
+  ),
   'engine.endpoint': userOnly(
     key(
       text(
@@ -64,13 +63,7 @@ export const configurationKeys = {
       'Docker Engine to use; found like the docker command finds it by default.',
     ),
   ),
-  'checkpoints.layers': userOnly(
-    key(
-      choice('auto', 'off'),
-      'off',
-      'Whether volumes are stacks of overlay layers where the engine can do that; otherwise checkpoints copy whole files into the home.',
-    ),
-  ),
+  ...checkpointKeys,
   'limits.memory': key(
     byteSize({ min: 32 * mebibyte, max: 1024 * gibibyte }),
     defaultLimits.memoryBytes,
@@ -122,11 +115,25 @@ export const configurationKeys = {
     'How often a resident process, such as the MCP server, looks at running sandboxes.',
   ),
   requireLimits: userOnly(key(flag(), true, 'Refuse to run where the engine cannot enforce the limits.')),
+  'mounts.allow': userOnly(
+    key(
+      paths(),
+      null,
+      'Directories of the host that tasks may work in (`create-task --bind`), with what is in them; any by default. What holds secrets or the engine is refused besides.',
+    ),
+  ),
   'pool.size': userOnly(
     key(
       number({ min: 0, max: 32 }, { whole: true }),
       0,
       'Sandboxes that a resident process, such as the MCP server, keeps ready; 0 keeps none. Short commands only take.',
+    ),
+  ),
+  'pool.mode': userOnly(
+    key(
+      choice('running', 'paused'),
+      'running',
+      'How sandboxes of the pool wait: paused ones get no processor, and cost somewhat more to claim.',
     ),
   ),
   'pool.idle': userOnly(
@@ -212,14 +219,6 @@ export const configurationKeyNames = Object.keys(configurationKeys) as readonly 
 export function environmentVariable(name: ConfigurationKey): string {
   const words = name.replaceAll('.', '_').replaceAll(/([a-z])([A-Z])/g, '$1_$2');
   return `OPENCODE_TOOLS_${words.toUpperCase()}`;
-}
-
-function key<T, const F extends T | null>(kind: ValueKind<T>, fallback: F, description: string) {
-  return { kind, fallback, description };
-}
-
-function userOnly<T extends Key<unknown>>(of: T) {
-  return { ...of, userOnly: true } as const;
 }
 
 function percent() {

@@ -1,11 +1,19 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { LeaseMode, LiveLimits, ResourceLimits, Thresholds } from '@opencode-tools/core';
+import type {
+  AutomaticCheckpoints,
+  LeaseMode,
+  LiveLimits,
+  ResourceLimits,
+  RetentionPolicy,
+  Thresholds,
+} from '@opencode-tools/core';
+import type { ConfiguredImage, ConfiguredImages } from './images-kind.ts';
 import type { ConfiguredPolicies } from './policies-kind.ts';
 import type { Environment } from './environment.ts';
 import { refusedForm } from './invalid-config.ts';
-import { type Place, findProjectFile, resolveHome, userFile } from './locations.ts';
+import { type Place, expandPath, findProjectFile, resolveHome, userFile } from './locations.ts';
 import {
   type ConfigurationSource,
   type PartialValues,
@@ -29,14 +37,21 @@ export interface Configuration {
   };
   readonly retention: { readonly backups: number };
   readonly defaultImage: string;
+  readonly images: ConfiguredImages;
   /** Null finds the engine as the docker command does. */
   readonly engineEndpoint: string | null;
-  readonly checkpoints: { readonly layers: boolean };
+  readonly checkpoints: {
+    readonly layers: boolean;
+    readonly retention: RetentionPolicy;
+    readonly automatic: AutomaticCheckpoints;
+  };
   readonly limits: ResourceLimits;
   readonly maxLimits: LiveLimits;
   readonly monitor: { readonly thresholds: Thresholds; readonly intervalMs: number };
   readonly requireLimits: boolean;
-  readonly pool: { readonly size: number; readonly idleMs: number };
+  /** Directories of the host that tasks may mount; null for any. */
+  readonly mayMount: readonly string[] | null;
+  readonly pool: { readonly size: number; readonly mode: 'running' | 'paused'; readonly idleMs: number };
   readonly reaper: { readonly intervalMs: number; readonly graceMs: number };
   readonly lease: { readonly mode: LeaseMode; readonly ttlMs: number; readonly maxAgents: number };
   readonly exec: { readonly timeoutMs: number; readonly outputLimitBytes: number; readonly outputMaxBytes: number };
@@ -75,7 +90,8 @@ export async function loadConfiguration(options: ConfigurationOptions): Promise<
   for (const source of sources) layers.push(await readFileValues(source));
   const files = sources.map(({ file }) => file);
   const values = Object.assign({}, defaultValues(), ...layers, readEnvironment(environment)) as ConfigurationValues;
-  return shape(values, resolveHome(place, options.home, values.home), files);
+  const expand = (path: string): string => expandPath(place, path);
+  return shape(values, resolveHome(place, options.home, values.home), files, expand);
 }
 
 function findFiles(place: Place, configFile: string | undefined): readonly ConfigurationSource[] {
@@ -102,16 +118,37 @@ async function readFileValues(source: ConfigurationSource): Promise<PartialValue
   return readDocument(source, document);
 }
 
-function shape(values: ConfigurationValues, home: string, files: readonly string[]): Configuration {
+function shape(
+  values: ConfigurationValues,
+  home: string,
+  files: readonly string[],
+  expand: (path: string) => string,
+): Configuration {
+  const { 'postgres.ca': caFile, 'egress.authorities': authorities, 'mounts.allow': mayMount } = values;
   return {
     home,
     files,
     database: values.database,
-    postgres: { tls: values['postgres.tls'], caFile: values['postgres.ca'], pool: values['postgres.pool'] },
+    postgres: { tls: values['postgres.tls'], caFile: caFile && expand(caFile), pool: values['postgres.pool'] },
     retention: { backups: values['retention.backups'] },
     defaultImage: values.defaultImage,
+    images: expandContexts(values.images, expand),
     engineEndpoint: values['engine.endpoint'],
-    checkpoints: { layers: values['checkpoints.layers'] === 'auto' },
+    checkpoints: {
+      layers: values['checkpoints.layers'] === 'auto',
+      retention: {
+        maxPerTask: values['checkpoints.maxPerTask'],
+        keepDays: values['checkpoints.keepDays'],
+        thinAfterDays: values['checkpoints.thinAfterDays'],
+        budgetBytes: values['checkpoints.budget'],
+      },
+      automatic: {
+        onMajorTodo: values['checkpoints.onMajorTodo'],
+        onDetach: values['checkpoints.onDetach'],
+        everyMs: values['checkpoints.every'],
+        debounceMs: values['checkpoints.debounce'],
+      },
+    },
     limits: {
       memoryBytes: values['limits.memory'],
       cpus: values['limits.cpus'],
@@ -133,7 +170,8 @@ function shape(values: ConfigurationValues, home: string, files: readonly string
       intervalMs: values['monitor.interval'],
     },
     requireLimits: values.requireLimits,
-    pool: { size: values['pool.size'], idleMs: values['pool.idle'] },
+    mayMount: mayMount && mayMount.map(expand),
+    pool: { size: values['pool.size'], mode: values['pool.mode'], idleMs: values['pool.idle'] },
     reaper: { intervalMs: values['reaper.interval'], graceMs: values['reaper.grace'] },
     lease: { mode: values['lease.mode'], ttlMs: values['lease.ttl'], maxAgents: values['lease.maxAgents'] },
     exec: {
@@ -144,7 +182,7 @@ function shape(values: ConfigurationValues, home: string, files: readonly string
     policies: values.policies,
     egress: {
       nameServers: values['egress.nameServers'],
-      authorities: values['egress.authorities'],
+      authorities: authorities && expand(authorities),
       image: values['egress.image'],
     },
     hooks: {
@@ -153,4 +191,10 @@ function shape(values: ConfigurationValues, home: string, files: readonly string
       safetyEnforcer: values['hooks.safetyEnforcer'],
     },
   };
+}
+
+function expandContexts(images: ConfiguredImages, expand: (path: string) => string): ConfiguredImages {
+  const expanded = ({ context, ...image }: ConfiguredImage): ConfiguredImage =>
+    context === undefined ? image : { ...image, context: expand(context) };
+  return Object.fromEntries(Object.entries(images).map(([name, image]) => [name, expanded(image)]));
 }

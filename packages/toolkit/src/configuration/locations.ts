@@ -41,8 +41,12 @@ export function userFile(place: Place): string {
 export function resolveHome(place: Place, given: string | undefined, configured: string | null): string {
   const named = given ?? (place.environment['OPENCODE_TOOLS_HOME'] || configured);
   if (named === null) return join(userDirectory(place, 'data'), 'opencode-tools');
-  const expanded = named.startsWith('~/') ? join(userHome(place), named.slice(2)) : named;
-  return resolve(place.cwd, expanded);
+  return resolve(place.cwd, expandPath(place, named));
+}
+
+/** What begins with `~/` is in the home directory of the user. */
+export function expandPath(place: Place, path: string): string {
+  return path.startsWith('~/') ? join(userHome(place), path.slice(2)) : path;
 }
 
 function userDirectory(place: Place, kind: 'configuration' | 'data'): string {

@@ -44,13 +44,7 @@ export function policies(): ValueKind<ConfiguredPolicies> {
     },
     secret: true,
     parse: parsePolicies,
-    fromText: (given) => {
-      try {
-        return JSON.parse(given) as unknown;
-      } catch {
-        return given;
-      }
-    },
+    fromText: jsonOr,
   };
 }
 
@@ -122,10 +116,19 @@ function parseSecret(value: Readonly<Record<string, unknown>>): SecretSource | u
   return undefined;
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+/** What a text says as JSON; the text itself where it is none. */
+export function jsonOr(given: string): unknown {
+  try {
+    return JSON.parse(given);
+  } catch {
+    return given;
+  }
+}
+
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function isList(value: unknown, type: 'string' | 'number'): value is readonly unknown[] {
+export function isList(value: unknown, type: 'string' | 'number'): value is readonly unknown[] {
   return Array.isArray(value) && value.every((one) => typeof one === type);
 }

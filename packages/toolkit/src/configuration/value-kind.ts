@@ -1,4 +1,4 @@
-import { isAbsolute } from 'node:path';
+import { delimiter, isAbsolute } from 'node:path';
 import type { JsonObject } from '@opencode-tools/core';
 
 /** One form that a value of the configuration may take. */
@@ -37,6 +37,20 @@ export function path(): ValueKind<string> {
     schema: { type: 'string', minLength: 1 },
     parse: (value) => (typeof value === 'string' && (isAbsolute(value) || value.startsWith('~/')) ? value : undefined),
     fromText: (given) => given,
+  };
+}
+
+/** A list; in an environment variable as in `PATH`. */
+export function paths(): ValueKind<readonly string[]> {
+  const one = path();
+  return {
+    accepted: `a list, each ${one.accepted}`,
+    schema: { type: 'array', items: one.schema },
+    parse: (value) => {
+      const found = Array.isArray(value) ? value.map((item) => one.parse(item)) : [undefined];
+      return found.includes(undefined) ? undefined : (found as readonly string[]);
+    },
+    fromText: (given) => given.split(delimiter),
   };
 }
 

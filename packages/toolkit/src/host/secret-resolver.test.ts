@@ -1,16 +1,14 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtempSync } from 'node:fs';
+import { rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { EnvReference } from '@opencode-tools/core';
 import { secretResolverContract } from '@opencode-tools/testkit';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { createSecretResolver } from './secret-resolver.ts';
 
-let directory: string;
-
-beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'oct-secret-'));
-});
+const directory = mkdtempSync(join(tmpdir(), 'oct-secret-'));
+const keyFile = () => join(directory, 'secrets.key');
 
 afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
@@ -19,7 +17,7 @@ afterAll(async () => {
 test('values come from the environment and from files, without the last line break', async () => {
   const path = join(directory, 'token');
   await writeFile(path, 'two\nlines\n');
-  const resolver = createSecretResolver({ FROM: 'one' });
+  const resolver = createSecretResolver({ FROM: 'one' }, keyFile());
   await expect(
     resolver.resolve([
       { name: 'A', from: 'env', variable: 'FROM' },
@@ -28,12 +26,35 @@ test('values come from the environment and from files, without the last line bre
   ).resolves.toEqual({ A: 'one', B: 'two\nlines' });
 });
 
+test('values come from what programs print, which no shell reads and which find their input at its end', async () => {
+  const resolver = createSecretResolver({ PATH: process.env['PATH'] ?? '', FROM: 'one' }, keyFile());
+  const printing = (argv: readonly string[]): EnvReference => ({ name: 'A', from: 'command', argv });
+  const valueOf = async (argv: readonly string[]) => (await resolver.resolve([printing(argv)]))['A'];
+  expect(await valueOf(['printf', '%s\n\n', '$FROM; echo two'])).toBe('$FROM; echo two\n');
+  expect(await valueOf(['printenv', 'FROM'])).toBe('one');
+  expect(await valueOf(['cat'])).toBe('');
+  await expect(valueOf(['sh', '-c', 'echo hidden; exit 3'])).rejects.toMatchObject({
+    code: 'OCT_INVALID_ARGUMENT',
+    message: 'Cannot resolve A for the sandbox: command sh ended with 3',
+  });
+  await expect(valueOf(['no-such-program-here'])).rejects.toMatchObject({ message: expect.stringContaining('ENOENT') });
+});
+
+test('a program that does not end in time is ended, though it ignores that it is asked to', async () => {
+  const resolver = createSecretResolver({ PATH: process.env['PATH'] ?? '' }, keyFile(), { limitMs: 200 });
+  const argv = ['sh', '-c', 'trap "" TERM; exec sleep 20'];
+  await expect(resolver.resolve([{ name: 'A', from: 'command', argv }])).rejects.toMatchObject({
+    code: 'OCT_INVALID_ARGUMENT',
+    message: expect.stringContaining('did not end in 200 ms'),
+  });
+});
+
 test.each<readonly [EnvReference, string]>([
   [{ name: 'A', from: 'env', variable: 'MISSING' }, 'MISSING is not set'],
   [{ name: 'A', from: 'file', path: '/nonexistent/secret' }, 'ENOENT'],
   [{ name: 'A', from: 'file', path: 'relative' }, 'not an absolute path'],
 ])('%j is refused by name, saying why', async (reference, message) => {
-  await expect(createSecretResolver({}).resolve([reference])).rejects.toMatchObject({
+  await expect(createSecretResolver({}, keyFile()).resolve([reference])).rejects.toMatchObject({
     code: 'OCT_INVALID_ARGUMENT',
     details: { name: 'A' },
     message: expect.stringContaining(message),
@@ -43,12 +64,21 @@ test.each<readonly [EnvReference, string]>([
 test('a file larger than 64 KiB is refused', async () => {
   const path = join(directory, 'large');
   await writeFile(path, 'x'.repeat(64 * 1024 + 1));
-  await expect(createSecretResolver({}).resolve([{ name: 'A', from: 'file', path }])).rejects.toMatchObject({
+  await expect(createSecretResolver({}, keyFile()).resolve([{ name: 'A', from: 'file', path }])).rejects.toMatchObject({
     code: 'OCT_INVALID_ARGUMENT',
   });
 });
 
-secretResolverContract('environment and files', createSecretResolver({ FROM: 'a-secret-value' }), {
+test('several that make the key at once mark alike; another key marks otherwise, and only its owner reads it', async () => {
+  const file = join(directory, 'at-once.key');
+  const marks = await Promise.all(Array.from({ length: 8 }, () => createSecretResolver({}, file).mark([{ A: 'one' }])));
+  expect(new Set(marks).size).toBe(1);
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+  const other = createSecretResolver({}, join(directory, 'other.key'));
+  expect(await other.mark([{ A: 'one' }])).not.toBe(marks[0]);
+});
+
+secretResolverContract('environment and files', createSecretResolver({ FROM: 'a-secret-value' }, keyFile()), {
   known: { reference: { name: 'A', from: 'env', variable: 'FROM' }, value: 'a-secret-value' },
   unknown: { name: 'B', from: 'env', variable: 'MISSING' },
 });

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { open } from 'node:fs/promises';
+import { createHmac, randomBytes } from 'node:crypto';
+import { link, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { promisify } from 'node:util';
 import { type EnvReference, OpencodeToolsError, type SecretResolver } from '@opencode-tools/core';
@@ -11,20 +12,53 @@ const commandLimitMs = 30_000;
 /**
  * Resolves references to environment variables of this process, to files of this host and to what programs of this host print
  * (at most 64 KiB; one line break at the end is left out).
+ *
+ * @param keyFile where the key of marks is, or is made when it is first needed
+ * @param options.limitMs how long a program may take, in milliseconds; 30,000 by default
  */
-export function createSecretResolver(environment: Environment): SecretResolver {
+export function createSecretResolver(
+  environment: Environment,
+  keyFile: string,
+  { limitMs = commandLimitMs }: { readonly limitMs?: number } = {},
+): SecretResolver {
   return {
     resolve: async (references) => {
       const entries: (readonly [string, string])[] = [];
-      for (const reference of references) entries.push([reference.name, await valueOf(reference, environment)]);
+      for (const reference of references)
+        entries.push([reference.name, await valueOf(reference, environment, limitMs)]);
       return Object.fromEntries(entries);
+    },
+    mark: async (values) => {
+      const text = JSON.stringify(values.map((each) => Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1))));
+      return createHmac('sha256', await keyOf(keyFile))
+        .update(text)
+        .digest('hex');
     },
   };
 }
 
-async function valueOf(reference: EnvReference, environment: Environment): Promise<string> {
+/** The key in a file that only its owner reads; of several processes that make it at once, all get the one that came first. */
+async function keyOf(file: string): Promise<Buffer> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  const fresh = `${file}.${randomBytes(6).toString('hex')}`;
+  await writeFile(fresh, randomBytes(32), { mode: 0o600, flag: 'wx', flush: true });
+  try {
+    await link(fresh, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  } finally {
+    await rm(fresh);
+  }
+  return readFile(file);
+}
+
+async function valueOf(reference: EnvReference, environment: Environment, limitMs: number): Promise<string> {
   if (reference.from === 'file') return await readSecretFile(reference.name, reference.path);
-  if (reference.from === 'command') return await printed(reference.name, reference.argv, environment);
+  if (reference.from === 'command') return await printed(reference, environment, limitMs);
   const value = environment[reference.variable];
   if (value !== undefined) return value;
   throw unresolved(
@@ -35,20 +69,27 @@ async function valueOf(reference: EnvReference, environment: Environment): Promi
 }
 
 /** What a program prints, less one line break. Its arguments are recorded, so that they must hold no secret themselves. */
-async function printed(name: string, argv: readonly string[], environment: Environment): Promise<string> {
+async function printed(
+  { name, argv }: Extract<EnvReference, { readonly from: 'command' }>,
+  environment: Environment,
+  limitMs: number,
+): Promise<string> {
   const [program = '', ...rest] = argv;
   try {
     const options = {
       env: { ...environment },
-      timeout: commandLimitMs,
+      timeout: limitMs,
+      killSignal: 'SIGKILL',
       maxBuffer: maxFileBytes,
       encoding: 'utf8',
     } as const;
-    const { stdout } = await promisify(execFile)(program, rest, options);
+    const running = promisify(execFile)(program, rest, options);
+    running.child.stdin?.end();
+    const { stdout } = await running;
     return stdout.replace(/\r?\n$/, '');
   } catch (error) {
     const { code, killed } = error as { readonly code?: string | number; readonly killed?: boolean };
-    const reason = killed === true ? `did not end in ${commandLimitMs} ms` : `ended with ${String(code)}`;
+    const reason = killed === true ? `did not end in ${limitMs} ms` : `ended with ${String(code)}`;
     throw unresolved(name, `command ${program} ${reason}`, 'Run it by hand to see why.');
   }
 }

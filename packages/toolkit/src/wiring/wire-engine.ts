@@ -24,6 +24,7 @@ export interface EnginePorts {
 export function wireEngine(options: {
   readonly endpoint: string | null;
   readonly requireLimits: boolean;
+  readonly mayMount: readonly string[] | null;
   readonly environment: Environment;
   readonly homeId: HomeId;
   readonly ids: Ids;
@@ -76,7 +77,10 @@ export function wireEngine(options: {
         'remove',
       ],
     ),
-    images: lazyMethods(async () => (await engine()).images, ['find', 'ensure', 'build', 'list', 'remove']),
+    images: lazyMethods(
+      async () => (await engine()).images,
+      ['find', 'ensure', 'build', 'make', 'versions', 'rollBack', 'removeVersion', 'list', 'remove'],
+    ),
     probe: lazyMethods(async () => (await engine()).probe, ['probe']),
   };
 }

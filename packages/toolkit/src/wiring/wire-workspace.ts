@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type {
+  DirectoryWatch,
   GitPort,
   HomeId,
   HostFiles,
@@ -20,6 +21,8 @@ export function wireWorkspace(options: {
   /** False for new volumes without layers, whatever the engine can do. */
   readonly useLayers: boolean;
   readonly volumes: VolumePort;
+  /** Directories of the host that tasks may mount; null for any. */
+  readonly mayMount: readonly string[] | null;
   readonly environment: Environment;
   readonly logger: Logger;
 }): {
@@ -27,22 +30,25 @@ export function wireWorkspace(options: {
   readonly git: GitPort;
   readonly hostFiles: HostFiles;
   readonly work: WorkPort;
+  readonly directories: DirectoryWatch;
 } {
-  const { home, homeId, layers, useLayers, volumes, environment, logger } = options;
+  const { home, homeId, layers, useLayers, volumes, mayMount, environment, logger } = options;
   const module = lazy(() => import('@opencode-tools/workspace'));
   const git = lazy(async () => (await module()).createGit({ environment, logger }));
+  const watch = lazy(async () => (await module()).createDirectoryWatch({ directory: join(home, 'content') }));
   const store = lazy<WorkspaceStore>(async () => {
     const { createContentStore, createLayeredStore } = await module();
     const directory = join(home, 'content');
-    const content = createContentStore({ directory, volumes, git: await git(), environment, logger });
+    const content = createContentStore({ directory, volumes, git: await git(), mayMount, environment, logger });
     const labels = { 'io.opencode-tools.home': homeId, 'io.opencode-tools.kind': 'layer-view' };
     return createLayeredStore({ directory: join(home, 'layers'), content, layers, useLayers, volumes, labels, logger });
   });
   return {
     work: lazyMethods(
-      async () => (await module()).createWork({ directory: join(home, 'content'), logger }),
-      ['review', 'apply'],
+      async () => (await module()).createWork({ directory: join(home, 'content'), git: await git(), logger }),
+      ['review', 'apply', 'branchTip', 'receive', 'merge', 'settle', 'forget', 'known'],
     ),
+    directories: lazyMethods(watch, ['note', 'compare', 'forget']),
     hostFiles: {
       pack: (...args) => packLazily(async () => (await module()).createHostFiles(), args),
       ...lazyMethods(async () => (await module()).createHostFiles(), ['unpack']),
@@ -58,15 +64,19 @@ export function wireWorkspace(options: {
         'checkDirectory',
         'guardDirectory',
         'restoreDirectory',
+        'contentOf',
         'diff',
         'verify',
         'has',
         'layering',
         'reserve',
+        'exportTrees',
+        'importTrees',
+        'usage',
         'collect',
       ]),
     },
-    git: lazyMethods(git, ['inspect', 'isBranchName', 'listBranches', 'createBranch']),
+    git: lazyMethods(git, ['inspect', 'resolve', 'isBranchName', 'listBranches', 'createBranch']),
   };
 }
 

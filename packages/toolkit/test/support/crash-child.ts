@@ -68,6 +68,7 @@ function decorate(ports: ServiceDependencies): ServiceDependencies {
       'leaveHouse',
     ]),
     leases: stepping(ports.leases, ['acquire', 'confirm', 'release', 'revoke']),
+    work: stepping(ports.work, ['apply', 'settle', 'forget']),
     workspaces: stepping(ports.workspaces, ['freeze', 'provision']),
   };
 }
@@ -81,6 +82,7 @@ const verbs: Record<string, () => Promise<unknown>> = {
   exec: () => open.services.executions.run(id, { command: { kind: 'script', script: 'echo new >state' } }, call),
   checkpoint: () => open.services.checkpoints.create(id, { name: 'second' }, call),
   restore: () => open.services.checkpoints.restore(id, 'first', {}, call),
+  apply: () => open.services.work.apply(id, { checkpoint: 'first' }, call),
   stop: () => open.services.tasks.stop(id, {}, call),
   delete: () => open.services.tasks.delete(id, {}, call),
   pool: async () => {

@@ -40,7 +40,8 @@ export async function createEnginelessHome(
       clock,
       decorate: (given) => {
         ports ??= given;
-        const images = { ...given.images, ensure: async (reference: string) => facts(reference) };
+        const look = async (reference: string) => facts(reference);
+        const images = { ...given.images, ensure: look, find: look };
         return { ...given, images, ...more(given) };
       },
     });

@@ -56,6 +56,8 @@ export async function createTestHome(): Promise<TestHome> {
         await docker('rm', '-f', '-v', id);
       for (const name of lines(await docker('volume', 'ls', '-q', '--filter', `label=${label}`)))
         await docker('volume', 'rm', '-f', name);
+      for (const id of lines(await docker('network', 'ls', '-q', '--filter', `label=${label}`)))
+        await docker('network', 'rm', id);
       for (const id of new Set(lines(await docker('images', '-q', '--filter', `label=${label}`))))
         await docker('rmi', '-f', id);
       await engine.close();

@@ -23,7 +23,7 @@ export interface UpperRecord {
   readonly on: string;
   readonly root: LayerRoot;
   /** The newest archive of it. */
-  readonly last: { readonly layer: string; readonly snapshot: string; readonly opaque: readonly string[] } | null;
+  readonly last: { readonly layer: string; readonly snapshot: string } | null;
 }
 
 const idForm = /^lay_[0-9a-f]{40}$/;

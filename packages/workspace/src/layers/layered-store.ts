@@ -1,43 +1,25 @@
-import { randomBytes } from 'node:crypto';
 import type {
   Collected,
+  GroupUsage,
   LayerCapability,
-  LayerPort,
-  LayerRoot,
-  Logger,
   ProvisionRequest,
   SnapshotRef,
   TreeRef,
-  VolumePort,
   VolumeRecipe,
   WorkspaceStore,
 } from '@opencode-tools/core';
-import type { ContentStore } from '../content-store.ts';
 import { throwIfCancelled } from '../failures.ts';
+import { addUsage } from '../measure-use.ts';
 import { collectLayers } from './collect-layers.ts';
 import { LayerFiles, type LayerSnapshot } from './layer-files.ts';
+import { isLayered, newName, plainRoot, refOf } from './layer-names.ts';
+import { layerUsage } from './layer-usage.ts';
+import type { LayeredStoreOptions } from './layered-store-options.ts';
+import { UpperSupply } from './upper-supply.ts';
 import { verifyLayers } from './verify-layers.ts';
 
 /** A snapshot of as many layers is flattened in the background, and what is archived from then on starts a shorter stack. */
 const flattenAt = 24;
-const sparesAtOnce = 16;
-const sparesLeft = 4;
-
-export interface LayeredStoreOptions {
-  /** Where this host's records of layers are. */
-  readonly directory: string;
-  /** Where everything goes that is not a volume of layers. */
-  readonly content: ContentStore;
-  readonly layers: LayerPort;
-  /** False makes new volumes without layers, whatever the engine can do; those that have layers keep them. */
-  readonly useLayers?: boolean;
-  readonly volumes: VolumePort;
-  /** Labels of volumes that are made for the time of one call. */
-  readonly labels: Readonly<Record<string, string>>;
-  readonly logger: Logger;
-  /** Layers at which a snapshot is flattened; 2 to 40, default 24. */
-  readonly flattenAt?: number;
-}
 
 /**
  * Makes a workspace store whose volumes are stacks of layers where the engine can do that: a snapshot copies what changed and
@@ -51,11 +33,13 @@ export function createLayeredStore(options: LayeredStoreOptions): WorkspaceStore
 class LayeredStore implements WorkspaceStore {
   readonly #options: LayeredStoreOptions;
   readonly #files: LayerFiles;
+  readonly #uppers: UpperSupply;
   readonly #background = new Set<Promise<unknown>>();
 
   constructor(options: LayeredStoreOptions) {
     this.#options = options;
     this.#files = new LayerFiles(options.directory);
+    this.#uppers = new UpperSupply(options.layers, this.#files, (work) => this.#later(work));
   }
 
   checkDirectory: WorkspaceStore['checkDirectory'] = (path) => this.#options.content.checkDirectory(path);
@@ -80,11 +64,14 @@ class LayeredStore implements WorkspaceStore {
     const { content, layers, volumes } = this.#options;
     throwIfCancelled(signal);
     if (!(await this.layering()).able)
-      return content.provision({ ...request, snapshotId: await this.#asContent(snapshotId) });
+      return content.provision({
+        ...request,
+        snapshotId: snapshotId === null ? null : await this.contentOf(snapshotId, request),
+      });
     const snapshot = await this.#stackable(snapshotId, signal);
     const root = snapshotId === null ? { mode: 0o755, ...owner } : snapshot.root;
     await volumes.remove(volume);
-    const upper = await this.#upper(root, snapshot.id);
+    const upper = await this.#uppers.take(root, snapshot.id);
     try {
       throwIfCancelled(signal);
       await layers.stack({ name: volume, labels }, { upper, lowers: snapshot.layers });
@@ -99,19 +86,37 @@ class LayeredStore implements WorkspaceStore {
   async reserve(owner: { readonly uid: number; readonly gid: number }): Promise<VolumeRecipe | null> {
     if (!(await this.layering()).able) return null;
     const empty = await this.#empty();
-    const upper = await this.#upper({ mode: 0o755, ...owner }, empty.id);
+    const upper = await this.#uppers.take({ mode: 0o755, ...owner }, empty.id);
     return this.#options.layers.recipe({ upper, lowers: empty.layers });
   }
 
   async restoreDirectory(...[directory, snapshotId, options]: Parameters<WorkspaceStore['restoreDirectory']>) {
-    const id = (await this.#asContent(snapshotId, options?.signal)) ?? snapshotId;
-    return this.#options.content.restoreDirectory(directory, id, options);
+    return this.#options.content.restoreDirectory(directory, await this.contentOf(snapshotId, options), options);
   }
 
-  async diff(fromId: string, toId: string) {
+  async contentOf(snapshotId: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<string> {
+    const { content, layers, volumes, labels } = this.#options;
+    if (!isLayered(snapshotId)) return content.contentOf(snapshotId);
+    const known = await this.#files.findEqual('content', snapshotId);
+    if (known !== undefined && (await content.has(known))) return known;
+    const snapshot = await this.#stackable(snapshotId, signal);
+    const [only = ''] = snapshot.layers;
+    const lowers = snapshot.layers.length === 1 ? [only, ...(await this.#empty()).layers] : snapshot.layers;
+    const volume = `oct-view-${newName()}`;
+    await layers.stack({ name: volume, labels }, { upper: null, lowers });
+    try {
+      const { id } = await content.freeze({ kind: 'volume', volume }, signal === undefined ? {} : { signal });
+      await this.#files.saveEqual('content', snapshotId, id);
+      return id;
+    } finally {
+      await volumes.remove(volume);
+    }
+  }
+
+  async diff(fromId: string | null, toId: string | null) {
     if (fromId === toId) return [];
-    const [from, to] = [await this.#asContent(fromId), await this.#asContent(toId)];
-    return this.#options.content.diff(from ?? fromId, to ?? toId);
+    const from = fromId === null ? null : await this.contentOf(fromId);
+    return this.#options.content.diff(from, toId === null ? null : await this.contentOf(toId));
   }
 
   async verify(snapshotId: string): Promise<SnapshotRef> {
@@ -126,11 +131,32 @@ class LayeredStore implements WorkspaceStore {
     return (await this.#files.findSnapshot(snapshotId)) !== undefined;
   }
 
+  async exportTrees(...[trees, describe, options]: Parameters<WorkspaceStore['exportTrees']>) {
+    const content = new Map<string, string>();
+    for (const [name, id] of trees) content.set(name, await this.contentOf(id, options));
+    return this.#options.content.exportTrees(content, describe, options);
+  }
+
+  importTrees: WorkspaceStore['importTrees'] = (...args) => this.#options.content.importTrees(...args);
+
+  async usage(groups: readonly (readonly string[])[]): Promise<readonly GroupUsage[]> {
+    const files = await this.#options.content.usage(groups.map((ids) => ids.filter((id) => !isLayered(id))));
+    return groups.flat().some(isLayered)
+      ? addUsage(files, await layerUsage(this.#options.layers, this.#files, groups))
+      : files;
+  }
+
   async collect(keep: () => Promise<ReadonlySet<string>>): Promise<Collected> {
-    const none = { snapshots: 0, layers: 0, bytes: 0, unknown: [] };
+    const files = await this.#options.content.collect(keep);
     const used = this.#options.useLayers !== false || (await this.#files.listUppers()).length > 0;
-    if (!used || !(await this.#options.layers.capability()).able) return none;
-    return collectLayers(this.#options.layers, this.#files, keep);
+    if (!used || !(await this.#options.layers.capability()).able) return files;
+    const found = await collectLayers(this.#options.layers, this.#files, keep);
+    return {
+      snapshots: files.snapshots + found.snapshots,
+      layers: found.layers,
+      bytes: files.bytes + found.bytes,
+      unknown: [...files.unknown, ...found.unknown],
+    };
   }
 
   async settle(): Promise<void> {
@@ -146,7 +172,7 @@ class LayeredStore implements WorkspaceStore {
     const record = await this.#files.findUpper(stack.upper);
     const last = record?.last ? await this.#files.findSnapshot(record.last.snapshot) : undefined;
     const layer = newName();
-    const previous = last === undefined ? null : (record?.last ?? null);
+    const previous = last === undefined ? null : (record?.last?.layer ?? null);
     const mayAdd = (last?.layers.length ?? 0) < this.#flattenAt;
     const root = record?.root ?? null;
     await this.#files.begin([layer]);
@@ -175,7 +201,7 @@ class LayeredStore implements WorkspaceStore {
       await this.#files.saveUpper(stack.upper, {
         on,
         root: root ?? made.root,
-        last: { layer, snapshot: snapshot.id, opaque: archived.opaque },
+        last: { layer, snapshot: snapshot.id },
       });
       await this.#files.done([layer]);
     }
@@ -226,28 +252,6 @@ class LayeredStore implements WorkspaceStore {
     return flat;
   }
 
-  /** The same tree in the content store; undefined for what is there already. */
-  async #asContent(snapshotId: string, signal?: AbortSignal): Promise<string>;
-  async #asContent(snapshotId: string | null, signal?: AbortSignal): Promise<string | null>;
-  async #asContent(snapshotId: string | null, signal?: AbortSignal): Promise<string | null> {
-    if (snapshotId === null || !isLayered(snapshotId)) return snapshotId;
-    const { content, layers, volumes, labels } = this.#options;
-    const known = await this.#files.findEqual('content', snapshotId);
-    if (known !== undefined && (await content.has(known))) return known;
-    const snapshot = await this.#stackable(snapshotId, signal);
-    const [only = ''] = snapshot.layers;
-    const lowers = snapshot.layers.length === 1 ? [only, ...(await this.#empty()).layers] : snapshot.layers;
-    const volume = `oct-view-${newName()}`;
-    await layers.stack({ name: volume, labels }, { upper: null, lowers });
-    try {
-      const { id } = await content.freeze({ kind: 'volume', volume }, signal === undefined ? {} : { signal });
-      await this.#files.saveEqual('content', snapshotId, id);
-      return id;
-    } finally {
-      await volumes.remove(volume);
-    }
-  }
-
   async #empty(): Promise<LayerSnapshot> {
     const known = await this.#known(await this.#files.findEqual('base', 'empty'));
     if (known !== undefined) return known;
@@ -266,26 +270,6 @@ class LayeredStore implements WorkspaceStore {
     return snapshot;
   }
 
-  /** A new upper; it stays noted as begun until its volume stands. */
-  async #upper(root: LayerRoot, on: string): Promise<string> {
-    const group = `${root.mode.toString(8)}-${root.uid}-${root.gid}`;
-    const { name, left } = await this.#files.takeSpare(group);
-    if (left < sparesLeft) this.#later(this.#addSpares(group, root));
-    const upper = name ?? newName();
-    await this.#files.begin([upper]);
-    if (name === undefined) await this.#options.layers.prepare([{ name: upper, root }]);
-    await this.#files.saveUpper(upper, { on, root, last: null });
-    return upper;
-  }
-
-  async #addSpares(group: string, root: LayerRoot): Promise<void> {
-    const names = Array.from({ length: sparesAtOnce }, newName);
-    await this.#files.begin(names);
-    await this.#options.layers.prepare(names.map((name) => ({ name, root })));
-    await this.#files.addSpares(group, names);
-    await this.#files.done(names);
-  }
-
   async #known(id: string | undefined): Promise<LayerSnapshot | undefined> {
     return id === undefined ? undefined : this.#files.findSnapshot(id);
   }
@@ -302,22 +286,4 @@ class LayeredStore implements WorkspaceStore {
   get #flattenAt(): number {
     return this.#options.flattenAt ?? flattenAt;
   }
-}
-
-const plainRoot: LayerRoot = { mode: 0o755, uid: 0, gid: 0 };
-
-function refOf({ id, digest, entries, bytes, addedBytes }: LayerSnapshot): SnapshotRef {
-  return { store: 'overlay', id, digest, entries, bytes, addedBytes };
-}
-
-function isLayered(snapshotId: string | null): boolean {
-  return snapshotId?.startsWith('lay_') === true;
-}
-
-/** Short, since the names of a whole stack have to fit into one page. */
-function newName(): string {
-  return BigInt(`0x${randomBytes(8).toString('hex')}`)
-    .toString(36)
-    .padStart(13, '0')
-    .slice(-12);
 }

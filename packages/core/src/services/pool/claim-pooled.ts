@@ -56,7 +56,7 @@ export async function claimPooled(
 
 async function take(
   kernel: Kernel,
-  { entry, handle }: Offer,
+  { entry, handle, paused }: Offer,
   { operation, excludes, fence, row, detail }: PoolClaim,
   progress: { begun: boolean },
   leased: LeasedWork,
@@ -76,6 +76,7 @@ async function take(
     call,
     async () => {
       progress.begun = true;
+      if (paused) await handle.unpause();
       await handle.fence(fence);
       const { forgeableResults } = handle;
       const sandbox: Sandbox = { ...creating, state: 'running', ref: handle.ref, updatedAt: kernel.now() };

@@ -3,6 +3,7 @@ import type { PooledSandbox } from '../../domain/pooled-sandbox.ts';
 import type { SandboxHandle } from '../../ports/sandbox-runtime.ts';
 import type { Kernel } from '../kernel.ts';
 import { allot } from './allot.ts';
+import type { PoolOptions } from './pool-options.ts';
 import { type PoolSpec, newEntry } from './pool-spec.ts';
 import { discard, makeParts } from './pooled-parts.ts';
 
@@ -11,20 +12,17 @@ const mostPooled = 32;
 /** A refill competes with the first commands of the sandbox that was just claimed, so it begins somewhat later. */
 const refillDelayMs = 250;
 
-export interface PoolOptions {
-  /** Sandboxes that a resident process keeps ready; 0 keeps none. 0 to 32. */
-  readonly size: number;
-  /** How long a kind of sandbox that nobody asks for is kept ready, in ms. */
-  readonly idleMs: number;
-}
-
 /** A sandbox that can be claimed. */
 export interface Offer {
   readonly entry: PooledSandbox;
   readonly handle: SandboxHandle;
   /** True when this process keeps it ready. */
   readonly own: boolean;
+  /** True when it has to be woken before it takes a fence. */
+  readonly paused: boolean;
 }
+
+type Found = Pick<Offer, 'handle' | 'paused'>;
 
 interface Target {
   readonly spec: PoolSpec;
@@ -45,6 +43,10 @@ interface Target {
  *
  * ## What they can do before they are claimed
  * Nothing: no fence is written, and a supervisor without a fence refuses every command.
+ *
+ * ## When they are paused
+ * Only while nobody can claim them, which is while their row does not say `ready`: a sandbox is never paused under a task. Who
+ * claims one wakes it, whichever process had paused it.
  */
 export class WarmPool {
   readonly #kernel: Kernel;
@@ -53,6 +55,8 @@ export class WarmPool {
   readonly #held = new Map<OperationId, Offer>();
   /** What is being made or removed here, is on offer to a task, or has become one's. */
   readonly #spokenFor = new Set<OperationId>();
+  /** The keys of what is being made or adopted: nobody makes another in its place meanwhile. */
+  readonly #coming = new Map<OperationId, string>();
   #open = false;
   #round: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -106,9 +110,9 @@ export class WarmPool {
       const { id, ref, state } = entry;
       if (entry.key !== key || state !== 'ready' || ref === null || this.#isInHand(id)) continue;
       this.#spokenFor.add(id);
-      const handle = await this.#running(ref).catch(() => undefined);
-      if (handle === undefined) this.#spokenFor.delete(id);
-      else yield { entry, handle, own: false };
+      const found = await this.#find(ref).catch(() => undefined);
+      if (found === undefined) this.#spokenFor.delete(id);
+      else yield { entry, ...found, own: false };
     }
   }
 
@@ -127,20 +131,45 @@ export class WarmPool {
 
   /** Holds a ready sandbox whose process died; the caller has made sure that it is wanted. */
   async adopt(entry: PooledSandbox): Promise<boolean> {
-    const { housekeeping, processes } = this.#kernel.deps;
     if (this.#isInHand(entry.id)) return true;
     this.#spokenFor.add(entry.id);
+    this.#coming.set(entry.id, entry.key);
     try {
-      const handle = entry.ref === null ? undefined : await this.#running(entry.ref);
-      if (handle === undefined) return false;
-      await handle.connect();
-      const adopted: PooledSandbox = { ...entry, owner: processes.self(), version: entry.version + 1 };
-      if (await housekeeping.replacePooled(adopted)) this.#hold({ entry: adopted, handle, own: true });
-      else await handle[Symbol.asyncDispose]();
+      const found = entry.ref === null ? undefined : await this.#find(entry.ref);
+      if (found === undefined) return false;
+      const owned = { ...entry, owner: this.#kernel.deps.processes.self() };
+      if (this.#options.mode === 'paused') return await this.#adoptPaused(owned, found);
+      if (found.paused) await found.handle.unpause();
+      await found.handle.connect();
+      await this.#ready(owned, { ...found, paused: false });
       return true;
     } finally {
       this.#spokenFor.delete(entry.id);
+      this.#coming.delete(entry.id);
     }
+  }
+
+  /** Takes an entry out of everybody's reach, opens a lane, and has it wait paused. */
+  async #adoptPaused(entry: PooledSandbox, { handle, paused }: Found): Promise<boolean> {
+    const taken: PooledSandbox = { ...entry, state: 'filling', version: entry.version + 1 };
+    if (!(await this.#kernel.deps.housekeeping.replacePooled(taken))) return true;
+    try {
+      if (paused) await handle.unpause();
+      await handle.connect();
+      await handle.pause();
+      await this.#ready(taken, { handle, paused: true });
+    } catch (error) {
+      await this.#discard({ entry: taken, handle });
+      throw error;
+    }
+    return true;
+  }
+
+  /** Says in the row of an entry that it can be claimed, and holds it; unless somebody else has changed the row. */
+  async #ready(entry: PooledSandbox, found: Found): Promise<void> {
+    const ready: PooledSandbox = { ...entry, state: 'ready', ref: found.handle.ref, version: entry.version + 1 };
+    if (await this.#kernel.deps.housekeeping.replacePooled(ready)) this.#hold({ entry: ready, ...found, own: true });
+    else await found.handle[Symbol.asyncDispose]();
   }
 
   /** Lets go of what is broken, claimed by others or no longer asked for, and makes what is missing. One round at a time. */
@@ -184,7 +213,7 @@ export class WarmPool {
       if (rows.get(id)?.version !== offer.entry.version) {
         this.#held.delete(id);
         await this.letGo(offer);
-      } else if ((await this.#stateOf(offer)) !== 'running') await this.#discard(offer);
+      } else if ((await this.#stateOf(offer)) !== (offer.paused ? 'paused' : 'running')) await this.#discard(offer);
     }
   }
 
@@ -194,19 +223,20 @@ export class WarmPool {
 
   #hold(offer: Offer): void {
     this.#held.set(offer.entry.id, offer);
+    this.#coming.delete(offer.entry.id);
     this.#spokenFor.delete(offer.entry.id);
   }
 
-  async #running(ref: string): Promise<SandboxHandle | undefined> {
+  /** A sandbox that waits, running or paused. */
+  async #find(ref: string): Promise<Found | undefined> {
     const handle = await this.#kernel.deps.runtime.find(ref);
-    return handle !== undefined && (await handle.inspect()).state === 'running' ? handle : undefined;
+    const state = (await handle?.inspect())?.state;
+    if (handle === undefined || (state !== 'running' && state !== 'paused')) return undefined;
+    return { handle, paused: state === 'paused' };
   }
 
   async #stateOf({ handle }: Offer): Promise<string> {
-    return handle.inspect().then(
-      ({ state }) => state,
-      () => 'gone',
-    );
+    return (await handle.inspect().catch(() => undefined))?.state ?? 'gone';
   }
 
   #forgetIdle(): void {
@@ -217,7 +247,7 @@ export class WarmPool {
   #shares() {
     const wanted = [...this.#targets.values()].sort((a, b) => b.askedAtMs - a.askedAtMs).map(({ spec }) => spec.key);
     const held = [...this.#held.values()].map(({ entry }) => entry.key);
-    return allot(this.#options.size, wanted, held);
+    return allot(this.#options.size, wanted, [...held, ...this.#coming.values()]);
   }
 
   #next(): PoolSpec | undefined {
@@ -230,11 +260,13 @@ export class WarmPool {
     const { ids, processes, housekeeping } = this.#kernel.deps;
     const entry = newEntry(ids.next('operation'), spec, processes.self(), this.#kernel.now());
     this.#spokenFor.add(entry.id);
+    this.#coming.set(entry.id, spec.key);
     try {
       if (!(await housekeeping.addPooled(entry, mostPooled))) return false;
       const handle = await makeParts(this.#kernel, spec, entry);
-      const ready: PooledSandbox = { ...entry, state: 'ready', ref: handle.ref, version: 2 };
-      if (await housekeeping.replacePooled(ready)) this.#hold({ entry: ready, handle, own: true });
+      const paused = this.#options.mode === 'paused';
+      if (paused) await handle.pause();
+      await this.#ready(entry, { handle, paused });
       return true;
     } catch (error) {
       this.#targets.delete(spec.key);
@@ -242,6 +274,7 @@ export class WarmPool {
       throw error;
     } finally {
       this.#spokenFor.delete(entry.id);
+      this.#coming.delete(entry.id);
     }
   }
 

@@ -112,9 +112,22 @@ const replacedBy = (startedAt: string): Partial<ReapFacts> => ({
 describe('what goes', () => {
   test.each<readonly [string, ReapEvidence, Partial<ReapFacts>]>([
     ['a volume of a deleted task', 'task-deleted', tombstone()],
+    [
+      'a network of a deleted task',
+      'task-deleted',
+      { ...tombstone(), objects: [object({ kind: 'network', operationId: null })] },
+    ],
     ['a volume of an operation that failed', 'operation-ended', made('failed')],
     ['a volume of an operation that was interrupted', 'operation-ended', made('interrupted')],
     ['a volume that a later restore replaced', 'replaced', replacedBy('2026-11-28T11:00:00.000Z')],
+    [
+      'the root file system of a checkpoint that was deleted',
+      'checkpoint-deleted',
+      {
+        ...made('completed', { kind: 'checkpoint', outcome: { checkpointId: ids.next('checkpoint') } }),
+        objects: [object({ kind: 'image' })],
+      },
+    ],
     ['what a dead process kept ready', 'pool-entry', { pooled: [entry()] }],
     [
       'what a deleted task had taken from the pool',

@@ -8,11 +8,19 @@ import type { EngineObject, ReapFacts } from './reap-facts.ts';
  *
  * - `task-deleted`: its task has a tombstone, whose receipt says where the work is.
  * - `operation-ended`: the operation that made it failed or was interrupted, so it never became part of a task.
+ * - `checkpoint-deleted`: it is the root file system of a checkpoint that is no more.
  * - `replaced`: a restore, which saves the present first, put others in its place.
  * - `pool-entry`: it was kept ready, no task claimed it, and its process is gone.
  * - `helper-idle`: it serves for the time of one call, and no operation is open.
  */
-const reapEvidence = ['task-deleted', 'operation-ended', 'replaced', 'pool-entry', 'helper-idle'] as const;
+const reapEvidence = [
+  'task-deleted',
+  'operation-ended',
+  'checkpoint-deleted',
+  'replaced',
+  'pool-entry',
+  'helper-idle',
+] as const;
 export type ReapEvidence = (typeof reapEvidence)[number];
 
 export interface Removal {
@@ -87,7 +95,16 @@ function evidenceFor(
   if (receipt !== undefined) return receipt.keptImages.includes(object.ref) ? undefined : 'task-deleted';
   if (operation === undefined || operation.taskId !== taskId) return undefined;
   if (operation.state !== 'completed') return 'operation-ended';
-  return object.kind !== 'image' && isReplaced(object, taskId, facts) ? 'replaced' : undefined;
+  if (object.kind === 'image') return isOfDeleted(operation, facts) ? 'checkpoint-deleted' : undefined;
+  return isReplaced(object, taskId, facts) ? 'replaced' : undefined;
+}
+
+/** True when the operation took a checkpoint whose row is gone. */
+function isOfDeleted({ kind, outcome }: Operation, facts: ReapFacts): boolean {
+  const id = outcome?.['checkpointId'];
+  return (
+    kind === 'checkpoint' && typeof id === 'string' && facts.checkpoints.every((checkpoint) => checkpoint.id !== id)
+  );
 }
 
 /** True when the task's present sandbox was made by a restore that began after the object was made. */

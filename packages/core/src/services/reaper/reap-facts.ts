@@ -6,7 +6,7 @@ import type { Sandbox } from '../../domain/sandbox.ts';
 import type { Receipt } from '../../domain/task.ts';
 import type { Kernel } from '../kernel.ts';
 
-const engineObjectKinds = ['container', 'volume', 'image', 'helper'] as const;
+const engineObjectKinds = ['container', 'volume', 'network', 'image', 'helper'] as const;
 
 /** Something on the engine that carries our home's label. */
 export interface EngineObject {
@@ -46,7 +46,7 @@ export async function gatherFacts(
   options: { readonly graceMs: number; readonly untrusted: string | null },
 ): Promise<ReapFacts> {
   const { tasks, housekeeping, processes, clock } = kernel.deps;
-  const objects = await listObjects(kernel);
+  const objects = [...(await listObjects(kernel)), ...(await strayNetworks(kernel))];
   const [sandboxes, pooled, openOperations] = await Promise.all([
     tasks.listSandboxes(),
     housekeeping.listPooled(),
@@ -64,7 +64,6 @@ export async function gatherFacts(
       (id) => id !== null,
     ),
   );
-  const imageOwners = new Set(objects.filter(({ kind }) => kind === 'image').map(({ taskId }) => taskId));
   return {
     ...options,
     nowMs: clock.nowMs(),
@@ -74,9 +73,8 @@ export async function gatherFacts(
     openOperations,
     operations: await collect(named, async (id) => tasks.findOperation(id)),
     receipts: await collect(owners, async (id) => tasks.findReceipt(id)),
-    checkpoints: (
-      await Promise.all([...imageOwners].map(async (id) => (id === null ? [] : kernel.deps.checkpoints.list(id))))
-    ).flat(),
+    // A fork's checkpoint names the image that the first task made.
+    checkpoints: objects.some(({ kind }) => kind === 'image') ? await kernel.deps.checkpoints.listAll() : [],
     unknownMemory: await unknownMemory(kernel),
     isAlive: ({ owner }) => processes.isAlive(owner),
   };
@@ -89,6 +87,16 @@ async function unknownMemory(kernel: Kernel): Promise<readonly TaskId[]> {
     if ((await tasks.findTask(id)) === undefined && (await tasks.findReceipt(id)) === undefined) unknown.push(id);
   }
   return unknown;
+}
+
+/** Networks of tasks that have no row; those of others may be in use, and go with their sandbox. */
+async function strayNetworks({ deps: { egress, tasks } }: Kernel): Promise<readonly EngineObject[]> {
+  const stray: EngineObject[] = [];
+  for (const { kind, name, ref, taskId, createdAt } of await egress.list()) {
+    if (kind !== 'network' || (taskId !== null && (await tasks.findTask(taskId)) !== undefined)) continue;
+    stray.push({ kind, name, ref, taskId, operationId: null, createdAt });
+  }
+  return stray;
 }
 
 async function listObjects(kernel: Kernel): Promise<readonly EngineObject[]> {

@@ -36,10 +36,12 @@ const openingMs = 60_000;
 
 /**
  * Compares registry, engine and disk, and removes what is provably finished. The receipt is a record of the home that is
- * committed before anything goes; a process killed in between leaves what the next one finds again.
+ * committed before anything goes; a process killed in between leaves what the next one finds again. When the registry was
+ * restored, rebuilt or moved since it was read, nothing goes.
  */
 export async function reap(kernel: Kernel, options: ReapOptions, call: Call): Promise<ReapReport> {
   const { graceMs, dryRun, passOver } = options;
+  const { epoch } = kernel.deps.tasks;
   const plan = planReaping(await gatherFacts(kernel, { graceMs, untrusted: await distrust(kernel, options) }));
   const { kept, removals } = await keepUnsaved(kernel, plan.removals);
   const due = removals.filter(({ object }) => passOver?.has(object.ref) !== true);
@@ -52,7 +54,7 @@ export async function reap(kernel: Kernel, options: ReapOptions, call: Call): Pr
     unknownMemory: plan.unknownMemory,
     untrusted: plan.untrusted,
   };
-  return dryRun ? report : { ...report, ...(await carryOut(kernel, plan, due, call)) };
+  return dryRun ? report : { ...report, ...(await carryOut(kernel, plan, due, epoch, call)) };
 }
 
 /** Commits the receipt, removes, and records what went. */
@@ -60,9 +62,10 @@ async function carryOut(
   kernel: Kernel,
   plan: ReapPlan,
   due: readonly Removal[],
+  epoch: number,
   call: Call,
 ): Promise<Pick<ReapReport, 'removed' | 'failed' | 'entries'>> {
-  if (due.length > 0) await record(kernel, 'object.reaping', { objects: due.map(toJson) }, call);
+  if (due.length > 0) await record(kernel, 'object.reaping', { objects: due.map(toJson) }, epoch, call);
   const removed: Removal[] = [];
   const failed: { removal: Removal; message: string }[] = [];
   const attempt = async (removals: readonly Removal[], act: () => Promise<unknown>): Promise<boolean> => {
@@ -88,7 +91,7 @@ async function carryOut(
   }
   for (const entry of plan.spent) await kernel.deps.housekeeping.removePooled(entry);
   const detail = { removed: removed.map(toJson), failed: failed.map(({ removal }) => removal.object.name) };
-  if (due.length > 0) await record(kernel, 'object.reaped', detail, call);
+  if (due.length > 0) await record(kernel, 'object.reaped', detail, epoch, call);
   return { removed, failed, entries };
 }
 
@@ -127,7 +130,7 @@ async function reasonToKeep(kernel: Kernel, { object, evidence }: Removal): Prom
 }
 
 async function remove(kernel: Kernel, { object }: Removal): Promise<void> {
-  const { runtime, images } = kernel.deps;
+  const { runtime, images, egress } = kernel.deps;
   switch (object.kind) {
     case 'container':
       await (await runtime.find(object.ref))?.destroy();
@@ -138,19 +141,28 @@ async function remove(kernel: Kernel, { object }: Removal): Promise<void> {
     case 'volume':
       await runtime.volumes.remove(object.ref);
       break;
+    case 'network':
+      if (object.taskId !== null) await egress.release(object.taskId, null);
+      break;
     case 'image':
       await images.remove(object.ref);
   }
 }
 
-/** A volume cannot go before its container. */
+/** Volumes and networks cannot go before their container. */
 function inOrder(removals: readonly Removal[]): readonly Removal[] {
-  const order = ['helper', 'container', 'volume', 'image'];
+  const order = ['helper', 'container', 'volume', 'network', 'image'];
   return removals.toSorted((a, b) => order.indexOf(a.object.kind) - order.indexOf(b.object.kind));
 }
 
-async function record(kernel: Kernel, type: 'object.reaping' | 'object.reaped', detail: JsonObject, call: Call) {
-  await kernel.commit({ records: [draft({ stream: 'home', type, call, detail })] });
+async function record(
+  kernel: Kernel,
+  type: 'object.reaping' | 'object.reaped',
+  detail: JsonObject,
+  epoch: number,
+  call: Call,
+) {
+  await kernel.commit({ epoch, records: [draft({ stream: 'home', type, call, detail })] });
 }
 
 function toJson({ object, evidence }: Removal): JsonObject {

@@ -2,24 +2,18 @@ import {
   type BrokenRecord,
   ChainCheck,
   type ChainHead,
+  type ChainsReport,
   type StoredRecord,
   type StreamId,
   genesisHash,
 } from '@opencode-tools/core';
+import { placeholders, raw } from '../admin/raw.ts';
 import type { Engine } from '../query/engine.ts';
 import { type Plan, collectRows, scanRows } from '../query/plan.ts';
 import { fromRecordCells, recordColumns } from '../rows/record-row.ts';
-import { erasedSeqs } from '../stores/ledger.ts';
-import { placeholders, raw } from './raw.ts';
+import { erasedSeqs } from './erased-seqs.ts';
 
 const pageRecords = 2_000;
-
-export interface ChainsReport {
-  readonly chains: number;
-  readonly records: number;
-  /** The first record of each chain that does not fit. */
-  readonly broken: readonly BrokenRecord[];
-}
 
 /**
  * Checks every chain of a registry in one walk over the ledger, a page at a time and in constant memory. It may be used

@@ -27,33 +27,28 @@ export interface TakeIn {
   readonly erased: ReadonlySet<number>;
 }
 
-interface TakenIn {
+export interface TakenIn {
   readonly added: number;
   readonly head: ChainHead;
 }
 
-/**
- * Part of a transaction: goes on with a chain, or begins it, from records that were made elsewhere or earlier, and writes
- * the rows that they left behind. Records that are here already are compared.
- *
- * @throws OpencodeToolsError `OCT_LEDGER_BROKEN` at the first that does not fit, for the whole transaction to be undone
- */
-export function* takeInRecords(traits: Traits, given: TakeIn): Plan<TakenIn> {
+/** Part of a transaction: goes on with a chain that is here; records that it has already are compared. */
+export function* goOnWith(traits: Traits, given: TakeIn): Plan<TakenIn> {
   const { stream, base } = given;
   const found = yield* firstRow(selectChain({ stream }));
-  const start = found === undefined ? base : { seq: found.head_seq, hash: found.head_hash };
-  if (found === undefined) yield insertStream({ stream, homeId: given.homeId, seq: base.seq, hash: base.hash });
-  else yield* meet(given, found, start);
+  if (found === undefined) throw new OpencodeToolsError('OCT_INTERNAL', `Stream ${stream} vanished while it was read`);
+  const start = { seq: found.head_seq, hash: found.head_hash };
+  yield* meet(given, found, start);
   const counts = new CountChanges(traits);
   let head = start;
   let cursor: ChainHead = base;
   let added = 0;
-  let lastToken = found?.last_token ?? 0;
+  let lastToken = found.last_token;
   for (const record of given.records) {
     checkNext(given, record, cursor);
     cursor = { seq: record.seq, hash: record.hash };
     if (record.seq <= start.seq) {
-      if (found !== undefined && record.seq > found.base_seq) yield* compare(stream, record.seq, record.hash);
+      if (record.seq > found.base_seq) yield* compare(stream, record.seq, record.hash);
       continue;
     }
     if (record.seq === start.seq + 1 && record.prevHash !== start.hash) {
@@ -134,19 +129,6 @@ const selectChain = template<{ stream: string }>()(({ db, rowLocks }, slot) =>
 
 const selectHash = template<{ stream: string; seq: number }>()(({ db }, slot) =>
   db.selectFrom('ledger').select('hash').where('stream', '=', slot('stream')).where('seq', '=', slot('seq')),
-);
-
-const insertStream = template<{ stream: string; homeId: string; seq: number; hash: string }>()(({ db }, slot) =>
-  db.insertInto('streams').values({
-    stream: slot('stream'),
-    home_id: slot('homeId'),
-    head_seq: slot('seq'),
-    head_hash: slot('hash'),
-    base_seq: slot('seq'),
-    base_hash: slot('hash'),
-    projected_seq: slot('seq'),
-    last_token: 0,
-  }),
 );
 
 const updateChain = template<{ stream: string; seq: number; hash: string; lastToken: number }>()(({ db }, slot) =>

@@ -1,0 +1,57 @@
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Checkpoint, OpencodeToolsError } from '@opencode-tools/core';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { runLine } from '../../test/run-line.ts';
+
+const checkpoint = { id: 'chk_0000000000000000000000000a', name: 'travels' } as unknown as Checkpoint;
+let cwd: string;
+beforeEach(() => {
+  cwd = mkdtempSync(join(tmpdir(), 'oct-cli-'));
+});
+afterEach(() => rmSync(cwd, { recursive: true }));
+
+async function* bytes() {
+  yield Buffer.from('one ');
+  yield Buffer.from('two');
+}
+const exporting = (stream: AsyncIterable<Uint8Array> = bytes()) => ({
+  checkpoints: { export: async () => ({ checkpoint, stream, rootLeftOut: true }) },
+});
+
+test('checkpoints export writes a whole file or none, and replaces none', async () => {
+  const line = await runLine(['checkpoints', 'export', 't', 'travels', 'out.tar'], exporting(), { cwd });
+  expect(line).toMatchObject({ code: 0, stderr: '' });
+  expect(line.stdout).toContain('root file system is not in the file');
+  expect(readFileSync(join(cwd, 'out.tar'), 'utf8')).toBe('one two');
+  const again = await runLine(['checkpoints', 'export', 't', 'travels', 'out.tar'], exporting(), { cwd });
+  expect(again).toMatchObject({ code: 2, stderr: expect.stringContaining('exists') });
+  async function* broken() {
+    yield Buffer.from('half');
+    throw new OpencodeToolsError('OCT_CHECKPOINT_CORRUPT', 'It is damaged');
+  }
+  expect((await runLine(['checkpoints', 'export', 't', 'c', 'bad.tar'], exporting(broken()), { cwd })).code).toBe(8);
+  expect((await runLine(['checkpoints', 'export', 't', 'c', 'no/such.tar'], exporting(), { cwd })).code).toBe(2);
+  expect(readdirSync(cwd)).toEqual(['out.tar']);
+});
+
+test('checkpoints import reads a file, or standard input', async () => {
+  const seen: unknown[] = [];
+  const take = async (_: unknown, stream: AsyncIterable<Uint8Array>, options: object) => {
+    const parts: Uint8Array[] = [];
+    for await (const part of stream) parts.push(part);
+    seen.push([Buffer.concat(parts).toString(), options]);
+    return checkpoint;
+  };
+  const answers = { checkpoints: { import: take } };
+  writeFileSync(join(cwd, 'in.tar'), 'from a file');
+  await runLine(['checkpoints', 'import', 't', 'in.tar', '--name', 'here'], answers, { cwd });
+  await runLine(['checkpoints', 'import', 't', '-'], answers, { cwd, input: 'from stdin' });
+  expect(seen).toEqual([
+    ['from a file', { name: 'here' }],
+    ['from stdin', {}],
+  ]);
+  const missing = await runLine(['checkpoints', 'import', 't', 'none.tar'], answers, { cwd });
+  expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining('checkpoints export') });
+});

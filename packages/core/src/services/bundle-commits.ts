@@ -1,0 +1,128 @@
+import type { Task } from '../domain/task.ts';
+import { shortId } from '../domain/ids.ts';
+import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { printable } from '../errors/printable.ts';
+import type { BundleSink } from '../ports/work-port.ts';
+import type { Kernel } from './kernel.ts';
+import type { SandboxKeeper } from './sandbox-keeper.ts';
+import type { Call } from './call.ts';
+import type { LeasedWork } from './with-lease.ts';
+
+const timeoutMs = 30 * 60_000;
+const mostErrorBytes = 4_096;
+
+/** What the script ends with when the reason is ours to explain. */
+const ends = {
+  noGit: 40,
+  noRepository: 41,
+  unmerged: 42,
+  nothing: 43,
+  noRef: 44,
+} as const;
+
+/**
+ * Puts uncommitted work into a commit by an index of its own, so that the task's index, branch and files stay as they are, and gives
+ * what the base lacks as a bundle. What was brought before becomes a parent, so that the branch which has it goes forward; a ref keeps it
+ * for the next time. Arguments: ref, message, base, and the commit that the branch is at, or nothing.
+ */
+const script = `command -v git >/dev/null 2>&1 || exit ${ends.noGit}
+g() { git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c gc.auto=0 -c commit.gpgSign=false "$@"; }
+dir=$(g rev-parse --absolute-git-dir 2>/dev/null) || exit ${ends.noRepository}
+out=$(g rev-parse --verify --quiet "$1^{commit}") || exit ${ends.noRef}
+if [ "$1" = HEAD ]; then
+  [ -z "$(g ls-files --unmerged)" ] || exit ${ends.unmerged}
+  index=$dir/opencode-tools-index.$$
+  trap 'rm -f "$index" "$index.lock"' EXIT
+  [ ! -e "$dir/index" ] || cp "$dir/index" "$index" || exit 1
+  GIT_INDEX_FILE=$index
+  export GIT_INDEX_FILE
+  g add --all >&2 || exit 1
+  tree=$(g write-tree) || exit 1
+else
+  tree=$(g rev-parse "$out^{tree}") || exit 1
+fi
+below=$out parents="-p $out"
+if [ -n "$4" ] && g cat-file -e "$4^{commit}" 2>/dev/null && ! g merge-base --is-ancestor "$4" "$out"; then
+  if g merge-base --is-ancestor "$out" "$4"; then below=$4 parents="-p $4"; else below='' parents="$parents -p $4"; fi
+fi
+if [ -n "$below" ] && [ "$tree" = "$(g rev-parse "$below^{tree}")" ]; then
+  out=$below
+else
+  out=$(g commit-tree "$tree" $parents -m "$2") || exit 1
+fi
+set -- "$3"
+g cat-file -e "$1^{commit}" 2>/dev/null && set -- "^$1" || set --
+[ -n "$(g rev-list -n 1 "$out" "$@")" ] || exit ${ends.nothing}
+g update-ref refs/opencode-tools/out "$out" || exit 1
+g bundle create -q - refs/opencode-tools/out "$@"`;
+
+export interface Bundling {
+  /** What to bring out; `HEAD` also brings uncommitted work. */
+  readonly ref: string;
+  /** Commit that the workspace was seeded with. */
+  readonly base: string;
+  /** Where the branch is that the work is to come to; null where that does not matter. */
+  readonly at: string | null;
+  readonly sink: BundleSink;
+}
+
+/**
+ * Has the task's sandbox bundle its commits. What comes is a file of bytes: nothing of it is believed before it is checked.
+ *
+ * @returns false when there is nothing to bring
+ */
+export async function bundleCommits(
+  kernel: Kernel,
+  keeper: SandboxKeeper,
+  task: Task,
+  { ref, base, at, sink }: Bundling,
+  leased: LeasedWork,
+  call: Call,
+): Promise<boolean> {
+  const handle = await keeper.ensureRunning(task, leased, call);
+  const agent = leased.session.agent.replaceAll(/[<>\n\0]/g, ' ').trim() || 'agent';
+  const identity = ['AUTHOR', 'COMMITTER'].flatMap((role) => [
+    [`GIT_${role}_NAME`, agent],
+    [`GIT_${role}_EMAIL`, 'agent@opencode-tools.invalid'],
+  ]);
+  const message = `Work of task ${shortId(task.id)}`;
+  let said = '';
+  call.onProgress?.('bundling commits');
+  try {
+    const ended = await handle.exec({
+      executionId: kernel.deps.ids.next('execution'),
+      token: leased.proof.token,
+      command: { kind: 'argv', argv: ['sh', '-c', script, 'bundle', ref, message, base, at ?? ''] },
+      cwd: task.workspace.path,
+      env: { ...Object.fromEntries(identity), LC_ALL: 'C', GIT_TERMINAL_PROMPT: '0' },
+      timeoutMs,
+      signal: leased.signal,
+      onStdout: (chunk) => sink.write(chunk),
+      onStderr: (chunk) => {
+        if (said.length < mostErrorBytes) said += Buffer.from(chunk).toString();
+      },
+    });
+    if (ended.exitCode === 0) return true;
+    if (ended.exitCode === ends.nothing) return false;
+    throw refusal(ended.exitCode, ref, said);
+  } finally {
+    await sink.close();
+  }
+}
+
+function refusal(code: number | null, ref: string, said: string): OpencodeToolsError {
+  const refuse = (message: string, remedy: string): OpencodeToolsError =>
+    new OpencodeToolsError('OCT_INVALID_ARGUMENT', message, { remedy, details: { argument: 'task' } });
+  if (code === ends.noGit)
+    return new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', 'The image of the task has no git', {
+      remedy: 'Bring the files out with `apply`, or use an image that has git.',
+    });
+  if (code === ends.noRepository)
+    return refuse('The workspace is no git repository any more', 'Bring the files out with `apply`.');
+  if (code === ends.unmerged)
+    return refuse('The workspace is in the middle of a merge', 'Finish or abort it in the task, then try again.');
+  if (code === ends.noRef)
+    return refuse(`The workspace has no commit ${ref}`, 'Name a branch, tag or commit of the task.');
+  const words = printable(said.trim()).slice(0, 500);
+  return refuse(`The task could not bundle its commits: ${words}`, 'Look at it there.');
+}

@@ -1,0 +1,107 @@
+import type { Checkpoint } from '../domain/checkpoint.ts';
+import { isId, isShortId, type TaskId } from '../domain/ids.ts';
+import { asJson } from '../domain/json.ts';
+import type { JsonObject } from '../domain/json.ts';
+import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import type { RecordType } from '../ledger/ledger-record.ts';
+import { idempotent } from './idempotent.ts';
+import { type Kernel, draft, leaseGuard } from './kernel.ts';
+import type { Call, UnderSession } from './services.ts';
+import { invalid } from './validate.ts';
+import { withLease } from './with-lease.ts';
+
+const tagForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$/;
+
+/** What is to be said of a checkpoint that is not part of what it holds. */
+export type CheckpointMark = { readonly tag: string } | { readonly untag: string } | { readonly pinned: boolean };
+
+/**
+ * Tags or pins a checkpoint, or takes that back. The task's version guards it, so that of two calls at once none is lost; it
+ * needs no lease, and with a session it is done under that session's lease. Asking for what is so already changes nothing.
+ */
+export async function markCheckpoint(
+  kernel: Kernel,
+  taskId: TaskId,
+  reference: string,
+  mark: CheckpointMark,
+  options: UnderSession,
+  call: Call,
+): Promise<Checkpoint> {
+  if ('tag' in mark) checkTag(mark.tag);
+  const { checkpoints, tasks } = kernel.deps;
+  const before = await tasks.getTask(taskId);
+  return idempotent(kernel, call, 'mark-checkpoint', { taskId, reference, ...mark }, (key) => {
+    const apply = (guard: Parameters<typeof leaseGuard>[0] | null): Promise<Checkpoint> =>
+      kernel.changeTask(taskId, async (task) => {
+        const current = await checkpoints.resolve(taskId, reference);
+        if ('tag' in mark) assertFree(await checkpoints.list(taskId), current, mark.tag);
+        const { type, changed, detail } = marked(current, mark);
+        if (changed === null) return { change: null, result: current };
+        const touched = { ...task, version: task.version + 1, updatedAt: kernel.now() };
+        const record = draft({
+          stream: taskId,
+          type,
+          call,
+          proof: guard,
+          puts: [
+            { noun: 'checkpoint', value: changed },
+            { noun: 'task', value: touched },
+          ],
+          detail: { checkpointId: current.id, ...detail },
+        });
+        const guarded = { ...(guard === null ? {} : leaseGuard(guard, true)), checkpoint: current.id };
+        return { change: { guard: guarded, records: [record], ...key.finished(asJson(changed)) }, result: changed };
+      });
+    if (options.sessionId === undefined) return apply(null);
+    return withLease(kernel, before, { sessionId: options.sessionId, sandbox: false }, call, ({ proof }) =>
+      apply(proof),
+    );
+  });
+}
+
+interface Marked {
+  readonly type: RecordType;
+  /** Null when it is so already. */
+  readonly changed: Checkpoint | null;
+  readonly detail: JsonObject;
+}
+
+function marked(current: Checkpoint, mark: CheckpointMark): Marked {
+  const { tags } = current;
+  if ('tag' in mark) {
+    const changed = tags.includes(mark.tag) ? null : { ...current, tags: [...tags, mark.tag].toSorted() };
+    return { type: 'checkpoint.tagged', changed, detail: { tag: mark.tag } };
+  }
+  if ('untag' in mark) {
+    if (!tags.includes(mark.untag)) throw notTagged(current, mark.untag);
+    const changed = { ...current, tags: tags.filter((tag) => tag !== mark.untag) };
+    return { type: 'checkpoint.untagged', changed, detail: { tag: mark.untag } };
+  }
+  const changed = current.pinned === mark.pinned ? null : { ...current, pinned: mark.pinned };
+  return { type: mark.pinned ? 'checkpoint.pinned' : 'checkpoint.unpinned', changed, detail: {} };
+}
+
+function checkTag(tag: string): void {
+  const readsAsId = isShortId(tag) || isId('checkpoint', tag);
+  if (tagForm.test(tag) && !readsAsId) return;
+  throw invalid(
+    'tag',
+    readsAsId ? 'reads as an id' : 'is not of the form of a tag',
+    'Use 1 to 60 letters, digits, dots, underscores and dashes, which do not look like an id of eight characters.',
+  );
+}
+
+function notTagged({ taskId }: Checkpoint, tag: string): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_CHECKPOINT_NOT_FOUND', `No checkpoint of task ${taskId} has the tag ${tag}`, {
+    details: { taskId, reference: tag },
+  });
+}
+
+function assertFree(all: readonly Checkpoint[], current: Checkpoint, tag: string): void {
+  const holder = all.find(({ id, tags }) => id !== current.id && tags.includes(tag));
+  if (holder === undefined) return;
+  throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `The tag ${tag} leads to checkpoint ${holder.id} already`, {
+    remedy: `Take it away first: opencode-tools checkpoints untag ${current.taskId} ${tag}`,
+    details: { argument: 'tag', checkpointId: holder.id },
+  });
+}

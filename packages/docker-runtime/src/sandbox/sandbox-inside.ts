@@ -1,0 +1,67 @@
+import type { BackgroundCommands, ByteStream, ExecOutcome, Fence, Logger, TerminalRequest } from '@opencode-tools/core';
+import type { ContainerDescription, Containers } from '../engine/containers.ts';
+import type { ControlAnswer, LaneOutput } from '../lane/lane.ts';
+import type { UseOptions } from '../lane/lane-pool.ts';
+import type { RunFrame } from '../lane/run-frame.ts';
+import type { RunResult } from '../lane/run-result.ts';
+
+/** Whom commands run as, and the limit of processes that they share with whatever of ours is in the sandbox. */
+export interface SandboxUser {
+  readonly uid: number;
+  readonly gid: number;
+  readonly pids: number | null;
+}
+
+/** What one command at a time runs over. */
+export interface CommandLane {
+  /** Runs a command to its end. @throws LaneLostError when nobody can say how it ended */
+  run(frame: Omit<RunFrame, 'nonce'>, output: LaneOutput, stdin?: Uint8Array | ByteStream): Promise<RunResult>;
+  /** No longer waits for whoever takes the output of the command that runs: it is about to end. */
+  flow(): void;
+  /** Asks for the end of the command that runs; its own result follows. */
+  end(execution: number): void;
+  close(): void;
+}
+
+export interface CommandLanes {
+  /** Lends a lane for the time of `use`. @throws the signal's reason, when it is aborted before `use` is called */
+  use<T>(use: (lane: CommandLane) => Promise<T>, options?: UseOptions): Promise<T>;
+}
+
+/** The inside of one container, as this process reaches it: through a supervisor there, or through a keeper and the engine. */
+export interface SandboxInside {
+  readonly id: string;
+  readonly containers: Containers;
+  readonly logger: Logger;
+  readonly user: SandboxUser;
+  /** Where commands run. */
+  readonly lanes: CommandLanes;
+  readonly background: BackgroundCommands;
+  /** True when a command could forge another's result; null before that is known. */
+  readonly forgeable: boolean | null;
+  /** From now on commands share their user with what starts them. */
+  shareUser(): void;
+  describe(): Promise<ContainerDescription>;
+  /** The fence that `start` and `initialise` write. */
+  remember(fence: Fence): void;
+  /** Starts the container; a fence that is known is there before anything else can be asked for. */
+  start(): Promise<void>;
+  /** Writes the fence into a running container that has none yet. */
+  initialise(): Promise<void>;
+  /** Opens what the first command would have to open otherwise. */
+  connect(): Promise<void>;
+  /** Raises the fence, and ends what it excludes by whatever it takes. */
+  raise(fence: Fence): Promise<ControlAnswer>;
+  /** Ends all processes of one execution, by whatever it takes. Returns how many there were. */
+  cut(execution: number): Promise<number>;
+  endAll(): Promise<number>;
+  /** Sends a signal to every process of the commands' user, 0 for none. Returns how many there are. */
+  ask(signal: 0 | 15): Promise<number>;
+  runTerminal(request: TerminalRequest): Promise<ExecOutcome>;
+  /** `/proc/self/mountinfo` (proc_pid_mountinfo(5)) as a process inside has it. */
+  readMounts(): Promise<string>;
+  afterLoss(): Promise<ContainerDescription | undefined>;
+  /** Says in the terms of the port what became of a sandbox whose stream ended, or whose engine refused one. */
+  explain(error: unknown): Promise<unknown>;
+  close(): void;
+}

@@ -1,0 +1,135 @@
+import { type ByteStream, type LayerPort, type LayerStack, createIds, systemClock } from '@opencode-tools/core';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+
+export interface OpenLayerPort {
+  readonly layers: LayerPort;
+  /** Labels that everything made by the suite carries. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** Runs a script of `sh` as root in the directory that a volume shows. Returns what it wrote. */
+  readonly run: (volume: string, script: string) => Promise<string>;
+  readonly removeVolume: (volume: string) => Promise<void>;
+  /** A tar of a directory `sub` with a file `sub/file` of the text `packed`. */
+  readonly sampleTree: () => ByteStream;
+  readonly close: () => Promise<void>;
+}
+
+const root = { mode: 0o755, uid: 1000, gid: 1000 };
+const show = 'find . -type f | sort | while read -r f; do echo "$f=$(cat "$f")"; done';
+
+/** Says what every `LayerPort` does on an engine that can stack layers. Called at the top level of a test file. */
+export function layerPortContract(name: string, open: () => Promise<OpenLayerPort>): void {
+  describe(`${name} as a port of layers`, () => {
+    let opened: OpenLayerPort;
+    let prefix: string;
+    const volumes: string[] = [];
+    beforeAll(async () => {
+      opened = await open();
+    });
+    beforeEach(() => {
+      prefix = createIds(systemClock).random().slice(0, 10);
+    });
+    afterAll(async () => {
+      for (const volume of volumes) await opened.removeVolume(volume);
+      await opened.close();
+    });
+
+    const named = (layer: string): string => `${prefix}-${layer}`;
+    const stacked = async (stack: LayerStack): Promise<string> => {
+      const volume = `oct-test-${prefix}-${volumes.length}`;
+      volumes.push(volume);
+      await opened.layers.stack({ name: volume, labels: opened.labels }, stack);
+      return volume;
+    };
+    /** A volume with a fresh upper over an empty layer, in which a script ran. */
+    const edited = async (upper: string, script: string) => {
+      const stack = { upper: named(upper), lowers: [named('empty')] };
+      await opened.layers.makeEmpty(named('empty'));
+      await opened.layers.prepare([{ name: stack.upper, root }]);
+      const volume = await stacked(stack);
+      await opened.run(volume, script);
+      return { volume, stack };
+    };
+    const archive = async (
+      from: Awaited<ReturnType<typeof edited>>,
+      layer: string,
+      previous: string | null = null,
+      mayAdd = true,
+    ) => opened.layers.archive({ ...from, layer: named(layer), previous, mayAdd, root });
+    const sees = async (...lowers: readonly string[]) => {
+      const volume = await stacked({ upper: null, lowers: lowers.map(named) });
+      return (await opened.run(volume, show)).trim().split('\n');
+    };
+
+    test('can do it, and says how deep', async () => {
+      expect(await opened.layers.capability()).toEqual({ able: true });
+      expect(await opened.layers.mostLayers()).toBeGreaterThan(24);
+    });
+
+    test('knows the stack of a volume, and those of all', async () => {
+      const { volume, stack } = await edited('upper', 'true');
+      expect(await opened.layers.stackOf(volume)).toEqual(stack);
+      expect(await opened.layers.stacks()).toContainEqual(stack);
+      expect(await opened.layers.stackOf('oct-test-absent')).toBeUndefined();
+      const other = { name: volume, labels: opened.labels };
+      await expect(opened.layers.stack(other, { upper: null, lowers: stack.lowers })).rejects.toMatchObject({
+        code: 'OCT_INVALID_ARGUMENT',
+      });
+    });
+
+    test('archives an upper whole, then what changed, then nothing', async () => {
+      const from = await edited('upper', 'echo 1 >a; echo 1 >b; echo 1 >c');
+      expect(await archive(from, 'one')).toMatchObject({
+        kind: 'layer',
+        onto: 'lowers',
+        size: { entries: 4, bytes: 6 },
+        root,
+      });
+      await opened.run(from.volume, 'echo 22 >b; rm c; mkdir d; echo 1 >d/e');
+      const second = await archive(from, 'two', named('one'));
+      expect(second).toMatchObject({ kind: 'layer', onto: 'previous' });
+      expect(await sees('two', 'one', 'empty')).toEqual(['./a=1', './b=22', './d/e=1']);
+      expect(await sees('one', 'empty')).toEqual(['./a=1', './b=1', './c=1']);
+      expect(await archive(from, 'three', named('two'))).toEqual({ kind: 'same' });
+    });
+
+    test('archives the whole upper where asked to', async () => {
+      const from = await edited('upper', 'echo 1 >a; echo 1 >b');
+      await archive(from, 'one');
+      await opened.run(from.volume, 'rm b');
+      expect(await archive(from, 'two', named('one'), false)).toMatchObject({ onto: 'lowers' });
+      expect(await sees('two', 'empty')).toEqual(['./a=1']);
+    });
+
+    test('never changes a layer by what is done to the upper later', async () => {
+      const from = await edited('upper', 'echo 1 >a; ln a b');
+      await archive(from, 'one');
+      const digest = await opened.layers.digest(named('one'));
+      await opened.run(from.volume, 'echo 2 >>a; chmod 700 b; mkdir x');
+      expect(await opened.layers.digest(named('one'))).toBe(digest);
+      expect(digest).toMatch(/^[0-9a-f]{64}$/);
+    });
+
+    test('makes a layer from a tar, and one from many', async () => {
+      await opened.layers.fill(named('packed'), opened.sampleTree());
+      const from = await edited('upper', 'echo 1 >a');
+      await archive(from, 'one');
+      const size = await opened.layers.flatten(named('flat'), [named('one'), named('packed')]);
+      expect(size).toEqual({ entries: 4, bytes: 8 });
+      expect(await sees('flat', 'empty')).toEqual(['./a=1', './sub/file=packed']);
+      expect(await opened.layers.digest(named('flat'))).not.toBe(await opened.layers.digest(named('packed')));
+    });
+
+    test('lists and removes layers, also absent ones', async () => {
+      await opened.layers.makeEmpty(named('one'));
+      await opened.layers.prepare([{ name: named('two'), root }]);
+      const own = async () => {
+        const all = await opened.layers.list();
+        return all.map(({ name: layer }) => layer).filter((layer) => layer.startsWith(prefix));
+      };
+      expect((await own()).sort()).toEqual([named('one'), named('two')]);
+      await opened.layers.remove([named('one'), named('absent')]);
+      expect(await own()).toEqual([named('two')]);
+      expect(await opened.layers.digest(named('one'))).toBeUndefined();
+    });
+  });
+}

@@ -1,0 +1,162 @@
+import { chownSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Call, OpenHome, TaskId } from '@opencode-tools/core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type TestHome, createTestHome } from './support/test-home.ts';
+
+const call: Call = {
+  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
+};
+
+describe('checkpoints of a volume on a real engine', () => {
+  let home: TestHome;
+  let open: OpenHome;
+  beforeAll(async () => {
+    home = await createTestHome();
+    open = await home.open();
+  });
+  afterAll(async () => {
+    await open.close();
+    await home.remove();
+  });
+
+  const sh = (task: TaskId, script: string) =>
+    open.services.executions.run(task, { command: { kind: 'script', script } }, call);
+  const isThere = async (imageId: string | undefined) =>
+    imageId !== undefined && (await open.images.find(imageId)) !== undefined;
+
+  test('are compared with what lies in the home directory, and lose their image with the last that needs it', async () => {
+    const { checkpoints, tasks } = open.services;
+    const task = await tasks.create({ title: 'images', image: home.image }, call);
+    await sh(task.id, 'echo one >file; echo h >/home/agent/mine; echo 1 >/opt/tool');
+    const first = await checkpoints.create(task.id, { name: 'first' }, call);
+    await sh(task.id, 'echo two >>file; rm /home/agent/mine; echo 2 >/opt/tool');
+    const second = await checkpoints.create(task.id, { name: 'second' }, call);
+    expect(await checkpoints.compare(task.id, 'first', 'second')).toMatchObject({
+      workspace: [{ path: 'file', change: 'modified', from: { sizeBytes: 4 }, to: { sizeBytes: 8 } }],
+      home: [{ path: 'mine', change: 'deleted' }],
+      rootDiffers: true,
+    });
+    expect(await checkpoints.check(task.id)).toMatchObject([{ damage: [] }, { damage: [] }]);
+    await sh(task.id, 'echo 3 >/opt/tool');
+    const fork = await tasks.fork(task.id, { checkpoint: 'second' }, call);
+    await checkpoints.create(task.id, { name: 'third' }, call);
+    expect(await Promise.all([first, second].map(({ root }) => isThere(root?.imageId)))).toEqual([true, true]);
+    for (const name of ['first', 'second']) await checkpoints.delete(task.id, name, {}, call);
+    expect(await Promise.all([first, second].map(({ root }) => isThere(root?.imageId)))).toEqual([false, true]);
+    expect((await sh(fork.id, 'cat file /opt/tool')).stdout.text).toBe('one\ntwo\n2\n');
+    expect((await open.services.doctor.run(call)).findings.filter(({ severity }) => severity === 'problem')).toEqual(
+      [],
+    );
+    expect((await sh(fork.id, 'cat /opt/tool')).stdout.text).toBe('2\n');
+  });
+
+  test('go by the policy of the configuration when a resident process has kept house for an hour', async () => {
+    let aheadMs = 0;
+    const keeper = await home.open({
+      clock: { nowMs: () => Date.now() + aheadMs },
+      environment: { ...process.env, OPENCODE_TOOLS_CHECKPOINTS_MAX_PER_TASK: '1' },
+    });
+    const { checkpoints, tasks, housekeeper } = keeper.services;
+    const task = await tasks.create({ title: 'kept house', image: home.image }, call);
+    for (const name of ['one', 'two']) {
+      await sh(task.id, `echo ${name} >file`);
+      await checkpoints.create(task.id, { name }, call);
+    }
+    expect(await housekeeper.turn()).toMatchObject({ held: true, pruned: null });
+    aheadMs = 61 * 60_000;
+    const { pruned } = await housekeeper.turn();
+    expect(pruned?.removed.filter(({ checkpoint }) => checkpoint.taskId === task.id)).toMatchObject([
+      { checkpoint: { name: 'one' }, rule: 'number' },
+    ]);
+    expect((await housekeeper.turn()).pruned).toBeNull();
+    expect((await checkpoints.list(task.id)).map(({ name }) => name)).toEqual(['two']);
+    await keeper.close();
+  });
+
+  test('go by a file from a volume into a directory of the host and back, with files that the sandbox may write', async () => {
+    const { checkpoints, tasks } = open.services;
+    const from = await tasks.create({ title: 'from a volume', image: home.image }, call);
+    await sh(
+      from.id,
+      'mkdir -p src; printf "main\\n" >src/main; ln -s main src/link; chmod 750 src; echo mine >/home/agent/mine',
+    );
+    await checkpoints.create(from.id, { name: 'travels' }, call);
+    const place = realpathSync(mkdtempSync(join(tmpdir(), 'oct-imported-')));
+    try {
+      if (process.getuid?.() === 0) chownSync(place, 4_321, 5_432);
+      const to = await tasks.create(
+        { title: 'bound', image: home.image, workspace: { kind: 'bind', path: place } },
+        call,
+      );
+      const { stream } = await checkpoints.export(from.id, 'travels', call);
+      await checkpoints.import(to.id, stream, {}, call);
+      await checkpoints.restore(to.id, 'travels', {}, call);
+      expect(readFileSync(join(place, 'src/link'), 'utf8')).toBe('main\n');
+      expect((await sh(to.id, 'echo more >>src/main; cat src/main')).stdout.text).toBe('main\nmore\n');
+      await checkpoints.create(to.id, { name: 'back' }, call);
+      await checkpoints.import(from.id, (await checkpoints.export(to.id, 'back', call)).stream, {}, call);
+      await checkpoints.restore(from.id, 'back', {}, call);
+      expect((await sh(from.id, 'echo again >>src/main; cat src/main')).stdout.text).toBe('main\nmore\nagain\n');
+      await tasks.delete(to.id, {}, call);
+    } finally {
+      rmSync(place, { recursive: true, force: true });
+    }
+  });
+
+  test('are taken unasked after a major todo, at an interval and at the last detach, when something changed', async () => {
+    let aheadMs = 0;
+    const keeper = await home.open({
+      clock: { nowMs: () => Date.now() + aheadMs },
+      environment: {
+        ...process.env,
+        OPENCODE_TOOLS_CHECKPOINTS_EVERY: '10m',
+        OPENCODE_TOOLS_CHECKPOINTS_ON_DETACH: 'true',
+        OPENCODE_TOOLS_CHECKPOINTS_DEBOUNCE: '1m',
+      },
+    });
+    const { checkpoints, tasks, journal, executions, monitor, sessions } = keeper.services;
+    const task = await tasks.create({ title: 'unasked', image: home.image }, call);
+    const { session } = await sessions.attach(task.id, { agent: 'ada' }, call);
+    const under = { sessionId: session.id };
+    const run = (script: string) => executions.run(task.id, { command: { kind: 'script', script }, ...under }, call);
+    const names = async () => (await checkpoints.list(task.id)).map(({ name }) => name.replace(/ 20.*/, ''));
+    const [major, again, minor] = await Promise.all(
+      [true, true, false].map((isMajor, index) =>
+        journal.addTodo(task.id, { text: `part ${index}`, major: isMajor, ...under }, call),
+      ),
+    );
+    const done = (id: typeof major | undefined) =>
+      journal.setTodo(task.id, id?.id ?? ('' as never), { state: 'done', ...under }, call);
+    await run('echo 1 >file');
+    await done(minor);
+    expect(await names()).toEqual([]);
+    await done(major);
+    expect(await names()).toEqual(['done: part 0']);
+    await run('echo 2 >file');
+    await done(again);
+    expect(await names()).toHaveLength(1);
+    const round = () => monitor.round({ keptAlive: new Set([session.id]) });
+    await round();
+    aheadMs = 11 * 60_000;
+    await round();
+    expect(await names()).toEqual(['at work', 'done: part 0']);
+    aheadMs = 22 * 60_000;
+    await round();
+    expect(await names()).toHaveLength(2);
+    await run('echo 3 >file');
+    await sessions.detach(session.id, {}, call);
+    expect(await names()).toEqual(['detached', 'at work', 'done: part 0']);
+    expect(
+      (
+        await checkpoints.compare(
+          task.id,
+          (await checkpoints.list(task.id))[1]?.id ?? '',
+          (await checkpoints.list(task.id))[0]?.id ?? '',
+        )
+      ).workspace,
+    ).toMatchObject([{ path: 'file' }]);
+    await keeper.close();
+  });
+});

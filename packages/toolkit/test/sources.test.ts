@@ -1,0 +1,49 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { workspaceNotices } from '@opencode-tools/core';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type EnginelessHome, createEnginelessHome } from './support/home-without-engine.ts';
+
+let home: EnginelessHome;
+let base: string;
+beforeEach(async () => {
+  home = await createEnginelessHome();
+  base = realpathSync(mkdtempSync(join(tmpdir(), 'oct-sources-')));
+  git('init', '-q', '-b', 'main', 'whole');
+  for (const message of ['first', 'second']) git('-C', 'whole', 'commit', '-q', '--allow-empty', '-m', message);
+});
+afterEach(async () => {
+  await home.remove();
+  rmSync(base, { recursive: true, force: true });
+});
+
+function git(...args: readonly string[]): void {
+  const settings = ['-c', 'user.name=t', '-c', 'user.email=t@example.org', '-c', 'protocol.file.allow=always'];
+  execFileSync('git', [...settings, ...args], { cwd: base, stdio: 'pipe' });
+}
+const from = (name: string) => ({ workspace: { kind: 'git', path: join(base, name) } }) as const;
+
+test('a task from a shallow clone says so, where it is kept and to whoever makes it', async () => {
+  git('clone', '-q', '--depth', '1', `file://${join(base, 'whole')}`, 'cut');
+  const { id, workspace } = await home.create(from('cut'));
+  expect(workspace).toMatchObject({ source: { kind: 'git', shallow: true } });
+  expect(workspaceNotices(workspace)).toEqual([expect.stringContaining('is a shallow clone')]);
+  expect((await home.open.services.tasks.get(id)).workspace).toEqual(workspace);
+
+  const whole = (await home.create(from('whole'))).workspace;
+  expect(whole.mode === 'volume' && whole.source).not.toHaveProperty('shallow');
+  expect(workspaceNotices(whole)).toEqual([]);
+});
+
+test('a task from a repository with submodules is refused, naming them, and nothing is left of it', async () => {
+  git('-C', 'whole', 'submodule', '--quiet', 'add', join(base, 'whole', '.git'), 'vendor/lib');
+  git('-C', 'whole', 'commit', '-q', '-m', 'module');
+  await expect(home.create(from('whole'))).rejects.toMatchObject({
+    code: 'OCT_INVALID_ARGUMENT',
+    message: expect.stringContaining('vendor/lib') as string,
+    remedy: expect.stringContaining('bind workspace') as string,
+  });
+  expect((await home.open.services.tasks.list({})).items).toEqual([]);
+});

@@ -1,0 +1,96 @@
+import { existsSync } from 'node:fs';
+import { type BytePath, parentOf, toBytePath, toText } from './byte-path.ts';
+import { type RawChange, rawChanges } from './commit-changes.ts';
+import { invalid } from './failures.ts';
+import { filterOverrides } from './git-inspect.ts';
+import type { GitRunner } from './git-runner.ts';
+import { findNode } from './scan-directory.ts';
+
+const longMs = 30 * 60_000;
+const underWay = ['MERGE_HEAD', 'CHERRY_PICK_HEAD', 'REVERT_HEAD', 'BISECT_LOG', 'rebase-merge', 'rebase-apply'];
+
+interface Conflict {
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** The work tree that has a branch checked out. @throws OpencodeToolsError when that is not there, or in the middle of something */
+export async function workTreeOf(git: GitRunner, top: string, ref: string): Promise<string | null> {
+  const out = await git.run(['worktree', 'list', '--porcelain', '-z'], { cwd: top });
+  const trees = out.toString('utf8').split('\0\0');
+  const tree = trees.map((text) => text.split('\0')).find((lines) => lines.includes(`branch ${ref}`));
+  const path = tree?.find((line) => line.startsWith('worktree '))?.slice('worktree '.length);
+  if (path === undefined) return null;
+  if (!existsSync(path))
+    throw invalid(`${ref} is checked out at ${path}, which is not there`, 'Run `git worktree prune`, then try again.');
+  for (const name of underWay) {
+    const file = await git.run(['rev-parse', '--path-format=absolute', '--git-path', name], { cwd: path });
+    if (existsSync(file.toString('utf8').replace(/\n$/, '')))
+      throw invalid(`The work tree at ${path} is in the middle of something (${name})`, 'Finish or abort it first.');
+  }
+  return path;
+}
+
+/**
+ * What keeps a work tree from going along: changes of the user to the same paths, or files that git does not know.
+ *
+ * @param bare repository of ours that has the objects
+ */
+export async function obstacles(
+  git: GitRunner,
+  { workTree, bare }: { readonly workTree: string; readonly bare: string },
+  from: string,
+  to: string,
+): Promise<readonly Conflict[]> {
+  const root = toBytePath(workTree);
+  const changes = await rawChanges(git, bare, from, to);
+  const inTheWay: Conflict[] = [];
+  for (const path of await unknownFiles(git, root, changes))
+    inTheWay.push({ path: toText(path), reason: 'is there, and not in git' });
+  if (inTheWay.length > 0) return inTheWay;
+  const environment = { GIT_ALTERNATE_OBJECT_DIRECTORIES: JSON.stringify(`${bare}/objects`) };
+  const call = { ...(await callIn(git, workTree)), environment };
+  const tried = await git.try(['read-tree', '-n', '-m', '-u', from, to], call);
+  if (tried.code === 0) return [];
+  const words = tried.stderr.replaceAll(/^(error|fatal): /gm, '').trim();
+  return [{ path: workTree, reason: `git would not change the work tree: ${words}` }];
+}
+
+/** Brings index and files of a clean enough work tree from one commit to another; done already, it changes nothing. */
+export async function moveWorkTree(git: GitRunner, workTree: string, from: string, to: string): Promise<void> {
+  await git.run(['read-tree', '-m', '-u', from, to], await callIn(git, workTree));
+}
+
+async function callIn(git: GitRunner, cwd: string) {
+  return { cwd, config: await filterOverrides(git, cwd), timeoutMs: longMs };
+}
+
+/** Ignored files count too: git itself would write over them. */
+async function unknownFiles(
+  git: GitRunner,
+  root: BytePath,
+  changes: readonly RawChange[],
+): Promise<readonly BytePath[]> {
+  const found = new Set<BytePath>();
+  const gone = new Set(changes.filter(({ modes: [, after] }) => after === null).map(({ path }) => path));
+  for (const { path, modes } of changes) {
+    if (modes[0] !== null) continue;
+    for (let at = parentOf(path); at !== ''; at = parentOf(at)) {
+      const node = findNode(root, at);
+      if (node !== undefined && node.type !== 'directory' && !gone.has(at)) found.add(at);
+    }
+    const node = findNode(root, path);
+    if (node === undefined) continue;
+    if (node.type !== 'directory') found.add(path);
+    else for (const other of await othersBelow(git, root, path)) found.add(other);
+  }
+  return [...found].sort();
+}
+
+async function othersBelow(git: GitRunner, root: BytePath, path: BytePath): Promise<readonly BytePath[]> {
+  const out = await git.run(['ls-files', '-z', '--others', '--', toText(path)], { cwd: toText(root) });
+  return out
+    .toString('latin1')
+    .split('\0')
+    .filter((name) => name !== '');
+}

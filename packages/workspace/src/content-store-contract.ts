@@ -1,0 +1,33 @@
+import type { ByteStream, LayerRoot, Logger, SnapshotRef, VolumePort, WorkspaceStore } from '@opencode-tools/core';
+import type { Environment } from './extract-tar.ts';
+import type { HostGit } from './git.ts';
+
+export interface ContentStoreOptions {
+  /** Where the store is; made when first needed. Any number of processes of one host may use it at once. */
+  readonly directory: string;
+  readonly volumes: VolumePort;
+  readonly git: HostGit;
+  /** Only PATH is taken, to find the system's tar. */
+  readonly environment: Environment;
+  readonly logger: Logger;
+  /** Directories of the host that tasks may mount, with what is in them; null, the default, for any that no rule refuses. */
+  readonly mayMount?: readonly string[] | null;
+  /** How long what was frozen or asked for is safe from `collect` without a record; milliseconds, default one hour. */
+  readonly graceMs?: number;
+}
+
+/** A content store, which also gives its trees as streams. */
+export interface ContentStore extends WorkspaceStore {
+  /**
+   * Gives a snapshot as a tar stream, checked on the way, and what its top directory is.
+   *
+   * @throws OpencodeToolsError `OCT_CHECKPOINT_NOT_FOUND`, `OCT_CHECKPOINT_CORRUPT`
+   */
+  readTar(snapshotId: string, signal?: AbortSignal): Promise<ContentTar>;
+}
+
+export interface ContentTar {
+  readonly ref: SnapshotRef;
+  readonly root: LayerRoot;
+  readonly tar: ByteStream;
+}

@@ -1,0 +1,21 @@
+import { randomBytes } from 'node:crypto';
+import type { LayerRoot, SnapshotRef } from '@opencode-tools/core';
+import type { LayerSnapshot } from './layer-files.ts';
+
+export const plainRoot: LayerRoot = { mode: 0o755, uid: 0, gid: 0 };
+
+export function refOf({ id, digest, entries, bytes, addedBytes }: LayerSnapshot): SnapshotRef {
+  return { store: 'overlay', id, digest, entries, bytes, addedBytes };
+}
+
+export function isLayered(snapshotId: string | null): boolean {
+  return snapshotId?.startsWith('lay_') === true;
+}
+
+/** A name for a layer or volume; short, since the names of a whole stack have to fit into one page. */
+export function newName(): string {
+  return BigInt(`0x${randomBytes(8).toString('hex')}`)
+    .toString(36)
+    .padStart(13, '0')
+    .slice(-12);
+}

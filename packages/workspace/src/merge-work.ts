@@ -1,0 +1,179 @@
+import { readFile } from 'node:fs/promises';
+import { type MergeWork, type MergedWork, OpencodeToolsError, findTripwires } from '@opencode-tools/core';
+import { moveWorkTree, obstacles, workTreeOf } from './checked-out.ts';
+import { describeChanges, rawChanges, refuseUnsound } from './commit-changes.ts';
+import { invalid } from './failures.ts';
+import { resolveInRepository } from './git-inspect.ts';
+import { gitFailure } from './git-runner.ts';
+import type { HostGit } from './git.ts';
+import { type Lender, takeBundleIn } from './received-bundle.ts';
+import type { StoreLayout } from './store-files.ts';
+import type { WorkJournals } from './work-journal.ts';
+
+const longMs = 30 * 60_000;
+const resultRef = 'refs/heads/result';
+const who = { NAME: 'opencode-tools', EMAIL: 'opencode-tools@localhost' };
+
+export interface MergeTools {
+  readonly git: HostGit;
+  readonly layout: StoreLayout;
+  readonly journals: WorkJournals;
+}
+
+/** See `WorkPort.merge`. */
+export async function mergeWork(tools: MergeTools, work: MergeWork): Promise<MergedWork> {
+  const { git, layout } = tools;
+  const { runner } = git;
+  const { base, branch, signal } = work;
+  if (!(await git.isBranchName(branch)))
+    throw invalid(`Not a branch name: ${branch}`, 'Use letters, digits, dashes and slashes.', { branch });
+  const { topDirectory: top } = await resolveInRepository(runner, work.repository, base);
+  const { bare, tip } = await takeBundleIn(runner, layout, work.operationId, await lenderOf(tools, top), signal);
+  const raw = await rawChanges(runner, bare, base, tip);
+  refuseUnsound(raw);
+  const files = await describeChanges(runner, bare, raw);
+  const tripwires = findTripwires(files);
+  const accepted = new Set(work.accept);
+  const refused = tripwires.filter(({ path }) => !accepted.has(path));
+  const target = await decideTarget(tools, work, { top, bare, tip });
+  const { how, commit, old } = target;
+  const moves = commit !== null && commit !== old;
+  const workTree = await workTreeOf(runner, top, refOf(branch));
+  const count = ['rev-list', '--count', tip, ...(old === null ? [`^${base}`] : [`^${old}`, `^${base}`])];
+  const commits = Number((await runner.run(count, { cwd: bare })).toString('utf8'));
+  const result = {
+    changes: files.map(({ path, change }) => ({ path, change })),
+    tripwires,
+    refused,
+    how,
+    branch,
+    commit,
+    commits,
+    workTree,
+  };
+  if (target.conflicts.length > 0) return { ...result, merged: false, conflicts: target.conflicts };
+  const goesAlong = moves && commit !== null && workTree !== null;
+  if (goesAlong && old === null)
+    throw invalid(`${branch} is checked out and has no commit yet`, 'Take another name, or switch to a branch.');
+  const conflicts = goesAlong && old !== null ? await obstacles(runner, { workTree, bare }, old, commit) : [];
+  const merged = conflicts.length === 0 && refused.length === 0 && !work.dryRun;
+  if (merged && moves && commit !== null) {
+    await lend(tools, top, bare, commit);
+    await move(tools, work, { top, old, commit, workTree });
+  }
+  return { ...result, merged, conflicts };
+}
+
+export async function branchTip({ runner }: HostGit, cwd: string, branch: string): Promise<string | null> {
+  const found = await runner.try(['rev-parse', '--verify', '--quiet', `${refOf(branch)}^{commit}`], { cwd });
+  return found.code === 0 ? found.stdout.toString('utf8').trim() : null;
+}
+
+interface Scene {
+  readonly top: string;
+  readonly bare: string;
+  readonly tip: string;
+}
+
+interface Target {
+  readonly how: MergedWork['how'];
+  /** Where the branch is; null when there is none. */
+  readonly old: string | null;
+  readonly commit: string | null;
+  readonly conflicts: MergedWork['conflicts'];
+}
+
+async function decideTarget({ git }: MergeTools, work: MergeWork, { top, bare, tip }: Scene): Promise<Target> {
+  const { branch, into } = work;
+  const old = await branchTip(git, top, branch);
+  if (old === null && into)
+    throw invalid(`No branch ${branch} in the repository at ${top}`, 'Name a branch that exists.', { branch });
+  if (old === null) return { how: 'created', old, commit: tip, conflicts: [] };
+  const isBefore = async (one: string, other: string): Promise<boolean> =>
+    (await git.runner.try(['merge-base', '--is-ancestor', one, other], { cwd: bare })).code === 0;
+  if (await isBefore(tip, old)) return { how: 'present', old, commit: old, conflicts: [] };
+  if (await isBefore(old, tip)) return { how: 'forwarded', old, commit: tip, conflicts: [] };
+  if (into) return mergeCommits(git, work, { bare, old, tip });
+  const reason = `has commits that the task does not know; take another name, or merge into it`;
+  return { how: 'forwarded', old, commit: null, conflicts: [{ path: refOf(branch), reason }] };
+}
+
+async function mergeCommits(
+  { runner }: HostGit,
+  { message, signal }: MergeWork,
+  { bare, old, tip }: { readonly bare: string; readonly old: string; readonly tip: string },
+): Promise<Target> {
+  const args = ['merge-tree', '--write-tree', '-z', '--name-only', '--no-messages', old, tip];
+  const call = { cwd: bare, timeoutMs: longMs, signal };
+  const { code, stdout, stderr } = await runner.try(args, call);
+  const [tree = '', ...paths] = stdout
+    .toString('utf8')
+    .split('\0')
+    .filter((field) => field !== '');
+  if (code === 1) {
+    const conflicts = [...new Set(paths)].map((path) => ({ path, reason: 'changed in the task and on the branch' }));
+    return { how: 'merged', old, commit: null, conflicts };
+  }
+  if (code === 129)
+    throw new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', 'This git cannot merge without a work tree', {
+      remedy: 'Install git 2.38 or newer, or merge the branch of the task yourself.',
+    });
+  if (code !== 0) throw gitFailure(args, call, stderr);
+  const environment = Object.fromEntries(
+    ['AUTHOR', 'COMMITTER'].flatMap((role) => Object.entries(who).map(([key, value]) => [`GIT_${role}_${key}`, value])),
+  );
+  const commit = await runner.run(['commit-tree', tree, '-p', old, '-p', tip, '-m', message], { ...call, environment });
+  return { how: 'merged', old, commit: commit.toString('utf8').trim(), conflicts: [] };
+}
+
+async function lenderOf({ git: { runner } }: MergeTools, top: string): Promise<Lender> {
+  const read = async (...args: readonly string[]): Promise<string> =>
+    (await runner.run(['rev-parse', '--path-format=absolute', ...args], { cwd: top }))
+      .toString('utf8')
+      .replace(/\n$/, '');
+  const shallow = await read('--git-path', 'shallow');
+  return {
+    objects: await read('--git-path', 'objects'),
+    objectFormat: await read('--show-object-format'),
+    shallow: await readFile(shallow, 'utf8').catch(() => ''),
+  };
+}
+
+/** Gives the user's repository the objects. No ref leads to them yet, so that git removes them some day when none ever does. */
+async function lend({ git: { runner } }: MergeTools, top: string, bare: string, commit: string): Promise<void> {
+  await runner.run(['update-ref', resultRef, commit], { cwd: bare });
+  const args = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', bare, resultRef];
+  const config = ['fetch.unpackLimit=1', 'core.alternateRefsCommand=true', 'fetch.writeCommitGraph=false'];
+  await runner.run(args, { cwd: top, config, timeoutMs: longMs });
+}
+
+interface Move {
+  readonly top: string;
+  readonly old: string | null;
+  readonly commit: string;
+  readonly workTree: string | null;
+}
+
+/** The branch first, by compare-and-set: from then on whoever comes later brings the work tree along. */
+async function move(
+  { git, journals }: MergeTools,
+  work: MergeWork,
+  { top, old, commit, workTree }: Move,
+): Promise<void> {
+  const { runner } = git;
+  const ref = refOf(work.branch);
+  await journals.write({ operationId: work.operationId, repository: top, ref, old, commit, workTree });
+  const nothing = '0'.repeat(commit.length);
+  await runner.run(['update-ref', '-m', work.message, ref, commit, old ?? nothing], { cwd: top });
+  if (workTree === null || old === null) return;
+  try {
+    await moveWorkTree(runner, workTree, old, commit);
+  } catch (error) {
+    await runner.run(['update-ref', '-m', 'undone', ref, old, commit], { cwd: top });
+    throw error;
+  }
+}
+
+function refOf(branch: string): string {
+  return `refs/heads/${branch}`;
+}

@@ -1,0 +1,87 @@
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+import type { SettledWork } from '@opencode-tools/core';
+import { toFs, toText } from './byte-path.ts';
+import { errnoOf } from './failures.ts';
+import { findNode } from './scan-directory.ts';
+import { moveWorkTree } from './checked-out.ts';
+import type { GitRunner } from './git-runner.ts';
+import type { MergeJournal, WorkJournal } from './work-journal.ts';
+import { type Staging, removeStaging, undoStep } from './work-staging.ts';
+import type { WorkStep } from './work-steps.ts';
+
+const moveAttempts = 4;
+const movePauseMs = 200;
+
+/** Brings a directory into one of its two states, by what the journal says and what is found. Repeating it changes nothing. */
+export function settleJournal({ root, staging: name, steps, done, operationId }: WorkJournal): SettledWork {
+  const nothing = { left: [], saved: null };
+  const staging = { root, name };
+  // It is made before the first step and goes after the last, whichever way.
+  const begun = findNode(root, name) !== undefined;
+  if (done) {
+    if (begun) removeStaging(staging);
+    return { outcome: 'finished', ...nothing };
+  }
+  if (!begun) return { outcome: 'none', ...nothing };
+  const left = steps.toReversed().filter((step) => !takeBack(staging, step));
+  const saved = left.length === 0 ? null : saveOld(staging, `.opencode-tools-saved-${operationId}`);
+  removeStaging(staging);
+  return { outcome: 'undone', left: [...new Set(left.map(({ path }) => toText(path)))].sort(), saved };
+}
+
+/** A branch that has moved stays moved, and its work tree goes along; one that has not is left where it is. */
+export async function settleMerge(
+  git: GitRunner,
+  { repository, ref, old, commit, workTree }: MergeJournal,
+): Promise<SettledWork> {
+  if (!existsSync(repository)) return { outcome: 'none', left: [], saved: null };
+  const found = await git.try(['rev-parse', '--verify', '--quiet', ref], { cwd: repository });
+  if (found.stdout.toString('utf8').trim() !== commit) return { outcome: 'none', left: [], saved: null };
+  if (workTree === null || old === null || !(await hasOut(git, workTree, ref)))
+    return { outcome: 'finished', left: [], saved: null };
+  const moved = await movedAtLast(git, { workTree, old, commit });
+  return { outcome: 'finished', left: moved ? [] : [workTree], saved: null };
+}
+
+/** The git of whoever was killed may go on for a moment, and has the index then. */
+async function movedAtLast(
+  git: GitRunner,
+  { workTree, old, commit }: { readonly workTree: string; readonly old: string; readonly commit: string },
+): Promise<boolean> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await moveWorkTree(git, workTree, old, commit);
+      return true;
+    } catch {
+      if (attempt >= moveAttempts) return false;
+    }
+    await setTimeout(attempt * movePauseMs);
+  }
+}
+
+/** Whether a work tree is there and still has the branch checked out. */
+async function hasOut(git: GitRunner, workTree: string, ref: string): Promise<boolean> {
+  if (!existsSync(workTree)) return false;
+  const { stdout } = await git.try(['symbolic-ref', '--quiet', 'HEAD'], { cwd: workTree });
+  return stdout.toString('utf8').trim() === ref;
+}
+
+/** @returns false when it stays, as where somebody removed the directory that it was in */
+function takeBack(staging: Staging, step: WorkStep): boolean {
+  try {
+    return undoStep(staging, step);
+  } catch (error) {
+    if (!['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) throw error;
+    return false;
+  }
+}
+
+/** Keeps what could not be put back because somebody's newer file stands there. */
+function saveOld({ root, name }: Staging, savedName: string): string | null {
+  const names = readdirSync(toFs(`${root}/${name}`));
+  for (const ready of names.filter((each) => each.startsWith('new-'))) rmSync(toFs(`${root}/${name}/${ready}`));
+  if (!names.some((each) => each.startsWith('old-'))) return null;
+  renameSync(toFs(`${root}/${name}`), toFs(`${root}/${savedName}`));
+  return toText(`${root}/${savedName}`);
+}
