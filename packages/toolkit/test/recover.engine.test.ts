@@ -25,8 +25,9 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-const sh = async (task: TaskId, script: string): Promise<string> =>
-  (await open.services.executions.run(task, { command: { kind: 'script', script } }, call)).stdout.text;
+/** What a script of the agent prints, run in `cwd`: edits may have left a workspace that the agent cannot enter. */
+const sh = async (task: TaskId, script: string, cwd = '/workspace'): Promise<string> =>
+  (await open.services.executions.run(task, { command: { kind: 'script', script }, cwd }, call)).stdout.text;
 
 /** Edits without extended attributes and holes, which the content store does not keep. */
 const editsOf = (names: readonly string[], count: number, random: () => number): string =>
@@ -74,7 +75,7 @@ test(`a deleted task comes back byte for byte, with root, home directory and jou
   const source = await dirtyRepository(random);
   const input = { title: 'lost', image: home.image, workspace: { kind: 'directory', path: source } } as const;
   const lost = await tasks.create(input, call);
-  await sh(lost.id, 'echo tool >/opt/tool; echo mine >/home/agent/mine');
+  await sh(lost.id, 'echo tool >/opt/tool; echo mine >/home/agent/mine', '/');
   await checkpoints.create(lost.id, { name: 'early' }, call);
   const names = (await onVolume(lost.id, listScript)).split('\0');
   await onVolume(lost.id, editsOf(names, 30, random));
@@ -102,7 +103,7 @@ test(`a deleted task comes back byte for byte, with root, home directory and jou
   });
   expect(await tasks.recover(lost.id, {}, keyed)).toEqual(recovered);
   const back = recovered.task.id;
-  expect(await sh(back, 'cat /opt/tool /home/agent/mine')).toBe('tool\nmine\n');
+  expect(await sh(back, 'cat /opt/tool /home/agent/mine', '/')).toBe('tool\nmine\n');
   expect((await onVolume(back, describeScript)).split('^@')).toEqual(before.split('^@'));
   const { what, why, alternatives, createdAt } = decision;
   expect(await journal.decisions(back)).toMatchObject([{ what, why, alternatives, createdAt, agent: 'tester' }]);
