@@ -1,8 +1,16 @@
 import type { Put, Task } from '@opencode-tools/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { forgeRecord, plantVictim } from './forge-ledger.ts';
+import { changeRecord, forgeRecord, plantVictim } from './forge-ledger.ts';
 import type { OpenRegistry } from './open-registry.ts';
-import { addRows, addTask, sampleCheckpoint, sampleDecision, sampleNote } from './registry-samples.ts';
+import {
+  addRows,
+  addTask,
+  sampleCheckpoint,
+  sampleDecision,
+  sampleExecution,
+  sampleIds,
+  sampleNote,
+} from './registry-samples.ts';
 
 const refused = { code: 'OCT_POLICY_DENIED' };
 
@@ -89,6 +97,52 @@ export function forgedLedgerContract(open: () => Promise<OpenRegistry>): void {
       const forged = forgeRecord(await exported(), null as never);
       const broken = { code: 'OCT_LEDGER_BROKEN', details: { fault: 'unparsable', seq: 3 } };
       await expect(other.admin.importLedger(forged)).rejects.toMatchObject(broken);
+    });
+
+    test('with what no row can be is refused, whatever it names', async () => {
+      const sound = await exported();
+      const value = { ...task, version: 2 };
+      const hostile: readonly Put[] = [
+        { noun: 'task', value: { ...value, workspace: null } as never },
+        { noun: 'task', value: { ...value, labels: null } as never },
+        { noun: 'task', value: { ...value, title: {} } as never },
+        { noun: 'task', value: { ...value, createdAt: 'soon' } },
+        { noun: 'task', value: { id: task.id, homeId: task.homeId, version: 2 } as never },
+        { noun: 'checkpoint', value: { ...sampleCheckpoint(task.id), workspace: { id: '../..' } as never } },
+        { noun: 'decision', value: { ...sampleDecision(task.id), alternatives: null as never } },
+        { noun: 'execution', value: { ...sampleExecution(task.id), command: null as never } },
+        { noun: 'lease', value: { taskId: task.id, id: sampleIds.next('lease'), token: 'x' } as never },
+        { noun: 'receipt', value: { taskId: task.id } as never },
+      ];
+      for (const known of [false, true]) {
+        if (known) await other.admin.importLedger(sound);
+        for (const put of hostile) {
+          const broken = { code: 'OCT_LEDGER_BROKEN', details: { fault: 'unparsable', seq: 3 } };
+          await expect(other.admin.importLedger(forgeRecord(sound, [put]))).rejects.toMatchObject(broken);
+        }
+      }
+      const outside = { ...sampleCheckpoint(task.id), id: '../../../outside' as never };
+      const forged = forgeRecord(sound, [{ noun: 'checkpoint', value: outside }]);
+      await expect(other.admin.importLedger(forged)).rejects.toMatchObject(refused);
+      expect(await other.admin.verify()).toMatchObject({ ok: true, problems: [] });
+    });
+
+    test('whose header or records are of other kinds is refused as none', async () => {
+      const [header = '', ...records] = await exported();
+      const changed = (change: object) => [
+        JSON.stringify({ ...(JSON.parse(header) as object), ...change }),
+        ...records,
+      ];
+      for (const change of [{ homeId: 5 }, { homeId: '../..' }, { base: { seq: -1, hash: '0'.repeat(64) } }]) {
+        await expect(other.admin.importLedger(changed(change))).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+      }
+      const sound = [header, ...records];
+      const nested = (line: string) => line.replaceAll('"deep"', `${'['.repeat(50_000)}${']'.repeat(50_000)}`);
+      const others = [{ type: 'deep' }, { actor: null }, { actor: { id: 'deep' } }, { payload: 5 }, { hash: null }];
+      for (const change of others) {
+        const lines = changeRecord(sound, 1, (record) => ({ ...record, ...change })).map(nested);
+        await expect(other.admin.importLedger(lines)).rejects.toMatchObject({ code: 'OCT_LEDGER_BROKEN' });
+      }
     });
 
     test('of a deleted task brings its tombstone', async () => {

@@ -256,6 +256,14 @@ export function storeAdminContract(name: string, open: () => Promise<OpenRegistr
         await other.close();
       });
 
+      test('while a ledger is written out ends it with an error: no export has a gap', async () => {
+        const lines = admin.exportLedger(task.id)[Symbol.asyncIterator]();
+        expect(JSON.parse(String((await lines.next()).value))).toMatchObject({ head: { seq: 5 } });
+        await admin.prune({ keepLedgerDays: soon, keepTombstoneDays: null });
+        await expect(lines.next()).rejects.toMatchObject({ code: 'OCT_VERSION_CONFLICT' });
+        expect(await exported()).toHaveLength(2);
+      });
+
       test('does nothing twice', async () => {
         const options = { keepLedgerDays: soon, keepTombstoneDays: null };
         await admin.prune(options);

@@ -130,28 +130,38 @@ async function keep(
   }
   const state = await save(kernel, keeper, kept, 'kept', call);
   const source = await kernel.deps.tasks.getTask(taskId);
-  const name = clip(`kept: ${kept.title}`, 100);
-  const checkpoint = copyCheckpoint(kernel, state, { taskId, name, reason: `The state of attempt ${kept.id}` });
-  await kernel.commit({
-    guard: { checkpoint: state.id },
-    records: [
-      draft({
-        stream: source.id,
-        type: 'fork.kept',
-        call,
-        puts: [{ noun: 'checkpoint', value: checkpoint }],
-        detail: { taskId: kept.id, checkpointId: checkpoint.id, archived: others.map(({ id }) => id) },
-      }),
-    ],
-  });
+  const checkpoint = await adopt(kernel, source, kept, { state, others }, call);
   const { idempotencyKey: _, ...plain } = call;
-  await updateTask(kernel, kept.id, { removeLabels: [label] }, plain);
   const archived: KeptAttempt['archived'][number][] = [];
   for (const task of others) {
     const { receipt } = await deleteTask(kernel, keeper, task.id, {}, plain);
     archived.push({ task, receipt });
   }
+  // It stays an attempt until the others are gone, so that asking again finishes what was cut off.
+  await updateTask(kernel, kept.id, { removeLabels: [label] }, plain);
   return { dryRun, kept, checkpoint, archived };
+}
+
+/** Gives the first task the state of the kept attempt, once. */
+async function adopt(
+  kernel: Kernel,
+  source: Task,
+  kept: Task,
+  { state, others }: { readonly state: Checkpoint; readonly others: readonly Task[] },
+  call: Call,
+): Promise<Checkpoint> {
+  const as = { taskId: source.id, name: clip(`kept: ${kept.title}`, 100), reason: `The state of attempt ${kept.id}` };
+  const isIt = ({ parentId, reason }: Checkpoint): boolean => parentId === state.id && reason === as.reason;
+  const before = (await kernel.deps.checkpoints.list(source.id)).find(isIt);
+  if (before !== undefined) return before;
+  const checkpoint = copyCheckpoint(kernel, state, as);
+  const detail = { taskId: kept.id, checkpointId: checkpoint.id, archived: others.map(({ id }) => id) };
+  const puts = [{ noun: 'checkpoint', value: checkpoint }] as const;
+  await kernel.commit({
+    guard: { checkpoint: state.id },
+    records: [draft({ stream: source.id, type: 'fork.kept', call, puts, detail })],
+  });
+  return checkpoint;
 }
 
 function pick(forks: readonly Task[], reference: string): Task {

@@ -49,13 +49,12 @@ export async function* exportChain(engine: Engine, stream: StreamId, upTo?: Chai
   const head = upTo ?? { seq: anchor.head_seq, hash: anchor.head_hash };
   const header = { format, v: version, stream, homeId: anchor.home_id as HomeId, base, head } satisfies Header;
   yield JSON.stringify(header);
-  for (let after = base.seq; after < head.seq;) {
-    const from = after;
+  for (let after: ChainHead = base; after.seq < head.seq;) {
+    const from = after.seq;
     const records = await engine.read(() => readRange(stream, from, head.seq, batchRecords));
+    if (records[0]?.prevHash !== after.hash) throw prunedMeanwhile(stream);
     for (const record of records) yield JSON.stringify(record);
-    const last = records.at(-1);
-    if (last === undefined) return;
-    after = last.seq;
+    after = records.at(-1) ?? after;
   }
 }
 
@@ -173,9 +172,11 @@ function parseHeader(line: string): Header {
   const header = parsed(line) as Partial<Header> | null;
   if (header?.format !== format) throw noExport('its first line is no header');
   if (header.v !== version) throw new OpencodeToolsError('OCT_SCHEMA_TOO_NEW', `The export has version ${header.v}`);
-  const { stream, base, head } = header;
-  const sound = (at: ChainHead | undefined) => typeof at?.seq === 'number' && /^[0-9a-f]{64}$/.test(at.hash);
+  const { stream, homeId, base, head } = header;
+  const sound = (at: ChainHead | undefined) =>
+    Number.isSafeInteger(at?.seq) && (at?.seq ?? -1) >= 0 && /^[0-9a-f]{64}$/.test(at?.hash ?? '');
   if (typeof stream !== 'string' || stream === 'home' || !isId('task', stream)) throw noExport('it is of no task');
+  if (typeof homeId !== 'string' || !isId('home', homeId)) throw noExport('it is of no home');
   if (!sound(base) || !sound(head)) throw noExport('its header lacks base or head');
   if (base?.seq === 0 && base.hash !== genesisHash) throw noExport('its base is none');
   return header as Header;
@@ -183,8 +184,22 @@ function parseHeader(line: string): Header {
 
 function parseRecord(line: string, stream: StreamId, seq: number): StoredRecord {
   const record = parsed(line) as StoredRecord | null;
-  if (typeof record === 'object' && record !== null && typeof record.seq === 'number') return record;
+  if (typeof record === 'object' && record !== null && isFlat(record)) return record;
   throw brokenChain({ stream, seq, fault: 'unparsable', expected: 'a record', found: line.slice(0, 80) });
+}
+
+/** A record holds texts and numbers, and an actor of the same. */
+function isFlat(record: StoredRecord): boolean {
+  const isPlain = (value: unknown): boolean => typeof value !== 'object' || value === null;
+  const { actor, ...others } = record as Partial<StoredRecord>;
+  const { seq, payload, payloadDigest, prevHash, hash } = others;
+  const texts = [payload ?? '', payloadDigest, prevHash, hash].every((value) => typeof value === 'string');
+  return (
+    typeof seq === 'number' &&
+    texts &&
+    !isPlain(actor) &&
+    [actor ?? {}, others].every((each) => Object.values(each).every(isPlain))
+  );
 }
 
 function parsed(line: string): unknown {
@@ -193,6 +208,13 @@ function parsed(line: string): unknown {
   } catch {
     return null;
   }
+}
+
+function prunedMeanwhile(stream: StreamId): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_VERSION_CONFLICT', `The ledger of ${stream} was pruned while it was written out`, {
+    remedy: 'Write it out again: it starts later now.',
+    details: { stream },
+  });
 }
 
 function noExport(why: string): OpencodeToolsError {

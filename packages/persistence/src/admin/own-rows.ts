@@ -1,9 +1,19 @@
-import { OpencodeToolsError, type Put, type RecordPayload, type TaskId, sha256 } from '@opencode-tools/core';
+import {
+  type IdKind,
+  OpencodeToolsError,
+  type Put,
+  type RecordPayload,
+  type StoredRecord,
+  type TaskId,
+  isId,
+  sha256,
+} from '@opencode-tools/core';
 import { type Plan, allRows } from '../query/plan.ts';
 import type { Traits } from '../query/traits.ts';
 import { searchedNouns } from '../write/search-document.ts';
 import { brokenChain } from './go-on-with.ts';
 import type { ReadChain } from './ledger-transfer.ts';
+import { isWellFormed } from './put-shapes.ts';
 import { placeholders, raw } from './raw.ts';
 
 /** Where the rows of each noun are; the key of the others is their task. */
@@ -35,7 +45,8 @@ export type RowsOfChains = ReadonlyMap<string, ReadonlyMap<string, TaskId>>;
  * writes rows of its own task only.
  *
  * @throws OpencodeToolsError `OCT_POLICY_DENIED` for a row of another task, or one that two chains write;
- *   `OCT_LEDGER_BROKEN` for a payload that is none
+ *   `OCT_LEDGER_BROKEN` for a payload that is none, or that puts what no row can be: one that is read with others would stop
+ *   them all
  */
 export function rowsOfChains(chains: readonly ReadChain[]): RowsOfChains {
   const rows = new Map<string, Map<string, TaskId>>();
@@ -46,8 +57,9 @@ export function rowsOfChains(chains: readonly ReadChain[]): RowsOfChains {
       if ((ids.get(id) ?? taskId) !== taskId) throw foreignRow(taskId, `a row of another task, ${id}`);
       rows.set(table, ids.set(id, taskId));
     };
-    for (const put of putsOf(chain)) {
+    for (const [put, record] of putsWithRecords(chain)) {
       const table = tableOf(put, taskId);
+      if (!isWellFormed(put)) throw unparsable(chain, record, `a ${put.noun}`);
       if (table === null || !('id' in put.value)) continue;
       add(table, put.value.id);
       if (searchedNouns.has(put.noun)) add(documents.table, put.value.id);
@@ -75,16 +87,21 @@ export function* assertOwnRows({ engine }: Traits, rows: RowsOfChains): Plan<voi
 }
 
 /** What the records of a chain put. One that was changed is left to whoever checks the chain. */
-export function* putsOf({ records, stream }: ReadChain): Generator<Put> {
-  for (const { payload, payloadDigest, seq } of records) {
-    if (payload === null) continue;
-    const puts = parsedPuts(payload);
-    if (puts !== undefined) yield* puts;
-    else if (sha256(payload) === payloadDigest) {
-      const found = payload.slice(0, 80);
-      throw brokenChain({ stream, seq, fault: 'unparsable', expected: 'a payload', found });
-    }
+export function* putsOf(chain: ReadChain): Generator<Put> {
+  for (const [put] of putsWithRecords(chain)) yield put;
+}
+
+function* putsWithRecords(chain: ReadChain): Generator<readonly [Put, StoredRecord]> {
+  for (const record of chain.records) {
+    if (record.payload === null) continue;
+    const puts = parsedPuts(record.payload);
+    if (puts !== undefined) for (const put of puts) yield [put, record];
+    else if (sha256(record.payload) === record.payloadDigest) throw unparsable(chain, record, 'a payload');
   }
+}
+
+function unparsable({ stream }: ReadChain, { seq, payload }: StoredRecord, expected: string): OpencodeToolsError {
+  return brokenChain({ stream, seq, fault: 'unparsable', expected, found: payload?.slice(0, 80) ?? 'nothing' });
 }
 
 export function foreignRow(taskId: TaskId, what: string, remedy?: string): OpencodeToolsError {
@@ -98,9 +115,14 @@ export function foreignRow(taskId: TaskId, what: string, remedy?: string): Openc
 function tableOf(put: Put, taskId: TaskId): string | null {
   const { noun = '', value } = (put as Partial<Unread> | null) ?? {};
   const table = tables.get(noun);
-  const isKnown = table === undefined ? noun === 'task' || byTask.has(noun) : typeof value?.id === 'string';
+  const isKnown = table === undefined ? noun === 'task' || byTask.has(noun) : hasId(noun, value?.id);
   if (isKnown && (noun === 'task' ? value?.id : value?.taskId) === taskId) return table ?? null;
   throw foreignRow(taskId, 'a row of something else');
+}
+
+function hasId(noun: string, id: unknown): boolean {
+  const kind = noun === 'checkpointRemoval' ? 'checkpoint' : (noun as IdKind);
+  return typeof id === 'string' && isId(kind, id);
 }
 
 /** What is known of a put that anybody may have written. */
