@@ -42,7 +42,8 @@ export function forgedLedgerContract(open: () => Promise<OpenRegistry>): void {
       await other.admin.importLedger(lines);
       const value = sampleCheckpoint(task.id);
       const removal = { id: value.id, taskId: task.id };
-      const more = forgeRecord(forgeRecord(lines, [note(), { noun: 'checkpoint', value }]), [
+      const { tags: _, ...before } = value;
+      const more = forgeRecord(forgeRecord(lines, [note(), { noun: 'checkpoint', value: before as typeof value }]), [
         { noun: 'checkpointRemoval', value: removal },
       ]);
       expect(await other.admin.importLedger(more)).toMatchObject({ added: 2 });
@@ -106,6 +107,7 @@ export function forgedLedgerContract(open: () => Promise<OpenRegistry>): void {
         { noun: 'task', value: { ...value, workspace: null } as never },
         { noun: 'task', value: { ...value, labels: null } as never },
         { noun: 'task', value: { ...value, title: {} } as never },
+        { noun: 'task', value: { ...value, title: 'a\0b' } },
         { noun: 'task', value: { ...value, createdAt: 'soon' } },
         { noun: 'task', value: { id: task.id, homeId: task.homeId, version: 2 } as never },
         { noun: 'checkpoint', value: { ...sampleCheckpoint(task.id), workspace: { id: '../..' } as never } },

@@ -36,7 +36,8 @@ const count: Shape = (value) => Number.isSafeInteger(value) && (value as number)
 const number: Shape = (value) => typeof value === 'number';
 const time: Shape = (value) =>
   typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value) && !Number.isNaN(Date.parse(value));
-const oneLine: Shape = (value) => typeof value === 'string' && value.length <= 1_000;
+/** A column of its own, which PostgreSQL keeps no zero byte in. */
+const oneLine: Shape = (value) => typeof value === 'string' && value.length <= 1_000 && !value.includes('\0');
 const object: Shape = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
 const id =
   (kind: IdKind): Shape =>
@@ -71,7 +72,7 @@ const hasAll = <N extends Put['noun']>(members: Members<ValueOf<N>> & Readonly<R
   has(members);
 
 const ids = (kind: IdKind): Shape => listOf(id(kind));
-const written = { agent: text, createdAt: time };
+const written = { agent: oneLine, createdAt: time };
 const snapshot = has({
   store: oneOf(snapshotStores),
   id: text,
@@ -113,8 +114,8 @@ const shapes: { readonly [N in Put['noun']]: Shape } = {
     workspace: (value) => volume(value) || bind(value),
     sandboxSpec: spec,
     labels: mapOf(text),
-    owner: orNull(text),
-    project: orNull(text),
+    owner: orNull(oneLine),
+    project: orNull(oneLine),
     parentId: orNull(id('task')),
     dependsOn: ids('task'),
     forkedFrom: orNull(has({ taskId: id('task'), checkpointId: id('checkpoint') })),
@@ -140,7 +141,7 @@ const shapes: { readonly [N in Put['noun']]: Shape } = {
     id: id('session'),
     taskId: id('task'),
     leaseId: id('lease'),
-    agent: text,
+    agent: oneLine,
     model: orNull(text),
     state: oneOf(sessionStates),
     ephemeral: flag,
@@ -184,7 +185,7 @@ const shapes: { readonly [N in Put['noun']]: Shape } = {
     command: (value) => argv(value) || script(value),
     cwd: text,
     envNames: listOf(text),
-    agent: text,
+    agent: oneLine,
     state: oneOf(executionStates),
     reason: orNull(text),
     exitCode: orNull(number),
@@ -233,7 +234,7 @@ const shapes: { readonly [N in Put['noun']]: Shape } = {
     taskId: id('task'),
     sessionId: id('session'),
     leaseId: id('lease'),
-    agent: text,
+    agent: oneLine,
     read: listOf(text),
     write: listOf(text),
     state: oneOf(claimStates),
@@ -256,7 +257,8 @@ const shapes: { readonly [N in Put['noun']]: Shape } = {
     ledger: has({ seq: count, hash: text }),
     manifestDigest: text,
     pinned: flag,
-    tags: listOf(text),
+    // There were none once.
+    tags: orAbsent(listOf(text)),
     ...written,
   }),
   checkpointRemoval: hasAll<'checkpointRemoval'>({ id: id('checkpoint'), taskId: id('task') }),
