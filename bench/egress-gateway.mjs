@@ -44,7 +44,8 @@ async function main() {
   const program = fileURLToPath(new URL('../packages/egress/dist/gateway.js', import.meta.url));
   const plain = { execArgv: [] };
   const server = fork(file, ['server'], plain);
-  const gateway = fork(program, [root], plain);
+  // As the gateway's container starts it.
+  const gateway = fork(program, [root], { ...plain, env: { ...process.env, MALLOC_ARENA_MAX: '1' } });
   const bare = fork(file, ['bare'], plain);
   const children = [server, gateway, bare];
   try {

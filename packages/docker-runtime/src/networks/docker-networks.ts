@@ -161,7 +161,8 @@ export class DockerNetworks implements NetworkPort {
     const { containers, networks } = tools;
     const found = await containers.find(this.#gatewayName());
     if (found?.Config.Labels?.[labelKeys.inputs] === plan.version) {
-      if (!found.State.Running) await containers.act(found.Id, 'start');
+      if (found.State.Paused) await containers.act(found.Id, 'unpause');
+      else if (!found.State.Running) await containers.act(found.Id, 'start');
       return found.Id;
     }
     if (found !== undefined) await containers.remove(found.Id);

@@ -12,6 +12,7 @@ import { type Socket, isIP } from 'node:net';
 import type { EgressDecision, EgressRequest } from '@opencode-tools/core';
 import { deny, shownTarget } from '../decide.ts';
 import { forwardedHeaders, hasBody } from './headers.ts';
+import { relayBytes } from './relay-bytes.ts';
 import { type Arrival, targetOf } from './request-target.ts';
 import type { Destination } from './upstream.ts';
 
@@ -145,7 +146,7 @@ function relay(request: IncomingMessage, response: ServerResponse, outgoing: Cli
     response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage ?? '', forwardedHeaders(incoming));
     incoming.on('error', () => response.destroy());
     incoming.on('aborted', () => response.destroy());
-    incoming.pipe(response);
+    relayBytes(incoming, response);
   });
   outgoing.on('error', (error: NodeJS.ErrnoException) =>
     fail(response, 502, `Not reached: ${error.code ?? error.message}.`),
@@ -153,7 +154,7 @@ function relay(request: IncomingMessage, response: ServerResponse, outgoing: Cli
   response.once('close', () => {
     if (!response.writableFinished) outgoing.destroy();
   });
-  if (body) request.pipe(outgoing);
+  if (body) relayBytes(request, outgoing);
   else {
     request.resume();
     outgoing.end();

@@ -7,6 +7,7 @@ import type { Authority } from './authority.ts';
 import type { FirstBytes } from './first-bytes.ts';
 import { type HttpFront, type HttpGate, denialText } from './http-front.ts';
 import { sameHost, splitAuthority } from './request-target.ts';
+import { relayBytes } from './relay-bytes.ts';
 import { sniff } from './sniff.ts';
 import { connectTo } from './upstream.ts';
 
@@ -164,8 +165,8 @@ function splice(gate: TunnelGate, wanted: EgressRequest, client: Socket, upstrea
     upstream.destroy();
   });
   upstream.once('close', () => client.destroySoon());
-  client.pipe(upstream);
-  upstream.pipe(client);
+  relayBytes(client, upstream);
+  relayBytes(upstream, client);
 }
 
 function answer(socket: Socket, status: string, text: string): void {
