@@ -256,7 +256,13 @@ describe('what leaves a sandbox', () => {
     const pid = Number((await home.docker('inspect', '-f', '{{.State.Pid}}', gateway)).trim());
     await home.docker('pause', gateway);
     const { sandbox } = await open.services.tasks.view(task.id);
-    const asked = ['exec', '-e', `http_proxy=http://${(await addressOf(task)).gateway}:3128`, `${sandbox?.ref}`, 'curl'];
+    const asked = [
+      'exec',
+      '-e',
+      `http_proxy=http://${(await addressOf(task)).gateway}:3128`,
+      `${sandbox?.ref}`,
+      'curl',
+    ];
     await expect(home.docker(...asked, '-sS', '-m', '2', 'http://allowed.test/')).rejects.toThrow(/timed out/i);
     await until(async () => (await curl(task, 'http://allowed.test/')).includes(marker));
     process.kill(pid, 'SIGKILL');
