@@ -89,6 +89,8 @@ export { OpencodeToolsError, asOpencodeToolsError, isOpencodeToolsError } from '
 export type { ErrorJson, ErrorOptions } from './errors/opencode-tools-error.ts';
 export { printable } from './errors/printable.ts';
 
+export { agentWorkScopes } from './policy/agent-work.ts';
+export type { AgentWork, AgentWorkScope } from './policy/agent-work.ts';
 export { forbiddenHostPath, isWithin } from './policy/forbidden-host-path.ts';
 export { assertMountable } from './policy/mountable.ts';
 export { findTripwires, meaningfulText, tripwireRules } from './policy/tripwires.ts';

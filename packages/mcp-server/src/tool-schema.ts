@@ -12,7 +12,10 @@ export function inputJsonSchema(tool: Tool): JsonObject {
 
 /** The same with every bound, for people. */
 export function fullInputJsonSchema(tool: Tool): JsonObject {
-  return z.toJSONSchema(tool.input, { io: 'input' }) as JsonObject;
+  const override = ({ jsonSchema }: { readonly jsonSchema: Record<string, unknown> }): void => {
+    delete jsonSchema['unlisted'];
+  };
+  return z.toJSONSchema(tool.input, { io: 'input', override }) as JsonObject;
 }
 
 /**
@@ -76,7 +79,9 @@ function withoutBounds(value: unknown): JsonValue {
 /** Names of properties are not keywords: a `pattern` to search for stays. */
 function eachProperty(properties: unknown): JsonObject {
   return Object.fromEntries(
-    Object.entries(properties as JsonObject).map(([name, schema]) => [name, withoutBounds(schema)]),
+    Object.entries(properties as JsonObject)
+      .filter(([, schema]) => !(schema as JsonObject)['unlisted'])
+      .map(([name, schema]) => [name, withoutBounds(schema)]),
   );
 }
 

@@ -1,15 +1,21 @@
 import type { Tool } from './tool.ts';
+import { applyTaskWork } from './tools/apply-task-work.ts';
 import { attachAgentToTask } from './tools/attach-agent-to-task.ts';
 import { claimPaths } from './tools/claim-paths.ts';
+import { completeTask } from './tools/complete-task.ts';
 import { controlTaskSandbox } from './tools/control-task-sandbox.ts';
 import { controlExecution } from './tools/control-execution.ts';
+import { createTaskCheckpoint, restoreTaskCheckpoint } from './tools/create-task-checkpoint.ts';
 import { createTaskSandbox } from './tools/create-task-sandbox.ts';
 import { deleteTask } from './tools/delete-task.ts';
 import { detachAgentFromTask } from './tools/detach-agent-from-task.ts';
+import { diffTask } from './tools/diff-task.ts';
 import { executeInTask } from './tools/execute-in-task.ts';
 import { getTaskStatus } from './tools/get-task-status.ts';
 import { listFiles, searchFiles } from './tools/list-files.ts';
+import { listTaskCheckpoints } from './tools/list-task-checkpoints.ts';
 import { listTasks } from './tools/list-tasks.ts';
+import { mergeTaskWork } from './tools/merge-task-work.ts';
 import { readFile } from './tools/read-file.ts';
 import { readExecutionOutput } from './tools/read-execution-output.ts';
 import { recordDecision } from './tools/record-decision.ts';
@@ -38,6 +44,13 @@ export const toolTable: readonly Tool[] = [
   getTaskStatus,
   stopTask,
   deleteTask,
+  createTaskCheckpoint,
+  restoreTaskCheckpoint,
+  listTaskCheckpoints,
+  diffTask,
+  applyTaskWork,
+  mergeTaskWork,
+  completeTask,
   recordDecision,
   updateTask,
   setTodo,
@@ -50,7 +63,10 @@ export const toolTable: readonly Tool[] = [
 
 /** What a model is told once about all tools together. */
 export const serverInstructions =
-  'Each task has a durable Docker sandbox and a record that outlive you. Create a task or attach to one, pass session_id to ' +
-  'every call, record decisions, detach when done. Paths are relative to the workspace, or absolute. task_id also takes the ' +
-  'last 8 characters of an id or a unique title. ' +
-  'A call repeated with the same idempotency_key is done once.';
+  'Each task has a durable Docker sandbox, without network unless egress names policies, and a record that outlive you. Create a ' +
+  'task or attach to one, pass session_id to every call, record decisions, detach when done. Files and globs are relative to the ' +
+  'workspace, or absolute; finding and searching leave out .git and node_modules. expected_digest refuses to write a file that is ' +
+  'not as read_file gave it; expected_version refuses, or merges, a change of what changed since. task_id also takes the last 8 ' +
+  'characters of an id or a unique title, checkpoints also a tag or name. apply_task_work and merge_task_work write on the host of ' +
+  'the user, who decides how far, and accepts tripwires: changes that would run there or steer who works there; with dry_run they ' +
+  'only tell. Calls that change something take idempotency_key, listed or not: repeated with the same key they are done once.';

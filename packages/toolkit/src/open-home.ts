@@ -167,6 +167,8 @@ function serviceDefaults(configuration: Configuration) {
     outputLimitBytes: configuration.exec.outputLimitBytes,
     outputMaxBytes: configuration.exec.outputMaxBytes,
     pool: configuration.pool,
+    agentWork: configuration.agentWork,
+    secrets: configuration.secrets,
     retention: configuration.checkpoints.retention,
     automatic: configuration.checkpoints.automatic,
     reapIntervalMs: configuration.reaper.intervalMs,

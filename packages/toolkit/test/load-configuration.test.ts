@@ -60,6 +60,8 @@ describe('configuration', () => {
       },
       egress: { authorities: null, image: null, nameServers: [] },
       policies: {},
+      agentWork: 'branch',
+      secrets: {},
       engineEndpoint: null,
       limits: {
         memoryBytes: 2 * 1024 ** 3,
@@ -92,6 +94,22 @@ describe('configuration', () => {
     expect(configuration.lease.ttlMs).toBe(90_000);
     expect(configuration.hooks.planFile).toBe(true);
     expect(configuration.files).toHaveLength(2);
+  });
+
+  test('takes secrets by where they are, from the user only, and never tells what is written in place of it', async () => {
+    const user = 'secrets: {A: "env:TOKEN", B: "file:/run/b", C: {from: command, argv: [pass, show, c]}}\n';
+    expect((await loadConfiguration(await arrange({ user }))).secrets).toEqual({
+      A: { from: 'env', variable: 'TOKEN' },
+      B: { from: 'file', path: '/run/b' },
+      C: { from: 'command', argv: ['pass', 'show', 'c'] },
+    });
+    expect((await failure({ project: user })).message).toContain('secrets');
+    for (const wrong of ['{A: "ghp-canary"}', '{A: "env:"}', '{A: "file:relative"}', '{"A B": "env:X"}', '[A]']) {
+      const { code, message } = await failure({ user: `secrets: ${wrong}\n` });
+      expect({ wrong, code }).toEqual({ wrong, code: 'OCT_INVALID_CONFIG' });
+      expect(message).not.toContain('ghp-canary');
+    }
+    expect((await failure({ project: 'agents: {work: directory}\n' })).message).toContain('agents.work');
   });
 
   test('takes paths from the home directory of the user, and lists of them as the environment has them', async () => {

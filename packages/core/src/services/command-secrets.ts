@@ -1,4 +1,4 @@
-import type { EnvReference } from '../domain/sandbox-spec.ts';
+import type { EnvReference, SecretSource } from '../domain/sandbox-spec.ts';
 import type { Task } from '../domain/task.ts';
 import type { CommandSecret, RunCommand } from './execution-contract.ts';
 import type { Kernel } from './kernel.ts';
@@ -46,4 +46,23 @@ export async function resolveSecrets(
   const ofTask = await kernel.deps.secrets.resolve(task.sandboxSpec.env);
   const own = { ...(await kernel.deps.secrets.resolve(references)), ...Object.fromEntries(given) };
   return { env: { ...ofTask, ...own }, hidden: [ofTask, own] };
+}
+
+/** See `ExecutionService.secretsNamed`. */
+export function secretsNamed(
+  configured: Readonly<Record<string, SecretSource>>,
+  names: readonly string[],
+): readonly EnvReference[] {
+  return names.map((name) => {
+    const source = Object.hasOwn(configured, name) ? configured[name] : undefined;
+    if (source !== undefined) return { ...source, name };
+    const known = Object.keys(configured).sort();
+    throw invalid(
+      'secrets',
+      `${JSON.stringify(name.slice(0, 80))} is not configured`,
+      known.length === 0
+        ? 'Ask the user to name it under `secrets` in the user configuration.'
+        : `Use one of ${known.slice(0, 50).join(', ')}.`,
+    );
+  });
 }

@@ -1,6 +1,7 @@
 import type { HomeId } from '../domain/ids.ts';
-import type { LiveLimits, ResourceLimits } from '../domain/sandbox-spec.ts';
+import type { LiveLimits, ResourceLimits, SecretSource } from '../domain/sandbox-spec.ts';
 import type { LeaseMode } from '../domain/task.ts';
+import type { AgentWorkScope } from '../policy/agent-work.ts';
 import type { CheckpointCatalog } from '../ports/checkpoint-catalog.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { EgressGateway } from '../ports/egress-gateway.ts';
@@ -47,6 +48,10 @@ export interface ServiceDefaults {
   /** Of each output, how much is kept at most. */
   readonly outputMaxBytes: number;
   readonly pool: PoolOptions;
+  /** How far agents may bring work out by themselves; default `branch`. */
+  readonly agentWork?: AgentWorkScope;
+  /** Secrets that agents may ask for by name; none by default. */
+  readonly secrets?: Readonly<Record<string, SecretSource>>;
   /** Which checkpoints of a task stay; default `defaultRetention`. */
   readonly retention?: RetentionPolicy;
   /** When checkpoints are taken that nobody asked for; default `defaultAutomatic`. */

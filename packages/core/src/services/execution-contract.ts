@@ -102,6 +102,12 @@ export interface ExecutionService {
    * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` without a session; `OCT_RESOURCE_LIMIT` past sixteen in one sandbox
    */
   start(taskId: TaskId, options: StartCommand, call: Call): Promise<Execution>;
+  /**
+   * Secrets of the configuration, for `RunCommand.secrets`: what an agent may ask for, since it names no place of the host.
+   *
+   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a name that is not configured
+   */
+  secretsNamed(names: readonly string[]): readonly EnvReference[];
   /** Shells of the task that run, oldest first. */
   listShells(taskId: TaskId): Promise<readonly Execution[]>;
   /**

@@ -6,7 +6,7 @@ import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { OutputRange, OutputSlice, OutputStream } from '../ports/task-memory.ts';
 import { createBackgroundKeeper } from './background.ts';
-import { checkSecrets } from './command-secrets.ts';
+import { checkSecrets, secretsNamed } from './command-secrets.ts';
 import { controlOfExecutions } from './execution-control.ts';
 import { idempotent } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
@@ -38,6 +38,7 @@ export function createExecutionService(kernel: Kernel, keeper: SandboxKeeper): E
   return {
     get,
     list: (taskId, page) => deps.tasks.listExecutions(taskId, page),
+    secretsNamed: (names) => secretsNamed(deps.defaults.secrets ?? {}, names),
     ...controlOfExecutions(kernel, keeper, background, get),
     runTerminal: async (taskId, options, call) => {
       const task = await deps.tasks.getTask(taskId);

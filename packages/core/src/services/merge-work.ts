@@ -2,6 +2,7 @@ import { shortId } from '../domain/ids.ts';
 import type { TaskId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
 import type { MergedWork } from '../ports/work-port.ts';
+import { workBranchPrefix } from '../policy/agent-work.ts';
 import { bundleCommits } from './bundle-commits.ts';
 import type { Call } from './call.ts';
 import type { Kernel } from './kernel.ts';
@@ -29,7 +30,7 @@ export async function mergeTask(
   const { repository, commit: base } = sourceOf(task);
   const { accept = [], dryRun = false, into } = options;
   const ref = checkRef(options.ref ?? 'HEAD');
-  const branch = oneLine('branch', into ?? options.branch ?? `opencode-tools/${shortId(task.id)}`, 200);
+  const branch = oneLine('branch', into ?? options.branch ?? `${workBranchPrefix}${shortId(task.id)}`, 200);
   if (into !== undefined && options.branch !== undefined)
     throw invalid('into', 'is given with a branch', 'Name a branch to make, or one to merge into.');
   return withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, call, async (leased) => {

@@ -1,10 +1,11 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { TaskId } from '../domain/ids.ts';
+import type { AgentWork } from '../policy/agent-work.ts';
 import type { AppliedWork, MergedWork, WorkReview } from '../ports/work-port.ts';
 import type { Call, UnderSession } from './call.ts';
 
 export interface ReviewOptions extends UnderSession {
-  /** Full id, short id or name of a checkpoint to look at; by default one is taken now. */
+  /** Full id, short id, tag or name of a checkpoint to look at; by default one is taken now. */
   readonly checkpoint?: string;
 }
 
@@ -47,6 +48,12 @@ export interface TaskWorkApplied extends AppliedWork {
 
 /** Brings the work of a volume workspace back to the directory of the user that it came from. */
 export interface WorkService {
+  /**
+   * For front ends that agents call: refuses what the user does not let agents do by themselves. They accept no tripwire either.
+   *
+   * @throws OpencodeToolsError `OCT_POLICY_DENIED`
+   */
+  assertAgentMay(work: AgentWork): void;
   /** What the task changed since its workspace was seeded, and which of it would run on the host or steer who works there. */
   review(taskId: TaskId, options: ReviewOptions, call: Call): Promise<ReviewedWork>;
   /**

@@ -1,6 +1,7 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { TaskId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
+import { assertAgentWork } from '../policy/agent-work.ts';
 import type { Kernel } from './kernel.ts';
 import { mergeTask } from './merge-work.ts';
 import { runOperation } from './run-operation.ts';
@@ -21,12 +22,13 @@ export function createWorkService(kernel: Kernel, keeper: SandboxKeeper, checkpo
     assertHere(kernel, task);
     if (task.workspace.mode !== 'volume')
       throw invalid('task', 'has a bind workspace', 'Its files are on the host already; look there.');
-    const checkpoint = await checkpointOf(checkpoints, task, options, call);
+    const checkpoint = await checkpointOf(kernel, checkpoints, task, options, call);
     const { base } = task.workspace;
     const fromId = base === null ? null : await deps.workspaces.contentOf(base.id, call);
     return { task, checkpoint, fromId, toId: await deps.workspaces.contentOf(snapshotOf(checkpoint), call) };
   };
   return {
+    assertAgentMay: (work) => assertAgentWork(deps.defaults.agentWork ?? 'branch', work),
     merge: (taskId, options, call) => mergeTask(kernel, keeper, taskId, options, call),
     review: async (taskId, options, call) => {
       const { checkpoint, fromId, toId } = await workOf(taskId, options, call);
@@ -68,22 +70,15 @@ export function createWorkService(kernel: Kernel, keeper: SandboxKeeper, checkpo
 }
 
 async function checkpointOf(
+  { deps }: Kernel,
   checkpoints: CheckpointService,
   task: Task,
   { checkpoint, sessionId }: ReviewOptions,
   call: Call,
 ): Promise<Checkpoint> {
+  if (checkpoint !== undefined) return deps.checkpoints.resolve(task.id, checkpoint);
   const under = sessionId === undefined ? {} : { sessionId };
-  if (checkpoint === undefined) return checkpoints.create(task.id, { ...under, reason: 'to bring the work out' }, call);
-  const all = await checkpoints.list(task.id);
-  const found = all.filter(({ id, name }) => id === checkpoint || id.endsWith(checkpoint) || name === checkpoint);
-  const [only] = found;
-  if (only !== undefined && found.length === 1) return only;
-  throw invalid(
-    'checkpoint',
-    `${found.length} are called ${checkpoint}`,
-    'Give a full id, a short id or a unique name.',
-  );
+  return checkpoints.create(task.id, { ...under, reason: 'to bring the work out' }, call);
 }
 
 function snapshotOf(checkpoint: Checkpoint): string {

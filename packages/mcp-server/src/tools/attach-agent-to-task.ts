@@ -2,25 +2,25 @@ import type { Attachment, Decision, JournalService, TaskId, Todo } from '@openco
 import * as z from 'zod/v4';
 import { defineTool } from '../tool.ts';
 import { overlapOutput, overlapText, overlapsOf } from './claim-paths.ts';
-import { agentName, count, globs, idempotencyKey, taskId } from './fields.ts';
+import { agentName, count, globs, taskId, unlisted, unlistedKey } from './fields.ts';
 
 const mostShown = 10;
 
 export const attachAgentToTask = defineTool({
   name: 'attach_agent_to_task',
   title: 'Attach to a task',
-  description: 'Resume a task where the last agent left it. Gives the session_id for further calls.',
+  description: 'Resume a task. Gives your session_id.',
   annotations: { destructiveHint: true },
   input: z.strictObject({
     task_id: taskId,
-    agent: agentName.describe('Your name'),
+    agent: agentName,
     model: z.string().min(1).max(200).optional(),
-    takeover: z.boolean().optional().describe('End the session that holds the task, and its commands'),
-    ttl_seconds: z.number().min(1).max(86_400).optional(),
-    wait_seconds: z.number().min(0).max(3_600).optional().describe('Wait for the holder to leave'),
-    write: globs.optional().describe('Globs you will change, in a shared task'),
+    takeover: z.boolean().optional().describe("End the holder's session"),
+    ttl_seconds: z.number().min(1).max(86_400).optional().meta(unlisted),
+    wait_seconds: z.number().min(0).max(3_600).optional().describe('For the holder to leave'),
+    write: globs.optional().describe('Globs you will change'),
     read: globs.optional(),
-    idempotency_key: idempotencyKey,
+    idempotency_key: unlistedKey,
   }),
   output: z.object({
     session_id: z.string(),

@@ -2,7 +2,7 @@ import type { Claim, ClaimGrant } from '@opencode-tools/core';
 import * as z from 'zod/v4';
 import { redactHandles } from '../redact-handles.ts';
 import { defineTool } from '../tool.ts';
-import { globs, idempotencyKey, sessionId } from './fields.ts';
+import { globs, sessionId, unlistedKey } from './fields.ts';
 
 export const claimOutput = z.object({
   claim_id: z.string(),
@@ -20,12 +20,12 @@ export const overlapOutput = z.object({
 export const claimPaths = defineTool({
   name: 'claim_paths',
   title: 'Claim paths',
-  description: 'In a task shared with other agents: say what you will write, and read meanwhile, before you do.',
+  description: 'In a shared task, say first what you will write and read.',
   input: z.strictObject({
     session_id: sessionId,
-    write: globs.optional().describe('Globs relative to the workspace'),
+    write: globs.optional().describe('Globs'),
     read: globs.optional(),
-    idempotency_key: idempotencyKey,
+    idempotency_key: unlistedKey,
   }),
   output: claimOutput.extend({ overlaps: z.array(overlapOutput) }),
   async run({ session_id: id, write = [], read = [], idempotency_key: key }, context) {

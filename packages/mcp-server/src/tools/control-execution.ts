@@ -8,18 +8,17 @@ import { describeExecution, executionId, howItIs } from './read-execution-output
 export const controlExecution = defineTool({
   name: 'control_execution',
   title: 'Wait for, signal or write to a command',
-  description: 'wait: until it has ended or timeout_ms is over. The others need the session.',
+  description: 'wait: until its end or timeout_ms.',
   annotations: { destructiveHint: true, openWorldHint: true },
   input: z.strictObject({
     execution_id: executionId,
     session_id: optionalSessionId,
     action: z.enum(['wait', 'signal', 'write_stdin', 'end_stdin']),
-    timeout_ms: z.int().min(0).max(50_000).optional().describe('Default 30000'),
+    timeout_ms: z.int().min(0).max(50_000).optional(),
     signal: z
       .string()
       .regex(/^SIG[A-Z0-9]{2,10}$/)
-      .optional()
-      .describe('Default SIGTERM'),
+      .optional(),
     text: z.string().max(1_000_000).optional().describe('For write_stdin'),
   }),
   output: z.object({

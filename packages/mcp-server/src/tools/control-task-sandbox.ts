@@ -13,8 +13,7 @@ const input = z.strictObject({
 export const controlTaskSandbox = defineTool({
   name: 'control_task_sandbox',
   title: 'Control the sandbox of a task',
-  description:
-    'Start, stop, restart, pause or unpause the sandbox; destroy saves a checkpoint and removes the container. Files stay.',
+  description: 'Files stay; destroy saves a checkpoint first.',
   annotations: { destructiveHint: true, idempotentHint: true },
   input,
   output: z.object({ task_id: z.string(), state: z.string() }),

@@ -16,31 +16,22 @@ import { agentName, idempotencyKey } from './fields.ts';
 const input = z.strictObject({
   title: z.string().min(1).max(200),
   description: z.string().max(20_000).optional(),
-  source: z
-    .string()
-    .min(1)
-    .max(4_096)
-    .optional()
-    .describe('Absolute host path to start from; empty workspace without it'),
+  source: z.string().min(1).max(4_096).optional().describe('Absolute host path'),
   source_kind: z
     .enum(['git', 'directory', 'bind'])
     .optional()
-    .describe('git (default) and directory are copied; bind shares the host directory'),
+    .describe('git (default), directory: copied; bind: shared with the host'),
   git_ref: z.string().min(1).max(255).optional(),
-  dirty: z.enum(dirtyPolicies).optional().describe('Uncommitted changes of a git source'),
-  agent: agentName.optional().describe('Your name: attaches you at once'),
+  dirty: z.enum(dirtyPolicies).optional().describe('Uncommitted changes'),
+  agent: agentName.optional().describe('Your name; attaches you'),
   model: z.string().min(1).max(200).optional(),
   image: z.string().min(1).max(255).optional(),
   memory_mb: z.int().min(32).optional(),
   cpus: z.number().min(0.1).optional(),
-  egress: z
-    .array(z.string().min(1).max(64))
-    .max(20)
-    .optional()
-    .describe('Egress policies by name, such as npm, pip, github; no network without'),
+  egress: z.array(z.string().min(1).max(64)).max(20).optional().describe('Policies such as npm, pip, github'),
   lease_mode: z.enum(leaseModes).optional(),
   max_agents: z.int().min(1).max(100).optional(),
-  conflict_strategy: z.enum(conflictStrategies).optional().describe('What overlapping changes lead to'),
+  conflict_strategy: z.enum(conflictStrategies).optional(),
   labels: z.record(z.string(), z.string()).optional(),
   idempotency_key: idempotencyKey,
 });
@@ -50,8 +41,7 @@ type Arguments = z.output<typeof input>;
 export const createTaskSandbox = defineTool({
   name: 'create_task_sandbox',
   title: 'Create a task with its own sandbox',
-  description:
-    'Create a durable task with its own Docker sandbox, which starts with the first command. It lasts until delete_task.',
+  description: 'Create a task with its own Docker sandbox. It lasts until delete_task.',
   input,
   output: z.object({
     task_id: z.string(),

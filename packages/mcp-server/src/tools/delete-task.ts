@@ -1,19 +1,19 @@
 import type { Deletion } from '@opencode-tools/core';
 import * as z from 'zod/v4';
 import { defineTool } from '../tool.ts';
-import { count, idempotencyKey, optionalSessionId, taskId } from './fields.ts';
+import { count, optionalSessionId, taskId, unlistedKey } from './fields.ts';
 
 export const deleteTask = defineTool({
   name: 'delete_task',
   title: 'Delete a task',
-  description: 'Remove sandbox and volumes after a final checkpoint. The record of the task stays readable.',
+  description: 'Remove sandbox and volumes after a final checkpoint. Its record stays.',
   annotations: { destructiveHint: true, idempotentHint: true },
   input: z.strictObject({
     task_id: taskId,
     session_id: optionalSessionId,
     dry_run: z.boolean().optional(),
     force: z.boolean().optional(),
-    idempotency_key: idempotencyKey,
+    idempotency_key: unlistedKey,
   }),
   output: z.object({
     task_id: z.string(),

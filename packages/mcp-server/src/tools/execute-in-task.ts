@@ -12,7 +12,7 @@ import { formatDuration } from '../text/duration.ts';
 import { fitText } from '../text/fit-text.ts';
 import { outsideClaimsField, outsideClaimsLines } from '../text/outside-claims.ts';
 import { tripwireLines } from '../text/tripwire-lines.ts';
-import { defineTool } from '../tool.ts';
+import { type ToolContext, defineTool } from '../tool.ts';
 import { count, idempotencyKey, optionalSessionId, taskId } from './fields.ts';
 
 /** OpenCode keeps only the head of a text past 2,000 lines or 51,200 bytes; two outputs and a heading stay below both. */
@@ -24,20 +24,16 @@ const input = z.strictObject({
   task_id: taskId,
   session_id: optionalSessionId,
   command: z.string().min(1).max(1_000_000).optional().describe('Run by sh -c'),
-  argv: z.array(z.string()).min(1).max(1_000).optional().describe('Instead of command: no shell'),
+  argv: z.array(z.string()).min(1).max(1_000).optional().describe('Without a shell'),
   cwd: z.string().min(1).max(4_096).optional(),
   env: z.record(z.string(), z.string()).optional(),
+  secrets: z.array(z.string().min(1).max(128)).max(50).optional().describe('Names that the user configured'),
   stdin: z.string().max(1_000_000).optional(),
   timeout_ms: z.int().min(1).max(86_400_000).optional().describe('Default 600000'),
-  max_output_bytes: z
-    .int()
-    .min(200)
-    .max(largestOutputBytes)
-    .optional()
-    .describe('Per stream, head and tail; default 12000'),
-  background: z.boolean().optional().describe('Return at once. Needs session_id'),
-  open_stdin: z.boolean().optional().describe('With background: for write_stdin'),
-  shell: z.string().max(32).optional().describe('Name; cwd, variables, functions stay. Needs session_id'),
+  max_output_bytes: z.int().min(200).max(largestOutputBytes).optional().describe('Default 12000'),
+  background: z.boolean().optional().describe('Return at once'),
+  open_stdin: z.boolean().optional().describe('For write_stdin'),
+  shell: z.string().max(32).optional().describe('Name; cwd, variables, functions stay'),
   new_shell: z.boolean().optional(),
   idempotency_key: idempotencyKey,
 });
@@ -47,7 +43,7 @@ type Arguments = z.output<typeof input>;
 export const executeInTask = defineTool({
   name: 'execute_in_task',
   title: 'Run a command in a task',
-  description: "Run a command in the task's sandbox, in its workspace by default. A non-zero exit is a result.",
+  description: "Run a command in the task's sandbox. A non-zero exit is a result.",
   annotations: { destructiveHint: true, openWorldHint: true },
   input,
   output: z.object({
@@ -66,16 +62,28 @@ export const executeInTask = defineTool({
   async run(args, context) {
     const id = await context.taskId(args.task_id);
     const call = await context.call({ sessionId: args.session_id }, args.idempotency_key);
-    if (args.background === true) return started(await context.home.services.executions.start(id, toStart(args), call));
+    if (args.background === true)
+      return started(
+        await context.home.services.executions.start(id, { ...toStart(args), ...secretsOf(args, context) }, call),
+      );
     let bytes = 0;
     const onOutput: RunCommand['onOutput'] = (_stream, chunk) => {
       bytes += chunk.byteLength;
       context.progress(`running, ${bytes} bytes of output`);
     };
-    const result = await context.home.services.executions.run(id, { ...toRunCommand(args), onOutput }, call);
+    const result = await context.home.services.executions.run(
+      id,
+      { ...toRunCommand(args), ...secretsOf(args, context), onOutput },
+      call,
+    );
     return answer(result, args.max_output_bytes ?? defaultOutputBytes);
   },
 });
+
+/** By name only: a place of the host that an agent chose would let it read, or run, whatever the user can. */
+function secretsOf({ secrets = [] }: Arguments, { home }: ToolContext) {
+  return secrets.length === 0 ? {} : { secrets: home.services.executions.secretsNamed(secrets) };
+}
 
 function toRunCommand(args: Arguments): Omit<RunCommand, 'secrets'> {
   return {

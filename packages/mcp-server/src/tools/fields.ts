@@ -9,9 +9,15 @@ export const sessionId = z
   .transform((text) => parseId('session', text));
 export const optionalSessionId = sessionId.optional();
 export const idempotencyKey = z.string().min(1).max(180).optional();
+/** For arguments that a program needs rather than a model: documented and checked, but not listed to clients. */
+export const unlisted = { unlisted: true } as const;
+/** Every changing tool takes a key; it is listed where a repetition costs most. */
+export const unlistedKey = idempotencyKey.meta(unlisted);
 export const agentName = z.string().min(1).max(100);
 export const count = z.int().nonnegative();
-export const expectedVersion = z.int().min(1).optional().describe('Refused or merged if it changed');
+export const expectedVersion = z.int().min(1).optional();
 export const globs = z.array(z.string().min(1).max(500)).max(100);
+/** Id, short id, tag or name. */
+export const checkpoint = z.string().min(1).max(100);
 /** In the sandbox. */
 export const path = z.string().min(1).max(4_096);

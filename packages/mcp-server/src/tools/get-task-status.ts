@@ -12,7 +12,7 @@ const mostShown = 50;
 export const getTaskStatus = defineTool({
   name: 'get_task_status',
   title: 'Get a task',
-  description: 'Show a task: status, sandbox, attached agents, running commands, counts.',
+  description: 'Show status, sandbox, agents, running commands.',
   annotations: { readOnlyHint: true, idempotentHint: true },
   input: z.strictObject({ task_id: taskId }),
   output: z.object({

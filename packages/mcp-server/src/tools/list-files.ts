@@ -7,14 +7,13 @@ const mostEntries = 1_000;
 export const listFiles = defineTool({
   name: 'list_files',
   title: 'List files of a task',
-  description:
-    'List a directory in the sandbox, the workspace by default; with glob, find files below it by name, without .git and node_modules.',
+  description: 'List a directory in the sandbox; with glob, find files below it.',
   annotations: { readOnlyHint: true, idempotentHint: true },
   input: z.strictObject({
     task_id: taskId,
     path: path.optional(),
     glob: z.string().min(1).max(1_000).optional().describe('Such as src/**/*.ts'),
-    depth: z.int().min(1).max(64).optional().describe('Default 1'),
+    depth: z.int().min(1).max(64).optional(),
     after: z.string().max(4_096).optional(),
   }),
   output: z.object({ path: z.string(), paths: z.array(z.string()), total: count.optional(), truncated: z.boolean() }),
@@ -56,16 +55,16 @@ function textOf(
 export const searchFiles = defineTool({
   name: 'search_files',
   title: 'Search files of a task',
-  description: 'Find lines that hold a text in files of the sandbox, without .git, node_modules and binary files.',
+  description: 'Find lines with a text in files of the sandbox.',
   annotations: { readOnlyHint: true, idempotentHint: true },
   input: z.strictObject({
     task_id: taskId,
     pattern: z.string().min(1).max(10_000),
-    regex: z.boolean().optional().describe('Extended regular expression'),
+    regex: z.boolean().optional().describe('POSIX extended'),
     ignore_case: z.boolean().optional(),
     path: path.optional(),
     glob: z.string().min(1).max(1_000).optional(),
-    limit: z.int().min(1).max(1_000).optional().describe('Default 200'),
+    limit: z.int().min(1).max(1_000).optional(),
   }),
   output: z.object({
     path: z.string(),

@@ -10,13 +10,13 @@ const time = z
 
 const input = z.strictObject({
   status: z.array(z.enum(taskStatuses)).optional(),
-  text: z.string().min(1).max(200).optional().describe('Words in title, description, decisions, todos or notes'),
+  text: z.string().min(1).max(200).optional().describe('In any text of it'),
   agent: z.string().min(1).max(100).optional(),
   label: z.string().min(1).max(200).optional().describe('name or name=value'),
-  parent: z.string().min(1).max(200).optional().describe('Only parts of this task'),
+  parent: z.string().min(1).max(200).optional().describe('Parts of this task'),
   owner: z.string().min(1).max(200).optional(),
   project: z.string().min(1).max(200).optional(),
-  created_after: time.optional().describe('Such as 2026-11-20 or 2026-11-20T08:00:00Z'),
+  created_after: time.optional(),
   created_before: time.optional(),
   limit: z.int().min(1).max(100).optional(),
   cursor: z.string().min(1).max(1_000).optional(),

@@ -15,14 +15,14 @@ export const executionId = z
 export const readExecutionOutput = defineTool({
   name: 'read_execution_output',
   title: 'Read the output of a command',
-  description: 'Read a part of an output, also while the command runs. Pass next_offset as offset to go on.',
+  description: 'Read an output, also while the command runs; go on from next_offset.',
   annotations: { readOnlyHint: true, idempotentHint: true },
   input: z.strictObject({
     execution_id: executionId,
-    stream: z.enum(['stdout', 'stderr']).optional().describe('Default stdout'),
-    offset: z.int().optional().describe('Bytes; negative counts from the end. Default 0'),
+    stream: z.enum(['stdout', 'stderr']).optional(),
+    offset: z.int().optional().describe('Bytes; negative: from the end'),
     limit: z.int().min(1).max(largestBytes).optional(),
-    wait_ms: z.int().min(0).max(50_000).optional().describe('Wait that long for output or the end'),
+    wait_ms: z.int().min(0).max(50_000).optional().describe('For output or the end'),
   }),
   output: z.object({
     execution_id: z.string(),

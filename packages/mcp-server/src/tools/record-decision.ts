@@ -1,7 +1,7 @@
 import { parseId } from '@opencode-tools/core';
 import * as z from 'zod/v4';
 import { defineTool } from '../tool.ts';
-import { idempotencyKey, optionalSessionId, taskId } from './fields.ts';
+import { optionalSessionId, taskId, unlistedKey } from './fields.ts';
 
 const links = <K extends 'execution' | 'checkpoint'>(kind: K) =>
   z
@@ -13,7 +13,7 @@ const links = <K extends 'execution' | 'checkpoint'>(kind: K) =>
 export const recordDecision = defineTool({
   name: 'record_decision',
   title: 'Record a decision',
-  description: 'Note for whoever works on the task next: what was decided, why, what else was weighed.',
+  description: 'Tell the next agent what was decided, why, what else was weighed.',
   input: z.strictObject({
     task_id: taskId,
     session_id: optionalSessionId,
@@ -22,7 +22,7 @@ export const recordDecision = defineTool({
     alternatives: z.array(z.string().max(2_000)).max(50).optional(),
     execution_ids: links('execution'),
     checkpoint_ids: links('checkpoint'),
-    idempotency_key: idempotencyKey,
+    idempotency_key: unlistedKey,
   }),
   output: z.object({ decision_id: z.string(), task_id: z.string() }),
   async run({ task_id, ...args }, context) {

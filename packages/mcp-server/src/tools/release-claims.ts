@@ -1,7 +1,7 @@
 import { parseId } from '@opencode-tools/core';
 import * as z from 'zod/v4';
 import { defineTool } from '../tool.ts';
-import { idempotencyKey, sessionId } from './fields.ts';
+import { sessionId, unlistedKey } from './fields.ts';
 
 export const releaseClaims = defineTool({
   name: 'release_claims',
@@ -15,7 +15,7 @@ export const releaseClaims = defineTool({
       .max(60)
       .transform((text) => parseId('claim', text))
       .optional(),
-    idempotency_key: idempotencyKey,
+    idempotency_key: unlistedKey,
   }),
   output: z.object({ released: z.array(z.string()) }),
   async run({ session_id: id, claim_id: claimId, idempotency_key: key }, context) {

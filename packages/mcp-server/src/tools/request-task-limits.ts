@@ -7,7 +7,7 @@ const mebibyte = 1024 ** 2;
 export const requestTaskLimits = defineTool({
   name: 'request_task_limits',
   title: 'Ask for higher limits',
-  description: 'Ask a person to raise memory, cores or processes of the sandbox. Granted limits apply while it runs.',
+  description: 'Ask a person to raise limits.',
   annotations: { idempotentHint: true },
   input: z.strictObject({
     task_id: taskId,

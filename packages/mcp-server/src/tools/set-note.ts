@@ -2,12 +2,12 @@ import { type Note, parseId } from '@opencode-tools/core';
 import * as z from 'zod/v4';
 import { misplaced } from '../misplaced.ts';
 import { defineTool } from '../tool.ts';
-import { count, expectedVersion, idempotencyKey, optionalSessionId, taskId } from './fields.ts';
+import { count, expectedVersion, optionalSessionId, taskId, unlistedKey } from './fields.ts';
 
 export const setNote = defineTool({
   name: 'set_note',
   title: 'Add or change a note',
-  description: 'Add a note for the next agent; with note_id replace one.',
+  description: 'Add a note; with note_id replace one.',
   input: z.strictObject({
     task_id: taskId,
     session_id: optionalSessionId,
@@ -18,7 +18,7 @@ export const setNote = defineTool({
       .optional(),
     text: z.string().min(1).max(20_000),
     expected_version: expectedVersion,
-    idempotency_key: idempotencyKey,
+    idempotency_key: unlistedKey,
   }),
   output: z.object({ note_id: z.string(), version: count }),
   async run(args, context) {

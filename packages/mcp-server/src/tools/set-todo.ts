@@ -2,7 +2,7 @@ import { type Todo, parseId, todoStates } from '@opencode-tools/core';
 import * as z from 'zod/v4';
 import { defineTool } from '../tool.ts';
 import { misplaced } from '../misplaced.ts';
-import { count, expectedVersion, idempotencyKey, optionalSessionId, taskId } from './fields.ts';
+import { count, expectedVersion, optionalSessionId, taskId, unlistedKey } from './fields.ts';
 
 export const todoOutput = z.object({
   todo_id: z.string(),
@@ -28,7 +28,7 @@ export const setTodo = defineTool({
     state: z.enum(todoStates).optional(),
     major: z.boolean().optional(),
     expected_version: expectedVersion,
-    idempotency_key: idempotencyKey,
+    idempotency_key: unlistedKey,
   }),
   output: todoOutput,
   async run(args, context) {

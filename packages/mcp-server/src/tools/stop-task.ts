@@ -1,17 +1,17 @@
 import * as z from 'zod/v4';
 import { defineTool } from '../tool.ts';
-import { idempotencyKey, optionalSessionId, taskId } from './fields.ts';
+import { optionalSessionId, taskId, unlisted, unlistedKey } from './fields.ts';
 
 export const stopTask = defineTool({
   name: 'stop_task',
   title: 'Stop a task',
-  description: 'End commands and sessions, stop the sandbox, suspend the task. Files stay; attach again to go on.',
+  description: 'End commands and sessions, stop the sandbox, suspend the task.',
   annotations: { destructiveHint: true, idempotentHint: true },
   input: z.strictObject({
     task_id: taskId,
     session_id: optionalSessionId,
-    grace_seconds: z.number().min(0).max(60).optional(),
-    idempotency_key: idempotencyKey,
+    grace_seconds: z.number().min(0).max(60).optional().meta(unlisted),
+    idempotency_key: unlistedKey,
   }),
   output: z.object({ task_id: z.string(), status: z.string() }),
   async run({ task_id, session_id: sessionId, grace_seconds: grace, idempotency_key: key }, context) {

@@ -1,20 +1,20 @@
 import { type TaskId, type UpdateTask, shortId } from '@opencode-tools/core';
 import * as z from 'zod/v4';
 import { type ToolContext, defineTool } from '../tool.ts';
-import { count, expectedVersion, idempotencyKey, optionalSessionId, taskId } from './fields.ts';
+import { count, expectedVersion, optionalSessionId, taskId, unlistedKey } from './fields.ts';
 
 const input = z.strictObject({
   task_id: taskId,
   session_id: optionalSessionId,
   title: z.string().min(1).max(200).optional(),
   description: z.string().max(20_000).optional(),
-  labels: z.record(z.string(), z.string().nullable()).optional().describe('To set; null removes one'),
-  owner: z.string().max(200).optional().describe('Empty for none, as project and parent'),
+  labels: z.record(z.string(), z.string().nullable()).optional(),
+  owner: z.string().max(200).optional().describe('Empty: none'),
   project: z.string().max(200).optional(),
   parent: z.string().max(200).optional(),
   depends_on: z.array(taskId).max(200).optional().describe('Replaces the list'),
   expected_version: expectedVersion,
-  idempotency_key: idempotencyKey,
+  idempotency_key: unlistedKey,
 });
 
 type Arguments = z.output<typeof input>;
@@ -22,7 +22,7 @@ type Arguments = z.output<typeof input>;
 export const updateTask = defineTool({
   name: 'update_task',
   title: 'Change a task',
-  description: 'Change title, labels, owner, parent or dependencies. Omitted ones stay.',
+  description: 'Change a task; what is omitted stays.',
   input,
   output: z.object({ task_id: z.string(), title: z.string(), status: z.string(), version: count }),
   async run(args, context) {

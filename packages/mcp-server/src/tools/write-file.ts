@@ -2,9 +2,9 @@ import type { FileChanged } from '@opencode-tools/core';
 import * as z from 'zod/v4';
 import { outsideClaimsField, outsideClaimsLines } from '../text/outside-claims.ts';
 import { defineTool } from '../tool.ts';
-import { count, idempotencyKey, optionalSessionId, path, taskId } from './fields.ts';
+import { count, optionalSessionId, path, taskId, unlistedKey } from './fields.ts';
 
-const digest = z.string().max(64).optional().describe('Refuse unless the file has this digest');
+const digest = z.string().max(64).optional();
 
 /** What every change of a file gives back. */
 const changed = {
@@ -17,7 +17,7 @@ const changed = {
 export const writeFile = defineTool({
   name: 'write_file',
   title: 'Write a file of a task',
-  description: 'Write a text file in the sandbox, whole or not at all; directories above are made.',
+  description: 'Write a text file in the sandbox; its directories are made.',
   annotations: { destructiveHint: true },
   input: z.strictObject({
     task_id: taskId,
@@ -26,7 +26,7 @@ export const writeFile = defineTool({
     text: z.string().max(10_000_000),
     create: z.boolean().optional().describe('Refuse when it exists'),
     expected_digest: digest,
-    idempotency_key: idempotencyKey,
+    idempotency_key: unlistedKey,
   }),
   output: z.object({ ...changed, created: z.boolean() }),
   async run({ task_id, session_id, path: at, text, create, expected_digest, idempotency_key }, context) {
@@ -47,7 +47,7 @@ export const writeFile = defineTool({
 export const editFile = defineTool({
   name: 'edit_file',
   title: 'Edit a file of a task',
-  description: 'Replace exact text in a file of the sandbox. Nothing changes unless it occurs exactly count times.',
+  description: 'Replace exact text in a file of the sandbox, which has to occur count times.',
   annotations: { destructiveHint: true },
   input: z.strictObject({
     task_id: taskId,
@@ -57,7 +57,7 @@ export const editFile = defineTool({
     new_text: z.string().max(1_000_000),
     count: z.int().min(1).max(1_000_000).optional().describe('Default 1'),
     expected_digest: digest,
-    idempotency_key: idempotencyKey,
+    idempotency_key: unlistedKey,
   }),
   output: z.object({ ...changed, replaced: count }),
   async run({ task_id, session_id, path: at, old_text, new_text, count: times = 1, ...args }, context) {

@@ -1,7 +1,8 @@
-import { defaultLimits, defaultMaxLimits, defaultThresholds, leaseModes } from '@opencode-tools/core';
+import { agentWorkScopes, defaultLimits, defaultMaxLimits, defaultThresholds, leaseModes } from '@opencode-tools/core';
 import { checkpointKeys } from './checkpoint-keys.ts';
 import { type Key, key, userOnly } from './key.ts';
 import { images } from './images-kind.ts';
+import { secrets } from './secrets-kind.ts';
 import { nameServers, policies } from './policies-kind.ts';
 import { type ValueKind, byteSize, choice, duration, flag, number, path, paths, text } from './value-kind.ts';
 
@@ -175,6 +176,20 @@ export const configurationKeys = {
       byteSize({ min: 1_024, max: 1024 * gibibyte }),
       gibibyte,
       'Bytes of each output that are kept; a command that puts out more is ended.',
+    ),
+  ),
+  'agents.work': userOnly(
+    key(
+      choice(...agentWorkScopes),
+      'branch',
+      'How far agents may bring work out of a sandbox by themselves, through MCP: `review` looks only, `branch` also makes and moves branches named opencode-tools/…, `directory` also changes the directory and branches that the task came from. Tripwires always wait for a person.',
+    ),
+  ),
+  secrets: userOnly(
+    key(
+      secrets(),
+      {},
+      'Secrets by name, and where each value is, that agents may ask for as variables of one command; none by default.',
     ),
   ),
   policies: userOnly(

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type {
+  AgentWorkScope,
   AutomaticCheckpoints,
   LeaseMode,
   LiveLimits,
@@ -10,6 +11,7 @@ import type {
   Thresholds,
 } from '@opencode-tools/core';
 import type { ConfiguredImage, ConfiguredImages } from './images-kind.ts';
+import type { ConfiguredSecrets } from './secrets-kind.ts';
 import type { ConfiguredPolicies } from './policies-kind.ts';
 import type { Environment } from './environment.ts';
 import { refusedForm } from './invalid-config.ts';
@@ -55,6 +57,8 @@ export interface Configuration {
   readonly reaper: { readonly intervalMs: number; readonly graceMs: number };
   readonly lease: { readonly mode: LeaseMode; readonly ttlMs: number; readonly maxAgents: number };
   readonly exec: { readonly timeoutMs: number; readonly outputLimitBytes: number; readonly outputMaxBytes: number };
+  readonly agentWork: AgentWorkScope;
+  readonly secrets: ConfiguredSecrets;
   readonly policies: ConfiguredPolicies;
   readonly egress: {
     readonly nameServers: readonly string[];
@@ -179,6 +183,8 @@ function shape(
       outputLimitBytes: values['exec.outputLimit'],
       outputMaxBytes: values['exec.maxOutput'],
     },
+    agentWork: values['agents.work'],
+    secrets: values.secrets,
     policies: values.policies,
     egress: {
       nameServers: values['egress.nameServers'],

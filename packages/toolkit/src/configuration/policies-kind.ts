@@ -108,7 +108,8 @@ function parseInjections(value: unknown): readonly HeaderInjection[] | undefined
   return found;
 }
 
-function parseSecret(value: Readonly<Record<string, unknown>>): SecretSource | undefined {
+/** Where a secret is, as `SecretSource` has it. */
+export function parseSecret(value: Readonly<Record<string, unknown>>): SecretSource | undefined {
   const { from, variable, path, argv } = value;
   if (from === 'env' && typeof variable === 'string') return { from, variable };
   if (from === 'file' && typeof path === 'string') return { from, path };
