@@ -293,6 +293,7 @@ export type {
   CheckpointHealth,
   CheckpointService,
   CheckpointUsage,
+  HomeCheckpointUsage,
   CopyInOptions,
   CopyOutOptions,
   CreateCheckpoint,

@@ -50,6 +50,23 @@ export function checkpointCatalogContract(name: string, open: () => Promise<Open
       expect(await catalog.find(before.id)).toEqual({ ...before, tags });
     });
 
+    test('refuses what is guarded by marks that somebody changed', async () => {
+      const value = sampleCheckpoint(task.id, { tags: ['a'] });
+      const { id, pinned, tags } = value;
+      const guarded = () =>
+        registry.tasks.commit({
+          guard: { checkpoint: id, marks: { id, pinned, tags } },
+          records: [sampleDraft(task.id, 'checkpoint.tagged')],
+        });
+      await expect(guarded()).rejects.toMatchObject({ code: 'OCT_VERSION_CONFLICT' });
+      await addRows(registry.tasks, task.id, { noun: 'checkpoint', value });
+      await guarded();
+      for (const change of [{ tags: ['a', 'b'] }, { tags: [] }, { pinned: true }]) {
+        await addRows(registry.tasks, task.id, { noun: 'checkpoint', value: { ...value, ...change } });
+        await expect(guarded()).rejects.toMatchObject({ code: 'OCT_VERSION_CONFLICT' });
+      }
+    });
+
     test('loses a checkpoint whose removal is written, and what is guarded by it is refused from then on', async () => {
       const [gone, stays] = [sampleCheckpoint(task.id), sampleCheckpoint(task.id, { name: 'stays' })];
       await addRows(registry.tasks, task.id, ...[gone, stays].map((value) => ({ noun: 'checkpoint', value }) as const));

@@ -114,7 +114,7 @@ test(`a deleted task comes back byte for byte, with root, home directory and jou
   expect(await ledger.head(lost.id)).toEqual(head);
   expect((await ledger.verify()).broken).toEqual([]);
   await tasks.delete(back, {}, call);
-}, 120_000);
+}, 600_000);
 
 test('a task comes back without what was installed when the image of its root is gone', async () => {
   const { tasks, checkpoints } = open.services;

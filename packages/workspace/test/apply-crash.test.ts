@@ -132,7 +132,7 @@ test(`work that a kill broke off is in the directory whole or not at all, once i
   } finally {
     await bed.close();
   }
-}, 120_000);
+}, 600_000);
 
 test('what somebody changed after the kill stays, and what was there before is kept beside it', async () => {
   const bed = await openBed();

@@ -64,4 +64,4 @@ test(`a merge that a kill broke off has happened to branch and work tree, or to 
   } finally {
     await bed.close();
   }
-}, 120_000);
+}, 600_000);

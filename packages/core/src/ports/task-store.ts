@@ -1,4 +1,5 @@
 import type { TaskClaims } from '../claims/claim.ts';
+import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { Execution } from '../domain/execution.ts';
 import type { CheckpointId, ExecutionId, HomeId, LeaseId, OperationId, SessionId, TaskId } from '../domain/ids.ts';
 import type { Decision, Note, Todo } from '../domain/journal.ts';
@@ -23,6 +24,8 @@ export interface Guard {
   readonly claims?: { readonly taskId: TaskId; readonly revision: number };
   /** The checkpoint must still be there: `OCT_VERSION_CONFLICT` when it was deleted meanwhile. It stays until the change is done. */
   readonly checkpoint?: CheckpointId;
+  /** The checkpoint must be marked so: `OCT_VERSION_CONFLICT` when it was tagged, pinned or deleted meanwhile. */
+  readonly marks?: Pick<Checkpoint, 'id' | 'pinned' | 'tags'>;
   /** No operation of these kinds may be open on the task besides `openOperation`. */
   readonly noOpenOperation?: { readonly taskId: TaskId; readonly kinds: readonly Operation['kind'][] };
 }

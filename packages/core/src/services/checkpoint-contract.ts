@@ -61,6 +61,25 @@ export interface CheckpointUsage {
   readonly sharedBytes: number;
 }
 
+/** What checkpoints take on disk in a home, by task. Images are not counted. */
+export interface HomeCheckpointUsage {
+  /** The one whose deletion would free most first. */
+  readonly tasks: readonly {
+    readonly taskId: TaskId;
+    readonly title: string;
+    /** True for one whose checkpoints are all that is left. */
+    readonly deleted: boolean;
+    readonly checkpoints: number;
+    readonly bytes: number;
+    /** What neither another task's checkpoints nor a tree that a task begins with needs. */
+    readonly ownBytes: number;
+  }[];
+  /** Of all together, what several share counted once. */
+  readonly bytes: number;
+  /** What retention keeps them to; 0 for any number. */
+  readonly budgetBytes: number;
+}
+
 export interface PrunedCheckpoints {
   readonly dryRun: boolean;
   /** Oldest first within a task. */
@@ -85,7 +104,7 @@ export interface CheckpointService {
   /** Saves the present, then brings workspace, home directory and root file system back. Ends executions. */
   restore(taskId: TaskId, reference: string, options: UnderSession, call: Call): Promise<Restoration>;
   /**
-   * Deletes a checkpoint. Its record stays in the ledger; what only it needed is collected later.
+   * Deletes a checkpoint, of a deleted task too: by name even the one that `recover` would bring back. Its record stays in the ledger; what only it needed is collected later.
    *
    * @throws OpencodeToolsError `OCT_POLICY_DENIED` for one that is tagged, pinned, or what a task comes back from, with the way out;
    *   `OCT_VERSION_CONFLICT` while an operation that may begin from it is open
@@ -124,9 +143,11 @@ export interface CheckpointService {
   ): Promise<Checkpoint>;
   /** What each checkpoint of a task takes on disk, newest first. */
   usage(taskId: TaskId): Promise<readonly CheckpointUsage[]>;
+  /** What the checkpoints of each task of this home take on disk, deleted tasks included, and all together. */
+  homeUsage(): Promise<HomeCheckpointUsage>;
   /**
-   * Applies the retention policy of the configuration, or what is given in its place, to one task or to all of this home, then
-   * collects what nothing needs any more.
+   * Applies the retention policy of the configuration, or what is given in its place, to one task or to all of this home, deleted
+   * ones included, then collects what nothing needs any more.
    *
    * @param taskId all tasks when it is undefined
    */

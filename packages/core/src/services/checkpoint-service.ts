@@ -8,7 +8,7 @@ import { idempotent } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
 import { markCheckpoint } from './mark-checkpoint.ts';
 import { exportCheckpoint, importCheckpoint } from './move-checkpoint.ts';
-import { checkpointUsage, pruneCheckpoints } from './prune-checkpoints.ts';
+import { checkpointUsage, homeCheckpointUsage, pruneCheckpoints } from './prune-checkpoints.ts';
 import { restoreCheckpoint } from './restore-checkpoint.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { CheckpointService } from './services.ts';
@@ -48,6 +48,7 @@ export function createCheckpointService(kernel: Kernel, keeper: SandboxKeeper): 
       await assertReadable(kernel, taskId);
       return checkpointUsage(kernel, taskId);
     },
+    homeUsage: () => homeCheckpointUsage(kernel),
     prune: (taskId, options, call) => pruneCheckpoints(kernel, taskId, options, call),
     list: (taskId) => deps.checkpoints.list(taskId),
     get: (taskId, reference) => deps.checkpoints.resolve(taskId, reference),

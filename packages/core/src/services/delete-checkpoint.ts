@@ -1,14 +1,14 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { CheckpointId, TaskId } from '../domain/ids.ts';
-import { asJson } from '../domain/json.ts';
 import type { OperationKind } from '../domain/operation.ts';
 import type { LeaseProof } from '../domain/session.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { rootImagePrefix } from './capture.ts';
+import { changeCheckpoint, taskOrLastRow } from './change-checkpoint.ts';
 import type { CheckpointDeletion } from './checkpoint-contract.ts';
 import { type IdempotencyKey, idempotent } from './idempotent.ts';
-import { type Kernel, draft, leaseGuard } from './kernel.ts';
+import type { Kernel } from './kernel.ts';
 import type { Call, UnderSession } from './services.ts';
 import { assertHere, withLease } from './with-lease.ts';
 
@@ -17,7 +17,7 @@ const usesCheckpoints: readonly OperationKind[] = ['sandbox', 'checkpoint', 'res
 const pageSize = 500;
 
 /**
- * Deletes a checkpoint of a task: its row goes with a record that keeps what it was, then its image when nothing else needs it.
+ * Deletes a checkpoint of a task, deleted ones included: its row goes with a record that keeps what it was, then its image when nothing else needs it.
  * The trees that only it named are collected later. A fork has a checkpoint of its own and loses nothing.
  *
  * @throws OpencodeToolsError `OCT_POLICY_DENIED` for one that is kept: see `keptBecause`; `OCT_VERSION_CONFLICT` while an operation that
@@ -30,16 +30,17 @@ export async function deleteCheckpoint(
   options: UnderSession & { readonly dryRun?: boolean },
   call: Call,
 ): Promise<CheckpointDeletion> {
-  const task = await kernel.deps.tasks.getTask(taskId);
+  const { task, living } = await taskOrLastRow(kernel, taskId);
   assertHere(kernel, task);
   if (options.dryRun === true) {
     const checkpoint = await kernel.deps.checkpoints.resolve(taskId, reference);
-    await assertMayGo(kernel, task, checkpoint);
+    await assertMayGo(kernel, living ? task : undefined, checkpoint);
     return { dryRun: true, checkpoint };
   }
   return idempotent(kernel, call, 'delete-checkpoint', { taskId, reference }, async (key) => {
     const { sessionId } = options;
-    if (sessionId === undefined) return removeCheckpoint(kernel, taskId, reference, { call, key, proof: null });
+    if (sessionId === undefined || !living)
+      return removeCheckpoint(kernel, taskId, reference, { call, key, proof: null });
     return withLease(kernel, task, { sessionId, sandbox: false }, call, ({ proof }) =>
       removeCheckpoint(kernel, taskId, reference, { call, key, proof }),
     );
@@ -54,36 +55,23 @@ interface Removing {
   readonly reason?: string;
 }
 
-/** Deletes under the task's version, so that nothing that changes the task meanwhile, a restore for one, goes unseen. */
+/** Deletes a checkpoint that may go, and then its image. */
 export async function removeCheckpoint(
   kernel: Kernel,
   taskId: TaskId,
   reference: string,
   { call, key, proof, reason }: Removing,
 ): Promise<CheckpointDeletion> {
-  const deletion = await kernel.changeTask(taskId, async (task) => {
-    const checkpoint = await kernel.deps.checkpoints.resolve(taskId, reference);
+  const changing = { call, key, proof };
+  const deletion = await changeCheckpoint(kernel, taskId, reference, changing, async (checkpoint, task) => {
     await assertMayGo(kernel, task, checkpoint);
-    const result = { dryRun: false, checkpoint };
     const { id, name, parentId, manifestDigest } = checkpoint;
     const detail = { checkpointId: id, name, parentId, manifestDigest, ...(reason === undefined ? {} : { reason }) };
-    const record = draft({
-      stream: taskId,
-      type: 'checkpoint.deleted',
-      call,
-      proof,
-      puts: [
-        { noun: 'checkpointRemoval', value: { id, taskId } },
-        { noun: 'task', value: { ...task, version: task.version + 1, updatedAt: kernel.now() } },
-      ],
-      detail,
-    });
-    const guard = {
-      ...(proof === null ? {} : leaseGuard(proof, true)),
-      checkpoint: id,
-      noOpenOperation: { taskId, kinds: usesCheckpoints },
+    return {
+      result: { dryRun: false, checkpoint },
+      record: { type: 'checkpoint.deleted', put: { noun: 'checkpointRemoval', value: { id, taskId } }, detail },
+      guard: { noOpenOperation: { taskId, kinds: usesCheckpoints } },
     };
-    return { change: { guard, records: [record], ...key?.finished(asJson(result)) }, result };
   });
   await dropImage(kernel, deletion.checkpoint);
   return deletion;
@@ -92,10 +80,10 @@ export async function removeCheckpoint(
 /** Why a checkpoint of the task stays whatever is asked; null when it may go. */
 async function keptBecause(
   kernel: Kernel,
-  task: Task,
-  { id, pinned, tags }: Checkpoint,
+  task: Task | undefined,
+  { id, taskId, pinned, tags }: Checkpoint,
 ): Promise<{ readonly fact: string; readonly remedy: string } | null> {
-  if (task.headCheckpointId === id)
+  if (task?.headCheckpointId === id)
     return {
       fact: 'is what its task comes back from',
       remedy: 'Take another checkpoint first, or restore one; or delete the task.',
@@ -103,9 +91,9 @@ async function keptBecause(
   if (tags.length > 0)
     return {
       fact: `is tagged ${tags.join(', ')}`,
-      remedy: `Take the tag away first: opencode-tools checkpoints untag ${task.id} ${tags[0] ?? ''}`,
+      remedy: `Take the tag away first: opencode-tools checkpoints untag ${taskId} ${tags[0] ?? ''}`,
     };
-  if (pinned) return { fact: 'is pinned', remedy: `Unpin it first: opencode-tools checkpoints unpin ${task.id} ${id}` };
+  if (pinned) return { fact: 'is pinned', remedy: `Unpin it first: opencode-tools checkpoints unpin ${taskId} ${id}` };
   const fork = (await tasksByHead(kernel)).get(id);
   if (fork === undefined) return null;
   return {
@@ -114,12 +102,12 @@ async function keptBecause(
   };
 }
 
-async function assertMayGo(kernel: Kernel, task: Task, checkpoint: Checkpoint): Promise<void> {
+async function assertMayGo(kernel: Kernel, task: Task | undefined, checkpoint: Checkpoint): Promise<void> {
   const kept = await keptBecause(kernel, task, checkpoint);
   if (kept === null) return;
   throw new OpencodeToolsError('OCT_POLICY_DENIED', `Checkpoint ${checkpoint.id} ${kept.fact}`, {
     remedy: kept.remedy,
-    details: { checkpointId: checkpoint.id, taskId: task.id },
+    details: { checkpointId: checkpoint.id, taskId: checkpoint.taskId },
   });
 }
 

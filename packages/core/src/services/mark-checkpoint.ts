@@ -1,14 +1,15 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import { isId, isShortId, type TaskId } from '../domain/ids.ts';
-import { asJson } from '../domain/json.ts';
 import type { JsonObject } from '../domain/json.ts';
+import type { LeaseProof } from '../domain/session.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { RecordType } from '../ledger/ledger-record.ts';
+import { changeCheckpoint, taskOrLastRow } from './change-checkpoint.ts';
 import { idempotent } from './idempotent.ts';
-import { type Kernel, draft, leaseGuard } from './kernel.ts';
+import type { Kernel } from './kernel.ts';
 import type { Call, UnderSession } from './services.ts';
 import { invalid } from './validate.ts';
-import { withLease } from './with-lease.ts';
+import { assertHere, withLease } from './with-lease.ts';
 
 const tagForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$/;
 
@@ -16,8 +17,7 @@ const tagForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$/;
 export type CheckpointMark = { readonly tag: string } | { readonly untag: string } | { readonly pinned: boolean };
 
 /**
- * Tags or pins a checkpoint, or takes that back. The task's version guards it, so that of two calls at once none is lost; it
- * needs no lease, and with a session it is done under that session's lease. Asking for what is so already changes nothing.
+ * Tags or pins a checkpoint, of a deleted task too, or takes that back. Of two calls at once none is lost; it needs no lease, and with a session it is done under that session's lease. Asking for what is so already changes nothing.
  */
 export async function markCheckpoint(
   kernel: Kernel,
@@ -28,34 +28,19 @@ export async function markCheckpoint(
   call: Call,
 ): Promise<Checkpoint> {
   if ('tag' in mark) checkTag(mark.tag);
-  const { checkpoints, tasks } = kernel.deps;
-  const before = await tasks.getTask(taskId);
+  const { task, living } = await taskOrLastRow(kernel, taskId);
+  if (!living) assertHere(kernel, task);
   return idempotent(kernel, call, 'mark-checkpoint', { taskId, reference, ...mark }, (key) => {
-    const apply = (guard: Parameters<typeof leaseGuard>[0] | null): Promise<Checkpoint> =>
-      kernel.changeTask(taskId, async (task) => {
-        const current = await checkpoints.resolve(taskId, reference);
-        if ('tag' in mark) assertFree(await checkpoints.list(taskId), current, mark.tag);
+    const apply = (proof: LeaseProof | null): Promise<Checkpoint> =>
+      changeCheckpoint(kernel, taskId, reference, { call, proof, key }, async (current) => {
+        if ('tag' in mark) assertFree(await kernel.deps.checkpoints.list(taskId), current, mark.tag);
         const { type, changed, detail } = marked(current, mark);
-        if (changed === null) return { change: null, result: current };
-        const touched = { ...task, version: task.version + 1, updatedAt: kernel.now() };
-        const record = draft({
-          stream: taskId,
-          type,
-          call,
-          proof: guard,
-          puts: [
-            { noun: 'checkpoint', value: changed },
-            { noun: 'task', value: touched },
-          ],
-          detail: { checkpointId: current.id, ...detail },
-        });
-        const guarded = { ...(guard === null ? {} : leaseGuard(guard, true)), checkpoint: current.id };
-        return { change: { guard: guarded, records: [record], ...key.finished(asJson(changed)) }, result: changed };
+        if (changed === null) return { record: null, result: current };
+        const put = { noun: 'checkpoint', value: changed } as const;
+        return { result: changed, record: { type, put, detail: { checkpointId: current.id, ...detail } } };
       });
-    if (options.sessionId === undefined) return apply(null);
-    return withLease(kernel, before, { sessionId: options.sessionId, sandbox: false }, call, ({ proof }) =>
-      apply(proof),
-    );
+    if (options.sessionId === undefined || !living) return apply(null);
+    return withLease(kernel, task, { sessionId: options.sessionId, sandbox: false }, call, ({ proof }) => apply(proof));
   });
 }
 

@@ -4,7 +4,7 @@ import type { Checkpoint } from '../domain/checkpoint.ts';
 import { type RetentionPolicy, planRetention } from './retention.ts';
 
 const nowMs = Date.parse('2026-11-29T12:00:00.000Z');
-const none: RetentionPolicy = { maxPerTask: 0, keepDays: 0, thinAfterDays: 0, budgetBytes: 0 };
+const none: RetentionPolicy = { maxPerTask: 0, keepDays: 0, thinAfterDays: 0, budgetBytes: 0, homeBudgetBytes: 0 };
 const at = (name: string, hoursAgo: number): Checkpoint =>
   ({ id: name, createdAt: new Date(nowMs - hoursAgo * 3_600_000).toISOString() }) as unknown as Checkpoint;
 const id = (name: string): Checkpoint['id'] => name as Checkpoint['id'];

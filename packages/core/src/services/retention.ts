@@ -11,12 +11,20 @@ export interface RetentionPolicy {
   readonly thinAfterDays: number;
   /** Bytes that the checkpoints of a task may take on disk beside what other tasks need anyway; 0 for any number. */
   readonly budgetBytes: number;
+  /** Bytes that the checkpoints of all tasks of the home may take on disk; 0 for any number. */
+  readonly homeBudgetBytes: number;
 }
 
-export const defaultRetention: RetentionPolicy = { maxPerTask: 200, keepDays: 0, thinAfterDays: 30, budgetBytes: 0 };
+export const defaultRetention: RetentionPolicy = {
+  maxPerTask: 200,
+  keepDays: 0,
+  thinAfterDays: 30,
+  budgetBytes: 0,
+  homeBudgetBytes: 0,
+};
 
 /** Which rule a checkpoint goes by. */
-export type RetentionRule = 'age' | 'thinning' | 'number' | 'budget';
+export type RetentionRule = 'age' | 'thinning' | 'number' | 'budget' | 'home-budget';
 
 export interface RetentionFacts {
   /** Of one task, newest first. */
@@ -70,6 +78,12 @@ export function planRetention(policy: RetentionPolicy, facts: RetentionFacts): r
   return [...going.values()].toSorted(({ checkpoint: one }, { checkpoint: other }) =>
     one.createdAt < other.createdAt ? -1 : 1,
   );
+}
+
+/** Decides which checkpoints of all tasks go by the budget of the home, once every task has kept to its own rules. */
+export function planHomeBudget(bytes: number, facts: RetentionFacts): readonly Outworn[] {
+  const policy = { maxPerTask: 0, keepDays: 0, thinAfterDays: 0, budgetBytes: bytes, homeBudgetBytes: 0 };
+  return planRetention(policy, facts).map(({ checkpoint }) => ({ checkpoint, rule: 'home-budget' }));
 }
 
 /** Those that are kept, then the others, newest first. */

@@ -5,6 +5,7 @@ import {
   type PruneOptions,
   type PruneReport,
   type Put,
+  type RecordPayload,
   type StreamId,
   type TaskId,
   prepareDraft,
@@ -87,7 +88,7 @@ function* pruneChain(ctx: StoreContext, stream: StreamId, base: ChainHead, recor
   const opened = yield* openTransaction(ctx, new Map([[stream, ctx.homeId]]));
   if (((yield* baseSeqOf(ctx, stream)) ?? base.seq) >= base.seq) return false;
   const { engine } = ctx.engine.traits;
-  const puts = stream === 'home' ? [] : yield* rowsOf(engine, stream);
+  const puts = stream === 'home' ? [] : [...(yield* lastTask(ctx, stream)), ...(yield* rowsOf(engine, stream))];
   const detail = { baseSeq: base.seq, baseHash: base.hash, records };
   yield* appendRecords(ctx, opened, [
     prepareDraft({ stream, type: 'ledger.pruned', actor: registryActor, puts, detail }),
@@ -104,6 +105,34 @@ function* pruneChain(ctx: StoreContext, stream: StreamId, base: ChainHead, recor
 function* baseSeqOf(ctx: StoreContext, stream: StreamId): Plan<number | undefined> {
   const pieces = ['select base_seq from streams where stream = ', ''];
   return (yield* firstRow(withArguments<{ base_seq: number }>(ctx.engine.traits.engine, pieces, [stream])))?.base_seq;
+}
+
+/** A deleted task as it was, which no row says any more; what brings it back asks for it. The receipt comes after it. */
+function* lastTask(ctx: StoreContext, stream: StreamId): Plan<readonly Put[]> {
+  const { engine } = ctx.engine.traits;
+  const living = withArguments(engine, ['select id from tasks where id = ', ''], [stream]);
+  if ((yield* firstRow(living)) !== undefined) return [];
+  let before = Number.MAX_SAFE_INTEGER;
+  for (;;) {
+    const rows = yield* allRows(
+      withArguments<{ seq: number; payload: string | null }>(
+        engine,
+        ['select seq, payload from ledger where stream = ', ' and seq < ', ' order by seq desc limit 50'],
+        [stream, before],
+      ),
+    );
+    for (const { payload } of rows) {
+      const put = payload === null ? undefined : taskIn(payload);
+      if (put !== undefined) return [put];
+    }
+    const last = rows.at(-1);
+    if (last === undefined) return [];
+    before = last.seq;
+  }
+}
+
+function taskIn(payload: string): Put | undefined {
+  return (JSON.parse(payload) as RecordPayload).puts.findLast(({ noun }) => noun === 'task');
 }
 
 const entityTables = {

@@ -1,7 +1,9 @@
-import { type Guard, OpencodeToolsError, type Operation } from '@opencode-tools/core';
+import { type Checkpoint, type Guard, OpencodeToolsError, type Operation } from '@opencode-tools/core';
 import { type Outcome, type Plan, type Statement, adHoc, firstRow, outcomeRows } from '../query/plan.ts';
 import { template } from '../query/template.ts';
+import { fromRow } from '../rows/entity-rows.ts';
 import { selectClaimsRevision } from '../stores/claim-rows.ts';
+import { selectCheckpoint } from '../stores/task-rows.ts';
 
 /** What a guard needs to read whatever comes out; `checkGuard` takes the outcomes. */
 export function guardStatements(guard: Guard | undefined): readonly Statement<unknown>[] {
@@ -19,6 +21,7 @@ export function* checkGuard(guard: Guard, outcomes: readonly Outcome[]): Plan<vo
   if (guard.openOperation !== undefined) checkOpen(guard.openOperation, guard.lease === undefined ? first : second);
   if (guard.claims !== undefined) yield* checkClaims(guard.claims);
   if (guard.checkpoint !== undefined) yield* checkCheckpoint(guard.checkpoint);
+  if (guard.marks !== undefined) yield* checkMarks(guard.marks);
   if (guard.noOpenOperation !== undefined) yield* checkNoneOpen(guard.noOpenOperation, guard.openOperation);
 }
 
@@ -78,6 +81,16 @@ function* checkCheckpoint(id: string): Plan<void> {
   if ((yield* firstRow(selectCheckpointId({ id }))) !== undefined) return;
   throw new OpencodeToolsError('OCT_VERSION_CONFLICT', `Checkpoint ${id} was deleted meanwhile`, {
     remedy: 'List the checkpoints again, and use another one.',
+    details: { checkpointId: id },
+  });
+}
+
+function* checkMarks({ id, pinned, tags }: NonNullable<Guard['marks']>): Plan<void> {
+  const row = yield* firstRow(selectCheckpoint({ id }));
+  const found = row && fromRow<Partial<Checkpoint>>(row);
+  if (found !== undefined && found.pinned === pinned && (found.tags ?? []).join() === tags.join()) return;
+  throw new OpencodeToolsError('OCT_VERSION_CONFLICT', `Checkpoint ${id} was changed meanwhile`, {
+    remedy: 'Look at it again, then decide again.',
     details: { checkpointId: id },
   });
 }

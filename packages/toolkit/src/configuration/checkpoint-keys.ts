@@ -41,6 +41,13 @@ export const checkpointKeys = {
       'Bytes that the checkpoints of a task may take on disk beside what other tasks need anyway; the oldest go. 0 for any number.',
     ),
   ),
+  'checkpoints.homeBudget': userOnly(
+    key(
+      byteSize({ min: 0, max: 1_048_576 * gibibyte }),
+      defaultRetention.homeBudgetBytes,
+      'Bytes that the checkpoints of all tasks may take on disk together; the oldest go, of deleted tasks too. 0 for any number.',
+    ),
+  ),
   'checkpoints.onMajorTodo': key(
     flag(),
     defaultAutomatic.onMajorTodo,

@@ -145,6 +145,7 @@ function shape(
         keepDays: values['checkpoints.keepDays'],
         thinAfterDays: values['checkpoints.thinAfterDays'],
         budgetBytes: values['checkpoints.budget'],
+        homeBudgetBytes: values['checkpoints.homeBudget'],
       },
       automatic: {
         onMajorTodo: values['checkpoints.onMajorTodo'],

@@ -128,6 +128,15 @@ describe('what goes', () => {
         objects: [object({ kind: 'image' })],
       },
     ],
+    [
+      'the root file system of a deleted task whose checkpoint was deleted too',
+      'checkpoint-deleted',
+      {
+        ...tombstone({ keptImages: ['v'] }),
+        ...made('completed', { kind: 'checkpoint', outcome: { checkpointId: ids.next('checkpoint') } }),
+        objects: [object({ kind: 'image' })],
+      },
+    ],
     ['what a dead process kept ready', 'pool-entry', { pooled: [entry()] }],
     [
       'what a deleted task had taken from the pool',

@@ -92,7 +92,7 @@ function evidenceFor(
   facts: ReapFacts,
 ): ReapEvidence | undefined {
   const receipt = taskId === null ? undefined : facts.receipts.get(taskId);
-  if (receipt !== undefined) return receipt.keptImages.includes(object.ref) ? undefined : 'task-deleted';
+  if (receipt !== undefined && !receipt.keptImages.includes(object.ref)) return 'task-deleted';
   if (operation === undefined || operation.taskId !== taskId) return undefined;
   if (operation.state !== 'completed') return 'operation-ended';
   if (object.kind === 'image') return isOfDeleted(operation, facts) ? 'checkpoint-deleted' : undefined;
