@@ -1,6 +1,7 @@
 export { createDirectoryVolumes } from './directory-volumes.ts';
 export { applyTreeActions, describeTree, treeActions } from './random-tree.ts';
 export type { TreeAction } from './random-tree.ts';
+export { type OpenWorkPort, workPortContract } from './work-port-contract.ts';
 export { workspaceStoreContract } from './workspace-store-contract.ts';
 export type { OpenWorkspaceStore } from './workspace-store-contract.ts';
 export { checkpointCatalogContract } from './checkpoint-catalog-contract.ts';

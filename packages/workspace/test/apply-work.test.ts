@@ -234,30 +234,6 @@ test('work makes no file readable for more than could read it before, or where i
 });
 
 describe('work that cannot be brought in', () => {
-  const edit: Make = async (at) => {
-    await writeFile(at('src/a'), 'theirs\n');
-    await writeFile(at('new'), 'new\n');
-    await chmod(at('keep'), 0o755);
-  };
-  test('for the user changed the same changes nothing, and names each path', async () => {
-    const at = await userRepository('conflict', async () => undefined);
-    const { fromId, toId } = await changed(at, 'conflict', edit);
-    await writeFile(at('src/a'), 'mine\n');
-    await writeFile(at('new'), 'mine as well\n');
-    const before = filesOf(at('.'));
-    const result = await work.apply({
-      directory: at('.'),
-      fromId,
-      toId,
-      accept: ['keep'],
-      threeWay: false,
-      operationId: newId(),
-    });
-    expect(result.applied).toBe(false);
-    expect(result.conflicts.map((each) => each.path)).toEqual(['new', 'src/a']);
-    expect(filesOf(at('.'))).toEqual(before);
-  });
-
   test('for the user changed the same is merged line by line when that is asked for, and never a binary file or a link', async () => {
     const at = await userRepository('merge', async () => undefined);
     const lines = (...changed: readonly string[]): string =>
@@ -331,56 +307,5 @@ describe('work that cannot be brought in', () => {
     const result = await work.apply({ ...ids, accept: [], threeWay: true, operationId: newId() });
     expect(result).toMatchObject({ applied: false, conflicts: [{ path: conflict }] });
     expect(filesOf(at('.'))).toEqual(before);
-  });
-
-  test('for a directory that gives way holds a file of the user changes nothing', async () => {
-    const at = await userRepository('gives-way', async () => undefined);
-    const ids = await changed(at, 'gives-way', async (inside) => {
-      await rm(inside('gone'), { recursive: true });
-      await writeFile(inside('gone'), 'a file now');
-    });
-    await writeFile(at('gone/deep/mine'), 'mine\n');
-    const result = await work.apply({ ...ids, accept: [], threeWay: true, operationId: newId() });
-    expect(result).toMatchObject({ applied: false, conflicts: [{ path: 'gone' }] });
-    expect(await readFile(at('gone/deep/mine'), 'utf8')).toBe('mine\n');
-    expect(await readFile(at('gone/deep/b'), 'utf8')).toBe('b\n');
-  });
-
-  test('for a tripwire changes nothing until it is accepted by name', async () => {
-    const at = await userRepository('tripwire', async () => undefined);
-    const plant: Make = async (inside) => {
-      await writeFile(inside('Makefile'), 'all:\n');
-      await writeFile(inside('src/a'), 'theirs\n');
-    };
-    const ids = await changed(at, 'tripwire', plant);
-    const refused = await work.apply({ ...ids, accept: [], threeWay: false, operationId: newId() });
-    expect(refused).toMatchObject({ applied: false, refused: [{ path: 'Makefile', rule: 'build' }] });
-    expect(await readdir(at('.'))).not.toContain('Makefile');
-    expect(await work.apply({ ...ids, accept: ['Makefile'], threeWay: false, operationId: null })).toMatchObject({
-      applied: false,
-      refused: [],
-    });
-    expect(await work.apply({ ...ids, accept: ['Makefile'], threeWay: false, operationId: newId() })).toMatchObject({
-      applied: true,
-    });
-    expect(await readFile(at('Makefile'), 'utf8')).toBe('all:\n');
-  });
-
-  test('for a link in the way, or a .git inside, writes nothing through it', async () => {
-    const at = await userRepository('escape', async () => undefined);
-    const outside = path.join(place, 'outside');
-    await mkdir(outside);
-    const ids = await changed(at, 'escape', async (inside) => {
-      await mkdir(inside('there'));
-      await writeFile(inside('there/planted'), 'x');
-      await mkdir(inside('sub/.git'), { recursive: true });
-      await writeFile(inside('sub/.git/config'), '[core]\n\tfsmonitor = evil\n');
-    });
-    await symlink(outside, at('there'));
-    const accept = ['sub/.git/config', 'sub/.git'];
-    const result = await work.apply({ ...ids, accept, threeWay: false, operationId: newId() });
-    expect(result.applied).toBe(false);
-    expect(result.conflicts.map((each) => each.path)).toEqual(expect.arrayContaining(['there', 'sub/.git/config']));
-    expect(await readdir(outside)).toEqual([]);
   });
 });
