@@ -20,6 +20,7 @@ import type { GatewayStatus } from './gateway/gateway.ts';
 import { type TaskPolicy, gatewayPorts } from './gateway/task-policy.ts';
 import { logSize, readLog } from './read-log.ts';
 import { type NamedPolicies, policyNamed } from './presets.ts';
+import { type CountedPackets, logUnroutable, newPackets } from './unroutable-log.ts';
 import { validatePolicy } from './validate-policy.ts';
 
 export interface EgressGatewayOptions {
@@ -68,6 +69,7 @@ export function createEgressGateway(options: EgressGatewayOptions): EgressGatewa
     release: (taskId, ref) => gateway.release(taskId, ref),
     environment: async ({ id, sandboxSpec }) =>
       sandboxSpec.network.mode === 'policy' ? environmentOf(sandboxSpec.network, await files.readPolicy(id)) : {},
+    noteUnroutable: (taskId, counted) => gateway.noteUnroutable(taskId, counted),
     logPosition: (taskId) => logSize(files.logFile(taskId)),
     readLog: async (taskId, { from = 0, limit, deniedOnly = false }) => {
       const entries = await readLog(files.logFile(taskId), from);
@@ -113,9 +115,20 @@ class HomeGateway {
     return this.#inTurn(taskId, async () => {
       this.#enforced.delete(taskId);
       const had = await this.#files.removePolicy(taskId);
+      await this.#files.writeCounted(taskId, undefined);
       if (ref === null) await this.#files.removeNameServer(taskId);
       else await this.#files.writeNameServer(taskId, null);
       return (await this.#options.networks.detach(taskId, ref)) || had;
+    });
+  }
+
+  noteUnroutable(taskId: TaskId, counted: CountedPackets): Promise<void> {
+    return this.#inTurn(taskId, async () => {
+      const before = await this.#files.readCounted(taskId);
+      const packets = newPackets(before, counted);
+      if (packets > 0)
+        await logUnroutable(this.#files.logFile(taskId), new Date(this.#options.clock.nowMs()).toISOString(), packets);
+      if (packets > 0 || before?.sandboxRef !== counted.sandboxRef) await this.#files.writeCounted(taskId, counted);
     });
   }
 

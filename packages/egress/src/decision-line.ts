@@ -5,7 +5,13 @@ const longestPath = 300;
 const secretLike = /^(?=.*\d)(?=.*[A-Za-z])[^/]{24,}$/;
 
 /** One line of the log. Queries, user names and passwords are left out, and what looks like a secret in a path is masked. */
-export function decisionLine(at: string, request: EgressRequest, decision: EgressDecision, via: string): string {
+export function decisionLine(
+  at: string,
+  request: EgressRequest,
+  decision: EgressDecision,
+  via: string,
+  packets?: number,
+): string {
   const { method, path } = request;
   const line = {
     at,
@@ -14,6 +20,7 @@ export function decisionLine(at: string, request: EgressRequest, decision: Egres
     port: request.port,
     ...(method === undefined ? {} : { method: printable(method).slice(0, 32) }),
     ...(path === undefined ? {} : { path: redactPath(path) }),
+    ...(packets === undefined ? {} : { packets }),
     allowed: decision.allowed,
     rule: decision.rule,
     ...(decision.allowed ? {} : { explanation: printable(decision.explanation) }),

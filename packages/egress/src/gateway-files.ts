@@ -6,6 +6,7 @@ import type { NetworkFiles, TaskId } from '@opencode-tools/core';
 import { installGatewayProgram, readGatewayProgram } from './gateway-program.ts';
 import { createAuthority } from './gateway/certificates.ts';
 import type { GatewayStatus } from './gateway/gateway.ts';
+import type { CountedPackets } from './unroutable-log.ts';
 import { type GatewaySettings, type TaskPolicy, parsePolicy } from './gateway/task-policy.ts';
 
 const noNetwork = '# no network\n';
@@ -26,7 +27,7 @@ export class GatewayFiles {
    */
   async ensure(settings: GatewaySettings, nowMs: number): Promise<{ readonly main: string; readonly version: string }> {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    for (const name of ['policies', 'names', 'authority', 'trust', 'program', 'out', 'out/log'])
+    for (const name of ['policies', 'names', 'authority', 'trust', 'program', 'counted', 'out', 'out/log'])
       await mkdir(join(this.#directory, name), {
         recursive: true,
         mode: name === 'trust' || name === 'names' ? 0o755 : 0o700,
@@ -84,6 +85,17 @@ export class GatewayFiles {
     const existed = existsSync(file);
     await rm(file, { force: true });
     return existed;
+  }
+
+  async readCounted(taskId: TaskId): Promise<CountedPackets | undefined> {
+    const text = await this.#read(`counted/${taskId}.json`);
+    return text === undefined ? undefined : (JSON.parse(text) as CountedPackets);
+  }
+
+  async writeCounted(taskId: TaskId, counted: CountedPackets | undefined): Promise<void> {
+    const name = `counted/${taskId}.json`;
+    if (counted === undefined) await rm(join(this.#directory, name), { force: true });
+    else await this.#replace(name, JSON.stringify(counted));
   }
 
   async readStatus(): Promise<GatewayStatus | undefined> {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import type { AddressInfo } from 'node:net';
-import type { EgressGateway, EgressRule, NetworkSpec, Task } from '@opencode-tools/core';
+import type { EgressGateway, EgressLogEntry, EgressRule, NetworkSpec, Task } from '@opencode-tools/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 export interface OpenEgressGateway {
@@ -93,12 +93,26 @@ export function egressGatewayContract(name: string, open: () => Promise<OpenEgre
       // Without the gateway there is no way at all.
       expect(await run(task, `unset http_proxy HTTP_PROXY; ${curl('/open/y')}`)).toMatch(/^curl \d+\n$/);
       expect(asked).toEqual(['GET /open/x']);
-      const log = await gateway.readLog(task.id, { from, limit: 10 });
+      const read = async (deniedOnly: boolean) => gateway.readLog(task.id, { from, limit: 20, deniedOnly });
+      const atGateway = ({ rule: used }: EgressLogEntry) => used !== 'no-route';
+      const log = (await read(false)).filter(atGateway);
       expect(log.map(({ allowed, path }) => [path, allowed])).toEqual([
         ['/open/x', true],
         ['/closed', false],
       ]);
-      expect(await gateway.readLog(task.id, { from, limit: 10, deniedOnly: true })).toEqual([log[1]]);
+      expect((await read(true)).filter(atGateway)).toEqual([log[1]]);
+      const before = (await read(false)).length;
+      const counted = { sandboxRef: `${ref}-made-anew`, packets: 3 };
+      await gateway.noteUnroutable(task.id, counted);
+      await gateway.noteUnroutable(task.id, counted);
+      await gateway.noteUnroutable(task.id, { ...counted, packets: 5 });
+      await gateway.noteUnroutable(task.id, { ...counted, packets: 1 });
+      const unroutable = (await read(true)).slice(before - 1);
+      expect(unroutable.map(({ rule: used, via, packets }) => [used, via, packets])).toEqual([
+        ['no-route', 'ip', 3],
+        ['no-route', 'ip', 2],
+        ['no-route', 'ip', 1],
+      ]);
       expect((await gateway.list()).map(({ kind }) => kind).toSorted()).toEqual(['gateway', 'network', 'uplink']);
       expect(await gateway.release(task.id, ref)).toBe(true);
       expect(await gateway.release(task.id, ref)).toBe(false);

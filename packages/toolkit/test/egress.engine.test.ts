@@ -140,6 +140,25 @@ describe('what leaves a sandbox', () => {
     expect(denied.filter(({ via }) => via.startsWith('dns')).map(({ host }) => host)).toContain(
       'c3RvbGVu.stolen-data.evil.test',
     );
+    // What goes to addresses directly reaches nobody who could log it; the kernel of the sandbox gives it up within seconds, and counts.
+    const unroutable = async () =>
+      (await open.services.egress.log(task.id, { deniedOnly: true, limit: 1_000 }))
+        .filter((entry) => entry.rule === 'no-route')
+        .reduce((sum, { packets = 0 }) => sum + packets, 0);
+    const toAddresses = Object.keys(found).filter((name) =>
+      /^raw (the server|another task|UDP$|.*a way around)/.test(name),
+    );
+    expect(toAddresses.length).toBeGreaterThan(6);
+    await until(async () => {
+      await run(task, ['true']);
+      return (await unroutable()) >= toAddresses.length;
+    });
+    const before = await unroutable();
+    const datagrams =
+      "const d=require('dgram').createSocket('udp4');let n=0;const s=()=>d.send('x',9,'203.0.113.9',()=>++n<5?s():setTimeout(()=>d.close(),4000));s()";
+    const told = await run(task, ['/usr/bin/node', '-e', datagrams]);
+    expect((await unroutable()) - before).toBe(5);
+    expect(told.notices?.join()).toMatch(/^Denied by no-route: 5 packets .* To get it, /);
     const seen = await internet.seen();
     expect(seen).not.toMatch(/evil|stolen|smuggled|wild/);
     await open.services.tasks.delete(other.id, {}, call);

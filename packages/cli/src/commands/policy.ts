@@ -90,7 +90,8 @@ const appliedText: Readonly<Record<NetworkChange['applied'], string>> = {
   'at-start': 'for the next start of the sandbox',
 };
 
-function targetOf({ method, host, port, path }: EgressLogEntry): string {
+function targetOf({ method, host, port, path, packets }: EgressLogEntry): string {
+  if (packets !== undefined) return `${packets} packets without a route`;
   return oneLine(`${method === undefined ? '' : `${method} `}${host}:${port}${path ?? ''}`, 80);
 }
 

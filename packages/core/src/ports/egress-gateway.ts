@@ -23,12 +23,14 @@ export interface EgressDecision {
 /** One line of a task's egress log. */
 export interface EgressLogEntry {
   readonly at: string;
-  /** How it came: `connect`, `http`, `https`, `tls`, `tcp`, or `dns/<type>`. */
+  /** How it came: `connect`, `http`, `https`, `tls`, `tcp`, `dns/<type>`, or `ip` for packets that found no route, see `packets`. */
   readonly via: string;
   readonly host: string;
   readonly port: number;
   readonly method?: string;
   readonly path?: string;
+  /** With `ip` only: how many the kernel of the sandbox counted since the last such line. It tells no address; host and port are `*` and 0. */
+  readonly packets?: number;
   readonly allowed: boolean;
   readonly rule: string;
   /** Denials only. */
@@ -68,6 +70,11 @@ export interface EgressGateway {
   release(taskId: TaskId, sandboxRef: string | null): Promise<boolean>;
   /** Variables by which common clients find the gateway. Convenience only: nothing depends on them. */
   environment(task: Task): Promise<Readonly<Record<string, string>>>;
+  /**
+   * Logs how many packets of a sandbox found no route, by what was counted so far: what was said of the same sandbox before is not said
+   * again.
+   */
+  noteUnroutable(taskId: TaskId, counted: { readonly sandboxRef: string; readonly packets: number }): Promise<void>;
   /** The end of a task's log as it is now. */
   logPosition(taskId: TaskId): Promise<EgressLogPosition>;
   /** Entries from a position on, oldest first; with a limit the newest of them. */

@@ -95,7 +95,7 @@ export async function runExecution(
   });
   const watch = await watchClaims(kernel, handle, task, leased);
   const outputs = await openOutputs(kernel, execution, plan, redaction);
-  const denials = await watchDenials(kernel, task);
+  const denials = await watchDenials(kernel, task, handle, { executionId, token: proof.token });
   const run: Run = { task, plan, env, execution, outputs, shell, shells, leased, call, watch, denials };
   try {
     await noteWorkspace(kernel, task, operation.id, { durable: false });
