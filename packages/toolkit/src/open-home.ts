@@ -74,6 +74,7 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     homeId: store.homeId,
     layers: engine.layers,
     useLayers: configuration.checkpoints.layers,
+    packAfterMs: configuration.checkpoints.packAfterMs,
     volumes: engine.runtime.volumes,
     mayMount,
     environment,

@@ -55,7 +55,8 @@ describe('configuration', () => {
       images: {},
       checkpoints: {
         layers: false,
-        retention: { maxPerTask: 200, keepDays: 0, thinAfterDays: 30, budgetBytes: 0 },
+        packAfterMs: 7 * 86_400_000,
+        retention: { maxPerTask: 200, keepDays: 0, thinAfterDays: 30, budgetBytes: 0, homeBudgetBytes: 0 },
         automatic: { onMajorTodo: true, onDetach: false, everyMs: 0, debounceMs: 60_000 },
       },
       egress: { authorities: null, image: null, nameServers: [] },

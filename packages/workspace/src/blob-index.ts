@@ -2,7 +2,7 @@ import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Logger } from '@opencode-tools/core';
 import { errnoOf } from './failures.ts';
-import { type BlobPlace, decodeIndex, locateIndex, packMagic, trailerLength } from './pack-format.ts';
+import { type BlobPlace, decodeIndex, locateIndex, magicLength, trailerLength } from './pack-format.ts';
 import type { StoreLayout } from './store-files.ts';
 
 /** A blob in a pack of this store. */
@@ -72,8 +72,8 @@ export class BlobIndex {
 
   #add(name: string): void {
     const pack = join(this.#layout.packs, name);
-    for (const { digest, offset, length } of this.#packs.get(name) ?? []) {
-      if (!this.has(digest)) this.#blobs.set(digest, { digest, offset, length, pack });
+    for (const place of this.#packs.get(name) ?? []) {
+      if (!this.has(place.digest)) this.#blobs.set(place.digest, { ...place, pack });
     }
   }
 
@@ -100,11 +100,11 @@ function isEqual(one: ReadonlySet<string>, other: ReadonlySet<string>): boolean 
 
 async function readIndex(file: FileHandle): Promise<readonly BlobPlace[] | undefined> {
   const { size } = await file.stat();
-  if (size < packMagic.length + trailerLength) return undefined;
+  if (size < magicLength + trailerLength) return undefined;
+  const magic = await readAt(file, 0, magicLength);
   const trailer = await readAt(file, size - trailerLength, trailerLength);
-  const where = locateIndex(trailer, size);
+  const where = locateIndex(magic, trailer, size);
   if (where === undefined) return undefined;
-  const magic = await readAt(file, 0, packMagic.length);
   return decodeIndex(magic, await readAt(file, where.offset, where.length), trailer);
 }
 

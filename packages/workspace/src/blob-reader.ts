@@ -1,14 +1,14 @@
 import { createHash, hash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
-import type { BlobIndex } from './blob-index.ts';
+import type { BlobIndex, StoredBlob } from './blob-index.ts';
 import { toText } from './byte-path.ts';
 import { corrupt } from './failures.ts';
+import { partBytes, readTable, tableLength, unpackPart } from './packed-blob.ts';
 import { unpackPiece } from './packed-piece.ts';
 import type { TreeEntry } from './tree-entry.ts';
 
 /** Up to this many bytes a file is handled whole in memory. */
 export const smallFileBytes = 2 * 1024 * 1024;
-const chunkBytes = 1024 * 1024;
 const manifestEntry = { path: 'its manifest' };
 
 /** What is needed of an entry to read its content. */
@@ -59,8 +59,8 @@ export class BlobReader implements Disposable {
   *chunks(entry: Content): Generator<Buffer> {
     const sum = createHash('sha256');
     let first: Buffer | undefined;
-    for (let at = 0; at < entry.size; at += chunkBytes) {
-      const bytes = Buffer.allocUnsafe(Math.min(chunkBytes, entry.size - at));
+    for (let at = 0; at < entry.size; at += partBytes) {
+      const bytes = Buffer.allocUnsafe(Math.min(partBytes, entry.size - at));
       this.#fill(entry, at, bytes);
       sum.update(bytes);
       first ??= bytes;
@@ -80,11 +80,37 @@ export class BlobReader implements Disposable {
     const blob = this.#index.find(entry.digest);
     if (blob === undefined) throw this.#damaged(entry, 'its content is not in the store');
     if (blob.length !== entry.size) throw this.#damaged(entry, 'its size changed');
+    if (blob.packed) this.#unpack(entry, blob, from, buffer);
+    else this.#readAt(entry, blob, from, buffer);
+  }
+
+  /** Fills a buffer with bytes of a packed blob from a whole part on. */
+  #unpack(entry: Content, blob: StoredBlob, from: number, buffer: Buffer): void {
+    // Most blobs have one part, and are read at once.
+    const whole = blob.length <= partBytes ? Buffer.allocUnsafe(blob.stored) : undefined;
+    if (whole !== undefined) this.#readAt(entry, blob, 0, whole);
+    const bytesOf = (at: number, length: number): Buffer => {
+      if (whole !== undefined) return whole.subarray(at, at + length);
+      const bytes = Buffer.allocUnsafe(length);
+      this.#readAt(entry, blob, at, bytes);
+      return bytes;
+    };
+    const tableBytes = Math.min(tableLength(blob.length), blob.stored);
+    const parts = readTable(bytesOf(blob.stored - tableBytes, tableBytes), blob.stored, blob.length);
+    for (let done = 0; done < buffer.length; done += partBytes) {
+      const part = parts?.[(from + done) / partBytes];
+      const bytes = part && unpackPart(bytesOf(part.offset, part.stored), part);
+      if (bytes === undefined) throw this.#damaged(entry, 'its bytes changed');
+      bytes.copy(buffer, done);
+    }
+  }
+
+  #readAt(entry: Content, { pack, offset }: StoredBlob, from: number, buffer: Buffer): void {
     const { length } = buffer;
-    const file = this.#open(blob.pack, entry);
+    const file = this.#open(pack, entry);
     let done = 0;
     while (done < length) {
-      const count = readSync(file, buffer, done, length - done, blob.offset + from + done);
+      const count = readSync(file, buffer, done, length - done, offset + from + done);
       if (count === 0) throw this.#damaged(entry, 'its pack is cut short');
       done += count;
     }

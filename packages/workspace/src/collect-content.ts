@@ -4,9 +4,12 @@ import { setTimeout } from 'node:timers/promises';
 import { type Collected, isOpencodeToolsError } from '@opencode-tools/core';
 import type { BlobIndex, KnownPack } from './blob-index.ts';
 import { BlobReader } from './blob-reader.ts';
+import { type ChosenPacks, bytesOf, choosePacks } from './choose-packs.ts';
 import { errnoOf } from './failures.ts';
 import { LiveBlobs } from './live-blobs.ts';
+import type { BlobPlace } from './pack-format.ts';
 import { PackWriter } from './pack-writer.ts';
+import { packBlob } from './packed-blob.ts';
 import { type Pacer, createPacer } from './pacer.ts';
 import type { StoreParts } from './store-parts.ts';
 import type { StoreUses } from './store-uses.ts';
@@ -23,11 +26,13 @@ export interface CollectContentOptions {
   readonly graceMs?: number;
   /** Milliseconds; default 5,000. */
   readonly waitMs?: number;
+  /** Age at which content that nothing recent has is stored in less space; by default none is. */
+  readonly packAfterMs?: number;
 }
 
 /**
  * Removes snapshots that nothing needs, and the packs that only they needed; a pack that is less than half needed is written
- * anew without the rest. One process collects at a time.
+ * anew without the rest, and one that is old in less space. One process collects at a time.
  *
  * A pack is condemned before it is removed: from then on whatever is frozen counts its blobs as absent and stores them again.
  * Once all work that began before has ended, nothing new can rely on it, and it is looked up once more whether something does.
@@ -63,7 +68,7 @@ export async function* collectionSteps(
     yield 'snapshot';
   }
   try {
-    yield* condemn(store, await live.of(await store.snapshots.list(), pacer), pacer);
+    const written = yield* condemn(store, live, options.packAfterMs, pacer);
     if (!(await othersEnded(store.uses, options.waitMs ?? waitMs))) return { ...none, snapshots };
     yield 'waited';
     const needed = await live.of(await store.snapshots.list(), pacer);
@@ -72,7 +77,7 @@ export async function* collectionSteps(
       bytes += size;
       yield 'pack';
     }
-    return { ...none, snapshots, bytes };
+    return { ...none, snapshots, bytes: Math.max(0, bytes - written) };
   } catch (error) {
     if (!isOpencodeToolsError(error, 'OCT_CHECKPOINT_CORRUPT')) throw error;
     const { snapshotId } = error.details;
@@ -110,54 +115,56 @@ async function* removeSnapshots(
   await seeds.forgetLost();
 }
 
-/** Condemns the packs that nothing needs, and those that are mostly not needed after the rest was copied. */
-async function* condemn(store: StoreParts, live: ReadonlySet<string>, pacer: Pacer): AsyncGenerator<string> {
+/**
+ * Condemns the packs that nothing needs, and those that `choosePacks` names once what is needed was copied.
+ *
+ * @returns bytes that were written
+ */
+async function* condemn(
+  store: StoreParts,
+  blobs: LiveBlobs,
+  packAfterMs: number | undefined,
+  pacer: Pacer,
+): AsyncGenerator<string, number> {
   const { layout, index } = store;
+  const live = await blobs.of(await store.snapshots.list(), pacer);
   const rest = index.packs().map((pack) => ({ pack, needed: neededOf(index, pack, live) }));
-  const sparse = rest.filter(
-    ({ pack, needed }) => needed.length > 0 && bytesOf(needed) * 2 < bytesOf(pack.places ?? []),
-  );
-  const moved = await rewrite(store, sparse, pacer);
+  const { moved, written } = await rewrite(store, await choosePacks(store, rest, blobs, packAfterMs, pacer), pacer);
   yield 'rewritten';
   for (const { pack, needed } of rest) {
     if (pack.places === undefined || (needed.length > 0 && !moved.has(pack))) continue;
     await writeFile(join(layout.condemned, pack.name), '', { mode: 0o600 });
     yield 'condemned';
   }
+  return written;
 }
 
 type Places = NonNullable<KnownPack['places']>;
-
-interface SparsePack {
-  readonly pack: KnownPack;
-  readonly needed: Places;
-}
 
 /**
  * Copies what is needed of packs into a new one. On a full disk it does so for as few as there is room for, those first of which
  * the least is needed: what goes then makes room for the others.
  *
- * @returns the packs that nothing is needed of any more
+ * @returns the packs that nothing is needed of any more, and the bytes that were written
  */
 async function rewrite(
   { layout, index }: StoreParts,
-  sparse: readonly SparsePack[],
+  { packs, isPacked }: ChosenPacks,
   pacer: Pacer,
-): Promise<ReadonlySet<KnownPack>> {
-  let some = sparse.toSorted((one, other) => bytesOf(one.needed) - bytesOf(other.needed));
+): Promise<{ readonly moved: ReadonlySet<KnownPack>; readonly written: number }> {
+  let some = packs.toSorted((one, other) => bytesOf(one.needed) - bytesOf(other.needed));
   for (; some.length > 0; some = some.slice(0, Math.floor(some.length / 2))) {
     const moved = new Set<KnownPack>();
-    const writer = new PackWriter(layout);
+    const writer = new PackWriter(layout, some.some(({ needed }) => needed.some(isPacked)) ? 'packed' : 'plain');
     try {
-      for (const { pack, needed } of some) if (await copyBlobs(index, needed, writer, pacer)) moved.add(pack);
-      await writer.finish();
-      return moved;
+      for (const { pack, needed } of some) if (await copyBlobs(index, needed, writer, isPacked, pacer)) moved.add(pack);
+      return { moved, written: await writer.finish() };
     } catch (error) {
       await writer.discard();
       if (!['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')) throw error;
     }
   }
-  return new Set();
+  return { moved: new Set(), written: 0 };
 }
 
 /** What of a pack is needed and read from it. */
@@ -165,20 +172,29 @@ function neededOf(index: BlobIndex, { name, places = [] }: KnownPack, live: Read
   return places.filter(({ digest }) => live.has(digest) && index.find(digest)?.pack.endsWith(`/${name}`) === true);
 }
 
-function bytesOf(places: Places): number {
-  return places.reduce((sum, { length }) => sum + length, 0);
-}
-
 /** @returns false, and nothing is copied, when a byte of it is not what it was: then the pack stays for who looks into it */
-async function copyBlobs(index: BlobIndex, places: Places, writer: PackWriter, pacer: Pacer): Promise<boolean> {
+async function copyBlobs(
+  index: BlobIndex,
+  places: Places,
+  writer: PackWriter,
+  isPacked: ChosenPacks['isPacked'],
+  pacer: Pacer,
+): Promise<boolean> {
   const began = writer.position;
-  const copied: (readonly [digest: string, from: number])[] = [];
+  const copied: { readonly place: BlobPlace; readonly packs: boolean; readonly from: number; readonly to: number }[] =
+    [];
   using blobs = new BlobReader(index, 'in a pack');
   try {
-    for (const { digest, length } of places) {
+    for (const place of places) {
+      const { digest, length } = place;
+      const packs = length > 0 && isPacked(place);
       const from = writer.position;
-      for (const bytes of blobs.chunks({ path: digest, digest, size: length })) writer.append(bytes);
-      copied.push([digest, from]);
+      const parts = blobs.chunks({ path: digest, digest, size: length });
+      for (const bytes of packs ? packBlob(parts) : parts) {
+        writer.append(bytes);
+        if (pacer.due()) await pacer.rest();
+      }
+      copied.push({ place, packs, from, to: writer.position });
       await pacer.rest();
     }
   } catch (error) {
@@ -186,7 +202,10 @@ async function copyBlobs(index: BlobIndex, places: Places, writer: PackWriter, p
     writer.rewind(began);
     return false;
   }
-  copied.forEach(([digest, from], at) => writer.record(digest, from, copied[at + 1]?.[1]));
+  for (const { place, packs, from, to } of copied) {
+    if (packs) writer.recordPacked(place.digest, from, to, place.length);
+    else writer.record(place.digest, from, to);
+  }
   return true;
 }
 

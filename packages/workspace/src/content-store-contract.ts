@@ -14,6 +14,8 @@ export interface ContentStoreOptions {
   readonly mayMount?: readonly string[] | null;
   /** How long what was frozen or asked for is safe from `collect` without a record; milliseconds, default one hour. */
   readonly graceMs?: number;
+  /** Age at which content that nothing recent has is stored in less space by `collect`; milliseconds, by default never. */
+  readonly packAfterMs?: number;
 }
 
 /** A content store, which also gives its trees as streams. */

@@ -205,8 +205,11 @@ class FileContentStore implements ContentStore {
   }
 
   collect(keep: () => Promise<ReadonlySet<string>>): Promise<Collected> {
-    const { graceMs } = this.#options;
-    return collectContent(this.#parts, keep, graceMs === undefined ? {} : { graceMs });
+    const { graceMs, packAfterMs } = this.#options;
+    return collectContent(this.#parts, keep, {
+      ...(graceMs === undefined ? {} : { graceMs }),
+      ...(packAfterMs === undefined ? {} : { packAfterMs }),
+    });
   }
 
   async settle(): Promise<void> {

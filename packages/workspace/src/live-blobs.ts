@@ -45,9 +45,14 @@ export class LiveBlobs {
         if (isOpencodeToolsError(error)) return new Set<string>();
         throw error;
       });
-      for (const digest of live) sizes.set(digest, this.#index.find(digest)?.length ?? 0);
+      for (const digest of live) sizes.set(digest, this.#index.find(digest)?.stored ?? 0);
     }
     return sizes;
+  }
+
+  /** The pieces of manifests that were read, which are read again and again. */
+  pieces(): ReadonlySet<string> {
+    return new Set(this.#pieces.keys());
   }
 
   #contentsOf(piece: string, blobs: BlobReader): readonly string[] {

@@ -3,55 +3,81 @@ import { hash } from 'node:crypto';
 /*
  * A pack: 8 bytes of magic, blobs one after the other, the index (48 bytes per blob: SHA-256, offset, length), and a
  * trailer of 48 bytes (number of blobs, offset of the index, SHA-256 over magic, index and those two). Numbers are
- * little-endian 64 bits. Every byte is covered by a digest.
+ * little-endian 64 bits. Every byte is covered by a digest. The second form of pack holds packed blobs, too: its rows end with
+ * the length of what is stored, 0 for a blob that is stored as it is.
  */
-export const packMagic = Buffer.from('OCTPACK\u0001', 'latin1');
-const rowLength = 48;
+const packForms = ['plain', 'packed'] as const;
+export type PackForm = (typeof packForms)[number];
+const magics: Readonly<Record<PackForm, Buffer>> = {
+  plain: Buffer.from('OCTPACK\u0001', 'latin1'),
+  packed: Buffer.from('OCTPACK\u0002', 'latin1'),
+};
+const rowLengths: Readonly<Record<PackForm, number>> = { plain: 48, packed: 56 };
+export const magicLength = 8;
 export const trailerLength = 48;
 
 export interface BlobPlace {
   readonly digest: string;
   readonly offset: number;
+  /** Of the blob itself. */
   readonly length: number;
+  /** Bytes in the pack. */
+  readonly stored: number;
+  readonly packed: boolean;
 }
 
-export function encodeIndex(places: readonly BlobPlace[], indexOffset: number): Buffer {
+export function magicOf(form: PackForm): Buffer {
+  return magics[form];
+}
+
+export function encodeIndex(places: readonly BlobPlace[], indexOffset: number, form: PackForm): Buffer {
+  const rowLength = rowLengths[form];
   const out = Buffer.alloc(places.length * rowLength + trailerLength);
   let at = 0;
-  for (const { digest, offset, length } of places) {
+  for (const { digest, offset, length, stored, packed } of places) {
     out.write(digest, at, 'hex');
     out.writeBigUInt64LE(BigInt(offset), at + 32);
     out.writeBigUInt64LE(BigInt(length), at + 40);
+    if (form === 'packed') out.writeBigUInt64LE(BigInt(packed ? stored : 0), at + 48);
     at += rowLength;
   }
   out.writeBigUInt64LE(BigInt(places.length), at);
   out.writeBigUInt64LE(BigInt(indexOffset), at + 8);
-  hash('sha256', Buffer.concat([packMagic, out.subarray(0, at + 16)]), 'buffer').copy(out, at + 16);
+  hash('sha256', Buffer.concat([magics[form], out.subarray(0, at + 16)]), 'buffer').copy(out, at + 16);
   return out;
 }
 
-/** Where the index is, read from a pack's trailer; undefined when the trailer does not fit a file of that size. */
+/** Where the index is, read from a pack's ends; undefined when they do not fit a file of that size. */
 export function locateIndex(
+  magic: Buffer,
   trailer: Buffer,
   fileSize: number,
 ): { readonly offset: number; readonly length: number } | undefined {
+  const form = packForms.find((one) => magics[one].equals(magic));
+  if (form === undefined) return undefined;
   const count = Number(trailer.readBigUInt64LE(0));
   const offset = Number(trailer.readBigUInt64LE(8));
-  const length = count * rowLength;
-  return offset >= packMagic.length && offset + length + trailerLength === fileSize ? { offset, length } : undefined;
+  const length = count * rowLengths[form];
+  return offset >= magicLength && offset + length + trailerLength === fileSize ? { offset, length } : undefined;
 }
 
 /** @returns undefined when the digest does not match */
 export function decodeIndex(magic: Buffer, rows: Buffer, trailer: Buffer): readonly BlobPlace[] | undefined {
   const sum = hash('sha256', Buffer.concat([magic, rows, trailer.subarray(0, 16)]), 'buffer');
-  if (!magic.equals(packMagic) || !sum.equals(trailer.subarray(16))) return undefined;
+  const form = packForms.find((one) => magics[one].equals(magic));
+  if (form === undefined || !sum.equals(trailer.subarray(16))) return undefined;
+  const rowLength = rowLengths[form];
   const hex = rows.toString('hex');
   const places: BlobPlace[] = [];
   for (let at = 0; at < rows.length; at += rowLength) {
+    const length = readSafe(rows, at + 40);
+    const packed = form === 'packed' ? readSafe(rows, at + 48) : 0;
     places.push({
       digest: hex.slice(at * 2, at * 2 + 64),
       offset: readSafe(rows, at + 32),
-      length: readSafe(rows, at + 40),
+      length,
+      stored: packed === 0 ? length : packed,
+      packed: packed !== 0,
     });
   }
   return places;

@@ -2,7 +2,7 @@ import { closeSync, fdatasync, ftruncateSync, openSync, writeSync } from 'node:f
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type BlobPlace, encodeIndex, packMagic } from './pack-format.ts';
+import { type BlobPlace, type PackForm, encodeIndex, magicLength, magicOf } from './pack-format.ts';
 import { type StoreLayout, publish, temporaryPath } from './store-files.ts';
 
 const flush = promisify(fdatasync);
@@ -14,6 +14,7 @@ const bufferLength = 4 * 1024 * 1024;
  */
 export class PackWriter {
   readonly #layout: StoreLayout;
+  readonly #form: PackForm;
   readonly #temporary: string;
   readonly #places: BlobPlace[] = [];
   readonly #written = new Set<string>();
@@ -22,8 +23,10 @@ export class PackWriter {
   #flushed = 0;
   #file: number | undefined;
 
-  constructor(layout: StoreLayout) {
+  /** @param form `packed` for one that may hold packed blobs */
+  constructor(layout: StoreLayout, form: PackForm = 'plain') {
     this.#layout = layout;
+    this.#form = form;
     this.#temporary = temporaryPath(layout, 'pack');
   }
 
@@ -33,7 +36,7 @@ export class PackWriter {
 
   /** Where the next byte will be. */
   get position(): number {
-    return packMagic.length + this.#flushed + this.#buffered;
+    return magicLength + this.#flushed + this.#buffered;
   }
 
   /** Appends bytes of a blob that `record` will name, or `rewind` forget. */
@@ -49,13 +52,18 @@ export class PackWriter {
 
   /** Names everything appended from one position to another, or to the present one, as one blob. */
   record(digest: string, from: number, to = this.position): void {
-    this.#places.push({ digest, offset: from, length: to - from });
-    this.#written.add(digest);
+    const length = to - from;
+    this.#add({ digest, offset: from, length, stored: length, packed: false });
+  }
+
+  /** Names what was appended between two positions as one blob of so many bytes, packed. */
+  recordPacked(digest: string, from: number, to: number, length: number): void {
+    this.#add({ digest, offset: from, length, stored: to - from, packed: true });
   }
 
   /** Forgets everything appended since the position. */
   rewind(to: number): void {
-    const kept = to - packMagic.length;
+    const kept = to - magicLength;
     this.#buffered = Math.max(0, kept - this.#flushed);
     this.#flushed = Math.min(this.#flushed, kept);
   }
@@ -68,7 +76,7 @@ export class PackWriter {
     }
     this.#drain();
     const indexOffset = this.position;
-    this.#write(encodeIndex(this.#places, indexOffset));
+    this.#write(encodeIndex(this.#places, indexOffset, this.#form));
     const size = this.position;
     const file = this.#open();
     ftruncateSync(file, size);
@@ -84,6 +92,11 @@ export class PackWriter {
     await rm(this.#temporary, { force: true });
   }
 
+  #add(place: BlobPlace): void {
+    this.#places.push(place);
+    this.#written.add(place.digest);
+  }
+
   #drain(): void {
     const length = this.#buffered;
     this.#buffered = 0;
@@ -94,7 +107,7 @@ export class PackWriter {
     const file = this.#open();
     let done = 0;
     while (done < bytes.length) {
-      done += writeSync(file, bytes, done, bytes.length - done, packMagic.length + this.#flushed + done);
+      done += writeSync(file, bytes, done, bytes.length - done, magicLength + this.#flushed + done);
     }
     this.#flushed += bytes.length;
   }
@@ -102,7 +115,7 @@ export class PackWriter {
   #open(): number {
     if (this.#file === undefined) {
       this.#file = openSync(this.#temporary, 'wx', 0o600);
-      writeSync(this.#file, packMagic, 0, packMagic.length, 0);
+      writeSync(this.#file, magicOf(this.#form), 0, magicLength, 0);
     }
     return this.#file;
   }

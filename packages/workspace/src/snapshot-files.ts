@@ -1,5 +1,5 @@
 import { createHash, hash } from 'node:crypto';
-import { readFile, readdir, utimes } from 'node:fs/promises';
+import { readFile, readdir, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OpencodeToolsError, type SnapshotRef } from '@opencode-tools/core';
 import type { BlobIndex } from './blob-index.ts';
@@ -69,6 +69,16 @@ export class SnapshotFiles {
         return false;
       },
     );
+  }
+
+  /** Those that were frozen or asked for since a moment. */
+  async usedSince(sinceMs: number): Promise<readonly string[]> {
+    const used: string[] = [];
+    for (const id of await this.list()) {
+      const facts = await stat(this.#path(id)).catch(() => undefined);
+      if (facts === undefined || facts.mtimeMs > sinceMs) used.push(id);
+    }
+    return used;
   }
 
   async list(): Promise<readonly string[]> {

@@ -161,7 +161,7 @@ test('a process killed after any step leaves what is kept, and the next collecti
     rmSync(join(tree, 'b'));
     const kept = await freeze();
     const args = ['--experimental-strip-types', '--conditions=@opencode-tools/source', script, opened.directory];
-    const child = spawnSync(process.execPath, [...args, String(stop), kept.id], { encoding: 'utf8' });
+    const child = spawnSync(process.execPath, [...args, String(stop), '-', kept.id], { encoding: 'utf8' });
     expect(child.stderr).toBe('');
     ended = child.signal === null;
     expect(await opened.again().verify(kept.id), `step ${stop}`).toMatchObject({ id: kept.id });

@@ -48,6 +48,13 @@ export const checkpointKeys = {
       'Bytes that the checkpoints of all tasks may take on disk together; the oldest go, of deleted tasks too. 0 for any number.',
     ),
   ),
+  'checkpoints.compressAfterDays': userOnly(
+    key(
+      number({ min: 0, max: 36_500 }, { whole: true }),
+      7,
+      'Days after which files of checkpoints that no newer checkpoint has are stored in less space; 0 for never.',
+    ),
+  ),
   'checkpoints.onMajorTodo': key(
     flag(),
     defaultAutomatic.onMajorTodo,

@@ -44,6 +44,8 @@ export interface Configuration {
   readonly engineEndpoint: string | null;
   readonly checkpoints: {
     readonly layers: boolean;
+    /** Age at which content is stored in less space; null for never. */
+    readonly packAfterMs: number | null;
     readonly retention: RetentionPolicy;
     readonly automatic: AutomaticCheckpoints;
   };
@@ -79,6 +81,8 @@ export interface ConfigurationOptions {
   readonly environment: Environment;
   readonly platform?: NodeJS.Platform;
 }
+
+const dayMs = 86_400_000;
 
 /**
  * Reads the configuration: the project's file over the user's over the defaults, and `OPENCODE_TOOLS_*` over them. What
@@ -140,6 +144,8 @@ function shape(
     engineEndpoint: values['engine.endpoint'],
     checkpoints: {
       layers: values['checkpoints.layers'] === 'auto',
+      packAfterMs:
+        values['checkpoints.compressAfterDays'] === 0 ? null : values['checkpoints.compressAfterDays'] * dayMs,
       retention: {
         maxPerTask: values['checkpoints.maxPerTask'],
         keepDays: values['checkpoints.keepDays'],

@@ -20,6 +20,8 @@ export function wireWorkspace(options: {
   readonly layers: LayerPort;
   /** False for new volumes without layers, whatever the engine can do. */
   readonly useLayers: boolean;
+  /** Age at which content is stored in less space; null for never. */
+  readonly packAfterMs: number | null;
   readonly volumes: VolumePort;
   /** Directories of the host that tasks may mount; null for any. */
   readonly mayMount: readonly string[] | null;
@@ -32,14 +34,22 @@ export function wireWorkspace(options: {
   readonly work: WorkPort;
   readonly directories: DirectoryWatch;
 } {
-  const { home, homeId, layers, useLayers, volumes, mayMount, environment, logger } = options;
+  const { home, homeId, layers, useLayers, packAfterMs, volumes, mayMount, environment, logger } = options;
   const module = lazy(() => import('@opencode-tools/workspace'));
   const git = lazy(async () => (await module()).createGit({ environment, logger }));
   const watch = lazy(async () => (await module()).createDirectoryWatch({ directory: join(home, 'content') }));
   const store = lazy<WorkspaceStore>(async () => {
     const { createContentStore, createLayeredStore } = await module();
     const directory = join(home, 'content');
-    const content = createContentStore({ directory, volumes, git: await git(), mayMount, environment, logger });
+    const content = createContentStore({
+      directory,
+      volumes,
+      git: await git(),
+      mayMount,
+      environment,
+      logger,
+      ...(packAfterMs === null ? {} : { packAfterMs }),
+    });
     const labels = { 'io.opencode-tools.home': homeId, 'io.opencode-tools.kind': 'layer-view' };
     return createLayeredStore({ directory: join(home, 'layers'), content, layers, useLayers, volumes, labels, logger });
   });
