@@ -1,3 +1,4 @@
+import { cachesList, cachesRemove } from './commands/caches.ts';
 import type { Command } from './command.ts';
 import { logs, signal, stdin, wait } from './commands/background.ts';
 import { attemptsCheck, attemptsKeep, attemptsStart } from './commands/attempts.ts';
@@ -148,6 +149,8 @@ export const commandTable: readonly Command[] = [
   policySet,
   policyCheck,
   policyLog,
+  cachesList,
+  cachesRemove,
   verify,
   doctor,
   imagesList,
@@ -182,6 +185,7 @@ export const commandGroups: Readonly<Record<string, string>> = {
   todo: 'todos of a task',
   note: 'notes of a task',
   'task-memory': 'the memory of tasks in repository folders',
+  caches: 'what tasks share of their downloads',
   images: 'sandbox images on the engine',
   db: 'the registry of a home',
   ledger: 'the ledger of a task',

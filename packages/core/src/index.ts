@@ -292,6 +292,8 @@ export type {
   CheckpointExport,
   CheckpointHealth,
   CheckpointService,
+  CacheFacts,
+  CacheService,
   CheckpointUsage,
   HomeCheckpointUsage,
   CopyInOptions,

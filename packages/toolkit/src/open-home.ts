@@ -169,6 +169,7 @@ function serviceDefaults(configuration: Configuration) {
     outputMaxBytes: configuration.exec.outputMaxBytes,
     pool: configuration.pool,
     agentWork: configuration.agentWork,
+    caches: configuration.caches,
     secrets: configuration.secrets,
     retention: configuration.checkpoints.retention,
     automatic: configuration.checkpoints.automatic,

@@ -62,6 +62,7 @@ describe('configuration', () => {
       egress: { authorities: null, image: null, nameServers: [] },
       policies: {},
       agentWork: 'branch',
+      caches: {},
       secrets: {},
       engineEndpoint: null,
       limits: {
@@ -95,6 +96,18 @@ describe('configuration', () => {
     expect(configuration.lease.ttlMs).toBe(90_000);
     expect(configuration.hooks.planFile).toBe(true);
     expect(configuration.files).toHaveLength(2);
+  });
+
+  test('takes caches by where sandboxes have them, and two well-known ones by name', async () => {
+    const user = 'caches: {npm: default, pip: default, cargo: /home/agent/.cargo/registry}\n';
+    expect((await loadConfiguration(await arrange({ user }))).caches).toEqual({
+      npm: '/home/agent/.npm',
+      pip: '/home/agent/.cache/pip',
+      cargo: '/home/agent/.cargo/registry',
+    });
+    for (const wrong of ['{go: default}', '{a: b}', '{a: /}', '{a: /workspace/x}', '{a: /x, b: /x/y}', '{A: /x}'])
+      expect((await failure({ user: `caches: ${wrong}\n` })).code).toBe('OCT_INVALID_CONFIG');
+    expect((await failure({ project: user })).message).toContain('caches');
   });
 
   test('takes secrets by where they are, from the user only, and never tells what is written in place of it', async () => {

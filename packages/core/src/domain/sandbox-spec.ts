@@ -89,6 +89,8 @@ export interface SandboxSpec {
   readonly user: { readonly uid: number; readonly gid: number };
   /** True mounts the root file system read-only. */
   readonly readOnlyRoot: boolean;
+  /** Names of caches of the home that it shares, see `CacheFacts`; none when absent. */
+  readonly caches?: readonly string[];
   /** OCI runtime to ask the engine for, or null for the engine's default. */
   readonly runtime: string | null;
 }

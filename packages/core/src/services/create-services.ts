@@ -1,4 +1,5 @@
 import { createAttemptService } from './attempt-service.ts';
+import { createCacheService } from './caches.ts';
 import { createCheckpointService } from './checkpoint-service.ts';
 import type { ServiceDependencies } from './dependencies.ts';
 import { createDoctorService } from './doctor-service.ts';
@@ -25,6 +26,7 @@ export function createServices(dependencies: ServiceDependencies): Services {
   const keeper = createSandboxKeeper(kernel, pool);
   const housekeeper = createHousekeeper(kernel, pool);
   const ledger = createLedgerService(kernel);
+  const caches = createCacheService(kernel);
   const checkpoints = createCheckpointService(kernel, keeper);
   const executions = createExecutionService(kernel, keeper);
   return {
@@ -35,12 +37,13 @@ export function createServices(dependencies: ServiceDependencies): Services {
     attempts: createAttemptService(kernel, keeper, executions),
     files: createFileService(kernel, keeper),
     egress: createEgressService(kernel, keeper),
+    caches,
     checkpoints,
     work: createWorkService(kernel, keeper, checkpoints),
     journal: createJournalService(kernel, keeper),
     ledger,
     housekeeper,
-    doctor: createDoctorService(kernel, ledger, housekeeper),
+    doctor: createDoctorService(kernel, ledger, housekeeper, caches),
     monitor: createMonitorService(kernel, keeper),
   };
 }

@@ -8,6 +8,7 @@ import type { DirtyPolicy, WorkspaceSource, WorkspaceSpec } from '../domain/work
 import { dirtyPolicies } from '../domain/workspace-spec.ts';
 import { idempotentFromStart } from './idempotent.ts';
 import { type Kernel, draft } from './kernel.ts';
+import { cacheNames } from './caches.ts';
 import { assertRuntime } from './assert-runtime.ts';
 import { assertWithinMaximum } from './change-sandbox.ts';
 import { runHooks } from './run-hooks.ts';
@@ -91,6 +92,7 @@ export function draftTask(kernel: Kernel, input: CreateTask): Task {
       env: (input.env ?? []).map(checkEnv),
       user: defaults.user,
       readOnlyRoot: input.readOnlyRoot ?? false,
+      ...(input.caches === undefined ? {} : { caches: cacheNames(kernel, input.caches) }),
       runtime: input.runtime === undefined ? null : oneLine('runtime', input.runtime, 100),
     },
     labels: labels(input.labels ?? {}),

@@ -50,6 +50,8 @@ export interface ServiceDefaults {
   readonly pool: PoolOptions;
   /** How far agents may bring work out by themselves; default `branch`. */
   readonly agentWork?: AgentWorkScope;
+  /** Directories of sandboxes by name of the cache that tasks may have there; none by default. */
+  readonly caches?: Readonly<Record<string, string>>;
   /** Secrets that agents may ask for by name; none by default. */
   readonly secrets?: Readonly<Record<string, SecretSource>>;
   /** Which checkpoints of a task stay; default `defaultRetention`. */

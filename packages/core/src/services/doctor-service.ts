@@ -6,6 +6,7 @@ import { collectGarbage } from './collect-garbage.ts';
 import { leftoverFindings } from './doctor-leftovers.ts';
 import type { Kernel } from './kernel.ts';
 import type {
+  CacheService,
   Call,
   DoctorFinding,
   DoctorOptions,
@@ -24,14 +25,16 @@ export function createDoctorService(
   kernel: Kernel,
   ledger: LedgerService,
   housekeeper: HousekeeperService,
+  caches: CacheService,
 ): DoctorService {
-  return { run: (call, options = {}) => examine({ kernel, ledger, housekeeper }, options, call) };
+  return { run: (call, options = {}) => examine({ kernel, ledger, housekeeper, caches }, options, call) };
 }
 
 interface Tools {
   readonly kernel: Kernel;
   readonly ledger: LedgerService;
   readonly housekeeper: HousekeeperService;
+  readonly caches: CacheService;
 }
 
 const noEngine: DoctorReport['engine'] = { answers: [], capabilities: null, error: null };
@@ -49,6 +52,7 @@ async function examine(tools: Tools, options: DoctorOptions, call: Call): Promis
   const engine = await part('engine', noEngine, () => examineEngine(kernel, findings));
   const usable = engine.capabilities !== null;
   if (usable) await part('layers', undefined, () => examineLayers(kernel, findings));
+  if (usable) await part('caches', undefined, () => examineCaches(tools, findings));
   if (usable) await part('image', undefined, () => examineImage(kernel, findings));
   const recovered = !usable ? [] : await part('operations', [], () => recoverAbandoned(kernel, findings, call));
   if (usable) await part('sandboxes', undefined, () => examineSandboxes(kernel, findings));
@@ -124,6 +128,17 @@ async function examineLayers(kernel: Kernel, findings: DoctorFinding[]): Promise
   for (const name of unknown) {
     const message = 'Nothing can be told of this, so it is left alone, and every frozen tree that it may need with it';
     findings.push({ severity: 'warning', subject: name, message, remedy: null });
+  }
+}
+
+async function examineCaches({ caches }: Tools, findings: DoctorFinding[]): Promise<void> {
+  for (const { name, path, volume } of await caches.list()) {
+    if (path !== null) findings.push(ok('caches', `${name} is the volume ${volume}`));
+    else {
+      const message = `This cache is not configured any more`;
+      const remedy = `Remove it: opencode-tools caches remove ${name}`;
+      findings.push({ severity: 'warning', subject: volume, message, remedy });
+    }
   }
 }
 

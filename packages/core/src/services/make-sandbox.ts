@@ -6,6 +6,7 @@ import type { Task } from '../domain/task.ts';
 import type { Put } from '../ledger/put.ts';
 import { stackLabel } from '../ports/layer-port.ts';
 import type { SandboxHandle, SandboxPlan } from '../ports/sandbox-runtime.ts';
+import { cacheMounts } from './caches.ts';
 import { currentFence } from './barrier.ts';
 import type { Kernel } from './kernel.ts';
 import { removeTraces } from './remove-traces.ts';
@@ -160,6 +161,7 @@ async function planFacts(kernel: Kernel, input: MakeSandbox, operation: Operatio
     homeVolume,
     emptyVolumes,
     fence,
+    caches: cacheMounts(kernel, task),
   };
 }
 

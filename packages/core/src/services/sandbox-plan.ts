@@ -25,6 +25,8 @@ export interface PlanFacts {
   /** Volumes among these that the runtime makes, empty, with the container, and how; null for one without options. */
   readonly emptyVolumes: ReadonlyMap<string, VolumeRecipe | null>;
   readonly fence: Fence;
+  /** Volumes that several tasks have. */
+  readonly caches?: readonly SandboxMount[];
 }
 
 /** Decides the whole sandbox from facts; nothing is asked of the engine here. */
@@ -41,7 +43,7 @@ export function planSandbox(facts: PlanFacts): SandboxPlan {
     user: spec.user,
     limits: spec.limits,
     networkMode: spec.network.mode,
-    mounts: [workspaceMount(facts), volumeMount(facts, 'home', facts.homeVolume, homeMount)],
+    mounts: [workspaceMount(facts), volumeMount(facts, 'home', facts.homeVolume, homeMount), ...(facts.caches ?? [])],
     workingDirectory: task.workspace.path,
     readOnlyRoot: spec.readOnlyRoot,
     runtime: spec.runtime,

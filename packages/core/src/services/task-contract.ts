@@ -30,6 +30,8 @@ export interface CreateTask {
   readonly network?: NetworkSpec;
   readonly env?: readonly EnvReference[];
   readonly readOnlyRoot?: boolean;
+  /** Caches of the configuration, by name, that its sandboxes share with other tasks. What is in them is in no checkpoint. */
+  readonly caches?: readonly string[];
   readonly runtime?: string;
   readonly leaseMode?: LeaseMode;
   readonly maxAgents?: number;

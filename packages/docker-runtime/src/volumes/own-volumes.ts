@@ -1,3 +1,4 @@
+import { dirname } from 'node:path/posix';
 import type { SandboxMount, SandboxPlan, VolumePort } from '@opencode-tools/core';
 import { pack } from 'tar-stream';
 import { Containers } from '../engine/containers.ts';
@@ -28,6 +29,7 @@ export async function ownVolumes(
     await Promise.all(
       foreign.map(async ({ volume, create: labels }) => volumes.create({ name: volume, labels, owner: plan.user })),
     );
+    await ownParents(volumes, foreign, plan);
     return;
   }
   // Unpacked from the root: an engine passes over the entry of the very directory that it unpacks into.
@@ -35,10 +37,41 @@ export async function ownVolumes(
     id,
     '/',
     await directories(
-      foreign.map(({ target }) => target),
+      foreign.flatMap(({ target }) => [...parentsInVolume(target, plan), target]),
       plan.user,
     ),
   );
+}
+
+/** An engine makes the directories above a mount as root, also those in a volume of the user. */
+async function ownParents(volumes: VolumePort, fresh: readonly FreshVolume[], plan: SandboxPlan): Promise<void> {
+  for (const { target } of fresh) {
+    const holder = holderOf(target, plan);
+    const parents = parentsInVolume(target, plan).map((path) => path.slice((holder?.target ?? '').length));
+    if (holder === undefined || parents.length === 0) continue;
+    const tar = await directories(parents, plan.user);
+    await volumes.writeTree(
+      holder.volume,
+      (async function* whole() {
+        yield tar;
+      })(),
+    );
+  }
+}
+
+/** Directories between a mount and the volume that it is mounted into, the upper ones first. */
+function parentsInVolume(target: string, plan: SandboxPlan): readonly string[] {
+  const holder = holderOf(target, plan);
+  if (holder === undefined) return [];
+  const between = dirname(target).slice(holder.target.length).split('/').filter(Boolean);
+  return between.map((_, index) => [holder.target, ...between.slice(0, index + 1)].join('/'));
+}
+
+function holderOf(target: string, { mounts }: SandboxPlan) {
+  return mounts
+    .filter((mount) => mount.kind === 'volume')
+    .filter((mount) => target.startsWith(`${mount.target}/`))
+    .toSorted((one, other) => other.target.length - one.target.length)[0];
 }
 
 type FreshVolume = Extract<SandboxMount, { kind: 'volume' }> & { readonly create: Readonly<Record<string, string>> };

@@ -13,7 +13,7 @@ const input = z.strictObject({
   text: z.string().min(1).max(200).optional().describe('In any text of it'),
   agent: z.string().min(1).max(100).optional(),
   label: z.string().min(1).max(200).optional().describe('name or name=value'),
-  parent: z.string().min(1).max(200).optional().describe('Parts of this task'),
+  parent: z.string().min(1).max(200).optional(),
   owner: z.string().min(1).max(200).optional(),
   project: z.string().min(1).max(200).optional(),
   created_after: time.optional(),

@@ -2,6 +2,7 @@ import { agentWorkScopes, defaultLimits, defaultMaxLimits, defaultThresholds, le
 import { checkpointKeys } from './checkpoint-keys.ts';
 import { type Key, key, userOnly } from './key.ts';
 import { images } from './images-kind.ts';
+import { caches } from './caches-kind.ts';
 import { secrets } from './secrets-kind.ts';
 import { nameServers, policies } from './policies-kind.ts';
 import { type ValueKind, byteSize, choice, duration, flag, number, path, paths, text } from './value-kind.ts';
@@ -183,6 +184,13 @@ export const configurationKeys = {
       choice(...agentWorkScopes),
       'branch',
       'How far agents may bring work out of a sandbox by themselves, through MCP: `review` looks only, `branch` also makes and moves branches named opencode-tools/…, `directory` also changes the directory and branches that the task came from. Tripwires always wait for a person.',
+    ),
+  ),
+  caches: userOnly(
+    key(
+      caches(),
+      {},
+      'Caches by name, each a volume that tasks share (`create-task --cache`), and the directory that it has in sandboxes: `npm: default`, `pip: default`, or a path. Not part of checkpoints.',
     ),
   ),
   secrets: userOnly(

@@ -11,6 +11,7 @@ import type {
   Thresholds,
 } from '@opencode-tools/core';
 import type { ConfiguredImage, ConfiguredImages } from './images-kind.ts';
+import type { ConfiguredCaches } from './caches-kind.ts';
 import type { ConfiguredSecrets } from './secrets-kind.ts';
 import type { ConfiguredPolicies } from './policies-kind.ts';
 import type { Environment } from './environment.ts';
@@ -60,6 +61,7 @@ export interface Configuration {
   readonly lease: { readonly mode: LeaseMode; readonly ttlMs: number; readonly maxAgents: number };
   readonly exec: { readonly timeoutMs: number; readonly outputLimitBytes: number; readonly outputMaxBytes: number };
   readonly agentWork: AgentWorkScope;
+  readonly caches: ConfiguredCaches;
   readonly secrets: ConfiguredSecrets;
   readonly policies: ConfiguredPolicies;
   readonly egress: {
@@ -191,6 +193,7 @@ function shape(
       outputMaxBytes: values['exec.maxOutput'],
     },
     agentWork: values['agents.work'],
+    caches: values.caches,
     secrets: values.secrets,
     policies: values.policies,
     egress: {

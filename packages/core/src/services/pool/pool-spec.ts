@@ -76,6 +76,7 @@ export function pooledPlan(spec: PoolSpec, entry: PooledSandbox): SandboxPlan {
   const renamed = (mount: SandboxMount): SandboxMount => {
     if (mount.kind !== 'volume') return mount;
     const workspace = mount.volume === spec.workspaceVolume;
+    if (!workspace && mount.volume !== spec.homeVolume) return mount;
     // A stack of layers is one volume's alone: pooled volumes have none.
     const { create, options: _options, ...rest } = mount;
     const volume = workspace ? entry.workspaceVolume : entry.homeVolume;

@@ -4,6 +4,7 @@ import type { Operation } from '../../domain/operation.ts';
 import type { PooledSandbox } from '../../domain/pooled-sandbox.ts';
 import type { Sandbox } from '../../domain/sandbox.ts';
 import type { Receipt } from '../../domain/task.ts';
+import { cacheKind } from '../caches.ts';
 import type { Kernel } from '../kernel.ts';
 
 const engineObjectKinds = ['container', 'volume', 'network', 'image', 'helper'] as const;
@@ -104,7 +105,9 @@ async function listObjects(kernel: Kernel): Promise<readonly EngineObject[]> {
   const home = { [`${prefix}home`]: homeId };
   const [containers, volumes, helpers, roots] = await Promise.all([
     runtime.list({ homeId }),
-    runtime.volumes.list(home).then((all) => all.filter(({ labels }) => labels[`${prefix}kind`] !== 'layers')),
+    runtime.volumes
+      .list(home)
+      .then((all) => all.filter(({ labels }) => !['layers', cacheKind].includes(labels[`${prefix}kind`] ?? ''))),
     runtime.listHelpers({ homeId }),
     images.list({ labels: { ...home, [`${prefix}kind`]: 'root' } }),
   ]);
