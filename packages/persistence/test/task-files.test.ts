@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { type Decision, type Task, silentLogger, systemClock } from '@opencode-tools/core';
@@ -6,6 +8,7 @@ import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openSqliteFile } from '../src/admin/sqlite-file.ts';
 import { FileTaskMemory } from '../src/memory/file-task-memory.ts';
+import { projectionHolder } from '../src/memory/projection-holder.ts';
 import { ProjectionRight } from '../src/memory/projection-right.ts';
 import { type Store, openSqliteStore } from '../src/sqlite.ts';
 import type { StoreContext } from '../src/write/context.ts';
@@ -127,6 +130,24 @@ describe('the right to write the files of a task', () => {
       await expect(first?.keep()).rejects.toMatchObject({ code: 'OCT_STORE_UNAVAILABLE' });
       clock.move(2_000);
       expect(await take('second')).not.toBeNull();
+    });
+  });
+
+  test('is taken at once from a process that was killed, and from no other', async () => {
+    await beside(async (ctx, clock) => {
+      const take = (holder: string) => ProjectionRight.take(ctx, task.id, holder, () => clock.nowMs());
+      const alive = projectionHolder('')();
+      const killed = spawn('sleep', ['60']);
+      killed.kill('SIGKILL');
+      await once(killed, 'exit');
+      const dead = alive.replace(/^\d+/, String(killed.pid));
+      for (const holder of [alive, dead.replace(/@.*$/, ''), dead.replace(/@.*$/, '@0123456789abcdef')]) {
+        const right = await take(holder);
+        expect(await take('another')).toBeNull();
+        await right?.release(null);
+      }
+      expect(await take(dead)).not.toBeNull();
+      expect(await take('another')).not.toBeNull();
     });
   });
 

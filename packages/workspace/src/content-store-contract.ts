@@ -21,14 +21,15 @@ export interface ContentStoreOptions {
 /** A content store, which also gives its trees as streams. */
 export interface ContentStore extends WorkspaceStore {
   /**
-   * Gives a snapshot as a tar stream, checked on the way, and what its top directory is.
+   * Gives a snapshot as a tar stream, checked on the way, and what its top directory is. Nothing of it is collected until the
+   * caller disposes of it.
    *
    * @throws OpencodeToolsError `OCT_CHECKPOINT_NOT_FOUND`, `OCT_CHECKPOINT_CORRUPT`
    */
   readTar(snapshotId: string, signal?: AbortSignal): Promise<ContentTar>;
 }
 
-export interface ContentTar {
+export interface ContentTar extends AsyncDisposable {
   readonly ref: SnapshotRef;
   readonly root: LayerRoot;
   readonly tar: ByteStream;

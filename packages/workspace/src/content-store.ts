@@ -19,6 +19,7 @@ import { collectContent } from './collect-content.ts';
 import { contentUsage } from './content-usage.ts';
 import { diffTrees } from './diff-trees.ts';
 import type { ContentStore, ContentStoreOptions, ContentTar } from './content-store-contract.ts';
+import { openContentTar } from './content-tar.ts';
 import { digestFile } from './digest-file.ts';
 import { type HostPlaces, checkShareable, checkSource, realDirectory, refuseOwnHome } from './check-directory.ts';
 import { exportTrees } from './export-trees.ts';
@@ -163,18 +164,8 @@ class FileContentStore implements ContentStore {
     return this.#parts.snapshots.has(snapshotId);
   }
 
-  async readTar(snapshotId: string, signal?: AbortSignal): Promise<ContentTar> {
-    const { ref, entries } = await this.#parts.snapshots.load(snapshotId);
-    const top = entries.find(({ path }) => path === '');
-    const root = { mode: top?.mode ?? 0o755, uid: top?.uid ?? 0, gid: top?.gid ?? 0 };
-    const { index, uses } = this.#parts;
-    async function* tar(): AsyncGenerator<Buffer> {
-      await using _ = await uses.begin();
-      await index.refresh();
-      using blobs = new BlobReader(index, ref.id);
-      yield* writeTar(entries, blobs, { signal });
-    }
-    return { ref, root, tar: tar() };
+  readTar(snapshotId: string, signal?: AbortSignal): Promise<ContentTar> {
+    return openContentTar(this.#parts, snapshotId, signal);
   }
 
   async layering(): Promise<LayerCapability> {

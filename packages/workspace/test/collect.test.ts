@@ -66,6 +66,25 @@ test('what no record names goes, with its bytes, and what one names stays whole'
   expect(packs()).toEqual([]);
 });
 
+test('a stream that was opened keeps what it needs until it is disposed of, read or not', async () => {
+  write('a', 100_000);
+  const { id } = await freeze();
+  const read = async () => {
+    await using opened = await store.readTar(id);
+    await collect([]);
+    let bytes = 0;
+    for await (const chunk of opened.tar) bytes += chunk.length;
+    return bytes;
+  };
+  const store = opened.again();
+  expect(await read()).toBeGreaterThan(100_000);
+  await freeze();
+  await (await store.readTar(id))[Symbol.asyncDispose]();
+  await expect(store.readTar('snp_'.padEnd(44, '0'))).rejects.toMatchObject({ code: 'OCT_CHECKPOINT_NOT_FOUND' });
+  await collect([]);
+  expect(packs()).toEqual([]);
+});
+
 test('a pack that is mostly unneeded is written anew without the rest', async () => {
   for (const name of ['a', 'b', 'c', 'd']) write(name, 100_000);
   await freeze();

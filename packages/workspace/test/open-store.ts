@@ -1,8 +1,9 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Logger, type WorkspaceStore, silentLogger } from '@opencode-tools/core';
+import { type Logger, silentLogger } from '@opencode-tools/core';
 import { type OpenWorkspaceStore, createDirectoryVolumes } from '@opencode-tools/testkit';
+import type { ContentStore } from '../src/content-store-contract.ts';
 import { createContentStore, createGit } from '../src/index.ts';
 
 const environment = { PATH: process.env['PATH'], HOME: process.env['HOME'] };
@@ -12,7 +13,7 @@ export const git = createGit({ environment, logger: silentLogger });
 interface OpenStore extends OpenWorkspaceStore {
   readonly directory: string;
   /** The same store as another process would open it. */
-  readonly again: () => WorkspaceStore;
+  readonly again: () => ContentStore;
 }
 
 /** A store in a temporary directory, with directories as volumes. */

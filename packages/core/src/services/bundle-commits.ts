@@ -1,9 +1,8 @@
 import type { Task } from '../domain/task.ts';
 import { shortId } from '../domain/ids.ts';
-import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
-import { printable } from '../errors/printable.ts';
 import type { BundleSink } from '../ports/work-port.ts';
 import type { Kernel } from './kernel.ts';
+import { bundleEnds, bundleRefusal } from './bundle-refusal.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call } from './call.ts';
 import type { LeasedWork } from './with-lease.ts';
@@ -11,26 +10,17 @@ import type { LeasedWork } from './with-lease.ts';
 const timeoutMs = 30 * 60_000;
 const mostErrorBytes = 4_096;
 
-/** What the script ends with when the reason is ours to explain. */
-const ends = {
-  noGit: 40,
-  noRepository: 41,
-  unmerged: 42,
-  nothing: 43,
-  noRef: 44,
-} as const;
-
 /**
  * Puts uncommitted work into a commit by an index of its own, so that the task's index, branch and files stay as they are, and gives
  * what the base lacks as a bundle. What was brought before becomes a parent, so that the branch which has it goes forward; a ref keeps it
  * for the next time. Arguments: ref, message, base, and the commit that the branch is at, or nothing.
  */
-const script = `command -v git >/dev/null 2>&1 || exit ${ends.noGit}
+const script = `command -v git >/dev/null 2>&1 || exit ${bundleEnds.noGit}
 g() { git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c gc.auto=0 -c commit.gpgSign=false "$@"; }
-dir=$(g rev-parse --absolute-git-dir 2>/dev/null) || exit ${ends.noRepository}
-out=$(g rev-parse --verify --quiet "$1^{commit}") || exit ${ends.noRef}
+dir=$(g rev-parse --absolute-git-dir 2>/dev/null) || exit ${bundleEnds.noRepository}
+out=$(g rev-parse --verify --quiet "$1^{commit}") || exit ${bundleEnds.noRef}
 if [ "$1" = HEAD ]; then
-  [ -z "$(g ls-files --unmerged)" ] || exit ${ends.unmerged}
+  [ -z "$(g ls-files --unmerged)" ] || exit ${bundleEnds.unmerged}
   index=$dir/opencode-tools-index.$$
   trap 'rm -f "$index" "$index.lock"' EXIT
   [ ! -e "$dir/index" ] || cp "$dir/index" "$index" || exit 1
@@ -52,7 +42,7 @@ else
 fi
 set -- "$3"
 g cat-file -e "$1^{commit}" 2>/dev/null && set -- "^$1" || set --
-[ -n "$(g rev-list -n 1 "$out" "$@")" ] || exit ${ends.nothing}
+[ -n "$(g rev-list -n 1 "$out" "$@")" ] || exit ${bundleEnds.nothing}
 g update-ref refs/opencode-tools/out "$out" || exit 1
 g bundle create -q - refs/opencode-tools/out "$@"`;
 
@@ -103,26 +93,9 @@ export async function bundleCommits(
       },
     });
     if (ended.exitCode === 0) return true;
-    if (ended.exitCode === ends.nothing) return false;
-    throw refusal(ended.exitCode, ref, said);
+    if (ended.exitCode === bundleEnds.nothing) return false;
+    throw bundleRefusal(ended.exitCode, ref, said);
   } finally {
     await sink.close();
   }
-}
-
-function refusal(code: number | null, ref: string, said: string): OpencodeToolsError {
-  const refuse = (message: string, remedy: string): OpencodeToolsError =>
-    new OpencodeToolsError('OCT_INVALID_ARGUMENT', message, { remedy, details: { argument: 'task' } });
-  if (code === ends.noGit)
-    return new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', 'The image of the task has no git', {
-      remedy: 'Bring the files out with `apply`, or use an image that has git.',
-    });
-  if (code === ends.noRepository)
-    return refuse('The workspace is no git repository any more', 'Bring the files out with `apply`.');
-  if (code === ends.unmerged)
-    return refuse('The workspace is in the middle of a merge', 'Finish or abort it in the task, then try again.');
-  if (code === ends.noRef)
-    return refuse(`The workspace has no commit ${ref}`, 'Name a branch, tag or commit of the task.');
-  const words = printable(said.trim()).slice(0, 500);
-  return refuse(`The task could not bundle its commits: ${words}`, 'Look at it there.');
 }

@@ -48,6 +48,11 @@ describe('a .dockerignore', () => {
     expect(sent(text, ...paths)).toEqual(left);
   });
 
+  test('with many stars takes no longer for a path that nearly fits', () => {
+    const name = 'a'.repeat(200);
+    expect(sent(`${'*a'.repeat(60)}b\n${'**/'.repeat(40)}x`, name, `${name}b`, `${'a/'.repeat(500)}x`)).toEqual([name]);
+  });
+
   test('with a pattern that is none is refused', () => {
     expect(() => parseDockerIgnore('a\n[z-a]', [])).toThrow('Not a pattern in .dockerignore: [z-a]');
   });

@@ -2,7 +2,7 @@ import { OpencodeToolsError, printable } from '@opencode-tools/core';
 import { posix } from 'node:path';
 
 interface Rule {
-  readonly form: RegExp;
+  readonly covers: (path: string) => boolean;
   readonly keeps: boolean;
 }
 
@@ -21,8 +21,7 @@ export function parseDockerIgnore(text: string, sent: readonly string[]): (path:
     .flatMap(ruleOf);
   return (path) => {
     if (sent.some((kept) => kept === path)) return false;
-    const places = withParents(path);
-    return rules.reduce((left, { form, keeps }) => (places.some((place) => form.test(place)) ? !keeps : left), false);
+    return rules.reduce((left, { covers, keeps }) => (covers(path) ? !keeps : left), false);
   };
 }
 
@@ -33,7 +32,7 @@ function ruleOf(line: string): readonly Rule[] {
   const pattern = posix.normalize((keeps ? text.slice(1) : text).trim() || '.').replace(/^\/+|\/+$/g, '');
   if (pattern === '' || pattern === '.') return [];
   try {
-    return [{ form: new RegExp(`^${formOf(pattern)}$`, 'su'), keeps }];
+    return [{ covers: matcherOf(pattern), keeps }];
   } catch (error) {
     throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Not a pattern in .dockerignore: ${printable(text)}`, {
       details: { argument: 'context' },
@@ -42,19 +41,63 @@ function ruleOf(line: string): readonly Rule[] {
   }
 }
 
+/** A character, any number of characters, or any number of directories with the slash after each. */
+type Step = { readonly kind: 'one' | 'many'; readonly takes: (character: string) => boolean } | 'directories';
+
+const parts = /\*\*\/|\*\*|\*|\?|\[\^?(?:\\.|[^\]\\])+\]|\\(.)|./gsu;
+const isAny = (): boolean => true;
+const isNoSlash = (character: string): boolean => character !== '/';
+
 /** As Go's `filepath.Match`, with `**` besides. */
-function formOf(pattern: string): string {
-  return pattern.replaceAll(
-    /\*\*\/|\*\*|\*|\?|\[\^?(?:\\.|[^\]\\])+\]|\\(.)|[$()+.^{|}[\]\\/-]/gsu,
-    (part, escaped?: string) => {
-      if (part === '**/') return '(?:.*/)?';
-      if (part === '**') return '.*';
-      if (part === '*') return '[^/]*';
-      if (part === '?') return '[^/]';
-      if (part.length > 1 && part.startsWith('[')) return `(?!/)${classOf(part)}`;
-      return literal(escaped ?? part);
-    },
-  );
+function stepsOf(pattern: string): readonly Step[] {
+  return [...pattern.matchAll(parts)].map(([part, escaped]): Step => {
+    if (part === '**/') return 'directories';
+    if (part === '**') return { kind: 'many', takes: isAny };
+    if (part === '*') return { kind: 'many', takes: isNoSlash };
+    if (part === '?') return { kind: 'one', takes: isNoSlash };
+    if (part.length > 1 && part.startsWith('[')) {
+      const form = new RegExp(`^(?!/)${classOf(part)}$`, 'su');
+      return { kind: 'one', takes: (character) => form.test(character) };
+    }
+    const wanted = escaped ?? part;
+    return { kind: 'one', takes: (character) => character === wanted };
+  });
+}
+
+/**
+ * Says of a path whether it, or a directory that it is in, has the form of a pattern. All ways to match are followed at once, so
+ * that no pattern takes longer than its length for each character.
+ */
+function matcherOf(pattern: string): (path: string) => boolean {
+  const steps = stepsOf(pattern);
+  const end = steps.length * 2;
+  // An even number is a step that is next; the odd one after it is within directories.
+  const enter = (state: number, into: Set<number>): void => {
+    into.add(state);
+    const step = steps[state / 2];
+    if (step === 'directories' || (step !== undefined && step.kind === 'many')) enter(state + 2, into);
+  };
+  const follow = (states: ReadonlySet<number>, character: string): Set<number> => {
+    const next = new Set<number>();
+    for (const state of states) {
+      const step = steps[state >> 1];
+      if (step === 'directories') {
+        next.add(state | 1);
+        if (character === '/') enter((state | 1) + 1, next);
+      } else if (step?.takes(character) === true) enter(step.kind === 'many' ? state : state + 2, next);
+    }
+    return next;
+  };
+  return (path) => {
+    let states = new Set<number>();
+    enter(0, states);
+    for (const character of path) {
+      if (character === '/' && states.has(end)) return true;
+      states = follow(states, character);
+      if (states.size === 0) return false;
+    }
+    return states.has(end);
+  };
 }
 
 function classOf(part: string): string {
@@ -63,9 +106,4 @@ function classOf(part: string): string {
 
 function literal(character: string): string {
   return /[$()*+.?[\\\]^{|}/-]/.test(character) ? `\\${character}` : character;
-}
-
-function withParents(path: string): readonly string[] {
-  const parts = path.split('/');
-  return parts.map((_part, index) => parts.slice(0, index + 1).join('/'));
 }

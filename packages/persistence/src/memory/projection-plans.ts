@@ -115,6 +115,10 @@ export function* lockProjection(ctx: StoreContext, stream: StreamId, holder: str
   return (yield* changedRows(takeLock({ stream, holder, nowMs, expiresAtMs: nowMs + forMs }))) > 0;
 }
 
+export function* holderOf(stream: StreamId): Plan<string | undefined> {
+  return (yield* firstRow(selectHolder({ stream })))?.holder;
+}
+
 /** Gives the right back, and moves the mark when the files got further. @returns false when another process had the right meanwhile */
 export function* unlockProjection(
   stream: StreamId,
@@ -211,6 +215,10 @@ const takeLock = template<{ stream: string; holder: string; nowMs: number; expir
           ]),
         ),
     ),
+);
+
+const selectHolder = template<{ stream: string }>()(({ db }, slot) =>
+  db.selectFrom('projection_locks').select('holder').where('stream', '=', slot('stream')),
 );
 
 const dropLock = template<{ stream: string; holder: string }>()(({ db }, slot) =>

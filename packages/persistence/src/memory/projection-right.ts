@@ -1,6 +1,7 @@
 import { OpencodeToolsError, type StreamId } from '@opencode-tools/core';
 import type { StoreContext } from '../write/context.ts';
-import { lockProjection, unlockProjection } from './projection-plans.ts';
+import { isDeadHolder } from './projection-holder.ts';
+import { holderOf, lockProjection, unlockProjection } from './projection-plans.ts';
 
 /** How long the right lasts when it is not taken again. */
 const rightMs = 10_000;
@@ -34,7 +35,7 @@ export class ProjectionRight {
     this.#takenAt = elapsedMs();
   }
 
-  /** @returns null while another process has it */
+  /** @returns null while another process has it; one that has died has it no more */
   static async take(
     ctx: StoreContext,
     stream: StreamId,
@@ -42,6 +43,11 @@ export class ProjectionRight {
     elapsedMs: ElapsedMs = () => performance.now(),
   ): Promise<ProjectionRight | null> {
     const right = new ProjectionRight(ctx, stream, holder, elapsedMs);
+    if (await right.#lock()) return right;
+    const other = await ctx.engine.read(() => holderOf(stream));
+    if (other === undefined || !isDeadHolder(other)) return null;
+    // Of several who find it dead one gets the right; the others find the next holder alive.
+    await ctx.engine.write(() => unlockProjection(stream, other, null), { durable: false });
     return (await right.#lock()) ? right : null;
   }
 

@@ -49,6 +49,18 @@ test('a program that does not end in time is ended, though it ignores that it is
   });
 });
 
+test('why a program gave no value is said as it is: too much, a signal, or its own number', async () => {
+  const resolver = createSecretResolver({ PATH: process.env['PATH'] ?? '' }, keyFile(), { limitMs: 1_000 });
+  const refused = (script: string) =>
+    resolver.resolve([{ name: 'A', from: 'command', argv: ['sh', '-c', script] }]).then(
+      () => 'resolved',
+      (error: unknown) => (error as Error).message,
+    );
+  expect(await refused('head -c 2000000 /dev/zero')).toMatch(/command sh printed more than \d+ bytes$/);
+  expect(await refused('kill -TERM $$')).toMatch(/command sh ended with SIGTERM$/);
+  expect(await refused('sleep 5 & exit 3')).toMatch(/command sh ended with 3$/);
+});
+
 test.each<readonly [EnvReference, string]>([
   [{ name: 'A', from: 'env', variable: 'MISSING' }, 'MISSING is not set'],
   [{ name: 'A', from: 'file', path: '/nonexistent/secret' }, 'ENOENT'],

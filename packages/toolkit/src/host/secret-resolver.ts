@@ -88,10 +88,22 @@ async function printed(
     const { stdout } = await running;
     return stdout.replace(/\r?\n$/, '');
   } catch (error) {
-    const { code, killed } = error as { readonly code?: string | number; readonly killed?: boolean };
-    const reason = killed === true ? `did not end in ${limitMs} ms` : `ended with ${String(code)}`;
-    throw unresolved(name, `command ${program} ${reason}`, 'Run it by hand to see why.');
+    const how = howItEnded(error as Failed, limitMs);
+    throw unresolved(name, `command ${program} ${how}`, 'Run it by hand to see why.');
   }
+}
+
+interface Failed {
+  readonly code?: string | number | null;
+  readonly killed?: boolean;
+  readonly signal?: string | null;
+}
+
+function howItEnded({ code, killed, signal }: Failed, limitMs: number): string {
+  if (code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') return `printed more than ${maxFileBytes} bytes`;
+  // One that ended by itself counts as killed, too, when something that it started held its output until the limit.
+  if (killed === true && typeof code !== 'number') return `did not end in ${limitMs} ms`;
+  return `ended with ${signal ?? String(code)}`;
 }
 
 async function readSecretFile(name: string, path: string): Promise<string> {

@@ -226,7 +226,8 @@ class LayeredStore implements WorkspaceStore {
     const known = await this.#known(await this.#files.findEqual('base', snapshotId));
     if (known !== undefined) return known;
     const { content, layers } = this.#options;
-    const { ref, root, tar } = await content.readTar(snapshotId, signal);
+    await using read = await content.readTar(snapshotId, signal);
+    const { ref, root, tar } = read;
     const layer = newName();
     await this.#files.begin([layer]);
     await layers.fill(layer, tar, signal);
