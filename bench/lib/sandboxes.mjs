@@ -21,9 +21,11 @@ export function benchPlan({ ids, homeId, defaults }, imageId, mounts = []) {
   };
 }
 
+const architectures = { x64: 'amd64', arm64: 'arm64' };
+
 /** What the runtime would ask the engine for. */
 export function optionsOf(plan) {
-  return containerOptions(plan);
+  return containerOptions(plan, architectures[process.arch]);
 }
 
 /** Two new volumes, as a task has them. */

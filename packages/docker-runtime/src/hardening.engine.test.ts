@@ -137,7 +137,7 @@ describe('a directory of the host', () => {
     for (const name of ['judged', 'other']) mkdirSync(join(scratch, name));
     const judged = plan(bind(join(scratch, 'judged')));
     // What an engine would have mounted, had somebody put a link in the place of the directory.
-    const swapped = containerOptions({ ...judged, ...bind(join(scratch, 'other')) });
+    const swapped = containerOptions({ ...judged, ...bind(join(scratch, 'other')) }, 'amd64');
     const { Id: id } = await engine.call<{ Id: string }>('POST', `/containers/create?name=${judged.name}`, swapped);
     await expect(runtime.create(judged)).rejects.toMatchObject({ code: 'OCT_POLICY_DENIED' });
     await engine.call('DELETE', `/containers/${id}?force=1`);

@@ -71,15 +71,12 @@ function asCommand(command: string | readonly string[]): Command {
   return typeof command === 'string' ? { kind: 'script', script: command } : { kind: 'argv', argv: command };
 }
 
-/** Lists the command lines of the processes that run as the sandbox's user; the listing itself and supervisors left out. */
+/** Lists the command lines of the processes that run as the sandbox's user; the listing itself left out. */
 export async function agentProcesses(sandbox: SandboxHandle, token = 5): Promise<readonly string[]> {
   const script =
     'for p in /proc/[0-9]*; do u=; while read -r k v r; do [ "$k" = Uid: ] && u=$v; done <$p/status; [ "$u" = 1000 ] && [ ${p#/proc/} != $$ ] && tr "\\000" " " <$p/cmdline && echo; done 2>/dev/null; true';
   const { stdout } = await runIn(sandbox, script, { token });
   return stdout
     .split('\n')
-    .filter(
-      (line) =>
-        line.trim() !== '' && !line.startsWith('tr ') && !line.includes('oct-lane') && !line.includes('OCT_READY'),
-    );
+    .filter((line) => line.trim() !== '' && !line.startsWith('tr '));
 }

@@ -137,8 +137,8 @@ export interface SandboxFacts {
   readonly outOfMemory: boolean;
   readonly createdAt: string;
   /**
-   * True when a hostile command could pretend another's result, because nothing in the image can change user; null when this
-   * process has not spoken to the sandbox yet.
+   * True when a hostile command could pretend another's result, because it has the same user as what reports results; null when
+   * this process does not know.
    */
   readonly forgeableResults: boolean | null;
 }

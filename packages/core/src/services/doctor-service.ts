@@ -18,7 +18,6 @@ import type {
   RecoveredOperation,
 } from './services.ts';
 import type { ReapReport } from './reaper/reap.ts';
-import { recordedForgeable } from './make-sandbox.ts';
 import { isHere, withLease } from './with-lease.ts';
 
 export function createDoctorService(
@@ -55,7 +54,6 @@ async function examine(tools: Tools, options: DoctorOptions, call: Call): Promis
   if (usable) await part('caches', undefined, () => examineCaches(tools, findings));
   if (usable) await part('image', undefined, () => examineImage(kernel, findings));
   const recovered = !usable ? [] : await part('operations', [], () => recoverAbandoned(kernel, findings, call));
-  if (usable) await part('sandboxes', undefined, () => examineSandboxes(kernel, findings));
   const reaping = usable ? await part('leftovers', null, () => reconcile(tools, findings, options, call)) : null;
   const orphans = reaping === null ? [] : await part('containers', [], () => findOrphans(kernel, reaping));
   const housekeeping = usable ? await part('housekeeping', null, () => examineHousekeeping(tools, findings)) : null;
@@ -186,20 +184,6 @@ async function recoverAbandoned(
   if (recovered.length > 0)
     findings.push(ok('operations', `${recovered.length} operations of dead processes were settled`));
   return recovered;
-}
-
-/** Names sandboxes whose commands run under the same user as what reports their results. */
-async function examineSandboxes(kernel: Kernel, findings: DoctorFinding[]): Promise<void> {
-  for (const sandbox of await kernel.deps.tasks.listSandboxes()) {
-    if (sandbox.ref === null || (await recordedForgeable(kernel, sandbox)) !== true) continue;
-    findings.push({
-      severity: 'warning',
-      subject: sandbox.taskId,
-      message:
-        'Commands in the sandbox of this task could forge their results: its image has neither setpriv nor a usable su',
-      remedy: 'Use an image that has one of them, such as opencode-sandbox-base, for work that you do not trust.',
-    });
-  }
 }
 
 /** Compares registry, engine and disk; removes what is finished only when asked to. */

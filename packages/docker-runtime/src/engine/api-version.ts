@@ -7,6 +7,8 @@ export interface SpokenVersions {
   readonly ApiVersion?: string;
   /** The oldest. */
   readonly MinAPIVersion?: string;
+  /** Of the machine that the engine is on, such as `amd64`. */
+  readonly Arch?: string;
 }
 
 /**

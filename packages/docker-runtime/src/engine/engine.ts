@@ -8,6 +8,8 @@ export interface FoundEngine {
   readonly endpoint: Endpoint;
   /** The version of the engine's API that is spoken. */
   readonly apiVersion: string;
+  /** What the engine calls the architecture of its machine, such as `amd64`; empty when it says nothing. */
+  readonly architecture: string;
 }
 
 const pingLimitMs = 3_000;
@@ -50,8 +52,8 @@ export class Engine {
   async #search(): Promise<FoundEngine> {
     const answers: EndpointAnswer[] = [];
     for (const endpoint of findEndpoints(this.#environment, this.#endpoint)) {
-      const { answer, client, apiVersion } = await ping(endpoint, this.#quietMs);
-      if (client && apiVersion !== undefined) return { client, endpoint, apiVersion };
+      const { answer, client, apiVersion, architecture = '' } = await ping(endpoint, this.#quietMs);
+      if (client && apiVersion !== undefined) return { client, endpoint, apiVersion, architecture };
       answers.push(answer);
     }
     throw unavailable(answers);
@@ -62,6 +64,7 @@ interface Pinged {
   readonly answer: EndpointAnswer;
   readonly client?: EngineClient;
   readonly apiVersion?: string;
+  readonly architecture?: string | undefined;
 }
 
 /** Asks for the versions that an engine speaks; one that is too old counts as one that does not answer. */
@@ -73,7 +76,7 @@ async function ping(endpoint: Endpoint, quietMs: number | undefined): Promise<Pi
     const apiVersion = chooseApiVersion(spoken);
     if (apiVersion === undefined) return { answer: { ...asked, answered: false, message: tooOld(spoken) } };
     const client = await createEngineClient(endpoint, apiVersion, quietMs);
-    return { answer: { ...asked, answered: true, message: 'OK' }, client, apiVersion };
+    return { answer: { ...asked, answered: true, message: 'OK' }, client, apiVersion, architecture: spoken.Arch };
   } catch (error) {
     return { answer: { ...asked, answered: false, message: reason(error) } };
   }

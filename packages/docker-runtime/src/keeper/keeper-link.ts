@@ -34,7 +34,6 @@ export class KeeperLink implements SandboxInside {
   readonly lanes: CommandLanes;
   readonly background = noBackground;
   /** How a command ended is the engine's word. */
-  readonly forgeable = false;
   readonly #client: EngineClient;
   readonly #homeId: HomeId;
   #fence: Fence | undefined;
@@ -64,9 +63,6 @@ export class KeeperLink implements SandboxInside {
     return this.#cuts;
   }
 
-  shareUser(): void {
-    throw new Error('the keeper needs no other user');
-  }
 
   remember(fence: Fence): void {
     this.#fence = fence;

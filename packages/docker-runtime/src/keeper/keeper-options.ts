@@ -11,8 +11,8 @@ export const keeperPath = `${keeperDirectory}/keeper`;
  * Says what to ask the engine for when the image has no shell: the keeper is the main process, which nothing inside can end, and
  * takes the place of an init. It ends when it is killed.
  */
-export function keeperOptions(plan: SandboxPlan): Readonly<Record<string, unknown>> {
-  const options = containerOptions(plan) as { readonly HostConfig: HostConfig };
+export function keeperOptions(plan: SandboxPlan, architecture: string): Readonly<Record<string, unknown>> {
+  const options = containerOptions(plan, architecture) as { readonly HostConfig: HostConfig };
   const { [keeperDirectory]: _, ...tmpfs } = options.HostConfig.Tmpfs;
   return {
     ...options,

@@ -98,7 +98,7 @@ describe('a pool of lanes', () => {
   });
 
   test('leaves processes for the commands themselves', () => {
-    expect([null, 0, 16, 128, 512].map(lanesFor)).toEqual([32, 32, 8, 16, 32]);
+    expect([null, 0, 16, 64, 512].map(lanesFor)).toEqual([32, 32, 8, 16, 32]);
   });
 
   test('opens four lanes at once; who waits for that gets a lane that is free before', async () => {

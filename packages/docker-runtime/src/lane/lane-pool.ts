@@ -1,13 +1,13 @@
 import type { Lane } from './lane.ts';
 
-/** Lanes beyond these are closed when they are no longer used: each keeps four processes in the sandbox. */
+/** Lanes beyond these are closed when they are no longer used: each keeps a process in the sandbox. */
 const mostIdle = 8;
 const fewestLanes = 8;
 const mostLanes = 32;
 /** Lanes beyond these are not opened at the same time: each starts programs, and who waits may get one that is free before. */
 const mostOpening = 4;
 /** What a lane and its command take of a sandbox's processes before the command starts any itself. */
-const processesPerLane = 8;
+const processesPerLane = 4;
 
 export interface UseOptions {
   /** Opens a new lane even when one is idle. */

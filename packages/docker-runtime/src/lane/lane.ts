@@ -27,9 +27,6 @@ export class LaneLostError extends Error {
 const answerLimitMs = 15_000;
 /** A supervisor that only just starts, on a machine that starts others, may take longer. */
 const helloLimitMs = 60_000;
-/** What was to become the command was ended before it began: the command may be sent again. */
-const endedTooEarly = 'again';
-const mostTries = 5;
 
 const ignore = (): void => undefined;
 
@@ -42,7 +39,6 @@ export class Lane {
   readonly #stdout = new ResultSplitter();
   readonly #stderr = new ResultSplitter();
   #usable = true;
-  #how = '';
   #valve: Valve | undefined;
 
   constructor(stream: Duplex) {
@@ -64,22 +60,15 @@ export class Lane {
     return this.#usable;
   }
 
-  /** How the supervisor changes user; `none` when it cannot, `plain` when it is that user itself, empty before it said so. */
-  get how(): string {
-    return this.#how;
-  }
-
-  /** Finds out that a supervisor listens, and how it changes user. */
+  /** Finds out that a supervisor listens. */
   async hello(): Promise<void> {
-    const answer = await this.#ask((nonce) => `hello ${nonce}\n`, ignore, helloLimitMs);
-    this.#how = answer.split(' ')[1] ?? '';
+    await this.#ask((nonce) => `hello ${nonce}\n`, ignore, helloLimitMs);
   }
 
   /** Sends a control request such as `all <nonce> 9`. */
   async control(verb: 'init' | ControlVerb, ...words: readonly (number | bigint)[]): Promise<ControlAnswer> {
     const answer = await this.#ask((nonce) => `${[verb, nonce, ...words].join(' ')}\n`);
-    const [outcome, count, how] = answer.split(' ');
-    this.#how = how ?? this.#how;
+    const [outcome, count] = answer.split(' ');
     if (outcome !== 'ok' && outcome !== 'left' && outcome !== 'lower') throw this.#broken(answer);
     return { outcome, count: Number(count ?? 0) };
   }
@@ -109,11 +98,7 @@ export class Lane {
     this.#hold(true);
     try {
       const through = { onStdout: valve.through(output.onStdout), onStderr: valve.through(output.onStderr) };
-      let answer = await this.#send(frame, through, stdin);
-      for (let tries = 1; answer === endedTooEarly && tries < mostTries; tries += 1) {
-        answer = await this.#send(frame, through, stdin);
-      }
-      const result = parseRunResult(answer);
+      const result = parseRunResult(await this.#send(frame, through, stdin));
       if (frame.withStdin || (result.kind === 'ended' && result.leftovers)) this.#retire();
       return result;
     } finally {

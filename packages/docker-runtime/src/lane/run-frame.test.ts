@@ -53,7 +53,7 @@ describe('a result', () => {
     ['0 0 -', { exitCode: 0, signal: null, leftovers: false, note: 'none' }],
     ['255 1 -', { exitCode: 255, signal: null, leftovers: true, note: 'none' }],
     ['s9 0 oom', { exitCode: null, signal: 'SIGKILL', leftovers: false, note: 'out-of-memory' }],
-    ['s11 2 -', { exitCode: null, signal: 'SIGSEGV', leftovers: true, note: 'none' }],
+    ['s11 1 -', { exitCode: null, signal: 'SIGSEGV', leftovers: true, note: 'none' }],
     ['s9 3 cut', { signal: 'SIGKILL', stuck: true, note: 'cut' }],
   ])('%s is understood', (text, expected) => {
     expect(parseRunResult(text)).toMatchObject({ kind: 'ended', ...expected });

@@ -3,8 +3,7 @@ import { constants } from 'node:os';
 /** What the supervisor said about one command. */
 export type RunResult =
   | { readonly kind: 'refused' }
-  | { readonly kind: 'no-user' }
-  /** The supervisor could not make a process, or lost the one it made. */
+  /** The supervisor could not make a process. */
   | { readonly kind: 'lost' }
   | {
       readonly kind: 'ended';
@@ -27,11 +26,11 @@ const notes = {
   gone: 'shell-ended',
   none: 'no-shell',
 } as const;
-const form = /^(s?)(\d{1,3}) ([0-3]) (-|cut|fenced|oom|time|gone|none)$/;
+const form = /^(s?)(\d{1,3}) ([013]) (-|cut|fenced|oom|time|gone|none)$/;
 
 /** Reads a result line; anything that is not one is a broken lane. */
 export function parseRunResult(text: string): RunResult {
-  if (text === 'refused' || text === 'no-user' || text === 'lost') return { kind: text };
+  if (text === 'refused' || text === 'lost') return { kind: text };
   const [, signalled, status, left, note] = form.exec(text) ?? [];
   if (status === undefined) throw new Error(`Not a result: ${JSON.stringify(text.slice(0, 80))}`);
   return {

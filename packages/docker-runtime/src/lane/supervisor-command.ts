@@ -1,21 +1,36 @@
-/** Name of the environment variable that carries the program; the boot line removes it before anything else runs. */
+/** Name of the environment variable that carries the program; no command sees it. */
 export const supervisorVariable = 'OCT_LANE';
 
-/** The process to start: a short command line, so that process listings in the sandbox stay readable. */
+/** Where the supervisor is, beside the fence and its notes: a directory in which only root can write. */
+export const controlDirectory = '/run/oct';
+const program = `${controlDirectory}/oct-lane`;
+const unfinished = `${controlDirectory}/.oct-lane`;
+
+interface User {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/**
+ * What a container starts with, for any POSIX `sh`: it writes the program out of its environment and becomes it, which then gives
+ * itself its name, so that nobody finds it half written.
+ */
+export function firstCommand({ uid, gid }: User): readonly string[] {
+  const boot =
+    `umask 022; printf "$${supervisorVariable}" >${unfinished}; unset ${supervisorVariable}; ` +
+    `PATH=/usr/bin:/bin:/usr/sbin:/sbin chmod 0755 ${unfinished}; exec ${unfinished} "$@"`;
+  return ['/bin/sh', '-c', boot, 'oct-lane', String(uid), String(gid), 'first'];
+}
+
+/** A further supervisor in a container that runs; one of the kind `spool` ends its command after so many seconds. */
 export function supervisorCommand(
-  user: { readonly uid: number; readonly gid: number },
-  kind: 'first' | 'lane' | 'spool',
-  limitSeconds = 0,
-): string[] {
-  const boot = `l=$${supervisorVariable}; unset ${supervisorVariable}; eval "$l"`;
-  return [
-    '/bin/sh',
-    '-c',
-    boot,
-    'oct-lane',
-    String(user.uid),
-    String(user.gid),
-    kind,
-    ...(kind === 'spool' ? [String(limitSeconds)] : []),
-  ];
+  { uid, gid }: User,
+  ...kind: readonly ['lane'] | readonly ['spool', number]
+): readonly string[] {
+  return [program, String(uid), String(gid), ...kind.map(String)];
+}
+
+/** What the engine starts for a command on a terminal, as the commands' user: it takes its mark, asks the fence, and becomes the command. */
+export function terminalCommand(token: number, mark: bigint, words: readonly string[]): readonly string[] {
+  return [program, 'become', String(token), String(mark), ...words];
 }

@@ -6,7 +6,7 @@ import { labelKeys } from './labels.ts';
 
 const plan = (change: Partial<SandboxPlan> = {}): SandboxPlan => samplePlan('hom_1', 'sha256:image', change);
 const options = (change: Partial<SandboxPlan> = {}) =>
-  containerOptions(plan(change)) as Record<string, unknown> & { HostConfig: Record<string, unknown> };
+  containerOptions(plan(change), 'amd64') as Record<string, unknown> & { HostConfig: Record<string, unknown> };
 
 describe('what a plan asks the engine for', () => {
   test('is hardened, whatever the plan says', () => {
@@ -58,7 +58,7 @@ describe('what a plan asks the engine for', () => {
       {
         Tmpfs: {
           '/tmp': 'rw,exec,nosuid,nodev,size=1234,mode=1777',
-          '/run/oct': 'rw,noexec,nosuid,nodev,size=83886080,mode=0755',
+          '/run/oct': 'rw,exec,nosuid,nodev,size=83886080,mode=0755',
         },
       },
     ],
@@ -114,7 +114,7 @@ describe('what a plan asks the engine for', () => {
 
   test('sets every label, so that none comes from the image', () => {
     const made = plan();
-    expect(containerOptions(made).Labels).toEqual({
+    expect(containerOptions(made, 'amd64').Labels).toEqual({
       [labelKeys.home]: 'hom_1',
       [labelKeys.task]: made.taskId,
       [labelKeys.operation]: made.operationId,

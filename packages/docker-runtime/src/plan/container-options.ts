@@ -1,13 +1,12 @@
 import { OpencodeToolsError, type ResourceLimits, type SandboxMount, type SandboxPlan } from '@opencode-tools/core';
-import { supervisorCommand, supervisorVariable } from '../lane/supervisor-command.ts';
-import { supervisor } from '../lane/supervisor.ts';
+import { laneProgramText } from '../lane/lane-program.ts';
+import { controlDirectory, firstCommand, supervisorVariable } from '../lane/supervisor-command.ts';
 import { fullLabels } from './labels.ts';
 
 /**
- * Where the fence, the supervisors' notes and the spools of commands in the background are: a tmpfs that only root can write.
- * Sixteen spools that nobody empties fit.
+ * The supervisor, the fence, the supervisors' notes and the spools of commands in the background are in a tmpfs that only root can
+ * write. Sixteen spools that nobody empties fit.
  */
-const controlDirectory = '/run/oct';
 const controlBytes = 80 * 1024 ** 2;
 const runBytes = 16 * 1024 ** 2;
 const cpuPeriodMicroseconds = 100_000;
@@ -19,15 +18,17 @@ export const baseEnvironment = ['HOME=/home/agent', 'USER=agent', 'LOGNAME=agent
  * Says what to ask the engine for. `NetworkDisabled` halves the time to start, but leaves the name `localhost` to us,
  * which a read-only root file system does not let us write. Whatever an image could bring along (entry point, user,
  * health check, labels) is set explicitly, so that nothing is inherited.
+ *
+ * @param architecture the engine's, as it names it
  */
-export function containerOptions(plan: SandboxPlan): Readonly<Record<string, unknown>> {
+export function containerOptions(plan: SandboxPlan, architecture: string): Readonly<Record<string, unknown>> {
   assertPossible(plan);
   return {
     Image: plan.imageId,
     User: '0:0',
     Entrypoint: [],
-    Cmd: supervisorCommand(plan.user, 'first'),
-    Env: [...baseEnvironment, `${supervisorVariable}=${supervisor}`],
+    Cmd: firstCommand(plan.user),
+    Env: [...baseEnvironment, `${supervisorVariable}=${laneProgramText(architecture)}`],
     WorkingDir: '/',
     Hostname: 'sandbox',
     Domainname: '',
@@ -55,7 +56,7 @@ function hostOptions(plan: SandboxPlan): Readonly<Record<string, unknown>> {
     Tmpfs: {
       '/tmp': `rw,exec,nosuid,nodev,size=${limits.tmpBytes},mode=1777`,
       ...(plan.readOnlyRoot ? writableInReadOnlyRoot(plan) : {}),
-      [controlDirectory]: `rw,noexec,nosuid,nodev,size=${controlBytes},mode=0755`,
+      [controlDirectory]: `rw,exec,nosuid,nodev,size=${controlBytes},mode=0755`,
     },
     Mounts: [...plan.mounts, ...networkMounts(plan)].map(mountOptions),
     ...(plan.runtime === null ? {} : { Runtime: plan.runtime }),
@@ -129,7 +130,8 @@ function networkMounts({ networkFiles }: SandboxPlan): readonly SandboxMount[] {
   ];
 }
 
-function assertPossible(plan: SandboxPlan): void {
+/** @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a plan that no engine can carry out */
+export function assertPossible(plan: SandboxPlan): void {
   if (plan.user.uid > 0 && plan.user.gid > 0) return;
   throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Commands cannot run as ${plan.user.uid}:${plan.user.gid}`, {
     remedy: 'Give a user and a group other than 0.',

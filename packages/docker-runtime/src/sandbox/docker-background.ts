@@ -15,7 +15,8 @@ import {
 import { asPortError } from '../engine/engine-error.ts';
 import { LaneLostError } from '../lane/lane.ts';
 import { executionNumber, markFor } from '../lane/run-frame.ts';
-import { shellProcess } from '../lane/supervisor-shell.ts';
+import { controlDirectory } from '../lane/supervisor-command.ts';
+import { shellProcess } from '../lane/shell-process.ts';
 import { type RunResult, parseRunResult } from '../lane/run-result.ts';
 import { assertRequest, runCommand, staleToken } from './run-command.ts';
 import type { SandboxLink } from './sandbox-link.ts';
@@ -37,9 +38,6 @@ export class DockerBackground implements BackgroundCommands {
   async spawn(request: SpawnRequest & { readonly shell?: true }): Promise<void> {
     assertRequest(request);
     await this.#doing('Starting a command in the background', async () => {
-      const answer = await this.#handOver(request);
-      if (answer !== 'no-user') return assertStarted(answer, request.token);
-      this.#link.shareUser();
       assertStarted(await this.#handOver(request), request.token);
     });
   }
@@ -87,8 +85,8 @@ export class DockerBackground implements BackgroundCommands {
   }
 
   async write(executionId: ExecutionId, token: number, bytes: Uint8Array): Promise<void> {
-    const pipe = `/bg.${executionNumber(executionId)}/in`;
-    const script = `for d in /run/oct /tmp/.oct-spool; do [ -p "$d${pipe}" ] && exec cat >"$d${pipe}"; done; exit 3`;
+    const pipe = `${controlDirectory}/bg.${executionNumber(executionId)}/in`;
+    const script = `[ -p ${pipe} ] && exec cat >${pipe}; exit 3`;
     const outcome = await runCommand(this.#link, {
       executionId: createIds(systemClock).next('execution'),
       token,
@@ -120,11 +118,9 @@ export class DockerBackground implements BackgroundCommands {
   }
 
   async #ask(verb: Verb, words: readonly number[], onData?: (chunk: Buffer) => void): Promise<string> {
-    return this.#doing('Asking about a command in the background', async () => {
-      // Which supervisors keep commands, those of root or of the commands' user, the first one says.
-      if (this.#link.forgeable === null) await this.#link.connect();
-      return this.#link.lanes.use(async (lane) => lane.spool(verb, words, onData), { urgent: true });
-    });
+    return this.#doing('Asking about a command in the background', async () =>
+      this.#link.lanes.use(async (lane) => lane.spool(verb, words, onData), { urgent: true }),
+    );
   }
 
   async #doing<T>(doing: string, act: () => Promise<T>): Promise<T> {
@@ -148,11 +144,6 @@ function assertStarted(answer: string, token: number): void {
         details: { limit: 'background commands', value: 16 },
       },
     );
-  }
-  if (answer === 'no-tools') {
-    throw new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', 'The image cannot keep a command in the background', {
-      remedy: 'Use an image that has dd, mkdir, mkfifo, tail and wc, or run the command to its end.',
-    });
   }
   throw new Error(`The supervisor did not start the command: ${answer}`);
 }

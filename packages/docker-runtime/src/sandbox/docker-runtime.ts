@@ -22,7 +22,7 @@ import { keeperOptions, keptUser } from '../keeper/keeper-options.ts';
 import { imageNotFound } from '../images/docker-images.ts';
 import { Snapshots } from '../images/snapshot-root.ts';
 import { type MountPolicy, checkMounts } from '../plan/check-mounts.ts';
-import { containerOptions } from '../plan/container-options.ts';
+import { assertPossible, containerOptions } from '../plan/container-options.ts';
 import { labelKeys } from '../plan/labels.ts';
 import { sharesFiles } from '../plan/read-back-mounts.ts';
 import { assertCapable, capabilitiesOf, type EngineInfo, type EngineVersion } from './capabilities.ts';
@@ -105,7 +105,7 @@ export class DockerRuntime implements SandboxRuntime {
 
   async create(plan: SandboxPlan, options: { readonly signal?: AbortSignal } = {}): Promise<SandboxHandle> {
     try {
-      containerOptions(plan);
+      assertPossible(plan);
       const containers = await this.#containers();
       const [existing] = await findContainers(containers, { homeId: plan.homeId, operationId: plan.operationId });
       if (existing) return await this.#adopt(existing, plan);
@@ -132,7 +132,7 @@ export class DockerRuntime implements SandboxRuntime {
   }): Promise<readonly SandboxFacts[]> {
     try {
       const found = await findContainers(await this.#containers(), filter);
-      return found.map((one) => sandboxFacts(one, this.#entries.get(one.Id)?.link.forgeable ?? null));
+      return found.map(sandboxFacts);
     } catch (error) {
       throw asPortError(error, 'Listing sandboxes');
     }
@@ -235,7 +235,9 @@ export class DockerRuntime implements SandboxRuntime {
     signal?: AbortSignal,
   ): Promise<string | ContainerDescription> {
     try {
-      const options = this.#shellless.has(plan.imageId) ? keeperOptions(plan) : containerOptions(plan);
+      const { architecture } = await this.#engine.find();
+      const optionsOf = this.#shellless.has(plan.imageId) ? keeperOptions : containerOptions;
+      const options = optionsOf(plan, architecture);
       return await containers.create(plan.name, options, signal);
     } catch (error) {
       if (hasStatus(error, 404)) throw imageNotFound(plan.imageId);

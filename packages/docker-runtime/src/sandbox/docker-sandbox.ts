@@ -54,11 +54,11 @@ export class DockerSandbox implements SandboxHandle {
   }
 
   get forgeableResults(): boolean | null {
-    return this.#link.forgeable;
+    return false;
   }
 
   async inspect(): Promise<SandboxFacts> {
-    return sandboxFacts(await this.#link.describe(), this.#link.forgeable);
+    return sandboxFacts(await this.#link.describe());
   }
 
   async exec(request: ExecRequest): Promise<ExecOutcome> {

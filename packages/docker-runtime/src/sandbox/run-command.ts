@@ -14,7 +14,7 @@ import { asPortError } from '../engine/engine-error.ts';
 import { LaneLostError } from '../lane/lane.ts';
 import { type RunFrame, executionNumber, markFor } from '../lane/run-frame.ts';
 import type { RunResult } from '../lane/run-result.ts';
-import { shellClient } from '../lane/supervisor-shell.ts';
+import { shellClient } from '../lane/shell-process.ts';
 import type { CommandLane, SandboxInside } from './sandbox-inside.ts';
 
 /** How long a lane may take to end its own command before others are asked. */
@@ -64,9 +64,6 @@ class Run {
   }
 
   async toTheEnd(): Promise<Ended> {
-    const result = await this.#attempt();
-    if (result?.kind !== 'no-user') return this.#ended(result);
-    this.#link.shareUser();
     return this.#ended(await this.#attempt());
   }
 
@@ -152,7 +149,7 @@ class Run {
   /** First the lane itself is asked, then the sandbox by other means; a lane that still says nothing is given up. */
   async #endOn(lane: CommandLane, settled: Promise<void>): Promise<void> {
     lane.flow();
-    if (this.#request.stdin === undefined && !this.#link.forgeable) {
+    if (this.#request.stdin === undefined) {
       lane.end(this.#execution);
       if (await within(endLimitMs, settled)) return;
     }
@@ -169,7 +166,6 @@ class Run {
     if (this.#outputFailure) throw this.#outputFailure.error;
     if (result === undefined) return { reason: this.#cause ?? 'cancelled', exitCode: null, signal: null };
     if (result.kind === 'refused') throw staleToken(this.#request.token);
-    if (result.kind === 'no-user') throw new Error('the supervisor cannot run commands');
     if (result.kind === 'lost') return this.#lost();
     // The command itself may end before the last of what it started: whoever gave it up is told when nothing is left.
     if (result.stuck || this.#cause) await this.#link.cut(this.#execution);

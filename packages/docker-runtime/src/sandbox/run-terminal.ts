@@ -3,8 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type EndReason, type ExecOutcome, OpencodeToolsError, type TerminalRequest } from '@opencode-tools/core';
 import type { ExecFacts } from '../engine/containers.ts';
 import { asPortError, hasStatus } from '../engine/engine-error.ts';
-import { executionNumber, markFor } from '../lane/run-frame.ts';
-import { terminalArguments, terminalEnvironment } from '../lane/terminal-process.ts';
+import { executionNumber, markFor, wordsOf } from '../lane/run-frame.ts';
+import { terminalCommand } from '../lane/supervisor-command.ts';
 import { assertRequest, staleToken } from './run-command.ts';
 import type { SandboxLink } from './sandbox-link.ts';
 
@@ -30,10 +30,10 @@ export async function runTerminal(link: SandboxLink, request: TerminalRequest): 
   try {
     if (!(await link.admit(token, mark))) throw staleToken(token);
     if (signal?.aborted) return outcome('cancelled', null);
-    const argv = terminalArguments({ token, mark, command, cwd });
+    const argv = terminalCommand(token, mark, wordsOf({ cwd, command }));
     const exec = await link.containers.openTerminal(link.id, {
       user: `${link.user.uid}:${link.user.gid}`,
-      env: terminalEnvironment(env),
+      env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
       argv,
     });
     const facts = await attend(link, exec, { ...request, size }, execution);

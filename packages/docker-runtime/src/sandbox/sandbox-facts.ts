@@ -13,12 +13,8 @@ const states = {
   dead: 'failed',
 } as const;
 
-/**
- * Reads a sandbox off the engine's description of its container.
- *
- * @param forgeableResults what this process heard from a supervisor in it, null when it has not spoken to one
- */
-export function sandboxFacts(container: ContainerDescription, forgeableResults: boolean | null): SandboxFacts {
+/** Reads a sandbox off the engine's description of its container. */
+export function sandboxFacts(container: ContainerDescription): SandboxFacts {
   const labels = container.Config.Labels ?? {};
   return {
     ref: container.Id,
@@ -31,7 +27,7 @@ export function sandboxFacts(container: ContainerDescription, forgeableResults: 
     imageId: container.Image,
     outOfMemory: container.State.OOMKilled,
     createdAt: new Date(container.Created).toISOString(),
-    forgeableResults,
+    forgeableResults: false,
   };
 }
 

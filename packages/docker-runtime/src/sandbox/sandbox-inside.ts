@@ -37,10 +37,6 @@ export interface SandboxInside {
   /** Where commands run. */
   readonly lanes: CommandLanes;
   readonly background: BackgroundCommands;
-  /** True when a command could forge another's result; null before that is known. */
-  readonly forgeable: boolean | null;
-  /** From now on commands share their user with what starts them. */
-  shareUser(): void;
   describe(): Promise<ContainerDescription>;
   /** The fence that `start` and `initialise` write. */
   remember(fence: Fence): void;

@@ -27,10 +27,8 @@ export class SandboxLink implements SandboxInside {
   readonly containers: Containers;
   readonly logger: Logger;
   readonly #user: SandboxUser;
-  readonly #root: LanePool;
-  readonly #plain: LanePool;
-  #usePlain = false;
-  #forgeable: boolean | null = null;
+  /** Where commands run. */
+  readonly lanes: LanePool;
   #fence: Fence | undefined;
   /** True for a container that this process started and nobody has written a fence into: it takes no command yet. */
   #unfenced = false;
@@ -41,35 +39,13 @@ export class SandboxLink implements SandboxInside {
     this.id = id;
     this.logger = logger;
     this.#user = user;
-    const most = lanesFor(user.pids);
-    this.#root = new LanePool(async () => this.#open('root'), most);
-    this.#plain = new LanePool(async () => this.#open('user'), most);
+    this.lanes = new LanePool(async () => this.#opening(async () => openLane(containers, id, user)), lanesFor(user.pids));
     this.background = new DockerBackground(this);
-  }
-
-  /** Where commands run. */
-  get lanes(): LanePool {
-    return this.#usePlain ? this.#plain : this.#root;
-  }
-
-  /** True when commands share their user with the supervisor, and so could forge a result; null before one said so. */
-  get forgeable(): boolean | null {
-    return this.#forgeable;
   }
 
   /** Whom commands run as. */
   get user(): SandboxUser {
     return this.#user;
-  }
-
-  /** From now on supervisors run as the commands' user, because nothing in the image can change user. */
-  shareUser(): void {
-    this.#forgeable = true;
-    if (this.#usePlain) return;
-    this.#usePlain = true;
-    this.logger.warn('The image has neither setpriv nor a usable su: commands could forge results', {
-      sandbox: this.id,
-    });
   }
 
   remember(fence: Fence): void {
@@ -91,19 +67,18 @@ export class SandboxLink implements SandboxInside {
       if (this.#fence) await lane.control('init', ...fenceWords(this.#fence));
       else await lane.hello();
       this.#unfenced = this.#fence === undefined;
-      this.#heard(lane);
     } catch (error) {
       lane.close();
       throw error;
     }
-    this.#root.add(lane);
+    this.lanes.add(lane);
   }
 
   /** Writes the fence into a running container that has none yet. */
   async initialise(): Promise<void> {
     const fence = this.#fence;
     if (!fence) return;
-    await this.#root.use(async (lane) => lane.control('init', ...fenceWords(fence)), { urgent: true });
+    await this.lanes.use(async (lane) => lane.control('init', ...fenceWords(fence)), { urgent: true });
     this.#unfenced = false;
   }
 
@@ -129,10 +104,10 @@ export class SandboxLink implements SandboxInside {
 
   /** Opens a lane unless one is open. */
   async connect(): Promise<void> {
-    await this.#root.use(async (lane) => lane.hello(), { urgent: true });
+    await this.lanes.use(async (lane) => lane.hello(), { urgent: true });
   }
 
-  /** Asks a supervisor that runs as root; a paused container is woken for it. */
+  /** Asks a supervisor; a paused container is woken for it. */
   async control(verb: ControlVerb, ...words: readonly (number | bigint)[]): Promise<ControlAnswer> {
     return this.#awake(async () => {
       try {
@@ -151,8 +126,7 @@ export class SandboxLink implements SandboxInside {
 
   /** A supervisor for one command in the background. */
   async openSpool(limitSeconds: number): Promise<Lane> {
-    const as = this.#usePlain ? 'user' : 'root';
-    return this.#opening(async () => openSpool(this.containers, this.id, this.#user, { as, limitSeconds }));
+    return this.#opening(async () => openSpool(this.containers, this.id, this.#user, limitSeconds));
   }
 
   /** Ends all processes of one execution, by whatever it takes. Returns how many there were. */
@@ -205,8 +179,7 @@ export class SandboxLink implements SandboxInside {
   }
 
   close(): void {
-    this.#root.close();
-    this.#plain.close();
+    this.lanes.close();
   }
 
   /** Ends everything in the container by starting it anew. */
@@ -216,14 +189,8 @@ export class SandboxLink implements SandboxInside {
     await this.start();
   }
 
-  /** Takes note of what a supervisor said about itself. */
-  #heard(lane: Lane): void {
-    if (lane.how === 'none') this.shareUser();
-    else if (lane.how !== '') this.#forgeable ??= false;
-  }
-
   async #ask(verb: ControlVerb, words: readonly (number | bigint)[], fresh: boolean): Promise<ControlAnswer> {
-    return this.#root.use(async (lane) => lane.control(verb, ...words), { fresh, urgent: true });
+    return this.lanes.use(async (lane) => lane.control(verb, ...words), { fresh, urgent: true });
   }
 
   async #awake<T>(work: () => Promise<T>): Promise<T> {
@@ -235,14 +202,6 @@ export class SandboxLink implements SandboxInside {
     } finally {
       await this.containers.act(this.id, 'pause');
     }
-  }
-
-  async #open(as: 'root' | 'user'): Promise<Lane> {
-    return this.#opening(async () => {
-      const lane = await openLane(this.containers, this.id, this.#user, as);
-      if (as === 'root') this.#heard(lane);
-      return lane;
-    });
   }
 
   async #opening(open: () => Promise<Lane>): Promise<Lane> {

@@ -76,7 +76,7 @@ export function backgroundOfSandbox(bed: SandboxBed): void {
         expect(await sandbox.background.signal(asked, 'SIGHUP')).toBe(false);
         const interrupted = await spawn(sandbox, 'sleep 600');
         await sandbox.background.signal(interrupted, 'SIGINT');
-        expect(await end(sandbox, interrupted)).toMatchObject({ exitCode: 130 });
+        expect(await end(sandbox, interrupted)).toMatchObject({ reason: 'signalled', signal: 'SIGINT' });
         const killed = await spawn(sandbox, 'sleep 600');
         await sandbox.background.signal(killed, 'SIGKILL');
         expect(await end(sandbox, killed)).toMatchObject({ reason: 'signalled', signal: 'SIGKILL' });

@@ -105,13 +105,11 @@ export function lifeOfSandbox(bed: SandboxBed): void {
       });
     });
 
-    test('says whether results could be forged, once it has spoken', async () => {
+    test('says whether results could be forged', async () => {
       await bed.withSandbox(async (sandbox) => {
         expect(sandbox.forgeableResults).toBe(false);
         expect(await sandbox.inspect()).toMatchObject({ forgeableResults: false });
         const same = await bed.other().find(sandbox.ref);
-        expect(await same?.inspect()).toMatchObject({ forgeableResults: null });
-        if (same) await runIn(same, 'true');
         expect(await same?.inspect()).toMatchObject({ forgeableResults: false });
       });
     });
