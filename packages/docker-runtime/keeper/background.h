@@ -79,8 +79,8 @@ static void keep_in_spool(long limit_seconds, long signals) {
     wait_for(files, 3, rest);
     if (files[0].seen && take_signals(signals) & INPUT_ENDED) { close_file(held_open); held_open = -1; }
     for (int n = 0; n < 2; n++) if (files[n + 1].seen && files[n + 1].file >= 0) keep_more(&outputs[n]);
-    if (told) continue;
     if (!ended && take_ended()) given = now();
+    if (told) continue;
     if (!ended && now() >= until) {
       write_spool("time", "");
       stop_execution(command.execution);

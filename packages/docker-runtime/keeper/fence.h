@@ -1,4 +1,7 @@
-/* The fence: a file that only grows. Each line is the least token and those that are revoked; what any of them refuses is refused. */
+/*
+ * The fence: a file that only grows. Each line is the least token and those that are revoked; what any of them refuses is refused. A
+ * keeper has it in several files: whoever raises it while the container is stopped can only add one.
+ */
 #pragma once
 #include "system.h"
 
@@ -6,10 +9,12 @@
 
 static const char fence_file[] = PLACE "fence";
 
-/* Goes through all numbers of the fence; `first` is true for the least token of a line. False when there is no fence. */
-static int each_of_fence(void (*take)(number one, int first)) {
+typedef void take_number(number one, int first);
+
+/* Goes through all numbers of a file; `first` is true for the least token of a line. False when there are none. */
+static int each_of_file(const char *path, take_number *take) {
   static char part[4096];
-  long file = open_file(fence_file, O_RDONLY, 0), size;
+  long file = open_file(path, O_RDONLY, 0), size;
   number value = 0;
   int digits = 0, first = 1, any = 0;
   if (file < 0) return 0;
@@ -23,6 +28,27 @@ static int each_of_fence(void (*take)(number one, int first)) {
   close_file(file);
   return any;
 }
+
+#ifdef KEEPER
+static take_number *take_of_fence;
+static int any_fence;
+
+static void each_of_entry(const char *name) {
+  char path[128];
+  if (!begins(name, "fence") || length(name) > 64) return;
+  put_text(put_text(path, PLACE), name);
+  if (each_of_file(path, take_of_fence)) any_fence = 1;
+}
+
+static int each_of_fence(take_number *take) {
+  take_of_fence = take;
+  any_fence = 0;
+  each_entry(PLACE, each_of_entry);
+  return any_fence;
+}
+#else
+static int each_of_fence(take_number *take) { return each_of_file(fence_file, take); }
+#endif
 
 static number asked_token;
 static int refused;
@@ -39,10 +65,14 @@ static int allowed(number token) {
 
 static number *new_fence;
 static long new_count;
-static int lower;
+static int lower, least_known;
 
 static void compare_fence(number one, int first) { /* what is revoked stays so, or is below the least token */
-  if (first) { if (new_fence[0] < one) lower = 1; return; }
+  if (first) {
+    if (new_fence[0] < one) lower = 1;
+    if (new_fence[0] == one) least_known = 1;
+    return;
+  }
   if (one < new_fence[0]) return;
   for (long n = 1; n < new_count; n++) if (new_fence[n] == one) return;
   lower = 1;
@@ -56,11 +86,10 @@ static void append_fence(number *words, long count) { /* in one write, so that n
   sys(munmap, text, count * 24, 0, 0);
 }
 
-static int raise_fence(number *words, long count) { /* false for one that would be lower */
+static int would_lower(number *words, long count) {
   new_fence = words;
   new_count = count;
-  lower = 0;
+  lower = least_known = 0;
   each_of_fence(compare_fence);
-  if (!lower) append_fence(words, count);
-  return !lower;
+  return lower;
 }

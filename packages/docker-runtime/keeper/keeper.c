@@ -12,29 +12,13 @@
  * `fence`, `end` and `ask` print how many processes there were.
  */
 
+#define KEEPER
 #include "become.h"
+#include "fence.h"
 
 enum { REFUSED = 125, LOWER = 3, LEFT = 4, BROKEN = 5 };
 
-static const char place[] = "/run/oct/fence", fresh[] = "/run/oct/fence.new", lock[] = "/run/oct/lock";
-static char held[65536], made[65536];
-
-static int read_held(void) { /* into `held`: the least token, those revoked, a line feed. False without a whole one. */
-  long size = read_file(place, held, sizeof held);
-  return size > 0 && held[size - 1] == '\n';
-}
-
-static int revoked(long token) { /* by the fence in `held` */
-  const char *at = held;
-  long other;
-  number_at(&at);
-  while ((other = number_at(&at)) >= 0) if (other == token) return 1;
-  return 0;
-}
-
-static int admits(long token) {
-  return token >= 0 && read_held() && token >= one_number(held) && !revoked(token);
-}
+static const char lock[] = PLACE "lock";
 
 static long count_of_processes;
 
@@ -81,32 +65,23 @@ static void alone(void) { /* whoever else raises the fence or ends processes wai
   if (file < 0 || sys(flock, file, 2, 0, 0) < 0) leave(BROKEN);
 }
 
-static int among(long token, char **words) {
-  for (; *words; words++) if (one_number(*words) == token) return 1;
-  return 0;
-}
-
 static void fence(char **words) {
-  long least = one_number(words[0]), other;
-  char *to = made;
+  static number tokens[4096];
+  long count = 0, new = 0;
   alone();
-  for (char **word = words; *word; word++) {
-    if (to - made > (long)sizeof made - 64) leave(BROKEN);
-    to = put_text(put_number(to, one_number(*word)), word[1] ? " " : "\n");
+  for (; words[count]; count++) {
+    if (count == sizeof tokens / sizeof *tokens) leave(BROKEN);
+    tokens[count] = one_number(words[count]);
   }
-  if (read_held()) {
-    const char *at = held;
-    if (least < number_at(&at)) leave(LOWER);
-    while ((other = number_at(&at)) >= 0) if (other >= least && !among(other, words + 1)) leave(LOWER);
-    if (same(held, made, to - made)) { tell(0); leave(0); }
-  }
-  if (write_file(fresh, made, O_TRUNC, 0644) < 0) leave(BROKEN);
-  if (sys(renameat2, AT_FDCWD, fresh, AT_FDCWD, place) < 0) leave(BROKEN);
+  if (would_lower(tokens, count)) leave(LOWER);
+  for (long n = 1; n < count; n++) if (tokens[n] >= tokens[0] && allowed(tokens[n])) new = 1;
+  if (least_known && !new) { tell(0); leave(0); }
+  append_fence(tokens, count);
   end_all();
 }
 
 static void run(char **words, char **variables) {
-  if (!admits(one_number(words[0]))) leave(REFUSED);
+  if (!allowed(one_number(words[0]))) leave(REFUSED);
   if (sys(chdir, words[1], 0, 0, 0) < 0) fail(words[1], NOT_RUN, ": cannot be the working directory\n");
   become(words + 2, variables);
 }
@@ -117,6 +92,7 @@ static void hold(void) { /* children of nobody vanish by themselves when SIGCHLD
 }
 
 static void mounts(void) {
+  static char held[65536];
   long file = open_file("/proc/self/mountinfo", O_RDONLY, 0), size;
   while ((size = sys(read, file, held, sizeof held, 0)) > 0) write_all(1, held, size);
   leave(size < 0 ? BROKEN : 0);

@@ -95,8 +95,9 @@ static void answer_end(int done) { answer(done ? "ok" : "left", count_ended); }
 
 static void fence(void) {
   if (asked.count == 0) leave_lane();
-  if (raise_fence(asked.words, asked.count)) answer_end(end_scope(FENCE));
-  else answer("lower", 0);
+  if (would_lower(asked.words, asked.count)) { answer("lower", 0); return; }
+  append_fence(asked.words, asked.count);
+  answer_end(end_scope(FENCE));
 }
 
 static void initialise(void) {

@@ -101,9 +101,12 @@ function answer(client: Socket, { status, body }: Answer): void {
   client.end([...head, 'connection: close', '', text].join('\r\n'));
 }
 
+/** What an engine on this machine says beside its newest version. */
+const aboutHere = { MinAPIVersion: '1.12', Arch: process.arch === 'x64' ? 'amd64' : process.arch };
+
 /** What an engine of one version says of itself, and to requests in another; undefined for what it carries out. */
 function aboutVersions(line: string, version: string): Answer | undefined {
-  if (line.startsWith('GET /version ')) return { status: 200, body: { ApiVersion: version, MinAPIVersion: '1.12' } };
+  if (line.startsWith('GET /version ')) return { status: 200, body: { ...aboutHere, ApiVersion: version } };
   if (line.includes(` /v${version}/`)) return undefined;
   return { status: 400, body: { message: `the server speaks ${version}: ${line}` } };
 }

@@ -76,7 +76,5 @@ export async function agentProcesses(sandbox: SandboxHandle, token = 5): Promise
   const script =
     'for p in /proc/[0-9]*; do u=; while read -r k v r; do [ "$k" = Uid: ] && u=$v; done <$p/status; [ "$u" = 1000 ] && [ ${p#/proc/} != $$ ] && tr "\\000" " " <$p/cmdline && echo; done 2>/dev/null; true';
   const { stdout } = await runIn(sandbox, script, { token });
-  return stdout
-    .split('\n')
-    .filter((line) => line.trim() !== '' && !line.startsWith('tr '));
+  return stdout.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('tr '));
 }

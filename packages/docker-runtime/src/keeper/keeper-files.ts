@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { basename } from 'node:path/posix';
 import { gunzipSync } from 'node:zlib';
 import { type Fence, type HomeId, OpencodeToolsError } from '@opencode-tools/core';
 import { extract, pack } from 'tar-stream';
@@ -13,7 +15,7 @@ interface EngineVersion {
 
 /**
  * Puts the keeper into a container that does not run, and with it a fence if there is one: without a fence, the keeper refuses every
- * command. What is there is replaced.
+ * command. The program that is there is replaced.
  */
 export async function placeKeeper(
   client: EngineClient,
@@ -28,7 +30,7 @@ export async function placeKeeper(
   await placeFiles(client, container, homeId, fence === undefined ? files : [...files, fenceFile(fence)]);
 }
 
-/** Replaces the fence in a container that does not run. */
+/** Adds a fence to those in a container that does not run: whoever adds a lower one at the same moment lowers nothing. */
 export async function placeFence(
   client: EngineClient,
   container: ContainerDescription,
@@ -38,21 +40,29 @@ export async function placeFence(
   await placeFiles(client, container, homeId, [fenceFile(fence)]);
 }
 
-/** The fence that is in a container, running or not. */
+/** All fences that are in a container, running or not, as one. */
 export async function readFence(client: EngineClient, id: string): Promise<Fence | undefined> {
-  const request = {
-    method: 'GET',
-    path: `/containers/${id}/archive`,
-    query: { path: `${keeperDirectory}/fence` },
-  } as const;
+  const request = { method: 'GET', path: `/containers/${id}/archive`, query: { path: keeperDirectory } } as const;
   const answer = await absentAsUndefined(client.stream(request));
   if (answer === undefined) return undefined;
-  let text = '';
+  const fences: Fence[] = [];
   for await (const entry of answer.pipe(extract())) {
+    let text = '';
     for await (const chunk of entry as AsyncIterable<Uint8Array>) text += Buffer.from(chunk).toString('latin1');
+    if (basename(entry.header.name).startsWith('fence')) fences.push(...parseFences(text));
   }
-  const [minToken, ...revoked] = text.trim().split(' ').map(Number);
-  return minToken === undefined ? undefined : { minToken, revoked };
+  if (fences.length === 0) return undefined;
+  const minToken = Math.max(...fences.map((fence) => fence.minToken));
+  const revoked = fences.flatMap((fence) => fence.revoked).filter((token) => token >= minToken);
+  return { minToken, revoked: [...new Set(revoked)] };
+}
+
+function parseFences(text: string): readonly Fence[] {
+  const lines = text.split('\n').filter((line) => line !== '');
+  return lines.map((line) => {
+    const [minToken = 0, ...revoked] = line.split(' ').map(Number);
+    return { minToken, revoked };
+  });
 }
 
 interface File {
@@ -62,7 +72,7 @@ interface File {
 }
 
 function fenceFile(fence: Fence): File {
-  return { name: 'fence', mode: 0o644, content: Buffer.from(`${fenceWords(fence).join(' ')}\n`) };
+  return { name: `fence.${randomUUID()}`, mode: 0o644, content: Buffer.from(`${fenceWords(fence).join(' ')}\n`) };
 }
 
 export function fenceWords({ minToken, revoked }: Fence): readonly string[] {

@@ -63,7 +63,6 @@ export class KeeperLink implements SandboxInside {
     return this.#cuts;
   }
 
-
   remember(fence: Fence): void {
     this.#fence = fence;
   }
@@ -144,8 +143,10 @@ export class KeeperLink implements SandboxInside {
       return noAnswer;
     });
     if (exitCode === exits.lower) return { outcome: 'lower', count: 0 };
-    if (exitCode !== 0) await this.#restart(fence);
-    return { outcome: 'ok', count };
+    if (exitCode === 0) return { outcome: 'ok', count };
+    await this.#restart(fence);
+    // A keeper that could not begin has counted nobody: there was at least whoever left no room for it.
+    return { outcome: 'ok', count: Math.max(1, count) };
   }
 
   async #restart(fence: Fence | undefined): Promise<void> {
@@ -201,9 +202,9 @@ export class KeeperLink implements SandboxInside {
   }
 }
 
-/** What is there already is not written: a fence that another process raises at this moment would be lowered. */
-function isSame(fence: Fence, held: Fence): boolean {
-  return fenceWords(fence).join(' ') === fenceWords(held).join(' ');
+/** What is there already is not written again: each start would add a file. */
+function isSame({ minToken, revoked }: Fence, held: Fence): boolean {
+  return minToken === held.minToken && revoked.every((token) => token < minToken || held.revoked.includes(token));
 }
 
 /** As the keeper itself compares. */

@@ -1,7 +1,10 @@
 import { type SandboxHandle, createIds, silentLogger, systemClock } from '@opencode-tools/core';
 import { type TestEngine, openEngineProxy, openTestEngine, runIn, samplePlan, until } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Containers } from '../engine/containers.ts';
+import { Engine } from '../engine/engine.ts';
 import { createDockerRuntime } from '../index.ts';
+import { placeFence, readFence } from './keeper-files.ts';
 
 const ids = createIds(systemClock);
 let engine: TestEngine;
@@ -266,6 +269,22 @@ describe('the fence of a sandbox without a shell', () => {
     });
     await runtime.close();
     await faulty.close();
+  });
+  test('is not lowered by whoever looked before it was raised and writes after, while the sandbox is stopped', async () => {
+    await withSandbox(async (sandbox) => {
+      await sandbox.stop(0);
+      await sandbox.fence({ minToken: 7, revoked: [9] });
+      const client = await new Engine(process.env).client();
+      const container = await new Containers(client).find(sandbox.ref);
+      if (container === undefined) throw new Error('the sandbox is not there');
+      await placeFence(client, container, engine.homeId, { minToken: 6, revoked: [] });
+      expect(await readFence(client, sandbox.ref)).toEqual({ minToken: 7, revoked: [9] });
+      await sandbox.start();
+      for (const token of [6, 9])
+        await expect(runIn(sandbox, ['true'], { token })).rejects.toMatchObject({ code: 'OCT_STALE_FENCING_TOKEN' });
+      expect(await runIn(sandbox, ['true'], { token: 7 })).toMatchObject({ exitCode: 0 });
+      await expect(sandbox.fence({ minToken: 6, revoked: [] })).rejects.toMatchObject({ code: 'OCT_STALE_FENCING_TOKEN' });
+    });
   });
   test('is not there before somebody sets it, and then nothing runs', async () => {
     await withSandbox(

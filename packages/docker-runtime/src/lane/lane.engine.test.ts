@@ -45,7 +45,10 @@ test.each([
 });
 
 test('a program is found as PATH of the command says, and a text without an interpreter is run by sh', async () => {
-  await runIn(sandbox, 'mkdir /tmp/a /tmp/b; echo "echo found: $PATH" >/tmp/b/tool; chmod +x /tmp/b/tool; echo >/tmp/a/tool');
+  await runIn(
+    sandbox,
+    'mkdir /tmp/a /tmp/b; echo "echo found: $PATH" >/tmp/b/tool; chmod +x /tmp/b/tool; echo >/tmp/a/tool',
+  );
   const ran = await runIn(sandbox, ['tool', 'x'], { env: { PATH: '/tmp/a:/tmp/b:/bin' } });
   expect(ran).toMatchObject({ exitCode: 0, stdout: expect.stringContaining('found: ') as string });
   expect(await runIn(sandbox, ['tool'], { env: { PATH: '/tmp/a' } })).toMatchObject({ exitCode: 126 });

@@ -39,7 +39,10 @@ export class SandboxLink implements SandboxInside {
     this.id = id;
     this.logger = logger;
     this.#user = user;
-    this.lanes = new LanePool(async () => this.#opening(async () => openLane(containers, id, user)), lanesFor(user.pids));
+    this.lanes = new LanePool(
+      async () => this.#opening(async () => openLane(containers, id, user)),
+      lanesFor(user.pids),
+    );
     this.background = new DockerBackground(this);
   }
 
