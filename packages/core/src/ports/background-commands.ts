@@ -24,7 +24,7 @@ export interface BackgroundCommands {
    * Starts a command and returns when it is under way. Marks, fences and limits hold as for `exec`.
    *
    * @throws OpencodeToolsError as `exec` does; `OCT_RESOURCE_LIMIT` when sixteen are there already; `OCT_CAPABILITY_UNSUPPORTED` when
-   *   the image lacks what a spool needs (`dd`, `mkfifo`, `tail`, `wc`)
+   *   the image has no shell
    */
   spawn(request: SpawnRequest): Promise<void>;
   /**

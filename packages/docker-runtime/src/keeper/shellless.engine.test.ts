@@ -283,7 +283,9 @@ describe('the fence of a sandbox without a shell', () => {
       for (const token of [6, 9])
         await expect(runIn(sandbox, ['true'], { token })).rejects.toMatchObject({ code: 'OCT_STALE_FENCING_TOKEN' });
       expect(await runIn(sandbox, ['true'], { token: 7 })).toMatchObject({ exitCode: 0 });
-      await expect(sandbox.fence({ minToken: 6, revoked: [] })).rejects.toMatchObject({ code: 'OCT_STALE_FENCING_TOKEN' });
+      await expect(sandbox.fence({ minToken: 6, revoked: [] })).rejects.toMatchObject({
+        code: 'OCT_STALE_FENCING_TOKEN',
+      });
     });
   });
   test('is not there before somebody sets it, and then nothing runs', async () => {

@@ -59,7 +59,7 @@ export function markFor(token: number, execution: number): bigint {
 }
 
 /** The program of a command, with its arguments. */
-export function commandLine(command: Command): readonly string[] {
+function commandLine(command: Command): readonly string[] {
   if (command.kind === 'script') return ['/bin/sh', '-c', command.script, '/bin/sh'];
   if (command.argv.length > 0 && command.argv[0] !== '') return command.argv;
   throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', 'A command needs at least the name of a program', {
