@@ -3,7 +3,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import type { BlobIndex, StoredBlob } from './blob-index.ts';
 import { toText } from './byte-path.ts';
 import { corrupt } from './failures.ts';
-import { partBytes, readTable, tableLength, unpackPart } from './packed-blob.ts';
+import { type Part, partBytes, readTable, tableLength, unpackPart } from './packed-blob.ts';
 import { unpackPiece } from './packed-piece.ts';
 import type { TreeEntry } from './tree-entry.ts';
 
@@ -71,6 +71,13 @@ export class BlobReader implements Disposable {
     throw this.#damaged(entry, 'its bytes changed');
   }
 
+  /** Which mebibytes of a file are stored as holes; empty when none is, or when that cannot be told without reading all. */
+  holesOf(entry: Content): ReadonlySet<number> {
+    const blob = this.#index.find(entry.digest);
+    if (blob?.packed !== true) return new Set();
+    return new Set([...this.#partsOf(entry, blob).entries()].flatMap(([at, { stored }]) => (stored === 0 ? [at] : [])));
+  }
+
   [Symbol.dispose](): void {
     for (const file of this.#files.values()) closeSync(file);
     this.#files.clear();
@@ -89,20 +96,25 @@ export class BlobReader implements Disposable {
     // Most blobs have one part, and are read at once.
     const whole = blob.length <= partBytes ? Buffer.allocUnsafe(blob.stored) : undefined;
     if (whole !== undefined) this.#readAt(entry, blob, 0, whole);
-    const bytesOf = (at: number, length: number): Buffer => {
-      if (whole !== undefined) return whole.subarray(at, at + length);
-      const bytes = Buffer.allocUnsafe(length);
-      this.#readAt(entry, blob, at, bytes);
-      return bytes;
-    };
-    const tableBytes = Math.min(tableLength(blob.length), blob.stored);
-    const parts = readTable(bytesOf(blob.stored - tableBytes, tableBytes), blob.stored, blob.length);
+    const parts = this.#partsOf(entry, blob, whole);
     for (let done = 0; done < buffer.length; done += partBytes) {
-      const part = parts?.[(from + done) / partBytes];
-      const bytes = part && unpackPart(bytesOf(part.offset, part.stored), part);
+      const part = parts[(from + done) / partBytes];
+      if (part === undefined) throw this.#damaged(entry, 'its bytes changed');
+      const stored = whole?.subarray(0, part.stored) ?? Buffer.allocUnsafe(part.stored);
+      if (whole === undefined) this.#readAt(entry, blob, part.offset, stored);
+      const bytes = unpackPart(stored, part);
       if (bytes === undefined) throw this.#damaged(entry, 'its bytes changed');
       bytes.copy(buffer, done);
     }
+  }
+
+  #partsOf(entry: Content, blob: StoredBlob, whole?: Buffer): readonly Part[] {
+    const length = Math.min(tableLength(blob.length), blob.stored);
+    const table = whole?.subarray(blob.stored - length) ?? Buffer.allocUnsafe(length);
+    if (whole === undefined) this.#readAt(entry, blob, blob.stored - length, table);
+    const parts = readTable(table, blob.stored, blob.length);
+    if (parts === undefined) throw this.#damaged(entry, 'its bytes changed');
+    return parts;
   }
 
   #readAt(entry: Content, { pack, offset }: StoredBlob, from: number, buffer: Buffer): void {

@@ -155,7 +155,7 @@ async function rewrite(
   let some = packs.toSorted((one, other) => bytesOf(one.needed) - bytesOf(other.needed));
   for (; some.length > 0; some = some.slice(0, Math.floor(some.length / 2))) {
     const moved = new Set<KnownPack>();
-    const writer = new PackWriter(layout, some.some(({ needed }) => needed.some(isPacked)) ? 'packed' : 'plain');
+    const writer = new PackWriter(layout);
     try {
       for (const { pack, needed } of some) if (await copyBlobs(index, needed, writer, isPacked, pacer)) moved.add(pack);
       return { moved, written: await writer.finish() };

@@ -1,7 +1,8 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
 import { OpencodeToolsError } from '@opencode-tools/core';
 import { errnoOf, throwIfCancelled } from './failures.ts';
 
@@ -37,6 +38,16 @@ export async function extractTar(
   if (feeding instanceof OpencodeToolsError) throw feeding;
   if (code === 0 && feeding === undefined) return;
   throw tarFailure(code, complaint, feeding);
+}
+
+/** Whether the system's tar makes holes of sparse members, as GNU tar and libarchive do. */
+export async function makesHoles(environment: Environment): Promise<boolean> {
+  const env = { PATH: environment['PATH'], LC_ALL: 'C' };
+  try {
+    return /GNU tar|bsdtar/.test((await promisify(execFile)('tar', ['--version'], { env, timeout: 10_000 })).stdout);
+  } catch {
+    return false;
+  }
 }
 
 function tarFailure(code: unknown, complaint: string, feeding: unknown): OpencodeToolsError {

@@ -6,6 +6,7 @@ import { smallFileBytes } from './blob-reader.ts';
 import { type BytePath, toFs, toText } from './byte-path.ts';
 import { invalid, treeFailure } from './failures.ts';
 import type { PackWriter } from './pack-writer.ts';
+import { packBlob, partBytes } from './packed-blob.ts';
 import { type Pacer, createPacer } from './pacer.ts';
 import { type DiskNode, scanDirectory } from './scan-directory.ts';
 import { type StatCache, loadStatCache, saveStatCache } from './stat-cache.ts';
@@ -13,7 +14,6 @@ import type { StoreLayout } from './store-files.ts';
 import { type TreeEntry, canonicalTree } from './tree-entry.ts';
 
 const noFollow = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-const chunkBytes = 1024 * 1024;
 
 export interface FreezeDirectoryOptions {
   /** Given to every entry instead of the owner on disk. */
@@ -97,7 +97,7 @@ async function storeFile(
     const content =
       before.size <= BigInt(smallFileBytes)
         ? storeSmall(readWhole(file, full, Number(before.size), work.buffer), work)
-        : await storeLarge(file, full, work);
+        : await storeLarge(file, full, isSparse(before), work);
     const after = fstatSync(file, { bigint: true });
     return { ...content, stable: `${after.size}:${after.mtimeNs}:${after.ctimeNs}:${after.ino}` === node.signature };
   } finally {
@@ -122,22 +122,29 @@ export function storeSmall(
 async function storeLarge(
   file: number,
   full: BytePath,
+  isSparse: boolean,
   { index, pack, pacer }: { readonly index: BlobIndex; readonly pack: PackWriter; readonly pacer: Pacer },
 ): Promise<{ readonly digest: string; readonly size: number }> {
   const sum = createHash('sha256');
   const from = pack.position;
-  const buffer = Buffer.allocUnsafe(chunkBytes);
-  for (;;) {
-    const count = guarded(full, () => readSync(file, buffer, 0, chunkBytes, null));
-    if (count === 0) break;
-    const bytes = buffer.subarray(0, count);
-    sum.update(bytes);
+  let size = 0;
+  function* read(): Generator<Buffer> {
+    const buffer = Buffer.allocUnsafe(partBytes);
+    for (;;) {
+      const bytes = readWhole(file, full, partBytes, buffer);
+      if (bytes.length === 0) return;
+      sum.update(bytes);
+      size += bytes.length;
+      yield bytes;
+    }
+  }
+  for (const bytes of isSparse ? packBlob(read()) : read()) {
     pack.append(bytes);
     await pacer.rest();
   }
   const digest = sum.digest('hex');
-  const size = pack.position - from;
   if (index.has(digest) || pack.has(digest)) pack.rewind(from);
+  else if (isSparse) pack.recordPacked(digest, from, pack.position, size);
   else pack.record(digest, from);
   return { digest, size };
 }
@@ -151,6 +158,11 @@ function readWhole(file: number, full: BytePath, size: number, buffer: Buffer): 
     done += count;
   }
   return buffer.subarray(0, done);
+}
+
+/** A file with holes takes less on disk than it is long. */
+function isSparse({ size, blocks }: { readonly size: bigint; readonly blocks: bigint }): boolean {
+  return blocks * 512n < size;
 }
 
 function openFile(full: BytePath): number {

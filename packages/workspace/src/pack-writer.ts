@@ -14,7 +14,6 @@ const bufferLength = 4 * 1024 * 1024;
  */
 export class PackWriter {
   readonly #layout: StoreLayout;
-  readonly #form: PackForm;
   readonly #temporary: string;
   readonly #places: BlobPlace[] = [];
   readonly #written = new Set<string>();
@@ -23,10 +22,8 @@ export class PackWriter {
   #flushed = 0;
   #file: number | undefined;
 
-  /** @param form `packed` for one that may hold packed blobs */
-  constructor(layout: StoreLayout, form: PackForm = 'plain') {
+  constructor(layout: StoreLayout) {
     this.#layout = layout;
-    this.#form = form;
     this.#temporary = temporaryPath(layout, 'pack');
   }
 
@@ -76,9 +73,11 @@ export class PackWriter {
     }
     this.#drain();
     const indexOffset = this.position;
-    this.#write(encodeIndex(this.#places, indexOffset, this.#form));
+    const form: PackForm = this.#places.some(({ packed }) => packed) ? 'packed' : 'plain';
+    this.#write(encodeIndex(this.#places, indexOffset, form));
     const size = this.position;
     const file = this.#open();
+    writeSync(file, magicOf(form), 0, magicLength, 0);
     ftruncateSync(file, size);
     await flush(file);
     this.#close();
@@ -115,7 +114,6 @@ export class PackWriter {
   #open(): number {
     if (this.#file === undefined) {
       this.#file = openSync(this.#temporary, 'wx', 0o600);
-      writeSync(this.#file, magicOf(this.#form), 0, magicLength, 0);
     }
     return this.#file;
   }

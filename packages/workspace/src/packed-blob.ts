@@ -2,10 +2,12 @@ import { crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 
 /*
  * A blob that is stored in less space: for each mebibyte of it a zstd frame, or the bytes themselves where that is not shorter,
- * then for each of those 8 bytes: the length of what is stored and CRC-32 over it (little-endian 32 bits). Every byte is covered.
+ * or nothing where all of them are 0; then for each of those 8 bytes: the length of what is stored and CRC-32 over it (little-endian 32 bits). Every byte is covered.
  */
 export const partBytes = 1024 * 1024;
 const rowLength = 8;
+const zeros = Buffer.alloc(partBytes);
+const nothing = Buffer.alloc(0);
 
 /** How many bytes at the end of a packed blob say where its parts are. */
 export function tableLength(length: number): number {
@@ -16,8 +18,7 @@ export function tableLength(length: number): number {
 export function* packBlob(parts: Iterable<Buffer>): Generator<Buffer> {
   const rows: Buffer[] = [];
   for (const part of parts) {
-    const packed = zstdCompressSync(part, { chunkSize: chunkOf(part.length) });
-    const stored = packed.length < part.length ? packed : part;
+    const stored = storedOf(part);
     const row = Buffer.alloc(rowLength);
     row.writeUInt32LE(stored.length, 0);
     row.writeUInt32LE(crc32(stored), 4);
@@ -27,8 +28,14 @@ export function* packBlob(parts: Iterable<Buffer>): Generator<Buffer> {
   yield Buffer.concat(rows);
 }
 
+function storedOf(part: Buffer): Buffer {
+  if (part.equals(zeros.subarray(0, part.length))) return nothing;
+  const packed = zstdCompressSync(part, { chunkSize: chunkOf(part.length) });
+  return packed.length < part.length ? packed : part;
+}
+
 /** Where a part is, from the start of the packed blob. */
-interface Part {
+export interface Part {
   readonly offset: number;
   readonly stored: number;
   readonly length: number;
@@ -52,6 +59,7 @@ export function readTable(table: Buffer, stored: number, length: number): readon
 export function unpackPart(stored: Buffer, { length, sum }: Part): Buffer | undefined {
   if (crc32(stored) !== sum) return undefined;
   if (stored.length === length) return stored;
+  if (stored.length === 0) return zeros.subarray(0, length);
   try {
     const bytes = zstdDecompressSync(stored, { chunkSize: chunkOf(length), maxOutputLength: partBytes });
     return bytes.length === length ? bytes : undefined;

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import type { BlobReader } from './blob-reader.ts';
 import { type BytePath, parentOf, toFs, toText } from './byte-path.ts';
-import { type Environment, extractTar } from './extract-tar.ts';
+import { type Environment, extractTar, makesHoles } from './extract-tar.ts';
 import { invalid } from './failures.ts';
 import { type Pacer, createPacer } from './pacer.ts';
 import { type RestorePlan, hasOtherOwner, planRestore } from './restore-plan.ts';
@@ -87,7 +87,9 @@ async function writeFiles(work: Work, plan: RestorePlan, blobs: BlobReader): Pro
     const numbers = new Map(plan.write.map((entry, index) => [entry.path, String(index)]));
     const name = ({ path }: TreeEntry) => numbers.get(path) ?? '';
     const { environment, signal } = work.options;
-    await extractTar(toText(staging), writeTar(plan.write, blobs, { name, signal }), { environment, signal });
+    const hasHoles = plan.write.some((entry) => entry.type === 'file' && blobs.holesOf(entry).size > 0);
+    const sparse = hasHoles && (await makesHoles(environment));
+    await extractTar(toText(staging), writeTar(plan.write, blobs, { name, sparse, signal }), { environment, signal });
     for (const entry of plan.write) {
       enter(work, parentOf(entry.path));
       renameSync(toFs(`${staging}/${name(entry)}`), at(work, entry.path));

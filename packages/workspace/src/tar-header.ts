@@ -16,15 +16,32 @@ const second = 1_000_000_000n;
  * bytes (every reader takes those as bytes, which is not so for extended headers); what the plain header cannot hold
  * of times, ids and sizes goes into a POSIX extended header.
  */
-export function encodeHeader(member: TarMember & { readonly type: Exclude<TarType, 'other'> }): Buffer {
+export function encodeHeader(
+  member: TarMember & { readonly type: Exclude<TarType, 'other'>; readonly sparse?: SparseMember },
+): Buffer {
   const name = member.type === 'directory' ? `${member.name}/` : member.name;
   const blocks: Buffer[] = [];
-  const records = extendedRecords(member);
+  const records = extendedRecords(member) + sparseRecords(member);
   if (records !== '') blocks.push(...special('x', './PaxHeaders', records));
   if (member.target.length > nameLength) blocks.push(...special('K', '././@LongLink', `${member.target}\0`));
   if (name.length > nameLength) blocks.push(...special('L', '././@LongLink', `${name}\0`));
   blocks.push(plainHeader({ ...member, name, flag: typeFlags[member.type] }));
   return blocks.length === 1 ? (blocks[0] ?? Buffer.alloc(0)) : Buffer.concat(blocks);
+}
+
+/** What a sparse member says of the file that it makes; its own content begins with where the data goes. */
+export interface SparseMember {
+  /** ASCII. */
+  readonly name: string;
+  readonly size: number;
+}
+
+/** As version 1.0 of GNU tar's format, which libarchive reads as well. */
+function sparseRecords({ sparse }: { readonly sparse?: SparseMember }): string {
+  if (sparse === undefined) return '';
+  const { name, size } = sparse;
+  const version = record('GNU.sparse.major', '1') + record('GNU.sparse.minor', '0');
+  return version + record('GNU.sparse.name', name) + record('GNU.sparse.realsize', String(size));
 }
 
 /** The two empty blocks that end a stream. */

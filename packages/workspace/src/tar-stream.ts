@@ -1,10 +1,12 @@
 import type { BlobReader } from './blob-reader.ts';
 import { createPacer } from './pacer.ts';
+import { partBytes } from './packed-blob.ts';
 import { encodeHeader, endOfArchive } from './tar-header.ts';
 import { paddingOf } from './tar-member.ts';
 import type { TreeEntry } from './tree-entry.ts';
 
 const chunkBytes = 1024 * 1024;
+const none: ReadonlySet<number> = new Set();
 /** Files up to this size are put into a chunk with others. */
 const smallBytes = 512 * 1024;
 
@@ -26,6 +28,8 @@ export async function* writeTar(
     readonly name?: MemberName;
     /** False when more members follow. */
     readonly ends?: boolean;
+    /** True writes files with holes as sparse members; names have to be ASCII then. */
+    readonly sparse?: boolean;
     readonly signal?: AbortSignal | undefined;
   } = {},
 ): AsyncGenerator<Buffer> {
@@ -35,6 +39,13 @@ export async function* writeTar(
   let used = 0;
   for (const entry of entries) {
     if (pacer.due()) await pacer.rest();
+    const holes = options.sparse === true && entry.type === 'file' ? blobs.holesOf(entry) : none;
+    if (holes.size > 0) {
+      if (used > 0) yield chunk.subarray(0, used);
+      [chunk, used] = [Buffer.allocUnsafe(chunkBytes), 0];
+      yield* sparseMember(entry, nameOf, holes, blobs);
+      continue;
+    }
     const header = headerOf(entry, nameOf);
     const size = entry.type === 'file' ? entry.size : 0;
     const whole = size <= smallBytes ? size + paddingOf(size) : 0;
@@ -57,6 +68,32 @@ export async function* writeTar(
     chunk.fill(0, 0, used);
   }
   yield options.ends === false ? chunk.subarray(0, used) : Buffer.concat([chunk.subarray(0, used), endOfArchive()]);
+}
+
+function* sparseMember(
+  entry: TreeEntry,
+  nameOf: MemberName,
+  holes: ReadonlySet<number>,
+  blobs: BlobReader,
+): Generator<Buffer> {
+  const { type, mode, uid, gid, mtimeNs, size } = entry;
+  const lengths = Array.from({ length: Math.ceil(size / partBytes) }, (_, at) =>
+    holes.has(at) ? 0 : Math.min(partBytes, size - at * partBytes),
+  );
+  const data = lengths.flatMap((length, at) => (length === 0 ? [] : [`${at * partBytes}\n${length}\n`]));
+  // The last one says how long the file is when it ends with a hole.
+  const text = Buffer.from(`${data.length + 1}\n${data.join('')}${size}\n0\n`, 'latin1');
+  const map = Buffer.concat([text, Buffer.alloc(paddingOf(text.length))]);
+  const bytes = lengths.reduce((sum, length) => sum + length, map.length);
+  const sparse = { name: nameOf(entry), size };
+  const plain = { type: type as 'file', mode, uid, gid, mtimeNs, target: '' };
+  yield Buffer.concat([encodeHeader({ ...plain, name: `GNUSparseFile.0/${sparse.name}`, size: bytes, sparse }), map]);
+  let at = 0;
+  for (const part of blobs.chunks(entry)) {
+    if (!holes.has(at)) yield part;
+    at += 1;
+  }
+  yield Buffer.alloc(paddingOf(bytes));
 }
 
 function headerOf(entry: TreeEntry, nameOf: MemberName): Buffer {
