@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Call, ExecutionResult, NetworkSpec, OpenHome, SessionId, Task } from '@opencode-tools/core';
@@ -193,6 +193,53 @@ describe('what leaves a sandbox', () => {
     ]);
     expect(stdout.text).not.toContain(canary);
     await open.services.tasks.delete(task.id, {}, call);
+  });
+
+  it('programs that read the store of the system trust the gateway for terminated hosts, and what the image trusts as well', async () => {
+    const made = `oct-test-trust-${process.pid}`;
+    const [created] = (await home.docker('create', image, '/bin/busybox')).split('\n');
+    const store = path.join(home.directory, 'store');
+    const certificates = path.join(store, 'etc/ssl/certs');
+    mkdirSync(path.join(certificates, 'usual'), { recursive: true });
+    writeFileSync(path.join(certificates, 'usual/real.crt'), internet.authority);
+    symlinkSync('usual/real.crt', path.join(certificates, 'ca-certificates.crt'));
+    await home.docker('cp', `${store}/.`, `${created}:/`);
+    await home.docker('commit', created ?? '', made);
+    await home.docker('rm', created ?? '');
+    const task = await open.services.tasks.create({ title: 'trust', image: made, network: policy }, call);
+    await run(task, ['/bin/busybox', 'true']);
+    await internet.connect(await gatewayName());
+    const bare = [
+      '/bin/busybox',
+      'env',
+      '-u',
+      'CURL_CA_BUNDLE',
+      '-u',
+      'SSL_CERT_FILE',
+      '/usr/bin/curl',
+      '-sS',
+      '-m',
+      '10',
+    ];
+    const asked = async (...argv: readonly string[]) => {
+      const { stdout, stderr } = await run(task, [...bare, ...argv]);
+      return `${stdout.text}${stderr.text}`;
+    };
+    expect(await asked('https://term.test/secret')).toContain(marker);
+    expect(await asked('https://allowed.test/')).toContain(marker);
+    await run(task, ['sh', '-c', `cat > /tmp/other.pem <<'END'\n${internet.authority}\nEND`]);
+    const hashed = ['--cacert', '/tmp/other.pem', '--capath', '/etc/ssl/certs'];
+    expect(await asked(...hashed, 'https://term.test/secret')).toContain(marker);
+    expect(await asked('--cacert', '/tmp/other.pem', '--capath', '/tmp', 'https://term.test/secret')).not.toContain(
+      marker,
+    );
+    const write = await run(task, ['sh', '-c', 'echo x >> /etc/ssl/certs/ca-certificates.crt']);
+    expect(write.execution.exitCode).not.toBe(0);
+    await run(task, ['touch', '/tmp/x']);
+    const saved = await open.services.checkpoints.create(task.id, {}, call);
+    expect(saved.root?.changedPaths ?? 0).toBe(0);
+    await open.services.tasks.delete(task.id, {}, call);
+    await home.docker('rmi', made);
   });
 
   it('a policy changes while the sandbox runs, and a connection that it forbids ends', async () => {

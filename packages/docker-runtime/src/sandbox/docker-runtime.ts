@@ -27,9 +27,9 @@ import { labelKeys } from '../plan/labels.ts';
 import { sharesFiles } from '../plan/read-back-mounts.ts';
 import { assertCapable, capabilitiesOf, type EngineInfo, type EngineVersion } from './capabilities.ts';
 import { DockerSandbox } from './docker-sandbox.ts';
-import { assertVolumes } from './assert-volumes.ts';
 import { afterItsMaker, findContainers, madeByOther } from './find-containers.ts';
 import { listHelperContainers, removeHelperContainer } from './helper-containers.ts';
+import { prepareMounts } from './prepare-mounts.ts';
 import { readBackMounts } from './read-back-mounts.ts';
 import { sandboxEvents } from './sandbox-events.ts';
 import { commandUser, sandboxFacts } from './sandbox-facts.ts';
@@ -171,14 +171,12 @@ export class DockerRuntime implements SandboxRuntime {
   }
 
   async #make(containers: Containers, plan: SandboxPlan, signal?: AbortSignal): Promise<SandboxHandle> {
-    const [mounts] = await Promise.all([
-      checkMounts(plan.mounts, await this.#mountPolicy()),
-      assertVolumes(plan.mounts, this.volumes),
-    ]);
+    const engine = { client: await this.#engine.client(), volumes: this.volumes, logger: this.#logger };
+    const { mounts, trust } = await prepareMounts(engine, plan, await this.#mountPolicy());
     const capabilities = this.capabilities();
     capabilities.catch(() => undefined);
     if (plan.runtime !== null) assertCapable(await capabilities, plan, this.#requireLimits);
-    const id = await this.#createContainer(containers, { ...plan, mounts }, signal);
+    const id = await this.#createContainer(containers, { ...plan, mounts: [...mounts, ...trust] }, signal);
     if (typeof id !== 'string') return this.#adopt(id, plan);
     const kept = this.#shellless.has(plan.imageId);
     const entry = await this.#entryFor(id, userOf(plan), kept);

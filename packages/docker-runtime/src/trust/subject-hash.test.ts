@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { subjectHash } from './subject-hash.ts';
+
+const pem = (body: string): string => `-----BEGIN CERTIFICATE-----\n${body}\n-----END CERTIFICATE-----\n`;
+
+/** Made by OpenSSL 3; the numbers are what `openssl x509 -hash` says. */
+test.each([
+  [
+    'CN=opencode-tools home authority',
+    'e4ec6edd',
+    'MIIBqDCCAU2gAwIBAgIUVTl4aJvlXzj3wd4IpM8kF/SQKiowCgYIKoZIzj0EAwIwKDEmMCQGA1UEAwwdb3BlbmNvZGUtdG9vbHMgaG9tZSBhdXRob3JpdHkwIBcNMjYxMTI5MTIyOTMwWhgPMjEyNjExMDUxMjI5MzBaMCgxJjAkBgNVBAMMHW9wZW5jb2RlLXRvb2xzIGhvbWUgYXV0aG9yaXR5MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEilRm5+0go8A2WwAlR3Lw/V8Rh92H0AZ/Je1MKpxnDJYagnYoU32res0HdPup4M8XNsJKa5KVBB4bOM6+Mi4lRKNTMFEwHQYDVR0OBBYEFA+EzVdBM8PQlIlZ/B6Iq538M5E0MB8GA1UdIwQYMBaAFA+EzVdBM8PQlIlZ/B6Iq538M5E0MA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSQAwRgIhAIqQkAYxsh5XTPaZLcOll0JcDKufS6YQgaNv39li2jxyAiEA/8/R2r0pAm8KiXo7bsP1jNPfDZlgOlr54cDRCDO5mQw=',
+  ],
+  [
+    'CN=ISRG  Root X1',
+    '0bc726b2',
+    'MIIBhzCCAS2gAwIBAgIUY6C6X1qbOLUzPVPLVZk/iFHc2MowCgYIKoZIzj0EAwIwGDEWMBQGA1UEAwwNSVNSRyAgUm9vdCBYMTAgFw0yNjExMjkxMjI5MzBaGA8yMTI2MTEwNTEyMjkzMFowGDEWMBQGA1UEAwwNSVNSRyAgUm9vdCBYMTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABGLtkxClvWJEyQr1k94iwneu6H0IRaq6D/4x9A2Gad+Pq5yiHUjqL2ncLqD46oXsFB3GpT6dgCHAtAYOmIrxfLSjUzBRMB0GA1UdDgQWBBQHcx19e29Eq+/9x21O5eaOC6U0jzAfBgNVHSMEGDAWgBQHcx19e29Eq+/9x21O5eaOC6U0jzAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIQCJ2HKwJvGb75CNv5GNetkRA7PQ0P2yX9G0CammspRB2AIgBlaqSF8ayQntMgeva7A/su3iS6rT0Q7uD10WCLvG8js=',
+  ],
+])('the subject %s has the number %s', (_subject, hash, body) => {
+  expect(subjectHash(pem(body))).toBe(hash);
+});
+
+test('a subject of more than a common name has none', () => {
+  const body =
+    'MIIBiDCCAS2gAwIBAgIUNaS6zjjx3eDabxR49/pAMHODZ4IwCgYIKoZIzj0EAwIwGDEKMAgGA1UECgwBeDEKMAgGA1UEAwwBeTAgFw0yNjExMjkxMjI5MzBaGA8yMTI2MTEwNTEyMjkzMFowGDEKMAgGA1UECgwBeDEKMAgGA1UEAwwBeTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABBoCUOi0Nt6A3YuA8ufReITesehVdcvNkuzW5OsQ12KHqlvjy7Nb/u+70RCOEpXDvjEcMP3lIfHfK+Kh7TQ5gSajUzBRMB0GA1UdDgQWBBRU5A6gQr7dZsdeVgtqMopN1FlX1jAfBgNVHSMEGDAWgBRU5A6gQr7dZsdeVgtqMopN1FlX1jAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0kAMEYCIQDV4XwniScldYS9GOc17sKAQFQwBvJ7X7g9/pN0ixvROQIhAIWUAoRkxVoNVLXL4ttOVUjdlAlCvn0SUkqVH2NEVgZ6';
+  expect(subjectHash(pem(body))).toBeUndefined();
+});
