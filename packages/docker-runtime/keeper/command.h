@@ -66,11 +66,12 @@ static int begin_command(struct streams streams) {
 
 /* Takes in what ended; true when the command did, whose status is then in `status`. What a command leaves behind becomes ours. */
 static int ended, status, others;
+enum { NO_WAIT = 1, ALL_KINDS = 0x40000000 };
 
 static int take_ended(void) {
   int what;
   long process;
-  while ((process = sys(wait4, -1, &what, 1, 0)) > 0)
+  while ((process = sys(wait4, -1, &what, NO_WAIT | ALL_KINDS, 0)) > 0)
     if (process == command.process) { ended = 1; status = what; }
   others = process == 0;
   return ended;

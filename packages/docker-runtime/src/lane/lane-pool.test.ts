@@ -88,13 +88,18 @@ describe('a pool of lanes', () => {
   });
 
   test('closes lanes beyond the few that it keeps', async () => {
-    const { pool: many, lanes } = pool(12);
-    const users = Array.from({ length: 12 }, () => user(many, '', []));
-    await turn();
-    for (const { end } of users) end();
-    await Promise.all(users.map(({ using }) => using));
-    expect(lanes).toHaveLength(12);
-    expect(lanes.filter(({ usable }) => usable)).toHaveLength(8);
+    const { pool: many, lanes } = pool(20);
+    const burst = async (length: number): Promise<void> => {
+      const users = Array.from({ length }, () => user(many, '', []));
+      for (let turns = 0; turns < length; turns += 1) await turn();
+      for (const { end } of users) end();
+      await Promise.all(users.map(({ using }) => using));
+    };
+    await burst(20);
+    expect(lanes).toHaveLength(20);
+    expect(lanes.filter(({ usable }) => usable)).toHaveLength(16);
+    await burst(16);
+    expect(lanes).toHaveLength(20);
   });
 
   test('leaves processes for the commands themselves', () => {

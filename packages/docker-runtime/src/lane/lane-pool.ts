@@ -1,7 +1,7 @@
 import type { Lane } from './lane.ts';
 
 /** Lanes beyond these are closed when they are no longer used: each keeps a process in the sandbox. */
-const mostIdle = 8;
+const mostIdle = 16;
 const fewestLanes = 8;
 const mostLanes = 32;
 /** Lanes beyond these are not opened at the same time: each starts programs, and who waits may get one that is free before. */

@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, lstatSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 
@@ -23,8 +23,9 @@ export class NewFile {
 
   /** When nothing was written, nothing is left under the name. */
   async close(): Promise<void> {
-    if (this.#handle === null) await rm(this.#name, { force: true });
-    else await this.#handle.close();
+    if (this.#handle !== null) await this.#handle.close();
+    // Most commands put out nothing on one stream or both: to look costs a fraction of what to remove nothing does.
+    else if (lstatSync(this.#name, { throwIfNoEntry: false }) !== undefined) await rm(this.#name, { force: true });
   }
 }
 
