@@ -74,6 +74,21 @@ test('a living task is recovered from its newest sound checkpoint, and told whic
   expect(await services.tasks.recoverable()).toEqual([]);
 });
 
+test('a deleted task of another home, taken in from a folder, is not among those that can be recovered', async () => {
+  await save('kept', 'words');
+  await services.tasks.delete(task.id, {}, call);
+  await home.open.store.exportMemory(task.id, base);
+  expect(await services.tasks.recoverable()).toMatchObject([{ receipt: { taskId: task.id } }]);
+  const other = await createEnginelessHome();
+  await other.open.store.importMemory(base);
+  expect(await other.open.services.checkpoints.list(task.id)).toHaveLength(1);
+  expect(await other.open.services.tasks.recoverable()).toEqual([]);
+  await expect(other.open.services.checkpoints.delete(task.id, 'kept', {}, call)).rejects.toMatchObject({
+    code: 'OCT_TASK_ON_OTHER_HOST',
+  });
+  await other.remove();
+});
+
 test('a task of which nothing sound is left is not recovered, and no task is made', async () => {
   await expect(services.tasks.recover(task.id, {}, call)).rejects.toMatchObject({
     code: 'OCT_CHECKPOINT_NOT_FOUND',

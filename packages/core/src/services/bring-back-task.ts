@@ -3,6 +3,7 @@ import type { CheckpointId, TaskId } from '../domain/ids.ts';
 import { asJson } from '../domain/json.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { areHere } from './change-checkpoint.ts';
 import { checkCheckpoints } from './check-checkpoints.ts';
 import { clip } from './clip.ts';
 import { type Beginning, beginFrom, lastRow } from './fork-task.ts';
@@ -59,7 +60,7 @@ export async function bringBackTask(
   });
 }
 
-/** Deleted tasks of which checkpoints are left, the last deleted first. */
+/** Deleted tasks of this home of which checkpoints are left, the last deleted first. */
 export async function recoverableTasks(kernel: Kernel): Promise<readonly RecoverableTask[]> {
   const { tasks, checkpoints } = kernel.deps;
   const byTask = Map.groupBy(await checkpoints.listAll(), ({ taskId }) => taskId);
@@ -67,7 +68,7 @@ export async function recoverableTasks(kernel: Kernel): Promise<readonly Recover
   const found: RecoverableTask[] = [];
   for (const [taskId, kept] of byTask) {
     const receipt = await tasks.findReceipt(taskId);
-    if (receipt === undefined) continue;
+    if (receipt === undefined || !(await areHere(kernel, taskId))) continue;
     const recoveredAs = (descendants.get(taskId) ?? []).map((task) => task.id);
     const newestFirst = kept.toSorted((one, other) => compare(other.createdAt, one.createdAt));
     found.push({ receipt, checkpoints: newestFirst, recoveredAs });

@@ -11,6 +11,7 @@ import { lastRow } from './fork-task.ts';
 import type { IdempotencyKey } from './idempotent.ts';
 import { type Kernel, draft, leaseGuard } from './kernel.ts';
 import type { Call } from './services.ts';
+import { isHere } from './with-lease.ts';
 
 const mostTurns = 4;
 
@@ -71,6 +72,16 @@ export async function changeCheckpoint<T extends object>(
     } catch (error) {
       if (turn === mostTurns || !isOpencodeToolsError(error, 'OCT_VERSION_CONFLICT')) throw error;
     }
+  }
+}
+
+/** Whether the checkpoints of a task are with this home; false as well for one of which no record says what it was. */
+export async function areHere(kernel: Kernel, taskId: TaskId): Promise<boolean> {
+  try {
+    return isHere(kernel, (await taskOrLastRow(kernel, taskId)).task);
+  } catch (error) {
+    if (isOpencodeToolsError(error, 'OCT_TASK_NOT_FOUND')) return false;
+    throw error;
   }
 }
 

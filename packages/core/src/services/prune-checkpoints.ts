@@ -2,7 +2,7 @@ import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { CheckpointId, TaskId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
-import { taskOrLastRow } from './change-checkpoint.ts';
+import { areHere, taskOrLastRow } from './change-checkpoint.ts';
 import type { CheckpointUsage, HomeCheckpointUsage, PrunedCheckpoints } from './checkpoint-contract.ts';
 import { collectGarbage } from './collect-garbage.ts';
 import { headsOf, removeCheckpoint } from './delete-checkpoint.ts';
@@ -193,11 +193,7 @@ async function tasksWithCheckpoints(kernel: Kernel): Promise<readonly TaskId[]> 
   const ids = new Set((await kernel.deps.checkpoints.listAll()).map(({ taskId }) => taskId));
   const here: TaskId[] = [];
   for (const id of ids) {
-    const found = await taskOrLastRow(kernel, id).catch((error: unknown) => {
-      if (isOpencodeToolsError(error, 'OCT_TASK_NOT_FOUND')) return undefined;
-      throw error;
-    });
-    if (found !== undefined && isHere(kernel, found.task)) here.push(id);
+    if (await areHere(kernel, id)) here.push(id);
   }
   return here;
 }
