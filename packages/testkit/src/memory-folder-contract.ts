@@ -194,6 +194,28 @@ export function memoryFolderContract(name: string, open: () => Promise<OpenRegis
       expect(fs.readdirSync(top)).toEqual([task.id]);
     });
 
+    test('with something of others in the way are refused by its name, and nothing of it is touched', async () => {
+      await registry.admin.exportMemory(task.id, repository);
+      const top = join(repository, '.task-memory');
+      const old = join(top, `.${task.id}.old`);
+      fs.mkdirSync(join(old, ledgerName), { recursive: true });
+      fs.writeFileSync(join(old, 'mine.txt'), 'mine');
+      await addRows(registry.tasks, task.id, note('more'));
+      const refused = { code: 'OCT_INVALID_ARGUMENT', message: expect.stringContaining(`.${task.id}.old`) };
+      await expect(registry.admin.exportMemory(task.id, repository)).rejects.toMatchObject(refused);
+      expect(fs.readFileSync(join(old, 'mine.txt'), 'utf8')).toBe('mine');
+      expect(await other.admin.importMemory(repository)).toMatchObject([{ added: 2 }]);
+      fs.rmSync(old, { recursive: true });
+      fs.rmSync(file(ledgerName));
+      fs.mkdirSync(file(ledgerName));
+      fs.writeFileSync(join(file(ledgerName), 'mine.txt'), 'mine');
+      await expect(registry.admin.exportMemory(task.id, repository)).rejects.toMatchObject({
+        code: 'OCT_INVALID_ARGUMENT',
+        message: expect.stringContaining(ledgerName),
+      });
+      expect(fs.readFileSync(join(file(ledgerName), 'mine.txt'), 'utf8')).toBe('mine');
+    });
+
     test('that several export at once are whole', async () => {
       const exports = [1, 2, 3, 4].map(async (number) => {
         await addRows(registry.tasks, task.id, note(String(number)));

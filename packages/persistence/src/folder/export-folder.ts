@@ -113,7 +113,11 @@ async function tidy(folder: HeldDirectory, taskId: TaskId): Promise<void> {
     const pid = newName.exec(name)?.[1];
     if (pid !== undefined && !isAlive(Number(pid))) await folder.remove(name, everyFile);
   }
-  if (!(await folder.move(oldName(taskId), taskId))) await folder.remove(oldName(taskId), everyFile);
+  if (await folder.move(oldName(taskId), taskId)) return;
+  await using old = await folder.find(oldName(taskId));
+  if (old === undefined) return;
+  await assertOurs(old);
+  await folder.remove(oldName(taskId), everyFile);
 }
 
 async function writeAll(
@@ -176,23 +180,27 @@ async function writeLines(
 async function isThere(folder: HeldDirectory, taskId: TaskId, manifest: string): Promise<boolean> {
   await using before = await folder.find(taskId);
   if (before === undefined) return false;
-  const alien = (await before.names()).find((name) => !everyFile.includes(name));
-  if (alien !== undefined) {
-    throw new OpencodeToolsError(
-      'OCT_INVALID_ARGUMENT',
-      `${before.path} has ${JSON.stringify(alien)}, which no export wrote`,
-      {
-        remedy: 'Move it elsewhere: the folder is replaced as a whole.',
-        details: { path: before.path, name: alien },
-      },
-    );
-  }
+  await assertOurs(before);
   try {
     return (await readSound(before, taskId)).text === manifest;
   } catch (error) {
     if (error instanceof OpencodeToolsError) return false;
     throw error;
   }
+}
+
+/** A folder that is replaced, or was to be, has nothing of others. */
+async function assertOurs(directory: HeldDirectory): Promise<void> {
+  const alien = await directory.alien(everyFile);
+  if (alien === undefined) return;
+  throw new OpencodeToolsError(
+    'OCT_INVALID_ARGUMENT',
+    `${directory.path} has ${JSON.stringify(alien)}, which no export wrote`,
+    {
+      remedy: 'Move it elsewhere: the folder is replaced as a whole.',
+      details: { path: directory.path, name: alien },
+    },
+  );
 }
 
 async function swap(folder: HeldDirectory, taskId: TaskId, fresh: string): Promise<void> {

@@ -70,6 +70,12 @@ export class HeldDirectory {
     return (await readdir(this.#reach)).toSorted();
   }
 
+  /** Something besides files of these names, or undefined. */
+  async alien(files: readonly string[]): Promise<string | undefined> {
+    const entries = await readdir(this.#reach, { withFileTypes: true });
+    return entries.find((entry) => !files.includes(entry.name) || entry.isDirectory())?.name;
+  }
+
   /** Opens a new file to write; whoever owns the directory owns it. */
   async create(name: string): Promise<FileHandle> {
     const file = await open(this.#at(name), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o644);
