@@ -167,4 +167,57 @@ describe(`volumes of layers (seed ${seed})`, () => {
     expect(await inside(again, describeScript)).toBe(await inside(container, describeScript));
     for (const one of [begun, container, again]) await docker('rm', '-f', one);
   });
+
+  test('leave nothing behind once nothing needs them, and begin again', async () => {
+    const apart = await mkdtemp(join(tmpdir(), 'oct-layers-'));
+    const ids = createIds(systemClock);
+    const other = ids.next('home');
+    const marked = { 'io.opencode-tools.home': other };
+    const shared = { environment: process.env, logger: silentLogger };
+    const made = createDockerRuntime({ ...shared, homeId: other, ids, clock: systemClock });
+    const { volumes: own } = made.runtime;
+    const content = createContentStore({
+      ...shared,
+      directory: join(apart, 'content'),
+      volumes: own,
+      git: createGit(shared),
+    });
+    const directories = { directory: join(apart, 'layers'), content };
+    const stacked = createLayeredStore({
+      ...shared,
+      ...directories,
+      layers: made.layers,
+      volumes: own,
+      labels: marked,
+    });
+    const onEngine = async (): Promise<readonly string[]> => {
+      const all = await docker('volume', 'ls', '-q', '--filter', `label=io.opencode-tools.home=${other}`);
+      return all.split('\n').filter(Boolean);
+    };
+    const layersVolume = `oct-${other.slice(-10)}-layers`;
+    try {
+      await stacked.collect(async () => new Set());
+      expect(await onEngine()).toEqual([]);
+      for (const volume of [`oct-test-${other.slice(-10)}-1`, `oct-test-${other.slice(-10)}-2`]) {
+        await stacked.provision({ volume, labels: marked, owner, snapshotId: null });
+        const container = await live(volume);
+        await inside(container, 'cd "$1"; echo kept >file');
+        const { id } = await stacked.freeze({ kind: 'volume', volume });
+        await docker('rm', '-f', container);
+        await own.remove(volume);
+        await stacked.settle();
+        await stacked.collect(async () => new Set([id]));
+        expect(await onEngine()).toEqual([layersVolume]);
+        expect((await stacked.verify(id)).id).toBe(id);
+        await stacked.collect(async () => new Set());
+        expect(await onEngine()).toEqual([]);
+        expect(await stacked.has(id)).toBe(false);
+      }
+    } finally {
+      await stacked.settle();
+      await made.runtime.close();
+      for (const name of await onEngine()) await docker('volume', 'rm', name);
+      await rm(apart, { recursive: true, force: true });
+    }
+  });
 });

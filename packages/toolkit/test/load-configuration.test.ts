@@ -54,7 +54,7 @@ describe('configuration', () => {
       defaultImage: 'opencode-sandbox-base',
       images: {},
       checkpoints: {
-        layers: false,
+        layers: true,
         packAfterMs: 7 * 86_400_000,
         retention: { maxPerTask: 200, keepDays: 0, thinAfterDays: 30, budgetBytes: 0, homeBudgetBytes: 0 },
         automatic: { onMajorTodo: true, onDetach: false, everyMs: 0, debounceMs: 60_000 },

@@ -63,6 +63,9 @@ const described = async (task: Task): Promise<object> => {
     .replaceAll(/oct-[a-z0-9-]+/g, 'NAME')
     .replaceAll(/(tsk|opn)_[a-z0-9]+/g, 'ID')
     .replaceAll(/[0-9a-f]{64}/g, 'HEX')
+    // An upper is one volume's alone; what it stands on is the same.
+    .replaceAll(/"io.opencode-tools.stack":"\w+,/g, '"stack":"UPPER,')
+    .replaceAll(/(upperdir|workdir)=[^,]+/g, '$1=UPPER')
     .replaceAll(/"io.opencode-tools.(task|generation)":"[^"]*"/g, '"label":""');
   const parsed = JSON.parse(plain) as { Mounts: { Destination: string }[] };
   parsed.Mounts.sort((a, b) => a.Destination.localeCompare(b.Destination));
@@ -85,6 +88,7 @@ test('a task takes a ready sandbox, which is as hardened and as empty as one mad
   const row = await ports.tasks.findSandbox(task.id);
   expect(row).toMatchObject({ ref: entry?.ref, workspaceVolume: entry?.workspaceVolume, state: 'running' });
   expect(await described(task)).toEqual(made);
+  expect((await open.services.tasks.view(task.id)).workspaceKeeping).toEqual({ store: 'overlay', reason: null });
   expect((await pooled(open)).find(({ id }) => id === entry?.id)).toMatchObject({
     state: 'claimed',
     claim: { taskId: task.id },

@@ -31,11 +31,12 @@ import { importTrees } from './import-trees.ts';
 import { KnownSeeds } from './known-seeds.ts';
 import { PackWriter } from './pack-writer.ts';
 import { restoreTree } from './restore-directory.ts';
-import { type GitSeed, planGitSeed, seedFromGit } from './seed-git.ts';
+import { freezeBoth } from './freeze-both.ts';
+import { type GitSeed, planGitSeed, readSeed, seedFromGit, seedWithoutFiles } from './seed-git.ts';
 import { SnapshotFiles } from './snapshot-files.ts';
 import { loadStatCache } from './stat-cache.ts';
-import { type StoreLayout, createLayout, layoutOf, removeAbandoned, temporaryPath } from './store-files.ts';
-import type { StoreParts } from './store-parts.ts';
+import { createLayout, layoutOf, removeAbandoned, temporaryPath } from './store-files.ts';
+import type { Collect, StoreParts } from './store-parts.ts';
 import { StoreUses } from './store-uses.ts';
 import { writeTar } from './tar-stream.ts';
 import type { TreeEntry } from './tree-entry.ts';
@@ -45,12 +46,6 @@ import { verifyTree } from './verify-tree.ts';
 export function createContentStore(options: ContentStoreOptions): ContentStore {
   return new FileContentStore(options);
 }
-
-type Collect = (store: {
-  readonly layout: StoreLayout;
-  readonly index: BlobIndex;
-  readonly pack: PackWriter;
-}) => Promise<readonly TreeEntry[]>;
 
 /**
  * Writes blobs first, flushed and renamed into place as one pack, then the manifest that names them. A crash between
@@ -208,13 +203,19 @@ class FileContentStore implements ContentStore {
   }
 
   async #seedRepository({ owner, prepare, signal }: SeedRequest, seed: GitSeed): Promise<SnapshotRef> {
-    return this.#parts.seeds.once(prepare === undefined ? seed.key : null, owner, () =>
-      this.#inTemporary(async (directory) => {
-        await seedFromGit(this.#options.git, seed, directory, signal);
+    const { git, logger } = this.#options;
+    return this.#parts.seeds.once(prepare === undefined ? seed.key : null, owner, async () => {
+      const isReadable = (await readSeed(git, seed)) && prepare === undefined;
+      return this.#inTemporary(async (directory) => {
+        if (isReadable) {
+          const files = await seedWithoutFiles(git, seed, directory, signal);
+          return this.#save((store) => freezeBoth(directory, files, store, { owner, logger, signal }), signal);
+        }
+        await seedFromGit(git, seed, directory, signal);
         await prepare?.(directory);
         return this.#freezePath(directory, { owner, useStatCache: false, signal });
-      }),
-    );
+      });
+    });
   }
 
   async #seedDirectory(request: SeedRequest, source: string): Promise<SnapshotRef> {

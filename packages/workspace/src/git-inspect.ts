@@ -15,21 +15,29 @@ export interface ChangedPath {
 
 /** Looks at a repository without running anything that it configures. See `GitPort.inspect`. */
 export async function inspectRepository(git: GitRunner, directory: string, ref?: string): Promise<RepositoryState> {
+  const state = await lookAtRepository(git, directory, ref);
+  return { ...state, submodules: submodulesAmong(await listTree(git, state.topDirectory, state.commit)) };
+}
+
+/** As `inspectRepository`, without reading the tree of the commit. */
+export async function lookAtRepository(
+  git: GitRunner,
+  directory: string,
+  ref?: string,
+): Promise<Omit<RepositoryState, 'submodules'>> {
   const filters = filterOverrides(git, directory);
   // Why there is none is said by what asks where it stands.
   filters.catch(() => undefined);
   const { top, bare, shallow, commit } = await standing(git, directory, ref);
-  const [changes, branch, submodules] = await Promise.all([
+  const [changes, branch] = await Promise.all([
     bare ? [] : listChanges(git, top, filters),
     git.try(['symbolic-ref', '--quiet', '--short', 'HEAD'], { cwd: top }),
-    listSubmodules(git, top, commit),
   ]);
   return {
     topDirectory: top,
     commit,
     branch: branch.code === 0 ? branch.stdout.toString('utf8').trim() : null,
     dirtyPaths: changes.slice(0, mostPaths).map(({ path }) => Buffer.from(path, 'latin1').toString('utf8')),
-    submodules,
     shallow,
   };
 }
@@ -113,14 +121,23 @@ function asCommit(found: string | undefined, directory: string, ref: string | un
   throw invalid(`No commit ${ref} in the repository at ${directory}`, remedy, { directory, ref });
 }
 
-async function listSubmodules(git: GitRunner, cwd: string, commit: string): Promise<readonly string[]> {
-  const out = await git.run(['ls-tree', '-r', '-z', '--full-tree', commit], { cwd });
-  if (!out.includes('160000 commit ')) return [];
-  return out
+/** Every path of a commit as `mode type object`, a tab and the name, with a zero at its end. */
+export async function listTree(git: GitRunner, cwd: string, commit: string): Promise<Buffer> {
+  return git.run(['ls-tree', '-r', '-z', '--full-tree', commit], { cwd });
+}
+
+export function submodulesAmong(tree: Buffer): readonly string[] {
+  if (!tree.includes('160000 commit ')) return [];
+  return tree
     .toString('utf8')
     .split('\0')
     .filter((line) => line.startsWith('160000 '))
     .map((line) => line.slice(line.indexOf('\t') + 1));
+}
+
+/** False when attributes may change what is checked out. */
+export function isPlain(tree: Buffer): boolean {
+  return !/[\t/]\.gitattributes\0/.test(tree.toString('latin1'));
 }
 
 /** Empties every filter that the repository configures, so that looking at files runs none. */

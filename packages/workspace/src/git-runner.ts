@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { type ErrorCode, type Logger, OpencodeToolsError, printable } from '@opencode-tools/core';
 import type { Environment } from './extract-tar.ts';
 import { errnoOf, throwIfCancelled } from './failures.ts';
@@ -47,6 +47,8 @@ export interface GitRunner {
   try(args: readonly string[], call: GitCall): Promise<GitResult>;
   /** @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` with git's own words when the exit code is not 0 */
   run(args: readonly string[], call: GitCall): Promise<Buffer>;
+  /** Gives what git puts out as it comes, however much it is. @throws as `run`, at the end */
+  stream(args: readonly string[], call: Omit<GitCall, 'input' | 'timeoutMs'>): AsyncGenerator<Uint8Array>;
 }
 
 export function createGitRunner(options: { readonly environment: Environment; readonly logger: Logger }): GitRunner {
@@ -63,7 +65,38 @@ export function createGitRunner(options: { readonly environment: Environment; re
       if (result.code !== 0) throw gitFailure(args, call, result.stderr);
       return result.stdout;
     },
+    stream: (args, call) => streamOut([...configuration, ...settings(call), ...args], args, call, options.environment),
   };
+}
+
+async function* streamOut(
+  all: readonly string[],
+  args: readonly string[],
+  call: Omit<GitCall, 'input' | 'timeoutMs'>,
+  environment: Environment,
+): AsyncGenerator<Uint8Array> {
+  throwIfCancelled(call.signal);
+  const child = spawn('git', [...all], {
+    cwd: call.cwd,
+    env: { ...safeEnvironment(environment), ...call.environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    killSignal: 'SIGKILL',
+    ...(call.signal === undefined ? {} : { signal: call.signal }),
+  });
+  const said: Buffer[] = [];
+  child.stderr.on('data', (chunk: Buffer) => said.push(chunk));
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.on('error', (error) => reject(runFailure(error, call, quickMs)));
+    child.on('close', resolve);
+  });
+  ended.catch(() => undefined);
+  try {
+    for await (const chunk of child.stdout as AsyncIterable<Buffer>) yield chunk;
+    const code = await ended;
+    if (code !== 0) throw gitFailure(args, call, Buffer.concat(said).toString('utf8'));
+  } finally {
+    child.kill('SIGKILL');
+  }
 }
 
 export const partialCloneRemedy =

@@ -24,15 +24,14 @@ export class KnownSeeds {
   async once(key: string | null, owner: Owner, make: () => Promise<SnapshotRef>): Promise<SnapshotRef> {
     if (key === null) return make();
     const path = this.#path(key, owner);
-    const id = await readFile(path, 'utf8').catch(() => undefined);
-    const found = id === undefined ? undefined : await this.#snapshots.load(id).catch(() => undefined);
-    if (found !== undefined && (await this.#snapshots.has(found.ref.id))) {
+    const found = await this.#find(path);
+    if (found !== undefined && (await this.#snapshots.has(found.id))) {
       const now = new Date();
       await utimes(path, now, now).catch(() => undefined);
-      return { ...found.ref, addedBytes: 0 };
+      return { ...found, addedBytes: 0 };
     }
     const made = await make();
-    await writeDurably(this.#layout, path, [Buffer.from(made.id)]);
+    await writeDurably(this.#layout, path, [Buffer.from(`${made.id}\n${JSON.stringify(made)}\n`)]);
     return made;
   }
 
@@ -42,7 +41,7 @@ export class KnownSeeds {
     for (const name of await readdir(this.#layout.seeds)) {
       const path = join(this.#layout.seeds, name);
       const used = await stat(path).catch(() => undefined);
-      if (used !== undefined && Date.now() - used.mtimeMs < rememberedMs) wanted.push(await readFile(path, 'utf8'));
+      if (used !== undefined && Date.now() - used.mtimeMs < rememberedMs) wanted.push(await idIn(path));
     }
     return wanted;
   }
@@ -52,14 +51,27 @@ export class KnownSeeds {
     const present = new Set(await this.#snapshots.list());
     for (const name of await readdir(this.#layout.seeds)) {
       const path = join(this.#layout.seeds, name);
-      const id = await readFile(path, 'utf8').catch(() => undefined);
+      const id = await idIn(path).catch(() => undefined);
       if (id !== undefined && !present.has(id)) await rm(path, { force: true });
     }
+  }
+
+  /** What the file of a seed says, while its manifest is there: reading that takes longer the more files there are. */
+  async #find(path: string): Promise<SnapshotRef | undefined> {
+    const text = await readFile(path, 'utf8').catch(() => undefined);
+    const [id = '', told] = text?.split('\n') ?? [];
+    if (id === '') return undefined;
+    if (told === undefined) return (await this.#snapshots.load(id).catch(() => undefined))?.ref;
+    return (await this.#snapshots.isWhole(id)) ? (JSON.parse(told) as SnapshotRef) : undefined;
   }
 
   #path(key: string, { uid, gid }: Owner): string {
     return join(this.#layout.seeds, hash('sha256', `${key} ${uid}:${gid}`));
   }
+}
+
+async function idIn(path: string): Promise<string> {
+  return (await readFile(path, 'utf8')).split('\n', 1)[0] ?? '';
 }
 
 interface Owner {

@@ -86,6 +86,13 @@ export class SnapshotFiles {
     return names.filter((name) => name.endsWith(ending)).map((name) => name.slice(0, -ending.length));
   }
 
+  /** Whether the file of a snapshot is sound and all its pieces are stored; they are not read. */
+  async isWhole(id: string): Promise<boolean> {
+    if (!idForm.test(id)) return false;
+    await this.#index.refresh();
+    return this.#names(id, new Set());
+  }
+
   /** The digests of the pieces of a snapshot's manifest. @throws as `load` */
   async pieces(id: string): Promise<readonly string[]> {
     return piecesOf(id, await this.#read(id));

@@ -163,6 +163,33 @@ describe('seeding from a git repository', () => {
     });
   });
 
+  test('gives the files that a checkout gives, all as old as the commit', async () => {
+    inSource(
+      'chmod 755 file && ln -s inner/other link && ln -s /nowhere broken && printf "a\\0b" > "odd\nname" && git add -A',
+    );
+    inSource('head -c 300000 /dev/urandom > inner/large && mkdir -p deep/er && : > deep/er/empty && git add -A');
+    inSource('git commit -qm odd --date=2001-01-01T00:00:00Z');
+    const seeded = await checkout(await seed());
+    const clone = join(opened.scratch, 'clone');
+    run(opened.scratch, 'git clone -q source clone');
+    const list =
+      "find . -path ./.git -prune -o -printf '%y %m %s %p %l\\0' | sort -z; find . -path ./.git -prune -o -type f -print0 | sort -z | xargs -0 sha256sum";
+    expect(run(seeded, list).split('\0').slice(1)).toEqual(run(clone, list).split('\0').slice(1));
+    const committedAt = Number(run(clone, 'git log -1 --format=%ct'));
+    expect(fs.statSync(join(seeded, 'inner/large')).mtimeMs).toBe(committedAt * 1000);
+  });
+
+  test('checks out what attributes change, and leaves out nothing for them', async () => {
+    inSource('printf "crlf eol=crlf\\nhidden export-ignore\\nsubst export-subst\\n" > inner/.gitattributes');
+    inSource('printf "1\\n2\\n" > inner/crlf && echo hidden > inner/hidden && echo "\\$Format:%H\\$" > inner/subst');
+    inSource('git add -A && git commit -qm attributes');
+    const seeded = await checkout(await seed());
+    expect(fs.readFileSync(join(seeded, 'inner/crlf'), 'utf8')).toBe('1\r\n2\r\n');
+    expect(fs.readFileSync(join(seeded, 'inner/hidden'), 'utf8')).toBe('hidden\n');
+    expect(fs.readFileSync(join(seeded, 'inner/subst'), 'utf8')).toBe('$Format:%H$\n');
+    expect(run(seeded, 'git status --porcelain')).toBe('');
+  });
+
   test('runs no hook, filter or monitor of the source', async () => {
     const trap = join(opened.scratch, 'trap');
     fs.writeFileSync(trap, `#!/bin/sh\necho "$0 $*" >> ${opened.scratch}/sprung\ncat\n`, { mode: 0o755 });

@@ -95,4 +95,10 @@ export interface LayerPort {
   list(): Promise<readonly { readonly name: string; readonly diskBytes: number }[]>;
   /** Removes layers and uppers; absent is fine. */
   remove(names: readonly string[]): Promise<void>;
+  /**
+   * Removes the place where layers are with all that is in it; it is made again at the next use.
+   *
+   * @returns false when somebody works in it, and nothing was removed
+   */
+  retire(): Promise<boolean>;
 }

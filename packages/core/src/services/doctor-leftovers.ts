@@ -26,6 +26,7 @@ const nouns = {
   network: 'network',
   image: 'root file system',
   helper: 'helper container',
+  view: 'helper volume',
 } as const satisfies Record<EngineObject['kind'], string>;
 
 const why: Record<ReapEvidence, string> = {
@@ -63,7 +64,14 @@ function ofTask({ taskId }: EngineObject): string {
 }
 
 function removalOf({ kind, name, ref }: EngineObject): string {
-  const verbs = { container: 'rm -f', volume: 'volume rm', network: 'network rm', image: 'rmi', helper: 'rm' } as const;
+  const verbs = {
+    container: 'rm -f',
+    volume: 'volume rm',
+    network: 'network rm',
+    image: 'rmi',
+    helper: 'rm',
+    view: 'volume rm',
+  } as const;
   return `docker ${verbs[kind]} ${kind === 'helper' || kind === 'container' ? ref : name}`;
 }
 

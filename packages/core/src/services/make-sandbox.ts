@@ -1,10 +1,9 @@
 import type { CheckpointId } from '../domain/ids.ts';
-import type { JsonObject } from '../domain/json.ts';
+import { type JsonObject, asJson } from '../domain/json.ts';
 import type { Operation, OperationKind } from '../domain/operation.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { Task } from '../domain/task.ts';
 import type { Put } from '../ledger/put.ts';
-import { stackLabel } from '../ports/layer-port.ts';
 import type { SandboxHandle, SandboxPlan } from '../ports/sandbox-runtime.ts';
 import { cacheMounts } from './caches.ts';
 import { currentFence } from './barrier.ts';
@@ -20,10 +19,11 @@ import {
   sandboxRow,
   volumeNames,
 } from './sandbox-plan.ts';
+import { storeOf, withRecipes } from './volume-keeping.ts';
 import { claimPooled } from './pool/claim-pooled.ts';
 import { poolSpec } from './pool/pool-spec.ts';
 import type { WarmPool } from './pool/warm-pool.ts';
-import type { Call, WorkspaceKeeping } from './services.ts';
+import type { Call } from './services.ts';
 import type { LeasedWork } from './with-lease.ts';
 
 /** Volumes that exist and are mounted as they are; null means that a new one is made from the starting point. */
@@ -85,6 +85,7 @@ export async function makeSandbox(
     if (claimed === 'broken') return makeWithoutPool(kernel, input, leased, call);
     if (claimed !== undefined) return claimed;
   }
+  const reserved = await withRecipes(kernel, plan, [...facts.emptyVolumes]);
   const intent = { container: plan.name, madeVolumes: newVolumes(facts, input.keep), ...input.detail };
   const operation: Operation = { ...planned, intent };
   const row = sandboxRow(facts, kernel.deps.runtime.name, kernel.now());
@@ -104,13 +105,13 @@ export async function makeSandbox(
     call,
     async () => {
       await input.prepare?.();
-      const handle = await build(kernel, input, plan, facts, leased, call);
+      const handle = await build(kernel, input, reserved, facts, leased, call);
       const { forgeableResults } = handle;
-      const workspaceStore = await storeOf(kernel, input, facts);
+      const workspaceStore = await storeOf(kernel, facts.workspaceVolume, input.keep.workspace !== null);
       const sandbox: Sandbox = { ...row, state: 'running', ref: handle.ref, updatedAt: kernel.now() };
       return {
         result: handle,
-        outcome: { ref: handle.ref, forgeableResults, workspaceStore },
+        outcome: { ref: handle.ref, forgeableResults, workspaceStore: asJson(workspaceStore) },
         detail: { ...input.detail, ref: handle.ref, generation: sandbox.generation, forgeableResults },
         puts: async () => [{ noun: 'sandbox', value: sandbox } as const, ...((await input.finish?.()) ?? [])],
       };
@@ -141,13 +142,11 @@ async function planFacts(kernel: Kernel, input: MakeSandbox, operation: Operatio
   const fresh = volumeNames(task, generation, operation.id);
   const workspaceVolume = task.workspace.mode === 'volume' ? (keep.workspace ?? fresh.workspace) : null;
   const homeVolume = keep.home ?? fresh.home;
-  const empty = [
+  // How each is asked for is known only when it comes to it: a pooled sandbox has its own.
+  const emptyVolumes = new Set([
     ...(workspaceVolume !== null && keep.workspace === null && start.workspace === null ? [workspaceVolume] : []),
     ...(keep.home === null && start.home === null ? [homeVolume] : []),
-  ];
-  const { user } = task.sandboxSpec;
-  const recipes = empty.map(async (name) => [name, await kernel.deps.workspaces.reserve(user)] as const);
-  const emptyVolumes = new Map(await Promise.all(recipes));
+  ]);
   const fence = await currentFence(kernel, task.id);
   const { imageId } = start;
   const { homeId } = kernel.deps;
@@ -227,21 +226,4 @@ export async function recordedForgeable(kernel: Kernel, sandbox: Sandbox): Promi
   const made = await kernel.deps.tasks.findOperation(sandbox.operationId);
   const recorded = made?.outcome?.['forgeableResults'];
   return typeof recorded === 'boolean' ? recorded : null;
-}
-
-/** Where checkpoints of the workspace go, and why, as the operation that made the sandbox recorded it. */
-export async function recordedStore(kernel: Kernel, sandbox: Sandbox): Promise<WorkspaceKeeping | null> {
-  const made = await kernel.deps.tasks.findOperation(sandbox.operationId);
-  return (made?.outcome?.['workspaceStore'] as WorkspaceKeeping | undefined) ?? null;
-}
-
-async function storeOf(kernel: Kernel, { keep }: MakeSandbox, facts: PlanFacts): Promise<JsonObject> {
-  const volume = facts.workspaceVolume;
-  if (volume === null) return { store: 'content', reason: 'the workspace is a directory of the host' };
-  const layering = await kernel.deps.workspaces.layering();
-  if (keep.workspace === null && !layering.able) return { store: 'content', reason: layering.reason };
-  const stacked = (await kernel.deps.runtime.volumes.find(volume))?.labels[stackLabel] !== undefined;
-  return stacked
-    ? { store: 'overlay', reason: null }
-    : { store: 'content', reason: 'its volume was made without layers' };
 }

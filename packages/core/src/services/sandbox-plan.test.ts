@@ -14,7 +14,7 @@ function factsOf(task: Task, change: Partial<PlanFacts> = {}): PlanFacts {
     homeId,
     task,
     operationId,
-    emptyVolumes: new Map(),
+    emptyVolumes: new Set(),
     generation: 4,
     imageId: 'sha256:committed',
     workspaceVolume: volumes.workspace,

@@ -2,7 +2,6 @@ import type { SnapshotRef } from '../domain/checkpoint.ts';
 import { type HomeId, type OperationId, type TaskId, shortId } from '../domain/ids.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { Task } from '../domain/task.ts';
-import type { VolumeRecipe } from '../ports/layer-port.ts';
 import type { Fence, SandboxMount, SandboxPlan } from '../ports/sandbox-runtime.ts';
 
 export const homeMount = '/home/agent';
@@ -22,8 +21,8 @@ export interface PlanFacts {
   readonly imageId: string;
   readonly workspaceVolume: string | null;
   readonly homeVolume: string;
-  /** Volumes among these that the runtime makes, empty, with the container, and how; null for one without options. */
-  readonly emptyVolumes: ReadonlyMap<string, VolumeRecipe | null>;
+  /** Volumes among these that the runtime makes, empty, with the container. */
+  readonly emptyVolumes: ReadonlySet<string>;
   readonly fence: Fence;
   /** Volumes that several tasks have. */
   readonly caches?: readonly SandboxMount[];
@@ -116,9 +115,6 @@ function workspaceMount(facts: PlanFacts): SandboxMount {
 
 function volumeMount(facts: PlanFacts, kind: string, volume: string, target: string): SandboxMount {
   const mount = { kind: 'volume', volume, target, readOnly: false } as const;
-  const recipe = facts.emptyVolumes.get(volume);
-  if (recipe === undefined) return mount;
-  const labels = objectLabels(facts.homeId, facts.task, facts.operationId, kind);
-  if (recipe === null) return { ...mount, create: labels };
-  return { ...mount, create: { ...labels, ...recipe.labels }, options: recipe.options };
+  if (!facts.emptyVolumes.has(volume)) return mount;
+  return { ...mount, create: objectLabels(facts.homeId, facts.task, facts.operationId, kind) };
 }

@@ -17,6 +17,8 @@ export interface LayerContainer {
   readonly homeId: string;
   /** The volume of layers. */
   readonly layers: string;
+  /** What it is labelled with, should the engine have to make it. */
+  readonly labels: Readonly<Record<string, string>>;
   readonly image: string;
   readonly command: readonly string[];
   /** True for one whose main process reads scripts. */
@@ -30,7 +32,7 @@ export const mountedTarget = '/mounted';
 
 /** Containers that work on layers run an image of ours, never one that a task could have changed, and have no network. */
 export function layerContainer(container: LayerContainer): object {
-  const base = helperOptions(container.homeId, container.layers, false) as {
+  const base = helperOptions(container.homeId, container.layers, false, container.labels) as {
     HostConfig: { readonly Mounts: readonly object[] };
   };
   const layers = { ...base.HostConfig.Mounts[0], Target: layersTarget };

@@ -1,4 +1,3 @@
-import type { LayerRoot } from '@opencode-tools/core';
 import { checkedName, layersTarget } from './layer-paths.ts';
 import { directoryFormat, fileFormat } from './upper-listing.ts';
 
@@ -9,18 +8,6 @@ import { directoryFormat, fileFormat } from './upper-listing.ts';
 
 const at = (name: string): string => `${layersTarget}/${checkedName(name)}`;
 const everyAttribute = `--xattrs --xattrs-include='*'`;
-
-export function prepareScript(uppers: readonly { readonly name: string; readonly root: LayerRoot }[]): string {
-  const lines = uppers.map(({ name, root }) => {
-    const dir = at(name);
-    return `mkdir ${dir} ${dir}/d ${dir}/w; chown ${root.uid}:${root.gid} ${dir}/d; chmod ${root.mode.toString(8)} ${dir}/d`;
-  });
-  return ['set -eu', ...lines].join('\n');
-}
-
-export function makeEmptyScript(layer: string): string {
-  return `set -eu; mkdir ${at(layer)} ${at(layer)}/d`;
-}
 
 /** Lists an upper. Says how many hard links were copied up, then what differs from an earlier listing, or all of it. */
 export function listScript(upper: string, previous: string | null): string {
@@ -101,6 +88,10 @@ export function syncScript(layer: string): string {
 export function digestScript(layer: string): string {
   const options = '--sort=name --numeric-owner --format=posix --pax-option=exthdr.name=x,delete=atime,delete=ctime';
   return `set -eu; cd ${at(layer)}/d; tar -c ${options} ${everyAttribute} . | sha256sum`;
+}
+
+export function namesScript(): string {
+  return `ls ${layersTarget}`;
 }
 
 export function listLayersScript(): string {

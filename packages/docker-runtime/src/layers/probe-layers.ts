@@ -39,6 +39,8 @@ export async function rememberAble(client: EngineClient, about: string): Promise
 export interface TrialTools {
   /** Begins the names of volumes; unique. */
   readonly prefix: string;
+  /** By which whoever comes after a crash knows them. */
+  readonly labels: Readonly<Record<string, string>>;
   /** Runs a script of `sh` as root in a container that has the volume at `mountedTarget`, and gives what it wrote. */
   run(volume: string, script: string): Promise<string>;
   remove(volume: string): Promise<void>;
@@ -75,7 +77,7 @@ export async function tryLayers(layers: LayerPort, tools: TrialTools): Promise<L
     const volume = `${tools.prefix}-${upper}`;
     volumes.push(volume);
     const stack = { upper, lowers };
-    await layers.stack({ name: volume, labels: {} }, stack);
+    await layers.stack({ name: volume, labels: tools.labels }, stack);
     return { volume, stack };
   };
   try {

@@ -12,8 +12,17 @@ export const volumeTarget = '/volume';
 /** An image without content: containers made from it are never started, so whatever tasks do to images is no matter. */
 export const emptyImage = 'opencode-tools-empty:1';
 
-/** What every helper has: no network, no capability but those named, and labels by which a reaper knows it. */
-export function helperOptions(homeId: string, volume: string, readOnly: boolean): object {
+/**
+ * What every helper has: no network, no capability but those named, and labels by which a reaper knows it.
+ *
+ * @param volumeLabels what the volume gets, should the engine have to make it
+ */
+export function helperOptions(
+  homeId: string,
+  volume: string,
+  readOnly: boolean,
+  volumeLabels: Readonly<Record<string, string>> = {},
+): object {
   return {
     Image: emptyImage,
     Cmd: ['none'],
@@ -26,7 +35,13 @@ export function helperOptions(homeId: string, volume: string, readOnly: boolean)
       SecurityOpt: ['no-new-privileges'],
       LogConfig: { Type: 'none', Config: {} },
       Mounts: [
-        { Type: 'volume', Source: volume, Target: volumeTarget, ReadOnly: readOnly, VolumeOptions: { NoCopy: true } },
+        {
+          Type: 'volume',
+          Source: volume,
+          Target: volumeTarget,
+          ReadOnly: readOnly,
+          VolumeOptions: { NoCopy: true, Labels: volumeLabels },
+        },
       ],
     },
   };

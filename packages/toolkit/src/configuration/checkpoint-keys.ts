@@ -9,7 +9,7 @@ export const checkpointKeys = {
   'checkpoints.layers': userOnly(
     key(
       choice('auto', 'off'),
-      'off',
+      'auto',
       'Whether volumes are stacks of overlay layers where the engine can do that; otherwise checkpoints copy whole files into the home.',
     ),
   ),

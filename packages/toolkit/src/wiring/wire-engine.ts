@@ -75,6 +75,7 @@ export function wireEngine(options: {
         'digest',
         'list',
         'remove',
+        'retire',
       ],
     ),
     images: lazyMethods(

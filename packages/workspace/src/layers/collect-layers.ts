@@ -1,6 +1,4 @@
-import { kill } from 'node:process';
 import type { Collected, LayerPort } from '@opencode-tools/core';
-import { errnoOf } from '../failures.ts';
 import type { LayerFiles, LayerSnapshot } from './layer-files.ts';
 
 /**
@@ -16,12 +14,14 @@ export async function collectLayers(
   files: LayerFiles,
   keep: () => Promise<ReadonlySet<string>>,
 ): Promise<Collected> {
+  const recorded = await files.listUppers();
   const present = await layers.list();
   const snapshots = await loadAll(files);
   const uppers = await files.listUppers();
-  const begun = await files.listBegun();
-  const underWay = new Set(begun.filter(({ pid }) => isAlive(pid)).map(({ name }) => name));
-  const spares = await files.listSpares();
+  const begun = await files.marks.list();
+  const underWay = new Set(await files.marks.listUnderWay());
+  const dead = new Set(begun.filter(({ name }) => !underWay.has(name)).map(({ name }) => name));
+  const spares = (await files.listSpares()).filter((name) => !dead.has(name));
   const stacks = await layers.stacks();
   const inUse = new Set(stacks.flatMap(({ upper, lowers }) => [...(upper === null ? [] : [upper]), ...lowers]));
   const wanted = await wantedSnapshots(files, snapshots, { inUse, underWay, kept: await keep() });
@@ -39,20 +39,23 @@ export async function collectLayers(
   const idle = present.filter(({ name }) => !needed.has(name));
   const doomed = idle.filter(({ name }) => evidence.has(name));
   const names = doomed.map(({ name }) => name);
-  await files.begin(names);
+  await files.marks.begin(names);
   const dropped = [...snapshots.keys()].filter((id) => !wanted.has(id));
   for (const { name, id, equal } of await files.listEquals()) {
     const [what] = name.split('-', 1);
     if (dropped.includes(what === 'content' ? id : equal)) await files.removeEqual(name);
   }
   for (const id of dropped) await files.removeSnapshot(id);
+  await files.removeSpares(names);
   await layers.remove(names);
   for (const name of names) await files.removeDigest(name);
   const there = new Set(present.map(({ name }) => name));
-  for (const name of uppers)
-    if (names.includes(name) || (!there.has(name) && !underWay.has(name))) await files.removeUpper(name);
-  await files.done([
+  const gone = recorded.filter((name) => !there.has(name));
+  for (const name of new Set([...uppers.filter((upper) => names.includes(upper)), ...gone]))
+    await files.removeUpper(name);
+  await files.marks.done([
     ...names,
+    ...gone,
     ...begun.map(({ name }) => name).filter((name) => !underWay.has(name) || inUse.has(name)),
   ]);
   return {
@@ -94,12 +97,4 @@ async function loadAll(files: LayerFiles): Promise<ReadonlyMap<string, LayerSnap
     if (snapshot !== undefined) found.set(id, snapshot);
   }
   return found;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return pid > 0 && kill(pid, 0);
-  } catch (error) {
-    return errnoOf(error) !== 'ESRCH';
-  }
 }

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, readdir, rm, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type JsonValue, type LayerRoot, OpencodeToolsError, canonicalJson } from '@opencode-tools/core';
 import { corrupt, errnoOf } from '../failures.ts';
-import { type StoreLayout, layoutOf, writeDurably } from '../store-files.ts';
+import { type StoreLayout, layoutOf, removeAbandoned, writeDurably } from '../store-files.ts';
+import { LayerMarks } from './layer-marks.ts';
 
 /** A frozen tree as layers, the highest first. */
 export interface LayerSnapshot {
@@ -35,6 +36,7 @@ type Kind = (typeof kinds)[number];
  * the file that names them, so that nothing is ever named that is not there.
  */
 export class LayerFiles {
+  readonly marks: LayerMarks;
   readonly #layout: StoreLayout;
   readonly #root: string;
   #opened: Promise<void> | undefined;
@@ -42,6 +44,7 @@ export class LayerFiles {
   constructor(directory: string) {
     this.#root = directory;
     this.#layout = layoutOf(directory);
+    this.marks = new LayerMarks(directory, () => this.#open());
   }
 
   async saveSnapshot(snapshot: Omit<LayerSnapshot, 'id' | 'digest'>): Promise<LayerSnapshot> {
@@ -127,48 +130,63 @@ export class LayerFiles {
     await this.#remove('digests', layer);
   }
 
-  /** Notes that this process is about to make layers, so that they are somebody's when it dies. */
-  async begin(names: readonly string[]): Promise<void> {
-    await this.#open();
-    for (const name of names) await writeFile(this.#path('making', name), String(process.pid), { mode: 0o600 });
-  }
-
-  async done(names: readonly string[]): Promise<void> {
-    for (const name of names) await this.#remove('making', name);
-  }
-
-  /** Layers that were begun and not done, and by which process. */
-  async listBegun(): Promise<readonly { readonly name: string; readonly pid: number }[]> {
-    const names = await this.#list('making');
-    return Promise.all(
-      names.map(async (name) => ({
-        name,
-        pid: Number(await readFile(this.#path('making', name), 'utf8').catch(() => '0')),
-      })),
-    );
-  }
-
   async addSpares(group: string, names: readonly string[]): Promise<void> {
     await this.#open();
     for (const name of names) await writeFile(this.#path('spares', `${group}.${name}`), '', { mode: 0o600 });
   }
 
-  /** Takes one spare upper; of several processes that want it exactly one gets it. */
+  async hasSpare(group: string): Promise<boolean> {
+    return (await this.#list('spares')).some((name) => name.startsWith(`${group}.`));
+  }
+
+  /** Takes one spare upper, noted as begun; of several processes that want it exactly one gets it. */
   async takeSpare(group: string): Promise<{ readonly name: string | undefined; readonly left: number }> {
     const spares = (await this.#list('spares')).filter((name) => name.startsWith(`${group}.`));
     for (const [index, spare] of spares.entries()) {
-      try {
-        await unlink(this.#path('spares', spare));
-        return { name: spare.slice(group.length + 1), left: spares.length - index - 1 };
-      } catch (error) {
-        if (errnoOf(error) !== 'ENOENT') throw error;
-      }
+      const name = await this.#takeSpare(spare);
+      if (name !== undefined) return { name, left: spares.length - index - 1 };
     }
     return { name: undefined, left: 0 };
   }
 
   async listSpares(): Promise<readonly string[]> {
-    return (await this.#list('spares')).map((name) => name.slice(name.indexOf('.') + 1));
+    return (await this.#list('spares')).map(spareName);
+  }
+
+  /** Forgets spare uppers that are about to be removed. */
+  async removeSpares(names: readonly string[]): Promise<void> {
+    for (const spare of await this.#list('spares'))
+      if (names.includes(spareName(spare))) await this.#remove('spares', spare);
+  }
+
+  /** Removes what processes that died left half written. */
+  async tidy(): Promise<void> {
+    await this.#open();
+    await removeAbandoned(this.#layout);
+  }
+
+  /** Forgets all layers, as they are gone. */
+  async forgetAll(): Promise<void> {
+    for (const kind of kinds) for (const name of await this.#list(kind)) await this.#remove(kind, name);
+  }
+
+  /** True when nothing was ever made, or all of it is gone. */
+  async isUnused(): Promise<boolean> {
+    for (const kind of ['snapshots', 'uppers', 'making', 'spares'] as const)
+      if ((await this.#list(kind)).length > 0) return false;
+    return true;
+  }
+
+  async #takeSpare(spare: string): Promise<string | undefined> {
+    const name = spareName(spare);
+    if (!(await this.marks.claim(name))) return undefined;
+    if ((await this.#list('spares')).includes(spare)) {
+      await this.#remove('spares', spare);
+      return name;
+    }
+    // Another took it, and is done with it.
+    await this.marks.done([name]);
+    return undefined;
   }
 
   async #save(kind: Kind, name: string, value: object): Promise<void> {
@@ -214,6 +232,10 @@ export class LayerFiles {
     })();
     await this.#opened;
   }
+}
+
+function spareName(spare: string): string {
+  return spare.slice(spare.indexOf('.') + 1);
 }
 
 function sha256(text: string): string {

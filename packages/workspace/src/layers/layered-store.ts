@@ -12,9 +12,11 @@ import { throwIfCancelled } from '../failures.ts';
 import { addUsage } from '../measure-use.ts';
 import { collectLayers } from './collect-layers.ts';
 import { LayerFiles, type LayerSnapshot } from './layer-files.ts';
+import { LayerMaker } from './layer-maker.ts';
 import { isLayered, newName, plainRoot, refOf } from './layer-names.ts';
 import { layerUsage } from './layer-usage.ts';
 import type { LayeredStoreOptions } from './layered-store-options.ts';
+import { retireLayers } from './retire-layers.ts';
 import { UpperSupply } from './upper-supply.ts';
 import { verifyLayers } from './verify-layers.ts';
 
@@ -34,11 +36,13 @@ class LayeredStore implements WorkspaceStore {
   readonly #options: LayeredStoreOptions;
   readonly #files: LayerFiles;
   readonly #uppers: UpperSupply;
+  readonly #maker: LayerMaker;
   readonly #background = new Set<Promise<unknown>>();
 
   constructor(options: LayeredStoreOptions) {
     this.#options = options;
     this.#files = new LayerFiles(options.directory);
+    this.#maker = new LayerMaker(options.layers, this.#files, options.content);
     this.#uppers = new UpperSupply(options.layers, this.#files, (work) => this.#later(work));
   }
 
@@ -68,26 +72,31 @@ class LayeredStore implements WorkspaceStore {
         ...request,
         snapshotId: snapshotId === null ? null : await this.contentOf(snapshotId, request),
       });
-    const snapshot = await this.#stackable(snapshotId, signal);
-    const root = snapshotId === null ? { mode: 0o755, ...owner } : snapshot.root;
-    await volumes.remove(volume);
-    const upper = await this.#uppers.take(root, snapshot.id);
-    try {
-      throwIfCancelled(signal);
-      await layers.stack({ name: volume, labels }, { upper, lowers: snapshot.layers });
-      throwIfCancelled(signal);
-    } catch (error) {
-      await volumes.remove(volume).catch(() => undefined);
-      throw error;
-    }
-    await this.#files.done([upper]);
+    await this.#files.marks.atWork(async () => {
+      const snapshot = await this.#stackable(snapshotId, signal);
+      const root = snapshotId === null ? { mode: 0o755, ...owner } : snapshot.root;
+      await volumes.remove(volume);
+      const upper = await this.#uppers.take(root, snapshot.id);
+      try {
+        throwIfCancelled(signal);
+        await layers.stack({ name: volume, labels }, { upper, lowers: snapshot.layers });
+        throwIfCancelled(signal);
+      } catch (error) {
+        await volumes.remove(volume).catch(() => undefined);
+        throw error;
+      }
+      await this.#files.marks.done([upper]);
+    });
   }
 
   async reserve(owner: { readonly uid: number; readonly gid: number }): Promise<VolumeRecipe | null> {
     if (!(await this.layering()).able) return null;
-    const empty = await this.#empty();
-    const upper = await this.#uppers.take({ mode: 0o755, ...owner }, empty.id);
-    return this.#options.layers.recipe({ upper, lowers: empty.layers });
+    return this.#files.marks.atWork(async () => {
+      const root = { mode: 0o755, ...owner };
+      const [empty] = await Promise.all([this.#maker.empty(), this.#uppers.ready(root)]);
+      const upper = await this.#uppers.take(root, empty.id);
+      return this.#options.layers.recipe({ upper, lowers: empty.layers });
+    });
   }
 
   async restoreDirectory(...[directory, snapshotId, options]: Parameters<WorkspaceStore['restoreDirectory']>) {
@@ -95,13 +104,18 @@ class LayeredStore implements WorkspaceStore {
   }
 
   async contentOf(snapshotId: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<string> {
-    const { content, layers, volumes, labels } = this.#options;
+    const { content } = this.#options;
     if (!isLayered(snapshotId)) return content.contentOf(snapshotId);
     const known = await this.#files.findEqual('content', snapshotId);
     if (known !== undefined && (await content.has(known))) return known;
+    return this.#files.marks.atWork(async () => this.#copyOut(snapshotId, signal));
+  }
+
+  async #copyOut(snapshotId: string, signal: AbortSignal | undefined): Promise<string> {
+    const { content, layers, volumes, labels } = this.#options;
     const snapshot = await this.#stackable(snapshotId, signal);
     const [only = ''] = snapshot.layers;
-    const lowers = snapshot.layers.length === 1 ? [only, ...(await this.#empty()).layers] : snapshot.layers;
+    const lowers = snapshot.layers.length === 1 ? [only, ...(await this.#maker.empty()).layers] : snapshot.layers;
     const volume = `oct-view-${newName()}`;
     await layers.stack({ name: volume, labels }, { upper: null, lowers });
     try {
@@ -148,9 +162,11 @@ class LayeredStore implements WorkspaceStore {
 
   async collect(keep: () => Promise<ReadonlySet<string>>): Promise<Collected> {
     const files = await this.#options.content.collect(keep);
-    const used = this.#options.useLayers !== false || (await this.#files.listUppers()).length > 0;
-    if (!used || !(await this.#options.layers.capability()).able) return files;
-    const found = await collectLayers(this.#options.layers, this.#files, keep);
+    const { layers } = this.#options;
+    if ((await this.#files.isUnused()) || !(await layers.capability()).able) return files;
+    await this.#files.tidy();
+    const found = await collectLayers(layers, this.#files, keep);
+    if (found.unknown.length === 0) await retireLayers(layers, this.#files);
     return {
       snapshots: files.snapshots + found.snapshots,
       layers: found.layers,
@@ -175,10 +191,10 @@ class LayeredStore implements WorkspaceStore {
     const previous = last === undefined ? null : (record?.last?.layer ?? null);
     const mayAdd = (last?.layers.length ?? 0) < this.#flattenAt;
     const root = record?.root ?? null;
-    await this.#files.begin([layer]);
+    await this.#files.marks.begin([layer]);
     const archived = await layers.archive({ volume, stack, layer, previous, mayAdd, root, signal });
     if (archived.kind === 'same') {
-      await this.#files.done([layer]);
+      await this.#files.marks.done([layer]);
       const same = last ?? (record === undefined ? undefined : await this.#files.findSnapshot(record.on));
       if (same !== undefined) return { ...refOf(same), addedBytes: 0 };
     }
@@ -203,72 +219,22 @@ class LayeredStore implements WorkspaceStore {
         root: root ?? made.root,
         last: { layer, snapshot: snapshot.id },
       });
-      await this.#files.done([layer]);
+      await this.#files.marks.done([layer]);
     }
-    if (snapshot.layers.length >= this.#flattenAt) this.#later(this.#flattened(snapshot));
+    if (snapshot.layers.length >= this.#flattenAt) this.#later(this.#maker.flattened(snapshot));
     return refOf(snapshot);
   }
 
   /** The snapshot as layers that one mount can have. */
   async #stackable(snapshotId: string | null, signal: AbortSignal | undefined): Promise<LayerSnapshot> {
-    if (snapshotId === null) return this.#empty();
-    if (!isLayered(snapshotId)) return this.#based(snapshotId, signal);
+    if (snapshotId === null) return this.#maker.empty();
+    if (!isLayered(snapshotId)) return this.#maker.based(snapshotId, signal);
     const snapshot = await this.#files.getSnapshot(snapshotId);
     if (snapshot.layers.length < this.#flattenAt) return snapshot;
     const flat = await this.#known(await this.#files.findEqual('flat', snapshotId));
     if (flat !== undefined) return { ...flat, id: snapshot.id };
     if (snapshot.layers.length <= (await this.#options.layers.mostLayers())) return snapshot;
-    return { ...(await this.#flattened(snapshot, signal)), id: snapshot.id };
-  }
-
-  /** A snapshot of the content store as one layer, made once for all volumes that begin with it. */
-  async #based(snapshotId: string, signal: AbortSignal | undefined): Promise<LayerSnapshot> {
-    const known = await this.#known(await this.#files.findEqual('base', snapshotId));
-    if (known !== undefined) return known;
-    const { content, layers } = this.#options;
-    await using read = await content.readTar(snapshotId, signal);
-    const { ref, root, tar } = read;
-    const layer = newName();
-    await this.#files.begin([layer]);
-    await layers.fill(layer, tar, signal);
-    throwIfCancelled(signal);
-    const { entries, bytes } = ref;
-    const snapshot = await this.#files.saveSnapshot({ layers: [layer], root, entries, bytes, addedBytes: bytes });
-    await this.#files.saveEqual('base', snapshotId, snapshot.id);
-    await this.#files.done([layer]);
-    return snapshot;
-  }
-
-  /** One layer with what a deep stack shows. */
-  async #flattened(snapshot: LayerSnapshot, signal?: AbortSignal): Promise<LayerSnapshot> {
-    const known = await this.#known(await this.#files.findEqual('flat', snapshot.id));
-    if (known !== undefined) return known;
-    const layer = newName();
-    await this.#files.begin([layer]);
-    const size = await this.#options.layers.flatten(layer, snapshot.layers, signal);
-    const { root } = snapshot;
-    const flat = await this.#files.saveSnapshot({ layers: [layer], root, ...size, addedBytes: size.bytes });
-    await this.#files.saveEqual('flat', snapshot.id, flat.id);
-    await this.#files.done([layer]);
-    return flat;
-  }
-
-  async #empty(): Promise<LayerSnapshot> {
-    const known = await this.#known(await this.#files.findEqual('base', 'empty'));
-    if (known !== undefined) return known;
-    const layer = newName();
-    await this.#files.begin([layer]);
-    await this.#options.layers.makeEmpty(layer);
-    const snapshot = await this.#files.saveSnapshot({
-      layers: [layer],
-      root: plainRoot,
-      entries: 1,
-      bytes: 0,
-      addedBytes: 0,
-    });
-    await this.#files.saveEqual('base', 'empty', snapshot.id);
-    await this.#files.done([layer]);
-    return snapshot;
+    return { ...(await this.#maker.flattened(snapshot, signal)), id: snapshot.id };
   }
 
   async #known(id: string | undefined): Promise<LayerSnapshot | undefined> {

@@ -10,6 +10,7 @@ export class UpperSupply {
   readonly #layers: LayerPort;
   readonly #files: LayerFiles;
   readonly #later: (work: Promise<unknown>) => void;
+  readonly #adding = new Map<string, Promise<void>>();
 
   constructor(layers: LayerPort, files: LayerFiles, later: (work: Promise<unknown>) => void) {
     this.#layers = layers;
@@ -17,23 +18,47 @@ export class UpperSupply {
     this.#later = later;
   }
 
+  /** Makes the first ones of a kind. */
+  async ready(root: LayerRoot): Promise<void> {
+    if (!(await this.#files.hasSpare(groupOf(root)))) await this.#addSpares(groupOf(root), root);
+  }
+
   /** A new upper; it stays noted as begun until its volume stands. */
   async take(root: LayerRoot, on: string): Promise<string> {
-    const group = `${root.mode.toString(8)}-${root.uid}-${root.gid}`;
-    const { name, left } = await this.#files.takeSpare(group);
-    if (left < sparesLeft) this.#later(this.#addSpares(group, root));
-    const upper = name ?? newName();
-    await this.#files.begin([upper]);
-    if (name === undefined) await this.#layers.prepare([{ name: upper, root }]);
+    const group = groupOf(root);
+    let spare = await this.#files.takeSpare(group);
+    if (spare.name === undefined) {
+      await this.#addSpares(group, root);
+      spare = await this.#files.takeSpare(group);
+    } else if (spare.left < sparesLeft) this.#later(this.#addSpares(group, root));
+    const upper = spare.name ?? (await this.#make(root));
     await this.#files.saveUpper(upper, { on, root, last: null });
     return upper;
   }
 
+  async #make(root: LayerRoot): Promise<string> {
+    const name = newName();
+    await this.#files.marks.begin([name]);
+    await this.#layers.prepare([{ name, root }]);
+    return name;
+  }
+
+  /** Many are made at the cost of one; of calls at once one makes them for all. */
   async #addSpares(group: string, root: LayerRoot): Promise<void> {
+    const adding = this.#adding.get(group) ?? this.#addThem(group, root).finally(() => this.#adding.delete(group));
+    this.#adding.set(group, adding);
+    await adding;
+  }
+
+  async #addThem(group: string, root: LayerRoot): Promise<void> {
     const names = Array.from({ length: sparesAtOnce }, newName);
-    await this.#files.begin(names);
+    await this.#files.marks.begin(names);
     await this.#layers.prepare(names.map((name) => ({ name, root })));
     await this.#files.addSpares(group, names);
-    await this.#files.done(names);
+    await this.#files.marks.done(names);
   }
+}
+
+function groupOf({ mode, uid, gid }: LayerRoot): string {
+  return `${mode.toString(8)}-${uid}-${gid}`;
 }

@@ -17,10 +17,7 @@ export async function defaultSpec(kernel: Kernel): Promise<PoolSpec | undefined>
     generation: 1,
     imageId: image.id,
     ...names,
-    emptyVolumes: new Map([
-      [names.workspaceVolume, null],
-      [names.homeVolume, null],
-    ]),
+    emptyVolumes: new Set(Object.values(names)),
     fence: { minToken: 0, revoked: [] },
   };
   return poolSpec(planSandbox(facts), facts, { imageId: image.id, workspace: null, home: null });

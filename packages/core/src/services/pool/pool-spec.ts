@@ -77,8 +77,7 @@ export function pooledPlan(spec: PoolSpec, entry: PooledSandbox): SandboxPlan {
     if (mount.kind !== 'volume') return mount;
     const workspace = mount.volume === spec.workspaceVolume;
     if (!workspace && mount.volume !== spec.homeVolume) return mount;
-    // A stack of layers is one volume's alone: pooled volumes have none.
-    const { create, options: _options, ...rest } = mount;
+    const { create, ...rest } = mount;
     const volume = workspace ? entry.workspaceVolume : entry.homeVolume;
     if (create === undefined) return { ...rest, volume };
     return { ...rest, volume, create: pooledLabels(plan.homeId, entry, workspace ? 'workspace' : 'home') };

@@ -1,6 +1,7 @@
 import type { PooledSandbox } from '../../domain/pooled-sandbox.ts';
 import type { SandboxHandle } from '../../ports/sandbox-runtime.ts';
 import type { Kernel } from '../kernel.ts';
+import { withRecipes } from '../volume-keeping.ts';
 import { type PoolSpec, pooledLabels, pooledPlan } from './pool-spec.ts';
 
 /** Makes the volumes and the container of an entry. Idempotent by its id. */
@@ -13,7 +14,8 @@ export async function makeParts(kernel: Kernel, spec: PoolSpec, entry: PooledSan
     workspace === null ? null : provision(entry.workspaceVolume, 'workspace', workspace.id),
     home === null ? null : provision(entry.homeVolume, 'home', home.id),
   ]);
-  return runtime.create(pooledPlan(spec, entry));
+  const volumes = [entry.workspaceVolume, entry.homeVolume];
+  return runtime.create(await withRecipes(kernel, pooledPlan(spec, entry), volumes));
 }
 
 /** Removes what carries an entry's id and what it names. Absent is fine. */

@@ -152,6 +152,11 @@ describe('what goes', () => {
       'helper-idle',
       { objects: [object({ kind: 'helper', operationId: null })] },
     ],
+    [
+      'a volume made for the time of a call, while nothing is under way',
+      'helper-idle',
+      { objects: [object({ kind: 'view', operationId: null })] },
+    ],
   ])('%s', (_, evidence, change) => {
     const plan = planReaping(facts(change));
     expect(plan.removals.map((removal) => removal.evidence)).toEqual([evidence]);
@@ -172,6 +177,10 @@ describe('what stays', () => {
     [
       'a helper while an operation is open',
       { objects: [object({ kind: 'helper', operationId: null })], openOperations: [operation({ state: 'open' })] },
+    ],
+    [
+      'a volume made for the time of a call while an operation is open',
+      { objects: [object({ kind: 'view', operationId: null })], openOperations: [operation({ state: 'open' })] },
     ],
     [
       'a helper while a living process fills its pool',

@@ -76,7 +76,7 @@ function judge(object: EngineObject, facts: ReapFacts, used: ReadonlySet<string>
   if (used.has(object.ref) || used.has(object.name)) return 'used';
   const entry = facts.pooled.find(({ id }) => id === object.operationId);
   if (entry !== undefined && entry.claim === null) return facts.isAlive(entry) ? 'used' : { evidence: 'pool-entry' };
-  if (object.kind === 'helper') return judgeHelper(object, facts);
+  if (object.kind === 'helper' || object.kind === 'view') return judgeHelper(object, facts);
   const taskId = entry?.claim?.taskId ?? object.taskId;
   const operation = facts.operations.get(entry?.claim?.operationId ?? object.operationId ?? '');
   if (operation?.state === 'open') return 'used';

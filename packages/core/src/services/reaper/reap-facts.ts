@@ -7,7 +7,8 @@ import type { Receipt } from '../../domain/task.ts';
 import { cacheKind } from '../caches.ts';
 import type { Kernel } from '../kernel.ts';
 
-const engineObjectKinds = ['container', 'volume', 'network', 'image', 'helper'] as const;
+/** A helper is a container and a view a volume that serves for the time of one call. */
+const engineObjectKinds = ['container', 'volume', 'network', 'image', 'helper', 'view'] as const;
 
 /** Something on the engine that carries our home's label. */
 export interface EngineObject {
@@ -116,7 +117,8 @@ async function listObjects(kernel: Kernel): Promise<readonly EngineObject[]> {
       return { kind: 'container', name, ref, taskId, operationId, createdAt } as const;
     }),
     ...volumes.map(({ name, labels, createdAt }) => {
-      return { kind: 'volume', name, ref: name, createdAt, ...ownerIn(labels) } as const;
+      const kind = labels[`${prefix}kind`] === 'layer-view' ? 'view' : 'volume';
+      return { kind, name, ref: name, createdAt, ...ownerIn(labels) } as const;
     }),
     ...helpers.map(({ name, ref, createdAt }) => {
       return { kind: 'helper', name, ref, createdAt, taskId: null, operationId: null } as const;

@@ -139,6 +139,7 @@ async function remove(kernel: Kernel, { object }: Removal): Promise<void> {
       await runtime.removeHelper(object.ref);
       break;
     case 'volume':
+    case 'view':
       await runtime.volumes.remove(object.ref);
       break;
     case 'network':
@@ -151,7 +152,7 @@ async function remove(kernel: Kernel, { object }: Removal): Promise<void> {
 
 /** Volumes and networks cannot go before their container. */
 function inOrder(removals: readonly Removal[]): readonly Removal[] {
-  const order = ['helper', 'container', 'volume', 'network', 'image'];
+  const order = ['helper', 'container', 'view', 'volume', 'network', 'image'];
   return removals.toSorted((a, b) => order.indexOf(a.object.kind) - order.indexOf(b.object.kind));
 }
 

@@ -1,0 +1,181 @@
+import { Readable } from 'node:stream';
+import { type LayerRoot, OpencodeToolsError } from '@opencode-tools/core';
+import { pack } from 'tar-stream';
+import { Containers, absentAsUndefined } from '../engine/containers.ts';
+import type { EngineClient } from '../engine/engine-client.ts';
+import type { Engine } from '../engine/engine.ts';
+import { hasStatus } from '../engine/engine-error.ts';
+import { fullLabels } from '../plan/labels.ts';
+import { helperOptions, volumeTarget, withHelper } from '../volumes/helper-container.ts';
+import { moveTar } from '../volumes/move-tar.ts';
+import { firstImage, layerContainer, runOnce } from './layer-containers.ts';
+import { LayerHelper, helperLoop } from './layer-helper.ts';
+
+export interface LayerVolumeOptions {
+  readonly homeId: string;
+  /** Images of ours with GNU find, tar and coreutils, best first. */
+  readonly toolImages: readonly string[];
+  /** Name of the volume of layers; one per home. */
+  readonly volume: string;
+  /** What the volume is labelled as. */
+  readonly kind: 'layers' | 'layer-view';
+}
+
+export interface OpenedVolume {
+  readonly client: EngineClient;
+  readonly containers: Containers;
+  readonly mountpoint: string;
+  readonly image: string;
+}
+
+/** A directory to make in the volume: ours, unless it says whose it is. */
+interface NewDirectory {
+  readonly path: string;
+  readonly root?: LayerRoot;
+}
+
+const ours: LayerRoot = { mode: 0o755, uid: 0, gid: 0 };
+
+/** The volume of layers, made at its first use, and the containers that work in it. */
+export class LayerVolume {
+  readonly #engine: Engine;
+  readonly #options: LayerVolumeOptions;
+  #opened: Promise<OpenedVolume> | undefined;
+  #helper: Promise<LayerHelper> | undefined;
+
+  constructor(engine: Engine, options: LayerVolumeOptions) {
+    this.#engine = engine;
+    this.#options = options;
+  }
+
+  async open(): Promise<OpenedVolume> {
+    this.#opened ??= this.#make();
+    try {
+      return await this.#opened;
+    } catch (error) {
+      this.#opened = undefined;
+      throw error;
+    }
+  }
+
+  /** Runs a script in the helper of this process, which is started when there is none. */
+  async run(script: string, input?: Uint8Array): Promise<Buffer> {
+    return (await this.#standing()).run(script, input);
+  }
+
+  /** Runs a script in a container of its own, with another volume mounted for reading. */
+  async runApart(script: string, mounted?: string, signal?: AbortSignal): Promise<Buffer> {
+    const opened = await this.open();
+    return runOnce(opened, this.container(opened, ['sh', '-c', script], mounted), signal);
+  }
+
+  /** A container that runs a command beside the volume, and beside another one if it says so. */
+  container({ image }: OpenedVolume, command: readonly string[], mounted?: string): object {
+    const { homeId, volume: layers } = this.#options;
+    const view = mounted === undefined ? {} : { mounted };
+    return layerContainer({ homeId, layers, labels: this.labels, image, command, stdin: false, ...view });
+  }
+
+  /** Unpacks a tar stream into a directory of the volume: the engine does it, nothing has to run. */
+  async unpack(directory: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
+    await this.#put(moveTar(`${volumeTarget.slice(1)}/${directory}`, tar), signal);
+  }
+
+  /** Makes directories as the engine unpacks them: where no helper of this process runs yet, none is started for it. */
+  async makeDirectories(directories: readonly NewDirectory[]): Promise<void> {
+    const tar = pack();
+    const mtime = new Date();
+    for (const { path, root = ours } of directories)
+      tar.entry({ name: `${volumeTarget.slice(1)}/${path}/`, type: 'directory', mtime, ...root });
+    tar.finalize();
+    await this.#put(Readable.from(tar));
+  }
+
+  /** Starts the helper of this process, for what will be asked of it soon. */
+  warm(): void {
+    this.#standing().catch(() => undefined);
+  }
+
+  /** Ends the helper of this process. */
+  async close(): Promise<void> {
+    const helper = this.#helper;
+    this.#helper = undefined;
+    await (await helper?.catch(() => undefined))?.close();
+  }
+
+  /**
+   * Removes the volume with all that is in it.
+   *
+   * @returns false when a container uses it, such as the helper of another process
+   */
+  async remove(): Promise<boolean> {
+    await this.close();
+    this.#opened = undefined;
+    try {
+      await this.removeOther(this.#options.volume);
+      return true;
+    } catch (error) {
+      if (hasStatus(error, 409)) return false;
+      throw error;
+    }
+  }
+
+  async removeOther(name: string): Promise<void> {
+    const client = await this.#engine.client();
+    await absentAsUndefined(client.call({ method: 'DELETE', path: `/volumes/${encodeURIComponent(name)}` }));
+  }
+
+  async #put(file: Readable, signal?: AbortSignal): Promise<void> {
+    const opened = await this.open();
+    const { homeId, volume } = this.#options;
+    await withHelper(opened, helperOptions(homeId, volume, false, this.labels), async (id) => {
+      const path = `/containers/${id}/archive`;
+      await opened.client.call({ method: 'PUT', path, query: { path: '/' }, file, moves: true, signal });
+    });
+  }
+
+  async #standing(): Promise<LayerHelper> {
+    const current = await this.#helper?.catch(() => undefined);
+    if (current?.usable === true) return current;
+    this.#helper = this.#startHelper();
+    return this.#helper;
+  }
+
+  async #startHelper(): Promise<LayerHelper> {
+    const opened = await this.open();
+    const { homeId, volume: layers } = this.#options;
+    const loop = { command: helperLoop, stdin: true } as const;
+    return LayerHelper.start(
+      opened,
+      layerContainer({ homeId, layers, labels: this.labels, image: opened.image, ...loop }),
+    );
+  }
+
+  get labels(): Readonly<Record<string, string>> {
+    const { homeId, kind } = this.#options;
+    return fullLabels({ home: homeId, kind });
+  }
+
+  async #make(): Promise<OpenedVolume> {
+    const client = await this.#engine.client();
+    const { volume, toolImages } = this.#options;
+    const body = { Name: volume, Labels: this.labels };
+    const [image, made] = await Promise.all([
+      firstImage(async (name) => client.call({ method: 'GET', path: imagePath(name) }), toolImages),
+      client.call<{ Mountpoint: string }>({ method: 'POST', path: '/volumes/create', body }),
+    ]);
+    if (image === undefined) throw noToolImage(toolImages);
+    return { client, containers: new Containers(client), mountpoint: made.Mountpoint, image };
+  }
+}
+
+export function imagePath(name: string): string {
+  return `/images/${encodeURIComponent(name)}/json`;
+}
+
+function noToolImage(images: readonly string[]): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', 'The engine has no image that can work on layers', {
+    remedy: `Get one of: ${images.join(', ')}. \`opencode-tools images build\` makes the first.`,
+    details: { images },
+  });
+}
