@@ -22,7 +22,7 @@ type Decided = Extract<Decision, { readonly kind: 'change' }> & { readonly after
 
 /** Decides every path first; changes nothing unless all of them can be done and no tripwire is left. */
 export async function applyWork(
-  { directory, accept, threeWay, operationId }: ApplyWork,
+  { directory, accept, threeWay, operationId, confirm }: ApplyWork,
   changes: readonly WorkChange[],
   { blobs, journals, merge }: ApplyTools,
 ): Promise<AppliedWork> {
@@ -42,7 +42,7 @@ export async function applyWork(
     return decision?.kind === 'change' ? [{ ...decision, after }] : [];
   });
   const applied = conflicts.length === 0 && refused.length === 0 && operationId !== null;
-  if (applied && todo.length > 0) await carryOut(root, operationId, todo, { blobs, journals });
+  if (applied && todo.length > 0) await carryOut(root, operationId, todo, { blobs, journals, confirm });
   const changed = pathsOf(({ kind }) => kind === 'change');
   const merged = pathsOf((decision) => decision.kind === 'change' && decision.merged !== undefined);
   return {
@@ -64,9 +64,9 @@ async function carryOut(
   root: BytePath,
   operationId: OperationId,
   todo: readonly Decided[],
-  { blobs, journals }: Omit<ApplyTools, 'merge'>,
+  { blobs, journals, confirm }: Omit<ApplyTools, 'merge'> & { readonly confirm: ApplyWork['confirm'] | undefined },
 ): Promise<void> {
-  refuseOther(root);
+  refuseOther(root, operationId);
   const steps = planSteps(
     root,
     todo.map(({ change }) => change),
@@ -76,7 +76,10 @@ async function carryOut(
   await journals.write(journal);
   try {
     makeStaging(staging);
+    // Of two that both saw none before, each sees the other now.
+    refuseOther(root, operationId);
     for (const step of steps) if (step.does === 'put') makeOneReady(staging, step, todo[step.number], blobs);
+    await confirm?.();
     for (const step of steps) take(staging, step);
     await journals.write({ ...journal, done: true });
   } catch (error) {
@@ -112,8 +115,10 @@ function take(staging: Staging, step: WorkStep): void {
 }
 
 /** Two changes that wait in one directory could not be told apart if one had to be undone. */
-function refuseOther(root: BytePath): void {
-  const other = readdirSync(toFs(root), { encoding: 'latin1' }).find((name) => name.startsWith(stagingPrefix));
+function refuseOther(root: BytePath, operationId: OperationId): void {
+  const own = `${stagingPrefix}${operationId}`;
+  const names = readdirSync(toFs(root), { encoding: 'latin1' });
+  const other = names.find((name) => name.startsWith(stagingPrefix) && name !== own);
   if (other === undefined) return;
   throw invalid(
     `Another change of ${toText(root)} is under way or broke off: ${other}`,

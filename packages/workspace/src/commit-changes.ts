@@ -7,6 +7,7 @@ const mostTextBytes = 1024 ** 2;
 const objectsAtOnce = 500;
 const gitlink = '160000';
 const symlink = '120000';
+const asRaw = ['diff-tree', '-r', '-z', '--raw', '--no-renames', '--full-index', '--no-ext-diff'];
 
 /** One line of `git diff-tree --raw`. */
 export interface RawChange {
@@ -18,8 +19,22 @@ export interface RawChange {
 
 /** What differs between two commits, without renames. */
 export async function rawChanges(git: GitRunner, cwd: string, from: string, to: string): Promise<readonly RawChange[]> {
-  const args = ['diff-tree', '-r', '-z', '--raw', '--no-renames', '--full-index', '--no-ext-diff', from, to];
-  const fields = (await git.run(args, { cwd, timeoutMs: 300_000 })).toString('latin1').split('\0');
+  return readRaw(await git.run([...asRaw, from, to], { cwd, timeoutMs: 300_000 }));
+}
+
+/** What each of these commits differs in from its parents, without renames; what several do comes several times. */
+export async function rawChangesOfEach(
+  git: GitRunner,
+  cwd: string,
+  commits: readonly string[],
+): Promise<readonly RawChange[]> {
+  if (commits.length === 0) return [];
+  const args = [...asRaw, '--stdin', '--no-commit-id', '-m', '--root'];
+  return readRaw(await git.run(args, { cwd, timeoutMs: 300_000, input: Buffer.from(`${commits.join('\n')}\n`) }));
+}
+
+function readRaw(output: Buffer): readonly RawChange[] {
+  const fields = output.toString('latin1').split('\0');
   const changes: RawChange[] = [];
   for (let index = 0; index + 1 < fields.length; index += 2) {
     const [before = '', after = '', one = '', other = ''] = (fields[index] ?? '').replace(/^:/, '').split(' ');

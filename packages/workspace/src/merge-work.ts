@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { type MergeWork, type MergedWork, OpencodeToolsError, findTripwires } from '@opencode-tools/core';
+import { type MergeWork, type MergedWork, OpencodeToolsError } from '@opencode-tools/core';
 import { moveWorkTree, obstacles, workTreeOf } from './checked-out.ts';
 import { describeChanges, rawChanges, refuseUnsound } from './commit-changes.ts';
 import { invalid } from './failures.ts';
+import { findCommitTripwires } from './find-commit-tripwires.ts';
 import { resolveInRepository } from './git-inspect.ts';
 import { gitFailure } from './git-runner.ts';
 import type { HostGit } from './git.ts';
@@ -32,7 +33,7 @@ export async function mergeWork(tools: MergeTools, work: MergeWork): Promise<Mer
   const raw = await rawChanges(runner, bare, base, tip);
   refuseUnsound(raw);
   const files = await describeChanges(runner, bare, raw);
-  const tripwires = findTripwires(files);
+  const tripwires = await findCommitTripwires(runner, bare, { base, tip, files });
   const accepted = new Set(work.accept);
   const refused = tripwires.filter(({ path }) => !accepted.has(path));
   const target = await decideTarget(tools, work, { top, bare, tip });
@@ -164,6 +165,7 @@ async function move(
   const ref = refOf(work.branch);
   await journals.write({ operationId: work.operationId, repository: top, ref, old, commit, workTree });
   const nothing = '0'.repeat(commit.length);
+  await work.confirm?.();
   await runner.run(['update-ref', '-m', work.message, ref, commit, old ?? nothing], { cwd: top });
   if (workTree === null || old === null) return;
   try {

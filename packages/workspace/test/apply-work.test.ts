@@ -309,3 +309,36 @@ describe('work that cannot be brought in', () => {
     expect(filesOf(at('.'))).toEqual(before);
   });
 });
+
+test('of two changes of one directory at once at most one goes on, and the other leaves nothing behind', async () => {
+  const at = await userRepository('two-at-once', async () => undefined);
+  const one = await changed(at, 'two-at-once-a', async (inside) => writeFile(inside('one'), '1\n'));
+  const other = await changed(at, 'two-at-once-b', async (inside) => writeFile(inside('other'), '2\n'));
+  const settings = { accept: [], threeWay: false };
+  const results = await Promise.allSettled(
+    [one, other].map(async (ids) => work.apply({ ...ids, ...settings, operationId: newId() })),
+  );
+  const done = results.filter(({ status }) => status === 'fulfilled');
+  const refused = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+  expect(done.length).toBeLessThan(2);
+  for (const reason of refused)
+    expect(reason).toMatchObject({
+      code: 'OCT_INVALID_ARGUMENT',
+      message: expect.stringContaining('Another change') as string,
+    });
+  const names = await readdir(at('.'));
+  expect(names.filter((name) => name.startsWith('.opencode-tools'))).toEqual([]);
+  expect(names.filter((name) => ['one', 'other'].includes(name)).length).toBe(done.length);
+});
+
+test('whoever may not go on any more is stopped before the first file', async () => {
+  const at = await userRepository('not-confirmed', async () => undefined);
+  const ids = await changed(at, 'not-confirmed', async (inside) => writeFile(inside('new'), 'new\n'));
+  const before = filesOf(at('.'));
+  const confirm = async (): Promise<void> => Promise.reject(new Error('the lease is lost'));
+  const operationId = newId();
+  await expect(work.apply({ ...ids, accept: [], threeWay: false, operationId, confirm })).rejects.toThrow('lease');
+  expect(filesOf(at('.'))).toEqual(before);
+  expect(await work.settle(operationId)).toMatchObject({ outcome: 'none', left: [] });
+  await work.forget(operationId);
+});

@@ -295,3 +295,36 @@ function writeTree(inside: (file: string) => string, entry: string): string {
   fs.writeFileSync(named, git(inside('.'), 'hash-object', '-w', '-t', 'tree', '--literally', source));
   return named;
 }
+
+test('whoever may not go on any more moves no branch', async () => {
+  const at = bed.repository('not-confirmed', nothing);
+  const bundled = await bed.bundled('not-confirmed', at, edit);
+  const before = { ...stateOf(at('.')), main: git(at('.'), 'rev-parse', 'main') };
+  const confirm = async (): Promise<void> => Promise.reject(new Error('the lease is lost'));
+  await expect(into(at, bundled, { confirm })).rejects.toThrow('the lease is lost');
+  expect({ ...stateOf(at('.')), main: git(at('.'), 'rev-parse', 'main') }).toEqual(before);
+  expect(await into(at, bundled)).toMatchObject({ merged: true });
+});
+
+test('what an earlier commit had, and a later one took away, is told and waits as well', async () => {
+  const at = bed.repository('between', nothing);
+  const bundled = await bed.bundled('between', at, (inside) => {
+    fs.writeFileSync(inside('Makefile'), 'all: ;\n');
+    fs.mkdirSync(inside('.github/workflows'), { recursive: true });
+    fs.writeFileSync(inside('.github/workflows/ci.yml'), 'on: push\n');
+    git(inside('.'), 'add', '-A');
+    git(inside('.'), 'commit', '-q', '-m', 'with a Makefile');
+    fs.rmSync(inside('Makefile'));
+    fs.writeFileSync(inside('new'), 'new\n');
+  });
+  const refused = await into(at, bundled);
+  expect(refused).toMatchObject({ merged: false, conflicts: [] });
+  expect(refused.changes.map(({ path }) => path)).toEqual(['.github/workflows/ci.yml', 'new']);
+  expect(refused.refused.map(({ path, rule }) => [path, rule])).toEqual([
+    ['.github/workflows/ci.yml', 'ci'],
+    ['Makefile', 'build'],
+  ]);
+  expect(refused.refused[1]?.why).toContain('in an earlier commit');
+  const accept = ['Makefile', '.github/workflows/ci.yml'];
+  expect(await into(at, bundled, { accept })).toMatchObject({ merged: true, commits: 2 });
+});

@@ -24,6 +24,8 @@ export interface ApplyWork {
   readonly threeWay: boolean;
   /** What the change is known by until it is forgotten; null for a dry run. */
   readonly operationId: OperationId | null;
+  /** Asked last of all, before anything of the user's changes; what it throws is thrown, and nothing has changed. */
+  readonly confirm?: () => Promise<void>;
   readonly signal?: AbortSignal;
 }
 
@@ -57,6 +59,8 @@ export interface MergeWork {
   /** Whose bundle it is, see `receive`. */
   readonly operationId: OperationId;
   readonly dryRun: boolean;
+  /** As of `ApplyWork`: asked right before the branch moves. */
+  readonly confirm?: () => Promise<void>;
   readonly signal?: AbortSignal;
 }
 

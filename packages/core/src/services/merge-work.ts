@@ -11,7 +11,7 @@ import { runOperation } from './run-operation.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import { settleRecorded } from './settle-work.ts';
 import { invalid, oneLine } from './validate.ts';
-import { assertHere, withLease } from './with-lease.ts';
+import { assertHere, stillHeld, withLease } from './with-lease.ts';
 import type { MergeOptions, TaskWorkMerged } from './work-contract.ts';
 
 const mostRecorded = 100;
@@ -61,7 +61,10 @@ export async function mergeTask(
             operationId: id,
             dryRun,
           };
-          const result = { repository, ...(await deps.work.merge({ ...request, signal: leased.signal })) };
+          const result = {
+            repository,
+            ...(await deps.work.merge({ ...request, confirm: stillHeld(kernel, leased), signal: leased.signal })),
+          };
           const verb = result.merged ? {} : { verb: dryRun ? 'reviewed' : 'refused' };
           return {
             result,

@@ -88,6 +88,17 @@ async function enterSandbox(kernel: Kernel, lease: Lease, call: Call): Promise<r
   return recoverTask(kernel, proofOf(lease), call);
 }
 
+/**
+ * For effects outside store and sandbox, which nothing fences: asks the store right before, so that whoever slept while the lease was
+ * lost does nothing when it wakes. A moment remains between the answer and the effect.
+ */
+export function stillHeld(kernel: Kernel, { proof, signal }: LeasedWork): () => Promise<void> {
+  return async () => {
+    signal.throwIfAborted();
+    await kernel.deps.leases.renew(proof);
+  };
+}
+
 /** Any call renews; writing the row is spared while most of the ttl is left. */
 async function renewIfAged(kernel: Kernel, lease: Lease): Promise<void> {
   const age = kernel.deps.clock.nowMs() - Date.parse(lease.renewedAt);

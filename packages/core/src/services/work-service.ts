@@ -9,7 +9,7 @@ import type { Call, CheckpointService } from './services.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import { settleRecorded } from './settle-work.ts';
 import { invalid } from './validate.ts';
-import { assertHere, withLease } from './with-lease.ts';
+import { assertHere, stillHeld, withLease } from './with-lease.ts';
 import type { ApplyOptions, ReviewOptions, TaskWorkApplied, WorkService } from './work-contract.ts';
 
 /** So many paths of one kind are recorded. */
@@ -52,7 +52,12 @@ export function createWorkService(kernel: Kernel, keeper: SandboxKeeper, checkpo
           leased,
           call,
           async () => {
-            const applied = await deps.work.apply({ ...request, operationId: id, signal: leased.signal });
+            const applied = await deps.work.apply({
+              ...request,
+              operationId: id,
+              confirm: stillHeld(kernel, leased),
+              signal: leased.signal,
+            });
             const result = { checkpoint, directory, ...applied };
             const verb = applied.applied ? {} : { verb: 'refused' };
             const outcome = { applied: applied.applied, total: applied.changed.length };
