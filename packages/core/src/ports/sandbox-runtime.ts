@@ -256,8 +256,7 @@ export interface RuntimeCapabilities {
   readonly storageDriver: string;
   readonly cgroupVersion: '1' | '2';
   /**
-   * What a sandbox on an image without `sh` can do: run programs, each started by the engine, where the end of one command ends all that
-   * run there; or nothing.
+   * What a sandbox on an image without `sh` can do: run programs, but no scripts; or nothing.
    */
   readonly imagesWithoutShell: 'programs' | 'none';
 }
@@ -270,8 +269,8 @@ export interface SandboxRuntime {
   /** @throws OpencodeToolsError `OCT_ENGINE_UNAVAILABLE` saying what each endpoint answered. */
   capabilities(): Promise<RuntimeCapabilities>;
   /**
-   * Makes a sandbox and starts it. On an image without `sh` it takes programs alone: scripts, shells, terminals, files, and commands in
-   * the background are then refused with `OCT_CAPABILITY_UNSUPPORTED`. Idempotent by `operationId`: a container that an interrupted call left is adopted.
+   * Makes a sandbox and starts it. On an image without `sh` it takes programs alone: scripts, shells and files are then refused
+   * with `OCT_CAPABILITY_UNSUPPORTED`. Idempotent by `operationId`: a container that an interrupted call left is adopted.
    *
    * @throws OpencodeToolsError `OCT_IMAGE_NOT_FOUND`, `OCT_CAPABILITY_UNSUPPORTED`, `OCT_ENGINE_UNAVAILABLE`
    */

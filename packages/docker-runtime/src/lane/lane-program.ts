@@ -8,18 +8,27 @@ const percent = 0x25;
 const octal = 8;
 
 /**
- * The supervisor for an architecture as the engine names it, written so that the `printf` of any shell gives its bytes back.
+ * The supervisor for an architecture, written so that the `printf` of any shell gives its bytes back.
  *
- * @throws OpencodeToolsError `OCT_CAPABILITY_UNSUPPORTED` when there is none
+ * @throws OpencodeToolsError as `laneProgram`
  */
 export function laneProgramText(architecture: string): string {
   const known = texts.get(architecture);
   if (known !== undefined) return known;
-  const program = lanePrograms[architecture];
-  if (program === undefined) throw noProgram(architecture);
-  const text = formatFor(gunzipSync(Buffer.from(program, 'base64')));
+  const text = formatFor(laneProgram(architecture));
   texts.set(architecture, text);
   return text;
+}
+
+/**
+ * The supervisor for an architecture as the engine names it.
+ *
+ * @throws OpencodeToolsError `OCT_CAPABILITY_UNSUPPORTED` when there is none
+ */
+export function laneProgram(architecture: string): Buffer {
+  const program = lanePrograms[architecture];
+  if (program === undefined) throw noProgram(architecture);
+  return gunzipSync(Buffer.from(program, 'base64'));
 }
 
 /** Escapes are as short as what follows them lets them be. */

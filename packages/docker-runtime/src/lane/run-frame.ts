@@ -31,7 +31,7 @@ export function encodeRun(frame: RunFrame): string {
 }
 
 /** The variables of a command. @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for what no process can be given */
-export function variablesOf({ env }: Pick<RunFrame, 'env'>): readonly string[] {
+function variablesOf({ env }: Pick<RunFrame, 'env'>): readonly string[] {
   return Object.entries(env).map(([name, value]) => checkedField(`${checkedName(name)}=${value}`));
 }
 

@@ -30,6 +30,14 @@ export function supervisorCommand(
   return [program, String(uid), String(gid), ...kind.map(String)];
 }
 
+/** What writes its standard input to that of a command in the background; ends with 3 when there is none. */
+export function feedCommand(execution: number): readonly string[] {
+  return [program, 'feed', String(execution)];
+}
+
+/** What prints the mounts as a process inside has them. */
+export const mountsCommand: readonly string[] = [program, 'mounts'];
+
 /** What the engine starts for a command on a terminal, as the commands' user: it takes its mark, asks the fence, and becomes the command. */
 export function terminalCommand(token: number, mark: bigint, words: readonly string[]): readonly string[] {
   return [program, 'become', String(token), String(mark), ...words];

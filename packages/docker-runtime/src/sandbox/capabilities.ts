@@ -1,5 +1,5 @@
 import { OpencodeToolsError, type RuntimeCapabilities, type SandboxPlan } from '@opencode-tools/core';
-import { keeperPrograms } from '../keeper/keeper-programs.ts';
+import { lanePrograms } from '../lane/lane-programs.ts';
 
 export interface EngineInfo {
   readonly ID?: string;
@@ -46,7 +46,7 @@ export function capabilitiesOf(info: EngineInfo, version: EngineVersion, endpoin
     runtimes: Object.keys(info.Runtimes ?? {}),
     storageDriver: info.Driver ?? '',
     cgroupVersion: info.CgroupVersion === '2' ? '2' : '1',
-    imagesWithoutShell: (version.Arch ?? '') in keeperPrograms ? 'programs' : 'none',
+    imagesWithoutShell: (version.Arch ?? '') in lanePrograms ? 'programs' : 'none',
   };
 }
 

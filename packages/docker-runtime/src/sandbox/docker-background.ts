@@ -15,10 +15,11 @@ import {
 import { asPortError } from '../engine/engine-error.ts';
 import { LaneLostError } from '../lane/lane.ts';
 import { executionNumber, markFor } from '../lane/run-frame.ts';
-import { controlDirectory } from '../lane/supervisor-command.ts';
+import { feedCommand } from '../lane/supervisor-command.ts';
 import { shellProcess } from '../lane/shell-process.ts';
 import { type RunResult, parseRunResult } from '../lane/run-result.ts';
-import { assertRequest, runCommand, staleToken } from './run-command.ts';
+import { needsShell } from '../shellless/needs-shell.ts';
+import { assertRequest, assertRunnable, runCommand, staleToken } from './run-command.ts';
 import type { SandboxLink } from './sandbox-link.ts';
 
 const writeLimitMs = 10_000;
@@ -37,12 +38,14 @@ export class DockerBackground implements BackgroundCommands {
 
   async spawn(request: SpawnRequest & { readonly shell?: true }): Promise<void> {
     assertRequest(request);
+    assertRunnable(this.#link, { command: request.command });
     await this.#doing('Starting a command in the background', async () => {
       assertStarted(await this.#handOver(request), request.token);
     });
   }
 
   async openShell({ executionId, token, cwd, env }: Parameters<BackgroundCommands['openShell']>[0]): Promise<void> {
+    if (!this.#link.user.hasShell) throw needsShell('A shell');
     await this.spawn({
       executionId,
       token,
@@ -85,12 +88,10 @@ export class DockerBackground implements BackgroundCommands {
   }
 
   async write(executionId: ExecutionId, token: number, bytes: Uint8Array): Promise<void> {
-    const pipe = `${controlDirectory}/bg.${executionNumber(executionId)}/in`;
-    const script = `[ -p ${pipe} ] && exec cat >${pipe}; exit 3`;
     const outcome = await runCommand(this.#link, {
       executionId: createIds(systemClock).next('execution'),
       token,
-      command: { kind: 'script', script },
+      command: { kind: 'argv', argv: feedCommand(executionNumber(executionId)) },
       cwd: '/',
       env: {},
       stdin: bytes,

@@ -17,14 +17,14 @@ import { ownVolumes } from '../volumes/own-volumes.ts';
 import { type ContainerDescription, Containers } from '../engine/containers.ts';
 import type { Engine } from '../engine/engine.ts';
 import { asPortError, hasStatus } from '../engine/engine-error.ts';
-import { KeeperLink } from '../keeper/keeper-link.ts';
-import { keeperOptions, keptUser } from '../keeper/keeper-options.ts';
 import { imageNotFound } from '../images/docker-images.ts';
 import { Snapshots } from '../images/snapshot-root.ts';
 import { type MountPolicy, checkMounts } from '../plan/check-mounts.ts';
 import { assertPossible, containerOptions } from '../plan/container-options.ts';
 import { labelKeys } from '../plan/labels.ts';
 import { sharesFiles } from '../plan/read-back-mounts.ts';
+import { placeProgram } from '../shellless/place-program.ts';
+import { shelllessOptions } from '../shellless/shellless-options.ts';
 import { assertCapable, capabilitiesOf, type EngineInfo, type EngineVersion } from './capabilities.ts';
 import { DockerSandbox } from './docker-sandbox.ts';
 import { afterItsMaker, findContainers, madeByOther } from './find-containers.ts';
@@ -178,13 +178,14 @@ export class DockerRuntime implements SandboxRuntime {
     if (plan.runtime !== null) assertCapable(await capabilities, plan, this.#requireLimits);
     const id = await this.#createContainer(containers, { ...plan, mounts: [...mounts, ...trust] }, signal);
     if (typeof id !== 'string') return this.#adopt(id, plan);
-    const kept = this.#shellless.has(plan.imageId);
-    const entry = await this.#entryFor(id, userOf(plan), kept);
+    const hasShell = !this.#shellless.has(plan.imageId);
+    const entry = await this.#entryFor(id, userOf(plan, hasShell));
     try {
       assertCapable(await capabilities, plan, this.#requireLimits);
       signal?.throwIfAborted();
       if (plan.fence !== null) entry.link.remember(plan.fence);
       await ownVolumes(await this.#engine.client(), this.volumes, id, plan);
+      if (!hasShell) await placeProgram(this.#engine, await entry.link.describe(), this.#homeId);
       await entry.link.start();
       await readBackMounts(entry.link, { ...plan, mounts }, await this.#sharesFiles());
       signal?.throwIfAborted();
@@ -194,7 +195,7 @@ export class DockerRuntime implements SandboxRuntime {
         ? new OpencodeToolsError('OCT_CANCELLED', 'Making a sandbox was cancelled')
         : await startError(containers, id, error);
       await this.#removeQuietly(entry);
-      if (kept || !isShellless(reason)) throw reason;
+      if (!hasShell || !isShellless(reason)) throw reason;
       this.#shellless.add(plan.imageId);
       return this.#make(containers, plan, signal);
     }
@@ -212,10 +213,12 @@ export class DockerRuntime implements SandboxRuntime {
   /** Takes over what an interrupted call left; its fence is written if that call did not come so far. */
   async #adopt(found: ContainerDescription, plan: SandboxPlan): Promise<SandboxHandle> {
     const container = await afterItsMaker(await this.#containers(), found);
-    const { link, handle } = await this.#entryFor(container.Id, userOf(plan), keptUser(container) !== undefined);
+    const hasShell = commandUser(container)?.hasShell !== false;
+    const { link, handle } = await this.#entryFor(container.Id, userOf(plan, hasShell));
     if (plan.fence !== null) link.remember(plan.fence);
     if (container.State.Status === 'created') {
       await ownVolumes(await this.#engine.client(), this.volumes, container.Id, plan);
+      if (!hasShell) await placeProgram(this.#engine, container, this.#homeId);
     }
     if (!container.State.Running) await link.start();
     else if (!container.State.Paused) await link.initialise();
@@ -234,7 +237,7 @@ export class DockerRuntime implements SandboxRuntime {
   ): Promise<string | ContainerDescription> {
     try {
       const { architecture } = await this.#engine.find();
-      const optionsOf = this.#shellless.has(plan.imageId) ? keeperOptions : containerOptions;
+      const optionsOf = this.#shellless.has(plan.imageId) ? shelllessOptions : containerOptions;
       const options = optionsOf(plan, architecture);
       return await containers.create(plan.name, options, signal);
     } catch (error) {
@@ -246,19 +249,16 @@ export class DockerRuntime implements SandboxRuntime {
   }
 
   async #entry(container: ContainerDescription): Promise<Entry | undefined> {
-    const user = keptUser(container) ?? commandUser(container);
-    return user && this.#entryFor(container.Id, user, keptUser(container) !== undefined);
+    const user = commandUser(container);
+    return user && this.#entryFor(container.Id, user);
   }
 
-  /** @param kept whether there is a keeper in it, its image having no shell */
-  async #entryFor(id: string, user: SandboxUser, kept: boolean): Promise<Entry> {
+  async #entryFor(id: string, user: SandboxUser): Promise<Entry> {
     const known = this.#entries.get(id);
     if (known) return known;
     const client = await this.#engine.client();
     const containers = new Containers(client);
-    const link = kept
-      ? new KeeperLink({ client, containers, homeId: this.#homeId }, id, user, this.#logger)
-      : new SandboxLink(containers, id, user, this.#logger);
+    const link = new SandboxLink(containers, id, user, this.#logger);
     const entry = {
       link,
       handle: new DockerSandbox(link, client, new Snapshots(client, this.#mostLayers), () => this.#entries.delete(id)),
@@ -294,6 +294,6 @@ export class DockerRuntime implements SandboxRuntime {
   }
 }
 
-function userOf({ user, limits }: SandboxPlan): SandboxUser {
-  return { ...user, pids: limits.pids };
+function userOf({ user, limits }: SandboxPlan, hasShell: boolean): SandboxUser {
+  return { ...user, pids: limits.pids, hasShell };
 }

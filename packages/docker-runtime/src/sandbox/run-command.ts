@@ -15,6 +15,7 @@ import { LaneLostError } from '../lane/lane.ts';
 import { type RunFrame, executionNumber, markFor } from '../lane/run-frame.ts';
 import type { RunResult } from '../lane/run-result.ts';
 import { shellClient } from '../lane/shell-process.ts';
+import { needsShell } from '../shellless/needs-shell.ts';
 import type { CommandLane, SandboxInside } from './sandbox-inside.ts';
 
 /** How long a lane may take to end its own command before others are asked. */
@@ -29,6 +30,7 @@ type Cause = Extract<EndReason, 'timeout' | 'cancelled'>;
 /** Runs one command over a lane, to its end or to its time limit. */
 export async function runCommand(link: SandboxInside, request: ExecRequest): Promise<ExecOutcome> {
   assertRequest(request);
+  assertRunnable(link, request);
   const startedAt = performance.now();
   const run = new Run(link, request);
   try {
@@ -246,6 +248,16 @@ export function assertRequest({ token, cwd, timeoutMs }: Pick<ExecRequest, 'toke
   throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `A command cannot run with this ${argument}`, {
     details: { argument },
   });
+}
+
+/** @throws OpencodeToolsError `OCT_CAPABILITY_UNSUPPORTED` for a script, or a command of a shell, where there is no shell */
+export function assertRunnable(
+  { user }: Pick<SandboxInside, 'user'>,
+  { command, shell }: Pick<ExecRequest, 'command' | 'shell'>,
+): void {
+  if (user.hasShell) return;
+  if (shell !== undefined) throw needsShell('A shell');
+  if (command.kind === 'script') throw needsShell('A script');
 }
 
 export function staleToken(token: number): OpencodeToolsError {

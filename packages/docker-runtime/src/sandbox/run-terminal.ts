@@ -5,7 +5,7 @@ import type { ExecFacts } from '../engine/containers.ts';
 import { asPortError, hasStatus } from '../engine/engine-error.ts';
 import { executionNumber, markFor, wordsOf } from '../lane/run-frame.ts';
 import { terminalCommand } from '../lane/supervisor-command.ts';
-import { assertRequest, staleToken } from './run-command.ts';
+import { assertRequest, assertRunnable, staleToken } from './run-command.ts';
 import type { SandboxLink } from './sandbox-link.ts';
 
 const mostTries = 40;
@@ -17,6 +17,7 @@ const retryMs = 50;
  */
 export async function runTerminal(link: SandboxLink, request: TerminalRequest): Promise<ExecOutcome> {
   assertRequest(request);
+  assertRunnable(link, request);
   const { token, command, cwd, env, size, signal } = request;
   const execution = executionNumber(request.executionId);
   const mark = markFor(token, execution);

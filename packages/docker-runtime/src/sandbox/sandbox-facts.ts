@@ -1,6 +1,7 @@
 import type { HomeId, OperationId, SandboxFacts, TaskId } from '@opencode-tools/core';
 import type { ContainerDescription } from '../engine/containers.ts';
 import { labelKeys } from '../plan/labels.ts';
+import { startsWithoutShell } from '../shellless/shellless-options.ts';
 import type { SandboxUser } from './sandbox-inside.ts';
 
 const states = {
@@ -33,6 +34,8 @@ export function sandboxFacts(container: ContainerDescription): SandboxFacts {
 
 /** The user that commands run as; part of the main process's arguments. */
 export function commandUser(container: ContainerDescription): SandboxUser | undefined {
-  const [uid, gid] = container.Config.Cmd?.slice(4, 6).map(Number) ?? [];
-  return uid && gid ? { uid, gid, pids: container.HostConfig.PidsLimit ?? null } : undefined;
+  const command = container.Config.Cmd ?? [];
+  const hasShell = !startsWithoutShell(command);
+  const [uid, gid] = command.slice(hasShell ? 4 : 1).map(Number);
+  return uid && gid ? { uid, gid, pids: container.HostConfig.PidsLimit ?? null, hasShell } : undefined;
 }

@@ -5,11 +5,13 @@ import type { UseOptions } from '../lane/lane-pool.ts';
 import type { RunFrame } from '../lane/run-frame.ts';
 import type { RunResult } from '../lane/run-result.ts';
 
-/** Whom commands run as, and the limit of processes that they share with whatever of ours is in the sandbox. */
+/** Whom commands run as, whether there is a shell, and the limit of processes that they share with whatever of ours is in the sandbox. */
 export interface SandboxUser {
   readonly uid: number;
   readonly gid: number;
   readonly pids: number | null;
+  /** False when the image has none: then there are programs and their arguments, and no scripts. */
+  readonly hasShell: boolean;
 }
 
 /** What one command at a time runs over. */
@@ -23,12 +25,12 @@ export interface CommandLane {
   close(): void;
 }
 
-export interface CommandLanes {
+interface CommandLanes {
   /** Lends a lane for the time of `use`. @throws the signal's reason, when it is aborted before `use` is called */
   use<T>(use: (lane: CommandLane) => Promise<T>, options?: UseOptions): Promise<T>;
 }
 
-/** The inside of one container, as this process reaches it: through a supervisor there, or through a keeper and the engine. */
+/** The inside of one container, as this process reaches it through the supervisors there. */
 export interface SandboxInside {
   readonly id: string;
   readonly containers: Containers;

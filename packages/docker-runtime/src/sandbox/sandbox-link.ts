@@ -12,13 +12,13 @@ import type { ControlAnswer, ControlVerb, Lane } from '../lane/lane.ts';
 import { LanePool, lanesFor } from '../lane/lane-pool.ts';
 import { attachFirstLane, openLane, openSpool } from '../lane/open-lanes.ts';
 import { readOutput } from '../lane/read-output.ts';
+import { mountsCommand } from '../lane/supervisor-command.ts';
 import { DockerBackground } from './docker-background.ts';
 import { afterLoss, explainLoss, notRunning, sandboxNotFound } from './explain-loss.ts';
 import { runTerminal } from './run-terminal.ts';
 import type { SandboxInside, SandboxUser } from './sandbox-inside.ts';
 
 const mountLimits = { bytes: 1024 ** 2, ms: 20_000 };
-const printMounts = 'while IFS= read -r l; do printf "%s\\n" "$l"; done </proc/self/mountinfo';
 
 /** What is open between this process and one container: its lanes, and the fence as this process last set it. */
 export class SandboxLink implements SandboxInside {
@@ -177,7 +177,7 @@ export class SandboxLink implements SandboxInside {
 
   async readMounts(): Promise<string> {
     const { uid, gid } = this.#user;
-    const options = { user: `${uid}:${gid}`, env: [], argv: ['/bin/sh', '-c', printMounts] };
+    const options = { user: `${uid}:${gid}`, env: [], argv: mountsCommand };
     return readOutput(await this.containers.exec(this.id, options), mountLimits);
   }
 

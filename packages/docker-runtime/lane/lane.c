@@ -7,6 +7,8 @@
  *   oct-lane UID GID lane              any other lane
  *   oct-lane UID GID spool SECONDS     takes one command, which it keeps in the background, or one shell
  *   oct-lane become TOKEN MARK DIRECTORY PROGRAM…   as the commands' user: takes the mark, asks the fence, and is the program
+ *   oct-lane feed EXECUTION            as the commands' user: writes what it reads to the input of a command in the background
+ *   oct-lane mounts                    prints what is mounted where
  *
  * - A command takes its mark first and compares the fence second. Whoever fences writes the fence first and lists marks second, so that
  *   nothing can slip between the two.
@@ -209,6 +211,30 @@ static void keep_one(long limit_seconds) { /* a command for the background, or a
   leave_lane();
 }
 
+static void pour(long from, long to) {
+  static char bytes[BLOCK];
+  long size;
+  while ((size = sys(read, from, bytes, sizeof bytes, 0)) > 0 || size == INTERRUPTED)
+    if (size > 0) write_all(to, bytes, size);
+}
+
+static void copy_itself(void) { /* where no shell wrote the program to its place, it is in a volume */
+  long file = open_file(PLACE ".oct-lane", O_WRONLY | O_CREAT | O_TRUNC, 0755);
+  pour(open_file("/proc/self/exe", O_RDONLY, 0), file);
+  close_file(file);
+}
+
+static void feed(const char *execution) {
+  char path[64];
+  struct stat facts;
+  put_text(put_in_place(path, "bg.", one_number(execution)), "/in");
+  if (sys(newfstatat, AT_FDCWD, path, &facts, 0) < 0 || !S_ISFIFO(facts.st_mode)) leave(3);
+  long file = open_file(path, O_WRONLY, 0);
+  if (file < 0) leave(3);
+  pour(0, file);
+  leave(0);
+}
+
 static void prepare(void) { /* what an image may lack */
   struct stat facts;
   char text[16];
@@ -226,6 +252,7 @@ static void prepare(void) { /* what an image may lack */
   put_in_place(lane_path, "lane.", sys(getpid, 0, 0, 0, 0));
   lane_file = open_file(lane_path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
   if (!first) return;
+  if (!exists(PLACE ".oct-lane")) copy_itself();
   sys(renameat2, AT_FDCWD, PLACE ".oct-lane", AT_FDCWD, PLACE "oct-lane");
   if (sys(newfstatat, AT_FDCWD, "/tmp", &facts, 0) == 0 && !(facts.st_mode & S_ISVTX)) sys(fchmodat, AT_FDCWD, "/tmp", 01777, 0);
   if (read_file("/etc/hosts", text, sizeof text) <= 0)
@@ -241,6 +268,8 @@ __attribute__((used)) void begin(long *stack) {
     if (!take_mark(mark) || !allowed(one_number(words[2])) || is_cut(EXECUTION(mark))) leave(NOT_BEGUN);
     enter(words[4], words + 5, own_variables, 0, 0);
   }
+  if (count > 2 && same(words[1], "feed", 5)) feed(words[2]);
+  if (count > 1 && same(words[1], "mounts", 7)) { pour(open_file("/proc/self/mountinfo", O_RDONLY, 0), 1); leave(0); }
   if (count < 4) leave(5);
   user = one_number(words[1]);
   group = one_number(words[2]);

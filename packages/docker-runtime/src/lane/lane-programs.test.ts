@@ -3,20 +3,20 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { keeperPrograms } from './keeper-programs.ts';
+import { lanePrograms } from './lane-programs.ts';
 
-const build = fileURLToPath(new URL('../../keeper/build.mjs', import.meta.url));
+const build = fileURLToPath(new URL('../../lane/build.mjs', import.meta.url));
 const compilers = ['x86_64-linux-gnu-gcc', 'aarch64-linux-gnu-gcc'];
 const given = compilers.every(
   (compiler) => spawnSync(compiler, ['-dumpfullversion']).stdout?.toString() === '12.2.0\n',
 );
 const whyNot = given ? '' : ` (not run: needs ${compilers.join(' and ')} 12.2.0, those of Debian bookworm)`;
 
-test('a keeper is a static program of a few kilobytes', () => {
-  for (const text of Object.values(keeperPrograms)) {
+test('the supervisor is a static program of some kilobytes', () => {
+  for (const text of Object.values(lanePrograms)) {
     const program = gunzipSync(Buffer.from(text, 'base64'));
     expect(program.subarray(0, 4)).toEqual(Buffer.from('\x7fELF', 'latin1'));
-    expect(program.length).toBeLessThan(8_192);
+    expect(program.length).toBeLessThan(32_768);
     const segments = Array.from({ length: program.readUInt16LE(56) }, (_none, index) =>
       program.readUInt32LE(program.readUInt16LE(54) * index + Number(program.readBigUInt64LE(32))),
     );
@@ -25,9 +25,9 @@ test('a keeper is a static program of a few kilobytes', () => {
   }
 });
 
-test('no two parts of a keeper share a page, also where pages have 64 KiB as on some kernels for arm64', () => {
+test('no two parts of it share a page, also where pages have 64 KiB as on some kernels for arm64', () => {
   const pageBytes = 65_536n;
-  for (const text of Object.values(keeperPrograms)) {
+  for (const text of Object.values(lanePrograms)) {
     const program = gunzipSync(Buffer.from(text, 'base64'));
     const headers = Array.from({ length: program.readUInt16LE(56) }, (_none, index) =>
       program.subarray(program.readUInt16LE(54) * index + Number(program.readBigUInt64LE(32))),
@@ -43,6 +43,6 @@ test('no two parts of a keeper share a page, also where pages have 64 KiB as on 
   }
 });
 
-test.skipIf(!given)(`keepers are what their source compiles to${whyNot}`, async () => {
+test.skipIf(!given)(`the programs are what their source compiles to${whyNot}`, async () => {
   await expect(promisify(execFile)(process.execPath, [build, '--check'])).resolves.toMatchObject({ stderr: '' });
 });

@@ -1,4 +1,4 @@
-/* Calls of the kernel and the few helpers that our programs in a sandbox share. They use no library: headers only for numbers. */
+/* Calls of the kernel and the few helpers that our program in a sandbox needs. It uses no library: headers only for numbers. */
 #pragma once
 #include <asm/stat.h>
 #include <asm/unistd.h>

@@ -1,7 +1,4 @@
-/*
- * The fence: a file that only grows. Each line is the least token and those that are revoked; what any of them refuses is refused. A
- * keeper has it in several files: whoever raises it while the container is stopped can only add one.
- */
+/* The fence: a file that only grows. Each line is the least token and those that are revoked; what any of them refuses is refused. */
 #pragma once
 #include "system.h"
 
@@ -9,12 +6,10 @@
 
 static const char fence_file[] = PLACE "fence";
 
-typedef void take_number(number one, int first);
-
-/* Goes through all numbers of a file; `first` is true for the least token of a line. False when there are none. */
-static int each_of_file(const char *path, take_number *take) {
+/* Goes through all numbers of the fence; `first` is true for the least token of a line. False when there is none. */
+static int each_of_fence(void (*take)(number one, int first)) {
   static char part[4096];
-  long file = open_file(path, O_RDONLY, 0), size;
+  long file = open_file(fence_file, O_RDONLY, 0), size;
   number value = 0;
   int digits = 0, first = 1, any = 0;
   if (file < 0) return 0;
@@ -28,27 +23,6 @@ static int each_of_file(const char *path, take_number *take) {
   close_file(file);
   return any;
 }
-
-#ifdef KEEPER
-static take_number *take_of_fence;
-static int any_fence;
-
-static void each_of_entry(const char *name) {
-  char path[128];
-  if (!begins(name, "fence") || length(name) > 64) return;
-  put_text(put_text(path, PLACE), name);
-  if (each_of_file(path, take_of_fence)) any_fence = 1;
-}
-
-static int each_of_fence(take_number *take) {
-  take_of_fence = take;
-  any_fence = 0;
-  each_entry(PLACE, each_of_entry);
-  return any_fence;
-}
-#else
-static int each_of_fence(take_number *take) { return each_of_file(fence_file, take); }
-#endif
 
 static number asked_token;
 static int refused;
@@ -65,14 +39,10 @@ static int allowed(number token) {
 
 static number *new_fence;
 static long new_count;
-static int lower, least_known;
+static int lower;
 
 static void compare_fence(number one, int first) { /* what is revoked stays so, or is below the least token */
-  if (first) {
-    if (new_fence[0] < one) lower = 1;
-    if (new_fence[0] == one) least_known = 1;
-    return;
-  }
+  if (first) { if (new_fence[0] < one) lower = 1; return; }
   if (one < new_fence[0]) return;
   for (long n = 1; n < new_count; n++) if (new_fence[n] == one) return;
   lower = 1;
@@ -89,7 +59,7 @@ static void append_fence(number *words, long count) { /* in one write, so that n
 static int would_lower(number *words, long count) {
   new_fence = words;
   new_count = count;
-  lower = least_known = 0;
+  lower = 0;
   each_of_fence(compare_fence);
   return lower;
 }
