@@ -16,3 +16,8 @@ export const randomBytes = late('randomBytes');
 export const randomFillSync = late('randomFillSync');
 export const randomUUID = late('randomUUID');
 export const sign = late('sign');
+
+/** @constructor */
+export function X509Certificate(...args) {
+  return new (process.getBuiltinModule('node:crypto').X509Certificate)(...args);
+}
