@@ -159,8 +159,8 @@ function change(services, id, number) {
 }
 
 async function runScript(services, id, script) {
-  const { exitCode } = await services.executions.run(id, { command: { kind: 'script', script } }, call);
-  if (exitCode !== 0) throw new Error(`The command ended with ${exitCode}`);
+  const { execution } = await services.executions.run(id, { command: { kind: 'script', script } }, call);
+  if (execution.exitCode !== 0) throw new Error(`The command ended with ${execution.exitCode}`);
 }
 
 /** Bytes on disk of all volumes of the home, those of layers counted where they lie. */

@@ -58,6 +58,8 @@ export type Archived =
       readonly onto: 'previous' | 'lowers' | 'nothing';
       readonly size: LayerSize;
       readonly root: LayerRoot;
+      /** As `LayerPort.digest` gives it. */
+      readonly digest: string;
     };
 
 /**
@@ -71,8 +73,8 @@ export interface LayerPort {
   mostLayers(): Promise<number>;
   /** Makes empty uppers. */
   prepare(uppers: readonly { readonly name: string; readonly root: LayerRoot }[]): Promise<void>;
-  /** Makes a frozen layer without content. */
-  makeEmpty(layer: string): Promise<void>;
+  /** Makes a frozen layer without content. @returns its digest */
+  makeEmpty(layer: string): Promise<string>;
   /** How a volume of the stack is asked for. */
   recipe(stack: LayerStack): Promise<VolumeRecipe>;
   /** Makes a volume of the stack. */
@@ -85,10 +87,14 @@ export interface LayerPort {
   /** The stacks of all volumes of this home. */
   stacks(): Promise<readonly LayerStack[]>;
   archive(request: ArchiveRequest): Promise<Archived>;
-  /** Makes a layer from a tar stream. */
-  fill(layer: string, tar: ByteStream, signal?: AbortSignal): Promise<void>;
+  /** Makes a layer from a tar stream. @returns its digest */
+  fill(layer: string, tar: ByteStream, signal?: AbortSignal): Promise<string>;
   /** Makes one layer with what a stack of layers shows. */
-  flatten(layer: string, lowers: readonly string[], signal?: AbortSignal): Promise<LayerSize>;
+  flatten(
+    layer: string,
+    lowers: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<LayerSize & { readonly digest: string }>;
   /** SHA-256 over every name, its attributes and its content in a layer; undefined when it is not there. */
   digest(layer: string, signal?: AbortSignal): Promise<string | undefined>;
   /** Names of all layers and uppers there are, and the bytes that each takes on disk. */

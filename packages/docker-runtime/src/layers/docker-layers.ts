@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type {
   ArchiveRequest,
   Archived,
@@ -5,7 +6,6 @@ import type {
   LayerCapability,
   LayerPort,
   LayerRoot,
-  LayerSize,
   LayerStack,
   Logger,
   VolumeRecipe,
@@ -18,7 +18,7 @@ import { findCapability } from './find-capability.ts';
 import { mountedTarget } from './layer-containers.ts';
 import { mostLayersAt } from './layer-paths.ts';
 import * as scripts from './layer-scripts.ts';
-import { sizeOf } from './layer-size.ts';
+import { digestIn, sizeOf } from './layer-size.ts';
 import { findStack, listStacks, makeStack, stackRecipe } from './layer-stacks.ts';
 import { LayerVolume, type LayerVolumeOptions } from './layer-volume.ts';
 
@@ -67,8 +67,9 @@ export class DockerLayers implements LayerPort {
     );
   }
 
-  async makeEmpty(layer: string): Promise<void> {
+  async makeEmpty(layer: string): Promise<string> {
     await doing('Making a layer', async () => this.#volume.makeDirectories([{ path: layer }, { path: `${layer}/d` }]));
+    return hash('sha256', scripts.emptyText);
   }
 
   async recipe(stack: LayerStack): Promise<VolumeRecipe> {
@@ -99,15 +100,15 @@ export class DockerLayers implements LayerPort {
     return doing(`Archiving the volume ${request.volume}`, async () => archiveUpper({ run, copyMounted }, request));
   }
 
-  async fill(layer: string, tar: ByteStream, signal?: AbortSignal): Promise<void> {
-    await doing('Filling a layer', async () => {
+  async fill(layer: string, tar: ByteStream, signal?: AbortSignal): Promise<string> {
+    return doing('Filling a layer', async () => {
       this.#volume.warm();
       await this.#volume.unpack(`${layer}/d`, tar, signal);
-      await this.#volume.run(scripts.syncScript(layer));
+      return digestIn((await this.#volume.run(scripts.settleScript(layer))).toString('latin1'));
     });
   }
 
-  async flatten(layer: string, lowers: readonly string[], signal?: AbortSignal): Promise<LayerSize> {
+  async flatten(...[layer, lowers, signal]: Parameters<LayerPort['flatten']>): ReturnType<LayerPort['flatten']> {
     return doing('Flattening layers', async () => {
       const name = `oct-flatten-${layer}`;
       const labels = fullLabels({ home: this.#options.homeId, kind: 'layer-view' });
@@ -117,8 +118,8 @@ export class DockerLayers implements LayerPort {
       } finally {
         await this.#volume.removeOther(name);
       }
-      await this.#volume.run(scripts.syncScript(layer));
-      return sizeOf(await this.#volume.run(scripts.sizeScript(layer))).size;
+      const { size, digest } = sizeOf(await this.#volume.run(scripts.sizeScript(layer)));
+      return { ...size, digest };
     });
   }
 
@@ -127,7 +128,7 @@ export class DockerLayers implements LayerPort {
       const names = (await this.#volume.run(scripts.namesScript())).toString('latin1').split('\n');
       if (!names.includes(layer)) return undefined;
       const answer = await this.#volume.runApart(scripts.digestScript(layer), undefined, signal);
-      return answer.toString('latin1').slice(0, 64);
+      return digestIn(answer.toString('latin1'));
     });
   }
 

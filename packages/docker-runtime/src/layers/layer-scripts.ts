@@ -77,17 +77,26 @@ export function mountCheck(mounted: string, names: readonly string[]): readonly 
 }
 
 export function sizeScript(layer: string): string {
-  return `find ${at(layer)}/d -printf '%y%s\\n'; stat -c '/%a %u %g' ${at(layer)}/d`;
+  return `set -eu; sync -f ${at(layer)}; ${digest(layer)}; find ${at(layer)}/d -printf '%y%s\\n'; stat -c '/%a %u %g' ${at(layer)}/d`;
 }
 
-export function syncScript(layer: string): string {
-  return `sync -f ${at(layer)}`;
+/** Brings a layer to the disk, and says what is in it. */
+export function settleScript(layer: string): string {
+  return `set -eu; sync -f ${at(layer)}; ${digest(layer)}`;
 }
 
-/** One deterministic stream of everything in a layer, holes excepted. */
+/** What the digest of a layer without content, as the engine made it, is taken of. */
+export const emptyText = 'empty 755 0 0\n';
+
+/** SHA-256 over one deterministic stream of everything in a layer, holes excepted. */
 export function digestScript(layer: string): string {
+  return `set -eu; ${digest(layer)}`;
+}
+
+function digest(layer: string): string {
   const options = '--sort=name --numeric-owner --format=posix --pax-option=exthdr.name=x,delete=atime,delete=ctime';
-  return `set -eu; cd ${at(layer)}/d; tar -c ${options} ${everyAttribute} . | sha256sum`;
+  const stream = `tar -c ${options} ${everyAttribute} .`;
+  return `( cd ${at(layer)}/d; if [ -n "$(ls -A)" ]; then ${stream}; else stat -c 'empty %a %u %g' .; fi | sha256sum )`;
 }
 
 export function namesScript(): string {
@@ -103,5 +112,5 @@ export function removeScript(names: readonly string[]): string {
 }
 
 function finish(upper: string, layer: string): string {
-  return `mv ${at(upper)}/listing.new ${at(layer)}/listing; sync -f ${at(layer)}; find ${at(layer)}/d -printf '%y%s\\n'; stat -c '/%a %u %g' ${at(layer)}/d`;
+  return `mv ${at(upper)}/listing.new ${at(layer)}/listing; sync -f ${at(layer)}; ${digest(layer)}; find ${at(layer)}/d -printf '%y%s\\n'; stat -c '/%a %u %g' ${at(layer)}/d`;
 }

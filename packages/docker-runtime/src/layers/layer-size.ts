@@ -1,11 +1,18 @@
 import type { LayerRoot, LayerSize } from '@opencode-tools/core';
 
-/** Sums what `sizeScript` says. */
-export function sizeOf(output: Buffer): { readonly size: LayerSize; readonly root: LayerRoot } {
+interface MeasuredLayer {
+  readonly size: LayerSize;
+  readonly root: LayerRoot;
+  readonly digest: string;
+}
+
+/** Reads what `sizeScript` says: the digest first, then a line per entry, the top directory last. */
+export function sizeOf(output: Buffer): MeasuredLayer {
   let entries = 0;
   let bytes = 0;
   let root: LayerRoot = { mode: 0o755, uid: 0, gid: 0 };
-  for (const line of output.toString('latin1').split('\n')) {
+  const [first = '', ...lines] = output.toString('latin1').split('\n');
+  for (const line of lines) {
     if (line.startsWith('/')) {
       const [mode = '', uid = '', gid = ''] = line.slice(1).split(' ');
       root = { mode: Number.parseInt(mode, 8), uid: Number(uid), gid: Number(gid) };
@@ -14,5 +21,12 @@ export function sizeOf(output: Buffer): { readonly size: LayerSize; readonly roo
       if (line.startsWith('f')) bytes += Number(line.slice(1));
     }
   }
-  return { size: { entries, bytes }, root };
+  return { size: { entries, bytes }, root, digest: digestIn(first) };
+}
+
+/** What `sha256sum` says of its input. */
+export function digestIn(said: string): string {
+  const digest = said.slice(0, 64);
+  if (/^[0-9a-f]{64}$/.test(digest)) return digest;
+  throw new Error(`A layer has no digest: ${said.slice(0, 80)}`);
 }

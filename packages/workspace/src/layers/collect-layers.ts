@@ -48,7 +48,6 @@ export async function collectLayers(
   for (const id of dropped) await files.removeSnapshot(id);
   await files.removeSpares(names);
   await layers.remove(names);
-  for (const name of names) await files.removeDigest(name);
   const there = new Set(present.map(({ name }) => name));
   const gone = recorded.filter((name) => !there.has(name));
   for (const name of new Set([...uppers.filter((upper) => names.includes(upper)), ...gone]))

@@ -11,6 +11,8 @@ export interface LayerSnapshot {
   readonly id: string;
   readonly digest: string;
   readonly layers: readonly string[];
+  /** The digest of each layer. */
+  readonly sums: readonly string[];
   readonly root: LayerRoot;
   /** Sums over the layers: what lies under a newer version is counted, too. */
   readonly entries: number;
@@ -28,7 +30,7 @@ export interface UpperRecord {
 }
 
 const idForm = /^lay_[0-9a-f]{40}$/;
-const kinds = ['snapshots', 'uppers', 'equals', 'digests', 'making', 'spares'] as const;
+const kinds = ['snapshots', 'uppers', 'equals', 'making', 'spares'] as const;
 type Kind = (typeof kinds)[number];
 
 /**
@@ -48,15 +50,19 @@ export class LayerFiles {
   }
 
   async saveSnapshot(snapshot: Omit<LayerSnapshot, 'id' | 'digest'>): Promise<LayerSnapshot> {
-    const digest = sha256(['layers', ...snapshot.layers].join('\n'));
-    const full = { id: `lay_${digest.slice(0, 40)}`, digest, ...snapshot };
+    const digest = digestOf(snapshot);
+    const full = { ...snapshot, id: idOf(digest), digest };
     await this.#save('snapshots', full.id, full);
     return full;
   }
 
   async findSnapshot(id: string): Promise<LayerSnapshot | undefined> {
     if (!idForm.test(id)) return undefined;
-    return this.#find<LayerSnapshot>('snapshots', id);
+    const found = await this.#find<LayerSnapshot>('snapshots', id);
+    if (found === undefined) return undefined;
+    const digest = digestOf(found);
+    if (found.id === id && found.digest === digest && idOf(digest) === id) return found;
+    throw corrupt(id, 'its record', 'it is that of another');
   }
 
   /** @throws OpencodeToolsError `OCT_CHECKPOINT_NOT_FOUND`, `OCT_CHECKPOINT_CORRUPT` */
@@ -116,18 +122,6 @@ export class LayerFiles {
 
   async removeEqual(name: string): Promise<void> {
     await this.#remove('equals', name);
-  }
-
-  async saveDigest(layer: string, digest: string): Promise<void> {
-    await this.#save('digests', layer, { digest });
-  }
-
-  async findDigest(layer: string): Promise<string | undefined> {
-    return (await this.#find<{ digest: string }>('digests', layer))?.digest;
-  }
-
-  async removeDigest(layer: string): Promise<void> {
-    await this.#remove('digests', layer);
   }
 
   async addSpares(group: string, names: readonly string[]): Promise<void> {
@@ -232,6 +226,15 @@ export class LayerFiles {
     })();
     await this.#opened;
   }
+}
+
+/** Over the layers and what is in each, so that a record can be neither changed nor take the place of another. */
+function digestOf({ layers, sums = [] }: Pick<LayerSnapshot, 'layers'> & Partial<Pick<LayerSnapshot, 'sums'>>): string {
+  return sha256(['layers', ...layers.map((layer, at) => `${layer} ${sums[at] ?? ''}`)].join('\n'));
+}
+
+function idOf(digest: string): string {
+  return `lay_${digest.slice(0, 40)}`;
 }
 
 function spareName(spare: string): string {

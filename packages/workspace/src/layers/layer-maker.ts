@@ -20,8 +20,8 @@ export class LayerMaker {
   /** The layer without content. */
   async empty(): Promise<LayerSnapshot> {
     return this.#once('base', 'empty', async (layer) => {
-      await this.#layers.makeEmpty(layer);
-      return { root: plainRoot, entries: 1, bytes: 0, addedBytes: 0 };
+      const sums = [await this.#layers.makeEmpty(layer)];
+      return { sums, root: plainRoot, entries: 1, bytes: 0, addedBytes: 0 };
     });
   }
 
@@ -30,18 +30,18 @@ export class LayerMaker {
     return this.#once('base', snapshotId, async (layer) => {
       await using read = await this.#content.readTar(snapshotId, signal);
       const { ref, root, tar } = read;
-      await this.#layers.fill(layer, tar, signal);
+      const sums = [await this.#layers.fill(layer, tar, signal)];
       throwIfCancelled(signal);
       const { entries, bytes } = ref;
-      return { root, entries, bytes, addedBytes: bytes };
+      return { sums, root, entries, bytes, addedBytes: bytes };
     });
   }
 
   /** One layer with what a deep stack shows. */
   async flattened({ id, layers, root }: LayerSnapshot, signal?: AbortSignal): Promise<LayerSnapshot> {
     return this.#once('flat', id, async (layer) => {
-      const size = await this.#layers.flatten(layer, layers, signal);
-      return { root, ...size, addedBytes: size.bytes };
+      const { digest, ...size } = await this.#layers.flatten(layer, layers, signal);
+      return { sums: [digest], root, ...size, addedBytes: size.bytes };
     });
   }
 

@@ -136,7 +136,7 @@ class LayeredStore implements WorkspaceStore {
   async verify(snapshotId: string): Promise<SnapshotRef> {
     if (!isLayered(snapshotId)) return this.#options.content.verify(snapshotId);
     const snapshot = await this.#files.getSnapshot(snapshotId);
-    await verifyLayers(this.#options.layers, this.#files, snapshot);
+    await verifyLayers(this.#options.layers, snapshot);
     return refOf(snapshot);
   }
 
@@ -200,13 +200,14 @@ class LayeredStore implements WorkspaceStore {
     }
     const made =
       archived.kind === 'same'
-        ? { onto: 'lowers' as const, size: { entries: 0, bytes: 0 }, root: root ?? plainRoot }
+        ? { onto: 'lowers' as const, size: { entries: 0, bytes: 0 }, root: root ?? plainRoot, digest: '' }
         : archived;
-    const below = { previous: last?.layers ?? [], lowers: stack.lowers, nothing: [] }[made.onto];
+    const below = await this.#below(made.onto, last, stack.lowers, record?.on);
     const beneath =
       made.onto === 'previous' ? last : made.onto === 'lowers' ? await this.#known(record?.on) : undefined;
     const snapshot = await this.#files.saveSnapshot({
-      layers: archived.kind === 'same' ? below : [layer, ...below],
+      layers: archived.kind === 'same' ? below.layers : [layer, ...below.layers],
+      sums: archived.kind === 'same' ? below.sums : [made.digest, ...below.sums],
       root: made.root,
       entries: made.size.entries + (beneath?.entries ?? 0),
       bytes: made.size.bytes + (beneath?.bytes ?? 0),
@@ -223,6 +224,24 @@ class LayeredStore implements WorkspaceStore {
     }
     if (snapshot.layers.length >= this.#flattenAt) this.#later(this.#maker.flattened(snapshot));
     return refOf(snapshot);
+  }
+
+  /** What a new layer goes on top of, and what is in each of these. */
+  async #below(
+    onto: 'previous' | 'lowers' | 'nothing',
+    last: LayerSnapshot | undefined,
+    lowers: readonly string[],
+    on: string | undefined,
+  ): Promise<Pick<LayerSnapshot, 'layers' | 'sums'>> {
+    if (onto === 'nothing') return { layers: [], sums: [] };
+    if (onto === 'previous') return last ?? { layers: [], sums: [] };
+    const stacked = await this.#known(on);
+    // A deep stack was mounted as its one layer.
+    const flat = on === undefined ? undefined : await this.#known(await this.#files.findEqual('flat', on));
+    const same = [stacked, flat].find((one) => one?.layers.join() === lowers.join());
+    if (same !== undefined) return same;
+    const { layers } = this.#options;
+    return { layers: lowers, sums: await Promise.all(lowers.map(async (name) => (await layers.digest(name)) ?? '')) };
   }
 
   /** The snapshot as layers that one mount can have. */

@@ -1,19 +1,17 @@
 import type { LayerPort } from '@opencode-tools/core';
 import { corrupt } from '../failures.ts';
-import type { LayerFiles, LayerSnapshot } from './layer-files.ts';
+import type { LayerSnapshot } from './layer-files.ts';
 
 /**
- * Reads every layer of a snapshot and compares it with what it was when it was first read. A change before the first reading
- * cannot be noticed, and neither can where the holes of a sparse file are.
+ * Reads every layer of a snapshot and compares it with what it was when it was made. Where the holes of a sparse file are cannot be
+ * noticed.
  *
  * @throws OpencodeToolsError `OCT_CHECKPOINT_CORRUPT` naming the layer
  */
-export async function verifyLayers(layers: LayerPort, files: LayerFiles, snapshot: LayerSnapshot): Promise<void> {
-  for (const layer of snapshot.layers) {
+export async function verifyLayers(layers: LayerPort, { id, layers: names, sums }: LayerSnapshot): Promise<void> {
+  for (const [at, layer] of names.entries()) {
     const digest = await layers.digest(layer);
-    if (digest === undefined) throw corrupt(snapshot.id, `layer ${layer}`, 'it is gone from the engine');
-    const known = await files.findDigest(layer);
-    if (known === undefined) await files.saveDigest(layer, digest);
-    else if (known !== digest) throw corrupt(snapshot.id, `layer ${layer}`, 'it is not what it was');
+    if (digest === undefined) throw corrupt(id, `layer ${layer}`, 'it is gone from the engine');
+    if (digest !== sums[at]) throw corrupt(id, `layer ${layer}`, 'it is not what it was');
   }
 }
