@@ -3,6 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { Receipt, Task } from '@opencode-tools/core';
 import { type TestEngine, openTestEngine } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { homeObjects, removeCheckpoints } from './home-objects.ts';
 import { type Cli, finish, openCli } from './run-bin.ts';
 
 const soak = process.env['OPENCODE_TOOLS_SOAK'] === '1';
@@ -21,6 +22,7 @@ beforeAll(async () => {
   await succeed(['list-tasks']);
 });
 afterAll(async () => {
+  await removeCheckpoints(engine, cli);
   await cli[Symbol.asyncDispose]();
   await engine.close();
 });
@@ -56,7 +58,7 @@ test.each(Array.from({ length: rounds }, (_none, index) => index))(
     expect(receipt.taskId).toBe(id);
     makeOld();
     await cli.json(['doctor', '--reap']);
-    expect(await engineObjects()).toEqual([]);
+    expect((await homeObjects(engine, cli)).ofTasks).toEqual([]);
   },
 );
 
@@ -104,14 +106,6 @@ function makeOld(): void {
   const database = new DatabaseSync(join(cli.home, 'registry.db'));
   database.exec("pragma busy_timeout = 5000; update meta set created_at = '2026-01-01T00:00:00.000Z'");
   database.close();
-}
-
-async function engineObjects(): Promise<readonly string[]> {
-  const { homeId } = await cli.json<{ homeId: string }>(['db', 'status']);
-  const filters = encodeURIComponent(JSON.stringify({ label: [`io.opencode-tools.home=${homeId}`] }));
-  const containers = await engine.call<{ Names: string[] }[]>('GET', `/containers/json?all=1&filters=${filters}`);
-  const volumes = await engine.call<{ Volumes: { Name: string }[] | null }>('GET', `/volumes?filters=${filters}`);
-  return [...containers.flatMap(({ Names }) => Names), ...(volumes.Volumes ?? []).map(({ Name }) => Name)];
 }
 
 /** Numbers from 0 to 1 that a seed gives again (mulberry32). */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Checkpoint, Execution, Receipt, StoredRecord, Task, Todo } from '@opencode-tools/core';
 import { type TestEngine, openTestEngine, until } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { homeObjects, removeCheckpoints } from './home-objects.ts';
 import { type Cli, finish, openCli } from './run-bin.ts';
 
 let engine: TestEngine;
@@ -18,8 +19,8 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  const left = await containersAndVolumes();
-  await removeSavedImages();
+  const { ofTasks: left } = await homeObjects(engine, cli);
+  await removeCheckpoints(engine, cli);
   await cli[Symbol.asyncDispose]();
   await rm(repository, { recursive: true, force: true });
   await engine.close();
@@ -122,7 +123,7 @@ test('a task is worked in, left, resumed by another agent, rolled back, forked, 
     const { receipt } = await cli.json<{ receipt: Receipt }>(['cleanup-task', id]);
     expect(receipt.removed.containers).toBe(1);
   }
-  expect(await containersAndVolumes()).toEqual([]);
+  expect((await homeObjects(engine, cli)).ofTasks).toEqual([]);
   const { records } = await cli.json<{ records: StoredRecord[] }>([
     'task-history',
     task.id,
@@ -242,24 +243,4 @@ async function makeRepository(): Promise<string> {
   git('add', '.');
   git('commit', '-q', '-m', 'Start');
   return directory;
-}
-
-const homeLabel = 'io.opencode-tools.home';
-
-async function ofThisHome(): Promise<string> {
-  const { homeId } = await cli.json<{ homeId: string }>(['db', 'status']);
-  return encodeURIComponent(JSON.stringify({ label: [`${homeLabel}=${homeId}`] }));
-}
-
-async function containersAndVolumes(): Promise<readonly string[]> {
-  const filters = await ofThisHome();
-  const containers = await engine.call<{ Names: string[] }[]>('GET', `/containers/json?all=1&filters=${filters}`);
-  const volumes = await engine.call<{ Volumes: { Name: string }[] | null }>('GET', `/volumes?filters=${filters}`);
-  return [...containers.flatMap(({ Names }) => Names), ...(volumes.Volumes ?? []).map(({ Name }) => Name)];
-}
-
-/** Checkpoints keep root file systems as images, also of deleted tasks. */
-async function removeSavedImages(): Promise<void> {
-  const images = await engine.call<{ Id: string }[]>('GET', `/images/json?filters=${await ofThisHome()}`);
-  for (const { Id } of images) await engine.call('DELETE', `/images/${encodeURIComponent(Id)}?force=1`);
 }

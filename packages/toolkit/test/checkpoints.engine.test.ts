@@ -52,6 +52,14 @@ describe('checkpoints of a volume on a real engine', () => {
     expect((await sh(fork.id, 'cat /opt/tool')).stdout.text).toBe('2\n');
   });
 
+  test('of a workspace without content give it back to its user', async () => {
+    const { id } = await open.services.tasks.create({ title: 'empty', image: home.image }, call);
+    const { id: empty } = await open.services.checkpoints.create(id, { name: 'empty' }, call);
+    await sh(id, 'mkdir made');
+    await open.services.checkpoints.restore(id, empty, {}, call);
+    expect((await sh(id, 'ls; touch mine && stat -c "%a %u %g" . && ls')).stdout.text).toBe('755 1000 1000\nmine\n');
+  });
+
   test('go by the policy of the configuration when a resident process has kept house for an hour', async () => {
     let aheadMs = 0;
     const keeper = await home.open({

@@ -30,6 +30,8 @@ export interface ContainerDescription {
 export interface ExecFacts {
   readonly Running: boolean;
   readonly ExitCode: number | null;
+  /** On the host; 0 until it has begun. */
+  readonly Pid: number;
 }
 
 interface ContainerRow {
@@ -120,14 +122,6 @@ export class Containers {
     const { Id } = await this.#client.call<{ Id: string }>({ method: 'POST', path: `/containers/${id}/exec`, body });
     const start = { method: 'POST', path: `/exec/${Id}/start`, body: { Detach: false, Tty: tty } } as const;
     return { id: Id, stream: await this.#client.hijack(start) };
-  }
-
-  /** Starts another process on a terminal of its own. Its stream has both outputs in one. */
-  async openTerminal(
-    id: string,
-    options: Parameters<Containers['exec']>[1],
-  ): Promise<{ readonly id: string; readonly stream: Duplex }> {
-    return this.open(id, { ...options, tty: true });
   }
 
   async resizeExec(id: string, size: { readonly columns: number; readonly rows: number }): Promise<void> {

@@ -1,7 +1,13 @@
+import type { Duplex } from 'node:stream';
 import type { Containers } from '../engine/containers.ts';
 import { baseEnvironment } from '../plan/container-options.ts';
 import { Lane } from './lane.ts';
 import { supervisorCommand } from './supervisor-command.ts';
+
+/** Starts processes in one container. */
+interface Starts {
+  open(options: Parameters<Containers['open']>[1]): Promise<{ readonly stream: Duplex }>;
+}
 
 interface User {
   readonly uid: number;
@@ -16,17 +22,17 @@ export async function attachFirstLane(containers: Containers, id: string): Promi
 }
 
 /** Starts another supervisor in a running container. */
-export async function openLane(containers: Containers, id: string, user: User): Promise<Lane> {
-  const lane = await start(containers, id, supervisorCommand(user, 'lane'));
+export async function openLane(starts: Starts, user: User): Promise<Lane> {
+  const lane = await start(starts, supervisorCommand(user, 'lane'));
   await lane.hello();
   return lane;
 }
 
 /** Starts a supervisor for one command in the background, which it takes as a lane does. */
-export async function openSpool(containers: Containers, id: string, user: User, limitSeconds: number): Promise<Lane> {
-  return start(containers, id, supervisorCommand(user, 'spool', limitSeconds));
+export async function openSpool(starts: Starts, user: User, limitSeconds: number): Promise<Lane> {
+  return start(starts, supervisorCommand(user, 'spool', limitSeconds));
 }
 
-async function start(containers: Containers, id: string, argv: readonly string[]): Promise<Lane> {
-  return new Lane(await containers.exec(id, { user: '0:0', env: baseEnvironment, argv }));
+async function start(starts: Starts, argv: readonly string[]): Promise<Lane> {
+  return new Lane((await starts.open({ user: '0:0', env: baseEnvironment, argv })).stream);
 }

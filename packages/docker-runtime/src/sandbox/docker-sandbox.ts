@@ -116,7 +116,7 @@ export class DockerSandbox implements SandboxHandle {
   }
 
   async pause(): Promise<void> {
-    await this.#unless('paused', async () => this.#link.containers.act(this.ref, 'pause'));
+    await this.#unless('paused', async () => this.#link.starts.pause());
   }
 
   async unpause(): Promise<void> {

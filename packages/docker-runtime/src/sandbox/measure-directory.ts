@@ -12,7 +12,7 @@ const kibibyte = 1024;
 export async function measureDirectory(link: SandboxInside, directory: string): Promise<number | null> {
   const { uid, gid } = link.user;
   const options = { user: `${uid}:${gid}`, env: [...baseEnvironment], argv: ['du', '-skx', directory] };
-  const said = await readOutput(await link.containers.exec(link.id, options), limits);
+  const said = await readOutput((await link.starts.open(options)).stream, limits);
   const [, kibibytes] = /^(\d+)\s/.exec(said) ?? [];
   return kibibytes === undefined ? null : Number(kibibytes) * kibibyte;
 }

@@ -32,7 +32,8 @@ export async function runTerminal(link: SandboxLink, request: TerminalRequest): 
     if (!(await link.admit(token, mark))) throw staleToken(token);
     if (signal?.aborted) return outcome('cancelled', null);
     const argv = terminalCommand(token, mark, wordsOf({ cwd, command }));
-    const exec = await link.containers.openTerminal(link.id, {
+    const exec = await link.starts.open({
+      tty: true,
       user: `${link.user.uid}:${link.user.gid}`,
       env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
       argv,

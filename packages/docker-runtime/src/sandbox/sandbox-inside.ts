@@ -4,6 +4,7 @@ import type { ControlAnswer, LaneOutput } from '../lane/lane.ts';
 import type { UseOptions } from '../lane/lane-pool.ts';
 import type { RunFrame } from '../lane/run-frame.ts';
 import type { RunResult } from '../lane/run-result.ts';
+import type { ProcessStarts } from './process-starts.ts';
 
 /** Whom commands run as, whether there is a shell, and the limit of processes that they share with whatever of ours is in the sandbox. */
 export interface SandboxUser {
@@ -34,6 +35,8 @@ interface CommandLanes {
 export interface SandboxInside {
   readonly id: string;
   readonly containers: Containers;
+  /** Starts processes by the engine beside the lanes, and pauses. */
+  readonly starts: ProcessStarts;
   readonly logger: Logger;
   readonly user: SandboxUser;
   /** Where commands run. */

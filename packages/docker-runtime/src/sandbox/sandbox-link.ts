@@ -15,6 +15,7 @@ import { readOutput } from '../lane/read-output.ts';
 import { mountsCommand } from '../lane/supervisor-command.ts';
 import { DockerBackground } from './docker-background.ts';
 import { afterLoss, explainLoss, notRunning, sandboxNotFound } from './explain-loss.ts';
+import { ProcessStarts } from './process-starts.ts';
 import { runTerminal } from './run-terminal.ts';
 import type { SandboxInside, SandboxUser } from './sandbox-inside.ts';
 
@@ -25,6 +26,7 @@ export class SandboxLink implements SandboxInside {
   readonly background: BackgroundCommands;
   readonly id: string;
   readonly containers: Containers;
+  readonly starts: ProcessStarts;
   readonly logger: Logger;
   readonly #user: SandboxUser;
   /** Where commands run. */
@@ -37,12 +39,10 @@ export class SandboxLink implements SandboxInside {
   constructor(containers: Containers, id: string, user: SandboxUser, logger: Logger) {
     this.containers = containers;
     this.id = id;
+    this.starts = new ProcessStarts(containers, id);
     this.logger = logger;
     this.#user = user;
-    this.lanes = new LanePool(
-      async () => this.#opening(async () => openLane(containers, id, user)),
-      lanesFor(user.pids),
-    );
+    this.lanes = new LanePool(async () => this.#opening(async () => openLane(this.starts, user)), lanesFor(user.pids));
     this.background = new DockerBackground(this);
   }
 
@@ -129,7 +129,7 @@ export class SandboxLink implements SandboxInside {
 
   /** A supervisor for one command in the background. */
   async openSpool(limitSeconds: number): Promise<Lane> {
-    return this.#opening(async () => openSpool(this.containers, this.id, this.#user, limitSeconds));
+    return this.#opening(async () => openSpool(this.starts, this.#user, limitSeconds));
   }
 
   /** Ends all processes of one execution, by whatever it takes. Returns how many there were. */
@@ -178,7 +178,7 @@ export class SandboxLink implements SandboxInside {
   async readMounts(): Promise<string> {
     const { uid, gid } = this.#user;
     const options = { user: `${uid}:${gid}`, env: [], argv: mountsCommand };
-    return readOutput(await this.containers.exec(this.id, options), mountLimits);
+    return readOutput((await this.starts.open(options)).stream, mountLimits);
   }
 
   close(): void {
@@ -203,7 +203,7 @@ export class SandboxLink implements SandboxInside {
     try {
       return await work();
     } finally {
-      await this.containers.act(this.id, 'pause');
+      await this.starts.pause();
     }
   }
 

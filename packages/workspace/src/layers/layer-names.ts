@@ -19,3 +19,7 @@ export function newName(): string {
     .padStart(13, '0')
     .slice(-12);
 }
+
+export function isSameRoot(one: LayerRoot, other: LayerRoot): boolean {
+  return one.mode === other.mode && one.uid === other.uid && one.gid === other.gid;
+}

@@ -13,7 +13,7 @@ import { addUsage } from '../measure-use.ts';
 import { collectLayers } from './collect-layers.ts';
 import { LayerFiles, type LayerSnapshot } from './layer-files.ts';
 import { LayerMaker } from './layer-maker.ts';
-import { isLayered, newName, plainRoot, refOf } from './layer-names.ts';
+import { isLayered, isSameRoot, newName, plainRoot, refOf } from './layer-names.ts';
 import { layerUsage } from './layer-usage.ts';
 import type { LayeredStoreOptions } from './layered-store-options.ts';
 import { retireLayers } from './retire-layers.ts';
@@ -114,10 +114,9 @@ class LayeredStore implements WorkspaceStore {
   async #copyOut(snapshotId: string, signal: AbortSignal | undefined): Promise<string> {
     const { content, layers, volumes, labels } = this.#options;
     const snapshot = await this.#stackable(snapshotId, signal);
-    const [only = ''] = snapshot.layers;
-    const lowers = snapshot.layers.length === 1 ? [only, ...(await this.#maker.empty()).layers] : snapshot.layers;
     const volume = `oct-view-${newName()}`;
-    await layers.stack({ name: volume, labels }, { upper: null, lowers });
+    await using above = await this.#aboveSingle(snapshot);
+    await layers.stack({ name: volume, labels }, { upper: null, lowers: [...above.layers, ...snapshot.layers] });
     try {
       const { id } = await content.freeze({ kind: 'volume', volume }, signal === undefined ? {} : { signal });
       await this.#files.saveEqual('content', snapshotId, id);
@@ -125,6 +124,22 @@ class LayeredStore implements WorkspaceStore {
     } finally {
       await volumes.remove(volume);
     }
+  }
+
+  /**
+   * A mount for reading takes two layers at least. The one above a single one has nothing but the attributes of the top directory,
+   * which the layer may not have as the tree does, and goes afterwards.
+   */
+  async #aboveSingle({ layers: tree, root }: LayerSnapshot): Promise<AsyncDisposable & Pick<LayerSnapshot, 'layers'>> {
+    const { layers } = this.#options;
+    const made = tree.length === 1 ? [newName()] : [];
+    const remove = async (): Promise<void> => {
+      await layers.remove(made);
+      await this.#files.marks.done(made);
+    };
+    await this.#files.marks.begin(made);
+    await layers.prepare(made.map((name) => ({ name, root })));
+    return { layers: made, [Symbol.asyncDispose]: made.length === 0 ? () => Promise.resolve() : remove };
   }
 
   async diff(fromId: string | null, toId: string | null) {
@@ -195,7 +210,9 @@ class LayeredStore implements WorkspaceStore {
     const archived = await layers.archive({ volume, stack, layer, previous, mayAdd, root, signal });
     if (archived.kind === 'same') {
       await this.#files.marks.done([layer]);
-      const same = last ?? (record === undefined ? undefined : await this.#files.findSnapshot(record.on));
+      const begun = await this.#known(record?.on);
+      // A volume that began empty has a top directory of its own all the same: its user's.
+      const same = last ?? (begun !== undefined && isSameRoot(begun.root, root ?? plainRoot) ? begun : undefined);
       if (same !== undefined) return { ...refOf(same), addedBytes: 0 };
     }
     const made =

@@ -1,0 +1,67 @@
+import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Containers } from '../engine/containers.ts';
+
+const lookMs = 10;
+const limitMs = 10_000;
+
+type ExecOptions = Parameters<Containers['open']>[1];
+
+interface Exec {
+  readonly id: string;
+  readonly stream: Duplex;
+}
+
+/**
+ * Starts processes in one container by the engine, and pauses it, never both at once: a process that is frozen before it has begun
+ * leaves engines with a container that they neither describe, unpause nor remove.
+ */
+export class ProcessStarts {
+  readonly #containers: Containers;
+  readonly #id: string;
+  /** Whose streams are open, or will be. */
+  readonly #open = new Set<Promise<Exec>>();
+  /** Over once no pause is being asked for. */
+  #pausing: Promise<unknown> = Promise.resolve();
+
+  constructor(containers: Containers, id: string) {
+    this.#containers = containers;
+    this.#id = id;
+  }
+
+  async open(options: ExecOptions): Promise<Exec> {
+    for (let waited: unknown; waited !== this.#pausing; await waited) waited = this.#pausing;
+    const opening = this.#containers.open(this.#id, options);
+    this.#open.add(opening);
+    const over = (): unknown => this.#open.delete(opening);
+    opening.then(({ stream }) => stream.once('close', over), over);
+    return opening;
+  }
+
+  async pause(): Promise<void> {
+    const paused = this.#begun(this.#pausing).then(async () => this.#containers.act(this.#id, 'pause'));
+    this.#pausing = paused.catch(() => undefined);
+    await paused;
+  }
+
+  async #begun(before: Promise<unknown>): Promise<void> {
+    await before;
+    const signal = AbortSignal.timeout(limitMs);
+    await Promise.all([...this.#open].map(async (opening) => this.#hasBegun(opening, signal)));
+    // What other processes start: the engine describes a container once what it is starting there has begun.
+    await this.#containers.find(this.#id);
+  }
+
+  async #hasBegun(opening: Promise<Exec>, signal: AbortSignal): Promise<void> {
+    try {
+      const { id } = await opening;
+      for (;;) {
+        const { Pid, ExitCode } = await this.#containers.inspectExec(id);
+        if (Pid > 0 || ExitCode !== null || signal.aborted) return;
+        await delay(lookMs);
+      }
+    } catch {
+      // What could not be started, or is not known any more, will not begin.
+    }
+  }
+}
