@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { type Socket, connect, createServer } from 'node:net';
-import { PassThrough, Writable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
+import { PassThrough, type Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { relayBytes } from '../src/gateway/relay-bytes.ts';
@@ -20,6 +19,14 @@ async function connection(): Promise<readonly [Socket, Socket]> {
     server.close();
   });
   return [one, other];
+}
+
+/** Reads to the end and leaves the stream as it is, where an iterator would destroy what is still being written to it. */
+async function buffer(from: Readable): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  from.on('data', (bytes: Buffer) => void pieces.push(Buffer.from(bytes)));
+  await once(from, 'end');
+  return Buffer.concat(pieces);
 }
 
 function someBytes(length: number): Buffer {
