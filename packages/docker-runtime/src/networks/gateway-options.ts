@@ -18,7 +18,7 @@ export function gatewayOptions(plan: GatewayPlan, image: string, homeId: string,
       'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
       'NODE_OPTIONS=',
       'HOME=/tmp',
-      // What one thread frees, another can use: less memory by a third after a large download.
+      // What one thread frees, another can use.
       'MALLOC_ARENA_MAX=1',
     ],
     User: `${user.uid}:${user.gid}`,
