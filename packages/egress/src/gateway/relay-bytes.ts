@@ -3,7 +3,8 @@ import { isMarkedAsUntransferable } from 'node:worker_threads';
 
 /**
  * Hands on what a stream gives, as fast as the other takes it, and ends that when the one has ended. Unlike a pipe it gives the
- * memory of each piece back as soon as it is written, and does not wait for the collector. The caller leaves alone what it hands over, and destroys one side when the other is gone.
+ * memory of each piece back as soon as it is written, and does not wait for the collector. The caller leaves alone what it hands
+ * over, and destroys one side when the other is gone.
  */
 export function relayBytes(from: Readable, to: Writable): void {
   let current: Piece | undefined;
