@@ -246,7 +246,8 @@ export async function ending({ story, cli, engine, paths, run }) {
     for (const { id } of [task, fork]) receipts.push((await cli.call('cleanup-task', id)).receipt);
     const left = await engine.objectsOf(task.homeId);
     story.check('no container is left', left.containers.length === 0, left.containers);
-    story.check('no volume is left', left.volumes.length === 0, left.volumes);
+    story.check('no volume of a task is left', left.volumes.length === 0, left.volumes);
+    story.check('the layers of the last checkpoints are in one volume at most', left.layers.length <= 1, left.layers);
     story.check('no network is left', left.networks.length === 0, left.networks);
     const processes = await hostProcesses(paths.home, containers);
     story.check('no process is left', processes.length === 0, processes);

@@ -2,13 +2,14 @@ import { readFile, readdir } from 'node:fs/promises';
 import http from 'node:http';
 
 const homeLabel = 'io.opencode-tools.home';
+const kindLabel = 'io.opencode-tools.kind';
 
 /** Asks the Docker Engine itself, so that no claim about it rests on our own records. */
 export function createEngine(endpoint) {
   const ask = (method, path) => request(endpoint, method, path);
   const list = (path, filters) => ask('GET', `${path}filters=${encodeURIComponent(JSON.stringify(filters))}`);
 
-  /** Containers, volumes, networks and images that carry the home's label. */
+  /** Containers, volumes, networks and images that carry the home's label; the volume of its layers, which has checkpoints, apart. */
   async function objectsOf(homeId) {
     const filters = { label: [`${homeLabel}=${homeId}`] };
     const [containers, volumes, networks, images] = await Promise.all([
@@ -17,9 +18,12 @@ export function createEngine(endpoint) {
       list('/networks?', filters),
       list('/images/json?', filters),
     ]);
+    const isOfLayers = ({ Labels }) => Labels[kindLabel] === 'layers';
+    const found = volumes.Volumes ?? [];
     return {
       containers: containers.map(({ Id }) => Id),
-      volumes: (volumes.Volumes ?? []).map(({ Name }) => Name),
+      volumes: found.filter((volume) => !isOfLayers(volume)).map(({ Name }) => Name),
+      layers: found.filter(isOfLayers).map(({ Name }) => Name),
       networks: networks.map(({ Id }) => Id),
       images: images.map(({ Id }) => Id),
     };
@@ -39,9 +43,9 @@ export function createEngine(endpoint) {
 
   /** Removes everything of the home, for a run that failed half way. */
   async function removeAll(homeId) {
-    const { containers, volumes, networks } = await objectsOf(homeId);
+    const { containers, volumes, layers, networks } = await objectsOf(homeId);
     for (const id of containers) await ask('DELETE', `/containers/${id}?force=1`);
-    for (const name of volumes) await ask('DELETE', `/volumes/${name}?force=1`);
+    for (const name of [...volumes, ...layers]) await ask('DELETE', `/volumes/${name}?force=1`);
     for (const id of networks) await ask('DELETE', `/networks/${id}`);
     await removeImages(homeId);
   }

@@ -15,17 +15,17 @@ export function randomFrom(seed: number): () => number {
   };
 }
 
-/** Runs bash with a script on its input, and gives what it wrote. */
+/** Runs bash with a script on its input, and gives what it wrote. Ends a script that waits for something, and fails. */
 export async function bash(argv: readonly string[], script: string): Promise<string> {
   const [command = 'bash', ...rest] = argv;
-  const child = spawn(command, rest, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(command, rest, { stdio: ['pipe', 'pipe', 'pipe'], timeout: 120_000 });
   const [out, err]: [Buffer[], Buffer[]] = [[], []];
   child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
   child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
   const closed = once(child, 'close');
   child.stdin.end(Buffer.from(script, 'latin1'));
-  const [code] = (await closed) as [number];
-  if (code !== 0) throw new Error(`bash ended with ${code}: ${Buffer.concat(err).toString()}\n${script}`);
+  const [code, signal] = (await closed) as [number | null, NodeJS.Signals | null];
+  if (code !== 0) throw new Error(`bash ended with ${code ?? signal}: ${Buffer.concat(err).toString()}\n${script}`);
   return Buffer.concat(out).toString('latin1');
 }
 
@@ -74,7 +74,7 @@ export function makeEdits(paths: readonly string[], count: number, random: () =>
     const text = `printf '%s' ${index}-${number(1e9)}`;
     const edits = [
       `[ -d ${one} ] && [ ! -e ${fresh} ] && ${text} >${fresh}`,
-      `${inside}; [ ! -d "$n" ] && ${text} >"$n"`,
+      `${inside}; [ ! -d "$n" ] && [ ! -p "$n" ] && ${text} >"$n"`,
       `[ -f ${one} ] && [ ! -L ${one} ] && ${text} >>${one}`,
       `[ -f ${one} ] && [ ! -L ${one} ] && { cat ${one}; ${text}; } >.new && mv -T .new ${one}`,
       `${inside}; mkdir "$n"`,
