@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Receipt, Task } from '@opencode-tools/core';
-import { type TestEngine, openTestEngine } from '@opencode-tools/testkit';
+import { type TestEngine, openTestEngine, testSeed } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { homeObjects, removeCheckpoints } from './home-objects.ts';
 import { type Cli, finish, openCli } from './run-bin.ts';
 
 const soak = process.env['OPENCODE_TOOLS_SOAK'] === '1';
-const seed = Number(process.env['OPENCODE_TOOLS_SEED'] ?? 20_261_128);
+const seed = testSeed();
 /** Each kills every one of the five verbs once. */
 const rounds = soak ? 40 : 1;
 

@@ -1,4 +1,5 @@
 import { conflictStrategies } from '@opencode-tools/core';
+import { testSeed } from '@opencode-tools/testkit';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { historyFaults } from './check-history.ts';
@@ -16,9 +17,9 @@ import {
 } from './coordination-commands.ts';
 import { Model, worlds } from './coordination-model.ts';
 
-/** `OPENCODE_TOOLS_MODEL_RUNS` for a long run, `OPENCODE_TOOLS_MODEL_SEED` to repeat one. */
+/** `OPENCODE_TOOLS_MODEL_RUNS` for a long run, with another `OPENCODE_TOOLS_SEED` each time. */
 const runs = Number(process.env['OPENCODE_TOOLS_MODEL_RUNS'] ?? 150);
-const seed = Number(process.env['OPENCODE_TOOLS_MODEL_SEED'] ?? Math.trunc(Math.random() * 2 ** 31));
+const seed = testSeed();
 
 const slots = fc.nat({ max: 3 });
 const someGlobs = fc.uniqueArray(fc.constantFrom(...Object.keys(worlds)), { minLength: 1, maxLength: 2 });

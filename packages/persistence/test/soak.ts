@@ -1,3 +1,4 @@
+import { testSeed } from '@opencode-tools/testkit';
 import type { RegistryPlace } from '../src/index.ts';
 import { type Contest, Contenders } from './contenders.ts';
 
@@ -17,7 +18,7 @@ const contests: readonly Contest[] = [
  * the round
  */
 export async function soak(directory: string, place: RegistryPlace): Promise<readonly string[]> {
-  const seed = Number(process.env['OPENCODE_TOOLS_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+  const seed = testSeed();
   await using contenders = await Contenders.open(directory, place, randomFrom(seed));
   for (const contest of contests) {
     for (let round = 1; round <= rounds; round += 1) {

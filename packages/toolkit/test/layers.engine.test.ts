@@ -12,13 +12,14 @@ import {
   systemClock,
 } from '@opencode-tools/core';
 import { createDockerRuntime } from '@opencode-tools/docker-runtime';
+import { testSeed } from '@opencode-tools/testkit';
 import { createContentStore, createGit, createLayeredStore } from '@opencode-tools/workspace';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bash, describeScript, docker, listScript, makeEdits, randomFrom } from './support/volume-model.ts';
 
 const run = promisify(execFile);
 const image = 'opencode-sandbox-base:latest';
-const seed = Number(process.env['OPENCODE_TOOLS_SEED'] ?? Math.floor(Math.random() * 1_000_000));
+const seed = testSeed();
 const rounds = process.env['OPENCODE_TOOLS_SOAK'] === '1' ? 200 : 5;
 const owner = { uid: 1000, gid: 1000 };
 

@@ -6,7 +6,7 @@ import {
   isOpencodeToolsError,
   taskStatuses,
 } from '@opencode-tools/core';
-import { type EngineProxy, openEngineProxy } from '@opencode-tools/testkit';
+import { type EngineProxy, openEngineProxy, testSeed } from '@opencode-tools/testkit';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -163,14 +163,14 @@ async function attempt(verb: Verb, task: Task, mayRefuse: boolean): Promise<void
 }
 
 const soak = process.env['OPENCODE_TOOLS_SOAK'] === '1';
-const seed = Number(process.env['OPENCODE_TOOLS_SEED'] ?? Math.floor(Math.random() * 1_000_000));
+const seed = testSeed();
 const orders = [
   ['stop', 'resume', 'delete'],
   ['resume', 'stop', 'delete'],
   ['delete'],
 ] as const satisfies readonly (readonly Verb[])[];
 
-/** Every status with every order in a soak; otherwise one of them for each fault, another with each seed. */
+/** Every status with every order in a soak; otherwise one of them for each fault, which one by the seed. */
 function cells(index: number): readonly { readonly status: TaskStatus; readonly order: readonly Verb[] }[] {
   const all = taskStatuses.flatMap((status) => orders.map((order) => ({ status, order })));
   const first = (seed * 7 + index * 5) % all.length;

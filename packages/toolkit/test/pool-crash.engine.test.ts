@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Call, OpenHome, ServiceDependencies, Task } from '@opencode-tools/core';
+import { testSeed } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestHome, createTestHome } from './support/test-home.ts';
 
@@ -11,13 +12,13 @@ const call: Call = {
 const child = fileURLToPath(new URL('./support/crash-child.ts', import.meta.url));
 const mostSteps = 80;
 const soak = process.env['OPENCODE_TOOLS_SOAK'] === '1';
-/** Every step in a soak; otherwise some, others with each seed. */
+/** Every step in a soak; otherwise some, by the seed. */
 const strides = soak ? { pool: 1, reap: 1 } : { pool: 23, reap: 5 };
 /** How the sandboxes of the pool wait: both ways in a soak, otherwise one, by the seed. */
 const modes = ['running', 'paused'] as const;
 /** A kill costs seconds on a machine that does other things as well. */
 const limitMs = soak ? 1_800_000 : 300_000;
-const seed = Number(process.env['OPENCODE_TOOLS_SEED'] ?? Math.floor(Math.random() * 1_000_000));
+const seed = testSeed();
 
 const played = soak ? modes : modes.filter((_mode, index) => index === seed % 2);
 

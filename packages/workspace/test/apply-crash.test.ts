@@ -3,16 +3,16 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type OperationId, createIds, silentLogger, systemClock } from '@opencode-tools/core';
-import { describeTree } from '@opencode-tools/testkit';
+import { describeTree, testSeed } from '@opencode-tools/testkit';
 import { expect, test } from 'vitest';
 import { createWork } from '../src/index.ts';
 import { git, openStore } from './open-store.ts';
 
 const child = fileURLToPath(new URL('apply-child.ts', import.meta.url));
 const soak = process.env['OPENCODE_TOOLS_SOAK'] === '1';
-/** Every step in a soak; otherwise some, others with each seed. */
+/** Every step in a soak; otherwise some, by the seed. */
 const stride = soak ? 1 : 9;
-const seed = Number(process.env['OPENCODE_TOOLS_SEED'] ?? Math.floor(Math.random() * 1_000_000));
+const seed = testSeed();
 console.info(`crash tests of apply: OPENCODE_TOOLS_SEED=${seed}`);
 
 function plant(root: string): void {

@@ -1,12 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { testSeed } from '@opencode-tools/testkit';
 import { expect, test } from 'vitest';
 import { git, openMergeBed, stateOf } from './merge-bed.ts';
 
 const child = fileURLToPath(new URL('merge-child.ts', import.meta.url));
 const soak = process.env['OPENCODE_TOOLS_SOAK'] === '1';
-const seed = Number(process.env['OPENCODE_TOOLS_SEED'] ?? Math.floor(Math.random() * 1_000_000));
+const seed = testSeed();
 /** The last steps are those that change something of the user's; in a soak all are tried. */
 const lastSteps = 9;
 console.info(`crash tests of merge: OPENCODE_TOOLS_SEED=${seed}`);
