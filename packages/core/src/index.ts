@@ -290,6 +290,8 @@ export type {
   CheckpointDamage,
   CheckpointDeletion,
   CheckpointExport,
+  ImportCheckpoint,
+  ImportedCheckpoint,
   CheckpointHealth,
   CheckpointService,
   CacheFacts,

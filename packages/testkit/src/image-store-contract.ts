@@ -59,6 +59,42 @@ export function imageStoreContract(name: string, open: () => Promise<OpenImageSt
       await opened.images.remove('oct-test-no-such-image');
     });
 
+    test('takes in what it saved under one name, with the labels that it is given alone', async () => {
+      const { images, imageId, addTag, labels } = opened;
+      const before = await images.find(imageId);
+      const tag = await addTag();
+      await images.remove(tag);
+      const loaded = await images.load(await images.save(imageId), { tag, labels: { 'oct-test-loaded': 'yes' } });
+      expect(loaded).toMatchObject({ references: [tag], user: before?.user, labels: { 'oct-test-loaded': 'yes' } });
+      for (const name of Object.keys(labels)) expect(loaded.labels[name] ?? '').toBe('');
+      expect(loaded.sizeBytes).toBe(before?.sizeBytes);
+      expect(await images.find(imageId)).toEqual(before);
+      await images.remove(tag);
+      expect(await images.find(tag)).toBeUndefined();
+    });
+
+    test('takes in no image that is cut off or none', async () => {
+      const { images, imageId, addTag } = opened;
+      const tag = await addTag();
+      await images.remove(tag);
+      const cut = async function* () {
+        let taken = 0;
+        for await (const bytes of await images.save(imageId)) {
+          taken += bytes.length;
+          yield bytes.subarray(0, 700);
+          if (taken > 700) return;
+        }
+      };
+      const none = async function* () {
+        yield new Uint8Array(2_048);
+      };
+      for (const saved of [cut(), none()]) {
+        await expect(images.load(saved, { tag, labels: {} })).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+      }
+      expect(await images.find(tag)).toBeUndefined();
+      await expect(images.save(`sha256:${'0'.repeat(64)}`)).rejects.toMatchObject({ code: 'OCT_IMAGE_NOT_FOUND' });
+    });
+
     test('says how to get an image that it cannot get', async () => {
       const missing = `sha256:${'0'.repeat(64)}`;
       await expect(opened.images.ensure(missing)).rejects.toMatchObject({ code: 'OCT_IMAGE_NOT_FOUND' });

@@ -145,9 +145,11 @@ export function taskStoreContract(name: string, open: () => Promise<OpenRegistry
     describe('deleting', () => {
       test('leaves a tombstone that answers for the task', async () => {
         const task = await addTask(tasks);
-        const note = sampleNote(task.id);
-        await addRows(tasks, task.id, { noun: 'note', value: note });
+        const [note, sandbox] = [sampleNote(task.id), sampleSandbox(task.id)];
+        await addRows(tasks, task.id, { noun: 'note', value: note }, { noun: 'sandbox', value: sandbox });
+        expect(await tasks.listSandboxes()).toEqual([sandbox]);
         const receipt = await deleteTask(tasks, task);
+        expect(await tasks.listSandboxes()).toEqual([]);
         expect(await tasks.findTask(task.id)).toBeUndefined();
         expect(await tasks.findReceipt(task.id)).toEqual(receipt);
         await expect(tasks.getTask(task.id)).rejects.toMatchObject({

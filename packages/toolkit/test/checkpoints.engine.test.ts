@@ -98,19 +98,67 @@ describe('checkpoints of a volume on a real engine', () => {
         { title: 'bound', image: home.image, workspace: { kind: 'bind', path: place } },
         call,
       );
-      const { stream } = await checkpoints.export(from.id, 'travels', call);
+      const { stream } = await checkpoints.export(from.id, 'travels', {}, call);
       await checkpoints.import(to.id, stream, {}, call);
       await checkpoints.restore(to.id, 'travels', {}, call);
       expect(readFileSync(join(place, 'src/link'), 'utf8')).toBe('main\n');
       expect((await sh(to.id, 'echo more >>src/main; cat src/main')).stdout.text).toBe('main\nmore\n');
       await checkpoints.create(to.id, { name: 'back' }, call);
-      await checkpoints.import(from.id, (await checkpoints.export(to.id, 'back', call)).stream, {}, call);
+      await checkpoints.import(from.id, (await checkpoints.export(to.id, 'back', {}, call)).stream, {}, call);
       await checkpoints.restore(from.id, 'back', {}, call);
       expect((await sh(from.id, 'echo again >>src/main; cat src/main')).stdout.text).toBe('main\nmore\nagain\n');
       await tasks.delete(to.id, {}, call);
     } finally {
       rmSync(place, { recursive: true, force: true });
     }
+  });
+
+  test('take what was installed into the root file system along, to whoever asks for it', async () => {
+    const { checkpoints, tasks, ledger } = open.services;
+    const from = await tasks.create({ title: 'installed', image: home.image }, call);
+    await sh(from.id, 'echo one >/opt/first; echo w >work');
+    await checkpoints.create(from.id, { name: 'earlier' }, call);
+    await sh(from.id, 'rm /opt/first; echo two >/opt/second');
+    const gone = await checkpoints.create(from.id, { name: 'travels' }, call);
+    const exported = async (options: { readonly root?: boolean }) => {
+      const { stream, root } = await checkpoints.export(from.id, 'travels', options, call);
+      const parts: Uint8Array[] = [];
+      for await (const part of stream) parts.push(part);
+      return { root, bytes: Buffer.concat(parts) };
+    };
+    const [whole, without] = [await exported({}), await exported({ root: false })];
+    expect([whole.root, without.root]).toEqual(['included', 'left-out']);
+    await tasks.delete(from.id, {}, call);
+    for (const { id } of await checkpoints.list(from.id)) await checkpoints.delete(from.id, id, {}, call);
+    expect(await isThere(gone.root?.imageId)).toBe(false);
+
+    const to = await tasks.create({ title: 'takes in', image: home.image }, call);
+    const take = async (bytes: Buffer, name: string, root: boolean) => {
+      async function* stream() {
+        yield bytes;
+      }
+      return checkpoints.import(to.id, stream(), { name, root }, call);
+    };
+    expect(await take(whole.bytes, 'careful', false)).toMatchObject({ rootLeftOut: true, checkpoint: { root: null } });
+    expect(await take(without.bytes, 'less', true)).toMatchObject({ rootLeftOut: false, checkpoint: { root: null } });
+    const { checkpoint } = await take(whole.bytes, 'all', true);
+    expect(checkpoint.root).toMatchObject({ changedPaths: gone.root?.changedPaths });
+    expect(await checkpoints.check(to.id, 'all')).toMatchObject([{ damage: [] }]);
+    const records = await ledger.history(to.id, { types: ['checkpoint.imported'] });
+    expect(records.filter(({ payload }) => payload?.includes(gone.id))).toHaveLength(3);
+    await checkpoints.restore(to.id, 'all', {}, call);
+    expect((await sh(to.id, 'ls /opt; cat /opt/second work')).stdout.text).toBe('second\ntwo\nw\n');
+    const facts = await open.images.find(checkpoint.root?.imageId ?? '');
+    expect(facts?.labels).toMatchObject({ 'io.opencode-tools.task': to.id, 'io.opencode-tools.kind': 'root' });
+
+    const damaged = Buffer.from(whole.bytes);
+    damaged.writeUInt8(damaged.readUInt8(damaged.length - 4_000) ^ 1, damaged.length - 4_000);
+    await expect(take(damaged, 'bad', true)).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+    await tasks.delete(to.id, {}, call);
+
+    for (const { id } of await checkpoints.list(to.id)) await checkpoints.delete(to.id, id, {}, call);
+
+    expect(await isThere(checkpoint.root?.imageId)).toBe(false);
   });
 
   test('are taken unasked after a major todo, at an interval and at the last detach, when something changed', async () => {

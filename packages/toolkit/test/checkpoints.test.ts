@@ -262,8 +262,8 @@ test('a checkpoint goes to another home in one file, and is restored there as th
   writeFileSync(join(project, 'src/main.ts'), 'main');
   if (process.getuid?.() === 0) for (const name of ['src', 'src/main.ts']) chownSync(join(project, name), 4_321, 5_432);
   const first = await take('travels');
-  const { stream, rootLeftOut } = await checkpoints.export(task.id, 'travels', call);
-  expect(rootLeftOut).toBe(false);
+  const { stream, root } = await checkpoints.export(task.id, 'travels', {}, call);
+  expect(root).toBe('unchanged');
   const bytes = await collected(stream);
   const other = await createEnginelessHome();
   try {
@@ -273,7 +273,7 @@ test('a checkpoint goes to another home in one file, and is restored there as th
     if (process.getuid?.() === 0) chownSync(place, 1_234, 2_345);
     const { id } = await other.create({ workspace: { kind: 'bind', path: place } });
     const there = other.open.services.checkpoints;
-    const imported = await there.import(id, chunks(bytes), {}, call);
+    const { checkpoint: imported } = await there.import(id, chunks(bytes), {}, call);
     expect(imported).toMatchObject({
       taskId: id,
       parentId: null,
@@ -291,9 +291,9 @@ test('a checkpoint goes to another home in one file, and is restored there as th
     expect(readdirSync(place)).not.toContain('here');
     if (process.getuid?.() === 0)
       expect(statSync(join(place, 'src/main.ts'))).toMatchObject({ uid: 1_234, gid: 2_345 });
-    const again = await there.import(id, chunks(bytes), { name: 'again' }, call);
+    const { checkpoint: again } = await there.import(id, chunks(bytes), { name: 'again' }, call);
     expect(again).toMatchObject({ name: 'again', workspace: { id: imported.workspace?.id } });
-    const newer = Buffer.from(bytes.toString('latin1').replace('"version":1', '"version":2'), 'latin1');
+    const newer = Buffer.from(bytes.toString('latin1').replace('"version":1', '"version":3'), 'latin1');
     await expect(there.import(id, chunks(newer), {}, call)).rejects.toMatchObject({
       code: 'OCT_SCHEMA_TOO_NEW',
       remedy: expect.stringContaining('Update'),

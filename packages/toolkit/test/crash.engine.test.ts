@@ -74,6 +74,33 @@ describe(`a process killed at any step of a verb (seed ${seed})`, { timeout: 600
     expect(steps).toBeGreaterThan(10);
   });
 
+  it('has taken in a checkpoint with its root file system, or leaves neither record nor image of it', async () => {
+    const { checkpoints, sessions, tasks } = bed.open.services;
+    const source = await prepare('installed');
+    await bed.sh(source.id, 'echo one >/opt/tool');
+    await checkpoints.create(source.id, { name: 'installed' }, call);
+    const { stream } = await checkpoints.export(source.id, 'installed', {}, call);
+    await writeFile(join(bed.home.directory, 'exported.tar'), stream);
+    const steps = await everyStep(
+      'import',
+      () => tasks.create({ title: 'takes in', image: bed.home.image }, call),
+      async (task) => {
+        const { session } = await sessions.attach(task.id, { agent: 'after', takeover: true }, call);
+        const labels = { 'io.opencode-tools.kind': 'root', 'io.opencode-tools.task': task.id };
+        const images = (await bed.open.images.list({ labels })).map(({ id }) => id);
+        const kept = await checkpoints.list(task.id);
+        expect(images).toEqual(kept.flatMap(({ root }) => (root === null ? [] : [root.imageId])));
+        if (kept.length > 0) {
+          await checkpoints.restore(task.id, 'taken in', { sessionId: session.id }, call);
+          expect(await bed.sh(task.id, 'cat /opt/tool state')).toBe('one\nnow\n');
+        }
+        await tasks.delete(task.id, { force: true }, call);
+      },
+    );
+    expect(steps).toBeGreaterThan(8);
+    await tasks.delete(source.id, { force: true }, call);
+  });
+
   it('has the restored files or those before', async () => {
     const steps = await everyStep(
       'restore',

@@ -19,7 +19,7 @@ import { collectContent } from './collect-content.ts';
 import { contentUsage } from './content-usage.ts';
 import { diffTrees } from './diff-trees.ts';
 import type { ContentStore, ContentStoreOptions, ContentTar } from './content-store-contract.ts';
-import { openContentTar } from './content-tar.ts';
+import { openContentTar, streamOf } from './content-tar.ts';
 import { digestFile } from './digest-file.ts';
 import { type HostPlaces, checkShareable, checkSource, realDirectory, refuseOwnHome } from './check-directory.ts';
 import { exportTrees } from './export-trees.ts';
@@ -39,7 +39,7 @@ import { createLayout, layoutOf, removeAbandoned, temporaryPath } from './store-
 import type { Collect, StoreParts } from './store-parts.ts';
 import { StoreUses } from './store-uses.ts';
 import { writeTar } from './tar-stream.ts';
-import type { TreeEntry } from './tree-entry.ts';
+import { type TreeEntry, withTop } from './tree-entry.ts';
 import { verifyTree } from './verify-tree.ts';
 
 /** Makes the content-addressed workspace store: blobs in packs, a manifest per snapshot. See `WorkspaceStore`. */
@@ -173,6 +173,15 @@ class FileContentStore implements ContentStore {
 
   async exportTrees(...[trees, describe, options]: Parameters<WorkspaceStore['exportTrees']>): Promise<ByteStream> {
     return exportTrees(this.#parts, trees, describe, options?.signal);
+  }
+
+  freezeTar(stream: ByteStream, { signal }: { readonly signal?: AbortSignal } = {}): Promise<SnapshotRef> {
+    const { logger } = this.#options;
+    return this.#save(async (store) => withTop(await freezeStream(stream, store, { logger, signal })), signal);
+  }
+
+  async tarOf(snapshotId: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<ByteStream> {
+    return streamOf(await this.readTar(snapshotId, signal));
   }
 
   async importTrees(...[stream, admit, options]: Parameters<WorkspaceStore['importTrees']>) {

@@ -21,3 +21,9 @@ export async function openContentTar(
   const use = opening.move();
   return { ref, root, tar: tar(), [Symbol.asyncDispose]: () => use.disposeAsync() };
 }
+
+/** The tar alone; whoever reads it to its end, or gives it up, lets go of the snapshot. */
+export async function* streamOf(content: ContentTar): AsyncGenerator<Uint8Array> {
+  await using _ = content;
+  yield* content.tar;
+}

@@ -73,3 +73,10 @@ function addParents(byPath: Map<BytePath, TreeEntry>, entry: TreeEntry): void {
     byPath.set(path, { path, type: 'directory', mode: 0o755, uid, gid, mtimeNs: 0n, size: 0, digest: '', target: '' });
   }
 }
+
+/** A tree in canonical form with a plain top directory, if it has none of its own. */
+export function withTop(tree: readonly TreeEntry[]): readonly TreeEntry[] {
+  if (tree[0]?.path === '') return tree;
+  const plain = { mode: 0o755, uid: 0, gid: 0, mtimeNs: 0n, size: 0, digest: '', target: '' };
+  return [{ ...plain, path: '', type: 'directory' }, ...tree];
+}

@@ -17,7 +17,7 @@ async function* bytes() {
   yield Buffer.from('two');
 }
 const exporting = (stream: AsyncIterable<Uint8Array> = bytes()) => ({
-  checkpoints: { export: async () => ({ checkpoint, stream, rootLeftOut: true }) },
+  checkpoints: { export: async () => ({ checkpoint, stream, root: 'left-out' as const }) },
 });
 
 test('checkpoints export writes a whole file or none, and replaces none', async () => {
@@ -42,15 +42,16 @@ test('checkpoints import reads a file, or standard input', async () => {
     const parts: Uint8Array[] = [];
     for await (const part of stream) parts.push(part);
     seen.push([Buffer.concat(parts).toString(), options]);
-    return checkpoint;
+    return { checkpoint, rootLeftOut: true };
   };
   const answers = { checkpoints: { import: take } };
   writeFileSync(join(cwd, 'in.tar'), 'from a file');
-  await runLine(['checkpoints', 'import', 't', 'in.tar', '--name', 'here'], answers, { cwd });
-  await runLine(['checkpoints', 'import', 't', '-'], answers, { cwd, input: 'from stdin' });
+  const line = await runLine(['checkpoints', 'import', 't', 'in.tar', '--name', 'here'], answers, { cwd });
+  expect(line.stdout).toContain('--with-root takes it in');
+  await runLine(['checkpoints', 'import', 't', '-', '--with-root'], answers, { cwd, input: 'from stdin' });
   expect(seen).toEqual([
-    ['from a file', { name: 'here' }],
-    ['from stdin', {}],
+    ['from a file', { name: 'here', root: false }],
+    ['from stdin', { root: true }],
   ]);
   const missing = await runLine(['checkpoints', 'import', 't', 'none.tar'], answers, { cwd });
   expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining('checkpoints export') });

@@ -84,6 +84,24 @@ export interface ImageStore {
    * @returns false when the engine says that a container or an image needs it
    */
   removeVersion(version: ImageVersion): Promise<boolean>;
+  /**
+   * Opens an image with all its layers as one tar. Read it once.
+   *
+   * @throws OpencodeToolsError `OCT_IMAGE_NOT_FOUND`
+   */
+  save(id: string, options?: { readonly signal?: AbortSignal }): Promise<ByteStream>;
+  /**
+   * Makes an image of what `save` gave, wherever it comes from, under the tag and with the labels alone. Nothing in it is run. The tag is
+   * there once all of it is.
+   *
+   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a stream that is cut off, damaged, or not one image;
+   *   `OCT_CAPABILITY_UNSUPPORTED` for an image of another architecture
+   */
+  load(
+    saved: ByteStream,
+    as: { readonly tag: string; readonly labels: Readonly<Record<string, string>> },
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<ImageFacts>;
   list(filter?: { readonly labels?: Readonly<Record<string, string>> }): Promise<readonly ImageFacts[]>;
   /** Takes a reference away, and the image when it was the last one. Absent is fine. */
   remove(reference: string): Promise<void>;

@@ -128,6 +128,7 @@ export interface TaskStore {
   countTasks(): Promise<Readonly<Record<TaskStatus, number>>>;
 
   findSandbox(taskId: TaskId): Promise<Sandbox | undefined>;
+  /** Of all tasks but those that were deleted. */
   listSandboxes(): Promise<readonly Sandbox[]>;
   findSession(id: SessionId): Promise<Session | undefined>;
   listSessions(taskId: TaskId): Promise<readonly Session[]>;

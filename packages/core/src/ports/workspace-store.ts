@@ -135,6 +135,10 @@ export interface WorkspaceStore {
     describe: (refs: ReadonlyMap<string, SnapshotRef>) => Uint8Array,
     options?: { readonly signal?: AbortSignal },
   ): Promise<ByteStream>;
+  /** Keeps the members of a tar stream as a tree, whose top, and what else the stream does not name, are plain directories. */
+  freezeTar(stream: ByteStream, options?: { readonly signal?: AbortSignal }): Promise<SnapshotRef>;
+  /** Opens a snapshot as one tar stream; every byte is checked on the way. Read it once. */
+  tarOf(snapshotId: string, options?: { readonly signal?: AbortSignal }): Promise<ByteStream>;
   /**
    * Takes in what `exportTrees` made, wherever it comes from: all of it or nothing.
    *

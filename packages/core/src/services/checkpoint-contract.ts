@@ -93,9 +93,29 @@ export interface PrunedCheckpoints {
 /** A checkpoint on its way out. */
 export interface CheckpointExport {
   readonly checkpoint: Checkpoint;
-  /** A tar: `checkpoint.json`, then `workspace` and `home` with all below them. Read it once. */
+  /** A tar: `checkpoint.json`, then `workspace`, `home` and `root` with all below them. Read it once. */
   readonly stream: ByteStream;
-  /** True when something had been installed into the root file system, which the stream does not have. */
+  /**
+   * What becomes of a root file system that something was installed into: it is in the stream, or it was left out. `unchanged` when the
+   * image of the task has it all.
+   */
+  readonly root: 'included' | 'left-out' | 'unchanged';
+}
+
+export interface ImportCheckpoint extends UnderSession {
+  /** In place of the exported one. */
+  readonly name?: string;
+  /**
+   * True takes a root file system in as well, as an image of this engine: its programs then run in the sandbox as those of any image do.
+   * Default false, for the stream may be a stranger's.
+   */
+  readonly root?: boolean;
+}
+
+/** What was made of an exported checkpoint. */
+export interface ImportedCheckpoint {
+  readonly checkpoint: Checkpoint;
+  /** True when the stream had a root file system, and nobody asked for it. */
   readonly rootLeftOut: boolean;
 }
 
@@ -125,22 +145,27 @@ export interface CheckpointService {
   untag(taskId: TaskId, tag: string, options: UnderSession, call: Call): Promise<Checkpoint>;
   /** Keeps a checkpoint until it is unpinned. */
   pin(taskId: TaskId, reference: string, pinned: boolean, options: UnderSession, call: Call): Promise<Checkpoint>;
-  /** Opens a checkpoint as one stream, for another home, machine or kind of workspace. Every byte is checked on the way. */
-  export(taskId: TaskId, reference: string, call: Call): Promise<CheckpointExport>;
+  /**
+   * Opens a checkpoint as one stream, for another home, machine or kind of workspace. Every byte is checked on the way. A changed root file
+   * system is a whole image in it.
+   *
+   * @param options `root` false leaves it out
+   * @throws OpencodeToolsError `OCT_CHECKPOINT_NOT_FOUND`, `OCT_CHECKPOINT_CORRUPT`; `OCT_IMAGE_NOT_FOUND` when the engine lost the image
+   */
+  export(
+    taskId: TaskId,
+    reference: string,
+    options: { readonly root?: boolean },
+    call: Call,
+  ): Promise<CheckpointExport>;
   /**
    * Makes a checkpoint of a task from what `export` gave, all of it or nothing; restore it to bring it into the workspace. Files of
-   * the exported task's user become files of this task's; root file system and spec are this task's.
+   * the exported task's user become files of this task's; the spec is this task's.
    *
-   * @param options `name` in place of the exported one
    * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a stream that is cut off, damaged or hostile, `OCT_PATH_OUTSIDE_WORKSPACE`,
-   *   `OCT_SCHEMA_TOO_NEW`
+   *   `OCT_SCHEMA_TOO_NEW`; `OCT_CAPABILITY_UNSUPPORTED` for a root file system of another architecture
    */
-  import(
-    taskId: TaskId,
-    stream: ByteStream,
-    options: UnderSession & { readonly name?: string },
-    call: Call,
-  ): Promise<Checkpoint>;
+  import(taskId: TaskId, stream: ByteStream, options: ImportCheckpoint, call: Call): Promise<ImportedCheckpoint>;
   /** What each checkpoint of a task takes on disk, newest first. */
   usage(taskId: TaskId): Promise<readonly CheckpointUsage[]>;
   /** What the checkpoints of each task of this home take on disk, deleted tasks included, and all together. */

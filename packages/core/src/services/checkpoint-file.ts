@@ -5,10 +5,11 @@ import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { canonicalJson } from '../ledger/canonical-json.ts';
 import { clip } from './clip.ts';
 
-/** The version of the form; a reader takes its own and older ones. */
-const formatVersion = 1;
+/** The newest version of the form; a reader takes its own and older ones. What has no root file system is written in the first. */
+const formatVersion = 2;
 const format = 'opencode-tools checkpoint';
-export const treeNames = ['workspace', 'home'] as const;
+/** The root file system is an image, as the engine saves it; it came with the second version. */
+const treeNames = ['workspace', 'home', 'root'] as const;
 type TreeName = (typeof treeNames)[number];
 
 interface Owner {
@@ -25,6 +26,8 @@ export interface CheckpointHead {
   readonly taskId: string;
   /** Whom the files of the exported task belonged to. */
   readonly owner: Owner;
+  /** How many paths of the root file system a program of the task changed last. */
+  readonly rootChangedPaths: number;
   readonly trees: ReadonlyMap<TreeName, string>;
 }
 
@@ -35,7 +38,7 @@ export function encodeHead(task: Task, checkpoint: Checkpoint, refs: ReadonlyMap
   );
   const head = {
     format,
-    version: formatVersion,
+    version: refs.has('root') ? 2 : 1,
     task: { id: task.id, title: task.title },
     checkpoint: { id, taskId, parentId, name, reason, agent, createdAt, manifestDigest },
     owner: sandboxSpec.user,
@@ -67,6 +70,7 @@ export function decodeHead(bytes: Uint8Array): CheckpointHead {
     id: textIn(checkpoint, 'id', 60),
     taskId: textIn(task, 'id', 60),
     owner: { uid: idIn(owner, 'uid'), gid: idIn(owner, 'gid') },
+    rootChangedPaths: idIn(head, 'rootChangedPaths'),
     trees: treesIn(trees),
   };
 }

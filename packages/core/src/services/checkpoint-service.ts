@@ -42,7 +42,7 @@ export function createCheckpointService(kernel: Kernel, keeper: SandboxKeeper): 
     untag: (taskId, tag, options, call) => markCheckpoint(kernel, taskId, tag, { untag: tag }, options, call),
     pin: (taskId, reference, pinned, options, call) =>
       markCheckpoint(kernel, taskId, reference, { pinned }, options, call),
-    export: (taskId, reference, call) => exportCheckpoint(kernel, taskId, reference, call),
+    export: (taskId, reference, options, call) => exportCheckpoint(kernel, taskId, reference, options, call),
     import: (taskId, stream, options, call) => importCheckpoint(kernel, taskId, stream, options, call),
     usage: async (taskId) => {
       await assertReadable(kernel, taskId);

@@ -135,7 +135,7 @@ export async function headsOf(kernel: Kernel): Promise<ReadonlySet<CheckpointId>
 /** An image that another checkpoint or a sandbox begins with stays; what the engine refuses to remove is left to the reaper. */
 async function dropImage(kernel: Kernel, { root }: Checkpoint): Promise<void> {
   const { checkpoints, tasks, images, logger } = kernel.deps;
-  if (root === null || root.imageId === root.baseImageId) return;
+  if (root === null) return;
   const { imageId } = root;
   const others = (await checkpoints.listAll()).flatMap((other) => (other.root === null ? [] : [other.root]));
   const isNeeded =

@@ -1,5 +1,6 @@
 import {
   type BuildProgress,
+  type ByteStream,
   type ImageFacts,
   type ImageRecipe,
   type ImageStore,
@@ -13,7 +14,7 @@ import type { Engine } from '../engine/engine.ts';
 import { absentAsUndefined } from '../engine/containers.ts';
 import { asPortError, hasStatus } from '../engine/engine-error.ts';
 import { buildStandardImage } from './build-image.ts';
-import { labelKeys } from '../plan/labels.ts';
+import { fullLabels, labelKeys } from '../plan/labels.ts';
 import { type KnownImages, makeImage } from './make-image.ts';
 import {
   isNamed,
@@ -24,6 +25,7 @@ import {
   removeUnlessUsed,
   tagImage,
 } from './image-versions.ts';
+import { asOwnImage, loadImage } from './own-image.ts';
 import { pullImage } from './pull-image.ts';
 
 /** The parts that we read of the engine's description of an image. */
@@ -155,6 +157,30 @@ export class DockerImages implements ImageStore {
       // From the top: the first that another version is made of as well has everything below it in use.
       await removeUnlessUsed(client, layers);
       return true;
+    });
+  }
+
+  async save(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<ByteStream> {
+    return doing(`Saving the image ${id}`, async () => {
+      if ((await this.#describe(id)) === undefined) throw imageNotFound(id);
+      const client = await this.#engine.client();
+      const path = `/images/${encodeURIComponent(id)}/get`;
+      return client.stream({ method: 'GET', path, moves: true, signal: options.signal });
+    });
+  }
+
+  async load(
+    saved: ByteStream,
+    { tag, labels }: Parameters<ImageStore['load']>[1],
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<ImageFacts> {
+    return doing('Loading an image', async () => {
+      const { client, architecture } = await this.#engine.find();
+      const own = { tag, labels: { ...fullLabels({ kind: 'snapshot' }), ...labels }, architecture };
+      await loadImage(client, asOwnImage(saved, own), options.signal);
+      const loaded = await this.find(tag);
+      if (!loaded) throw imageNotFound(tag);
+      return loaded;
     });
   }
 

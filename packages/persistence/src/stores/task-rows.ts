@@ -13,7 +13,11 @@ export const selectSandbox = template<{ taskId: string }>()(({ db }, slot) =>
 );
 
 export const selectSandboxes = template<null>()(({ db }) =>
-  db.selectFrom('sandboxes').select('entity').orderBy('task_id'),
+  db
+    .selectFrom('sandboxes')
+    .innerJoin('tasks', 'tasks.id', 'sandboxes.task_id')
+    .select('sandboxes.entity')
+    .orderBy('sandboxes.task_id'),
 );
 
 export const selectSession = template<{ id: string }>()(({ db }, slot) =>

@@ -80,7 +80,7 @@ export function wireEngine(options: {
     ),
     images: lazyMethods(
       async () => (await engine()).images,
-      ['find', 'ensure', 'build', 'make', 'versions', 'rollBack', 'removeVersion', 'list', 'remove'],
+      ['find', 'ensure', 'build', 'make', 'versions', 'rollBack', 'removeVersion', 'save', 'load', 'list', 'remove'],
     ),
     probe: lazyMethods(async () => (await engine()).probe, ['probe']),
   };

@@ -82,6 +82,8 @@ export function wireWorkspace(options: {
         'reserve',
         'exportTrees',
         'importTrees',
+        'freezeTar',
+        'tarOf',
         'usage',
         'collect',
       ]),

@@ -1,3 +1,5 @@
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
 import { type Call, type ServiceDependencies, parseId } from '@opencode-tools/core';
 import { openHome } from '../../src/index.ts';
 
@@ -69,7 +71,8 @@ function decorate(ports: ServiceDependencies): ServiceDependencies {
     ]),
     leases: stepping(ports.leases, ['acquire', 'confirm', 'release', 'revoke']),
     work: stepping(ports.work, ['apply', 'settle', 'forget']),
-    workspaces: stepping(ports.workspaces, ['freeze', 'provision']),
+    workspaces: stepping(ports.workspaces, ['freeze', 'provision', 'importTrees']),
+    images: stepping(ports.images, ['load', 'remove']),
   };
 }
 
@@ -82,6 +85,10 @@ const verbs: Record<string, () => Promise<unknown>> = {
   exec: () => open.services.executions.run(id, { command: { kind: 'script', script: 'echo new >state' } }, call),
   checkpoint: () => open.services.checkpoints.create(id, { name: 'second' }, call),
   restore: () => open.services.checkpoints.restore(id, 'first', {}, call),
+  import: () => {
+    const stream = createReadStream(join(home, 'exported.tar')) as AsyncIterable<Uint8Array>;
+    return open.services.checkpoints.import(id, stream, { name: 'taken in', root: true }, call);
+  },
   apply: () => open.services.work.apply(id, { checkpoint: 'first' }, call),
   stop: () => open.services.tasks.stop(id, {}, call),
   delete: () => open.services.tasks.delete(id, {}, call),

@@ -166,6 +166,12 @@ class LayeredStore implements WorkspaceStore {
     return this.#options.content.exportTrees(content, describe, options);
   }
 
+  freezeTar: WorkspaceStore['freezeTar'] = (...args) => this.#options.content.freezeTar(...args);
+
+  async tarOf(...[snapshotId, options]: Parameters<WorkspaceStore['tarOf']>) {
+    return this.#options.content.tarOf(await this.contentOf(snapshotId, options), options);
+  }
+
   importTrees: WorkspaceStore['importTrees'] = (...args) => this.#options.content.importTrees(...args);
 
   async usage(groups: readonly (readonly string[])[]): Promise<readonly GroupUsage[]> {
