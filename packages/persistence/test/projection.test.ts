@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { Task } from '@opencode-tools/core';
-import { addRows, addTask, sampleDecision, sampleExecution, sampleNote } from '@opencode-tools/testkit';
+import { addRows, addTask, sampleActor, sampleDecision, sampleExecution, sampleNote } from '@opencode-tools/testkit';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Store, openSqliteStore } from '../src/sqlite.ts';
@@ -98,4 +98,21 @@ test('decisions that somebody edited by hand are kept when new ones come', async
   expect(fs.readFileSync(file('decisions.md'), 'utf8')).toMatch(/## First[^]*## Second/);
   const [kept] = fs.readdirSync(file('.')).filter((name) => name.startsWith('decisions.md.bad-'));
   expect(fs.readFileSync(file(kept ?? ''), 'utf8')).toContain('My own remark');
+});
+
+test('the log of the home is written by one at a time, also when it is damaged and pruned meanwhile', async () => {
+  const log = join(directory, 'log.jsonl');
+  const soon = -60_000 / (24 * 60 * 60 * 1000);
+  for (let round = 1; round <= 10; round += 1) {
+    await store.memory.project();
+    fs.writeFileSync(log, 'damaged\n');
+    await store.tasks.commit({ records: [{ stream: 'home', type: 'home.swept', actor: sampleActor, puts: [] }] });
+    const pruned = store.admin.prune({ keepLedgerDays: soon, keepTombstoneDays: null });
+    await Promise.all([pruned, store.memory.project(), store.memory.project(), store.memory.project()]);
+    const lines = fs.readFileSync(log, 'utf8').trimEnd().split('\n');
+    const records = await store.ledger.read('home', { limit: 100 });
+    expect(lines.map((line) => (JSON.parse(line) as { readonly seq: number }).seq)).toEqual(
+      records.map(({ seq }) => seq),
+    );
+  }
 });

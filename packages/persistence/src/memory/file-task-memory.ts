@@ -28,7 +28,7 @@ import { readLogTail } from './log-files.ts';
 import { openOutputs, readOutputSlice, sizeOfOutput, summariseOutputFile, writeOutputPart } from './output-files.ts';
 import { type TaskFacts, listLagging } from './projection-plans.ts';
 import type { ElapsedMs, Moved, ProjectionRight } from './projection-right.ts';
-import { ProjectionTurns } from './projection-turns.ts';
+import { ProjectionTurns, type Worth } from './projection-turns.ts';
 import { Projector, type Repair } from './projector.ts';
 import { rollLogForward } from './roll-log-forward.ts';
 import { readStateFile } from './state-file.ts';
@@ -76,7 +76,7 @@ export class FileTaskMemory implements TaskMemory {
     this.#homeDirectory = homeDirectory;
     this.#logger = logger;
     this.#rotateAtBytes = options.rotateAtBytes;
-    this.#turns = new ProjectionTurns(ctx, options.elapsedMs);
+    this.#turns = new ProjectionTurns(ctx, '', options.elapsedMs);
     this.#homeLog = new HomeLog(ctx, homeDirectory, logger);
   }
 
@@ -175,7 +175,7 @@ export class FileTaskMemory implements TaskMemory {
 
   /** Writes the line files of a stream anew, after records were pruned or erased. */
   async rewrite(stream: StreamId): Promise<void> {
-    if (stream === 'home') return this.#homeLog.project(true);
+    if (stream === 'home') return this.#homeLog.rewrite();
     await this.#projectTask(stream);
     await this.#withRight(stream, async (projector, facts) => {
       await projector.advance(facts);
@@ -259,11 +259,11 @@ export class FileTaskMemory implements TaskMemory {
 
   /** Returns when the files are at the head that was there when called, whoever wrote them. */
   async #projectTask(taskId: TaskId): Promise<void> {
-    await this.#withRight(taskId, (projector, facts) => projector.advance(facts), true);
+    await this.#withRight(taskId, (projector, facts) => projector.advance(facts), 'while-lagging');
   }
 
-  async #withRight(taskId: TaskId, work: Work, onlyWhenLagging = false): Promise<void> {
-    const alone = await this.#turns.run(taskId, (right) => this.#work(taskId, right, work), onlyWhenLagging);
+  async #withRight(taskId: TaskId, work: Work, worth: Worth = 'always'): Promise<void> {
+    const alone = await this.#turns.run(taskId, (right) => this.#work(taskId, right, work), worth);
     // What was written here may be older than what the other process wrote, and stand twice.
     if (!alone) await this.heal(taskId);
   }

@@ -1,45 +1,41 @@
 import { appendFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Logger } from '@opencode-tools/core';
-import { projectionHolder } from './projection-holder.ts';
 import type { StoreContext } from '../write/context.ts';
 import { rewindLineFile } from './line-file.ts';
 import { logFile } from './log-files.ts';
 import { readExtent, readRange } from './projection-plans.ts';
-import { type Moved, ProjectionRight } from './projection-right.ts';
+import type { Moved, ProjectionRight } from './projection-right.ts';
+import { ProjectionTurns } from './projection-turns.ts';
 
 const batchRecords = 1_000;
 
-/**
- * Keeps the ledger of the home itself as a file, so that a registry that is lost can be made again with it. Whoever cannot
- * get the right to write leaves it to the one who has it.
- */
+/** Keeps the ledger of the home itself as a file, so that a registry that is lost can be made again with it. */
 export class HomeLog {
   readonly #ctx: StoreContext;
   readonly #file: string;
   readonly #logger: Logger;
-  readonly #holder = projectionHolder('home-');
+  readonly #turns: ProjectionTurns;
 
   constructor(ctx: StoreContext, homeDirectory: string, logger: Logger) {
     this.#ctx = ctx;
     this.#file = path.join(homeDirectory, logFile);
     this.#logger = logger;
+    this.#turns = new ProjectionTurns(ctx, 'home-');
   }
 
-  /** @param anew writes the whole file again, for when records were pruned or erased */
-  async project(anew = false): Promise<void> {
-    const { engine } = this.#ctx;
-    const extent = await engine.read(() => readExtent('home'));
-    if (extent === undefined || extent.homeId !== this.#ctx.homeId) return;
-    if (!anew && extent.projectedSeq >= extent.headSeq) return;
-    const right = await ProjectionRight.take(this.#ctx, 'home', this.#holder());
-    if (right === null) return;
-    let moved: Moved | null = null;
-    try {
-      moved = await this.#write(right, anew);
-    } finally {
-      await right.release(moved);
-    }
+  /** Brings the file up to date, or leaves that to a process that is at it. */
+  async project(): Promise<void> {
+    await this.#turns.run('home', (right) => this.#write(right, false), 'while-lagging-and-free');
+  }
+
+  /**
+   * Writes the whole file again, for when records were pruned or erased.
+   *
+   * @throws OpencodeToolsError `OCT_STORE_UNAVAILABLE` when another process keeps writing it
+   */
+  async rewrite(): Promise<void> {
+    await this.#turns.run('home', (right) => this.#write(right, true), 'always');
   }
 
   async #write(right: ProjectionRight, anew: boolean): Promise<Moved | null> {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { OpencodeToolsError, type TaskId } from '@opencode-tools/core';
+import { OpencodeToolsError, type StreamId } from '@opencode-tools/core';
 import type { StoreContext } from '../write/context.ts';
 import { projectionHolder } from './projection-holder.ts';
 import { type Extent, readExtent } from './projection-plans.ts';
@@ -9,49 +9,55 @@ const patienceMs = 15_000;
 
 type Work = (right: ProjectionRight) => Promise<Moved | null>;
 
-/** Work on the files of tasks, one at a time per task: in this process in order, across processes by the store's lock. */
+/** When work is worth its turn: always, or only while the files lag behind the ledger, whoever writes them. */
+export type Worth = 'always' | 'while-lagging' | 'while-lagging-and-free';
+
+/** Work on the files of streams, one at a time per stream: in this process in order, across processes by the store's lock. */
 export class ProjectionTurns {
   readonly #ctx: StoreContext;
   readonly #elapsedMs: ElapsedMs | undefined;
-  readonly #holder = projectionHolder('');
-  readonly #working = new Map<TaskId, Promise<void>>();
+  readonly #holder: () => string;
+  readonly #working = new Map<StreamId, Promise<void>>();
 
-  constructor(ctx: StoreContext, elapsedMs?: ElapsedMs) {
+  /** @param prefix of the name under which the right is held; two objects of one name would share the right */
+  constructor(ctx: StoreContext, prefix: '' | 'home-', elapsedMs?: ElapsedMs) {
     this.#ctx = ctx;
+    this.#holder = projectionHolder(prefix);
     this.#elapsedMs = elapsedMs;
   }
 
   /**
-   * Runs work when its turn has come. Does nothing for a task of another home.
+   * Runs work when its turn has come. Does nothing for a stream of another home.
    *
    * @returns false when another process wrote the files at the same time, since this one was stopped for long
-   * @param onlyWhenLagging spares the work when the files are at the head, whoever wrote them
+   * @param worth `while-lagging-and-free` leaves the work to a process that is at it
    * @throws OpencodeToolsError `OCT_STORE_UNAVAILABLE` when another process keeps the right for fifteen seconds
    */
-  async run(taskId: TaskId, work: Work, onlyWhenLagging: boolean): Promise<boolean> {
-    const before = this.#working.get(taskId) ?? Promise.resolve();
-    const mine = before.then(() => this.#whenFree(taskId, work, onlyWhenLagging));
+  async run(stream: StreamId, work: Work, worth: Worth): Promise<boolean> {
+    const before = this.#working.get(stream) ?? Promise.resolve();
+    const mine = before.then(() => this.#whenFree(stream, work, worth));
     const settled = mine.then(
       () => undefined,
       () => undefined,
     );
-    this.#working.set(taskId, settled);
+    this.#working.set(stream, settled);
     try {
       return await mine;
     } finally {
-      if (this.#working.get(taskId) === settled) this.#working.delete(taskId);
+      if (this.#working.get(stream) === settled) this.#working.delete(stream);
     }
   }
 
-  async #whenFree(taskId: TaskId, work: Work, onlyWhenLagging: boolean): Promise<boolean> {
+  async #whenFree(stream: StreamId, work: Work, worth: Worth): Promise<boolean> {
     const givenUpAt = performance.now() + patienceMs;
     for (;;) {
-      const extent = await this.#ctx.engine.read(() => readExtent(taskId));
+      const extent = await this.#ctx.engine.read(() => readExtent(stream));
       if (extent === undefined || extent.homeId !== this.#ctx.homeId) return true;
-      if (onlyWhenLagging && extent.projectedSeq >= extent.headSeq) return true;
-      const right = await ProjectionRight.take(this.#ctx, taskId, this.#holder(), this.#elapsedMs);
+      if (worth !== 'always' && extent.projectedSeq >= extent.headSeq) return true;
+      const right = await ProjectionRight.take(this.#ctx, stream, this.#holder(), this.#elapsedMs);
       if (right !== null) return workAndRelease(right, work);
-      if (performance.now() > givenUpAt) throw rightHeld(taskId, extent);
+      if (worth === 'while-lagging-and-free') return true;
+      if (performance.now() > givenUpAt) throw rightHeld(stream, extent);
       await sleep(5 + Math.random() * 15);
     }
   }
@@ -68,8 +74,8 @@ async function workAndRelease(right: ProjectionRight, work: Work): Promise<boole
   return right.release(moved);
 }
 
-function rightHeld(taskId: TaskId, extent: Extent): OpencodeToolsError {
-  return new OpencodeToolsError('OCT_STORE_UNAVAILABLE', `Another process keeps writing the files of task ${taskId}`, {
-    details: { taskId, projectedSeq: extent.projectedSeq, headSeq: extent.headSeq },
+function rightHeld(stream: StreamId, extent: Extent): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_STORE_UNAVAILABLE', `Another process keeps writing the files of ${stream}`, {
+    details: { stream, projectedSeq: extent.projectedSeq, headSeq: extent.headSeq },
   });
 }
