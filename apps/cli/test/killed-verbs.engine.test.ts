@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Receipt, Task } from '@opencode-tools/core';
-import { type TestEngine, openTestEngine, testSeed } from '@opencode-tools/testkit';
+import { type TestEngine, openTestEngine, randomFrom, testSeed } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { homeObjects, removeCheckpoints } from './home-objects.ts';
 import { type Cli, finish, openCli } from './run-bin.ts';
@@ -106,15 +106,4 @@ function makeOld(): void {
   const database = new DatabaseSync(join(cli.home, 'registry.db'));
   database.exec("pragma busy_timeout = 5000; update meta set created_at = '2026-01-01T00:00:00.000Z'");
   database.close();
-}
-
-/** Numbers from 0 to 1 that a seed gives again (mulberry32). */
-function randomFrom(start: number): () => number {
-  let state = start >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

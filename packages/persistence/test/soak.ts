@@ -1,4 +1,4 @@
-import { testSeed } from '@opencode-tools/testkit';
+import { randomFrom, testSeed } from '@opencode-tools/testkit';
 import type { RegistryPlace } from '../src/index.ts';
 import { type Contest, Contenders } from './contenders.ts';
 
@@ -28,15 +28,4 @@ export async function soak(directory: string, place: RegistryPlace): Promise<rea
     }
   }
   return (await contenders.verify()).map((fault) => `seed ${seed}, at the end: ${fault}`);
-}
-
-/** Mulberry32. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

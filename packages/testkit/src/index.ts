@@ -32,7 +32,7 @@ export {
 export { storeAdminContract } from './store-admin-contract.ts';
 export { startPostgres } from './start-postgres.ts';
 export type { PostgresServer } from './start-postgres.ts';
-export { testSeed } from './test-seed.ts';
+export { randomFrom, testSeed } from './test-seed.ts';
 export { taskListingContract } from './task-listing-contract.ts';
 export { taskMemoryContract } from './task-memory-contract.ts';
 export { taskStoreContract } from './task-store-contract.ts';

@@ -1,31 +1,18 @@
-import type { Call, OpenHome, TaskId } from '@opencode-tools/core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type TestHome, createTestHome } from './support/test-home.ts';
-
-const call: Call = {
-  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
-};
+import type { TaskId } from '@opencode-tools/core';
+import { describe, expect, test } from 'vitest';
+import { tester as call, useTestHome } from './support/test-home.ts';
 
 describe('attempts', () => {
-  let home: TestHome;
-  let open: OpenHome;
-  beforeAll(async () => {
-    home = await createTestHome();
-    open = await home.open();
-  });
-  afterAll(async () => {
-    await open.close();
-    await home.remove();
-  });
+  const bed = useTestHome();
 
   const sh = async (task: TaskId | undefined, script: string): Promise<string> => {
     if (task === undefined) throw new Error('There is no such task');
-    return (await open.services.executions.run(task, { command: { kind: 'script', script } }, call)).stdout.text;
+    return (await bed.open.services.executions.run(task, { command: { kind: 'script', script } }, call)).stdout.text;
   };
 
   test('begin at one point, are compared by one check, and one is kept; other forks are left alone', async () => {
-    const { attempts, tasks, checkpoints, ledger } = open.services;
-    const task = await tasks.create({ title: 'ways', image: home.image }, call);
+    const { attempts, tasks, checkpoints, ledger } = bed.open.services;
+    const task = await tasks.create({ title: 'ways', image: bed.home.image }, call);
     await sh(task.id, 'echo base >file');
     const keyed = { ...call, idempotencyKey: `start-${task.id}` };
     const forks = await attempts.start(task.id, { count: 3, title: 'way' }, keyed);
@@ -78,12 +65,12 @@ describe('attempts', () => {
   });
 
   test('are asked for where there are none', async () => {
-    const task = await open.services.tasks.create({ title: 'no ways', image: home.image }, call);
+    const task = await bed.open.services.tasks.create({ title: 'no ways', image: bed.home.image }, call);
     const none = { code: 'OCT_INVALID_ARGUMENT', remedy: expect.stringContaining('attempts start') };
     await expect(
-      open.services.attempts.check(task.id, { command: { kind: 'argv', argv: ['true'] } }, call),
+      bed.open.services.attempts.check(task.id, { command: { kind: 'argv', argv: ['true'] } }, call),
     ).rejects.toMatchObject(none);
-    await expect(open.services.attempts.start(task.id, { count: 0 }, call)).rejects.toMatchObject({
+    await expect(bed.open.services.attempts.start(task.id, { count: 0 }, call)).rejects.toMatchObject({
       code: 'OCT_INVALID_ARGUMENT',
     });
   });

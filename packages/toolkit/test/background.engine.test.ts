@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { type Call, type ExecutionId, type OpenHome, type SessionId, type Task, parseId } from '@opencode-tools/core';
+import { type Call, type ExecutionId, type SessionId, type Task, parseId } from '@opencode-tools/core';
 import { until } from '@opencode-tools/testkit';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type TestHome, createTestHome } from './support/test-home.ts';
+import { describe, expect, it } from 'vitest';
+import { useTestHome } from './support/test-home.ts';
 
 const call: Call = {
   actor: { kind: 'agent', id: 'test', agent: 'test', model: null, session: null, onBehalfOf: null },
@@ -12,31 +12,22 @@ const call: Call = {
 const child = fileURLToPath(new URL('./support/start-background.ts', import.meta.url));
 
 describe('a command in the background of a task', () => {
-  let home: TestHome;
-  let open: OpenHome;
-  beforeAll(async () => {
-    home = await createTestHome();
-    open = await home.open();
-  });
-  afterAll(async () => {
-    await open.close();
-    await home.remove();
-  });
+  const bed = useTestHome();
 
   const attached = async (title: string, takeover = false): Promise<{ task: Task; sessionId: SessionId }> => {
-    const task = await open.services.tasks.create({ title, image: home.image }, call);
-    const { session } = await open.services.sessions.attach(task.id, { agent: 'test', takeover }, call);
+    const task = await bed.open.services.tasks.create({ title, image: bed.home.image }, call);
+    const { session } = await bed.open.services.sessions.attach(task.id, { agent: 'test', takeover }, call);
     return { task, sessionId: session.id };
   };
   const start = async (task: Task, sessionId: SessionId, script: string, more: object = {}): Promise<ExecutionId> => {
     const options = { command: { kind: 'script', script }, sessionId, ...more } as const;
-    return (await open.services.executions.start(task.id, options, call)).id;
+    return (await bed.open.services.executions.start(task.id, options, call)).id;
   };
-  const wait = async (id: ExecutionId) => open.services.executions.wait(id, { timeoutMs: 60_000 }, call);
+  const wait = async (id: ExecutionId) => bed.open.services.executions.wait(id, { timeoutMs: 60_000 }, call);
   const output = async (id: ExecutionId, stream: 'stdout' | 'stderr' = 'stdout') =>
-    Buffer.from((await open.services.executions.readOutput(id, stream)).bytes).toString();
+    Buffer.from((await bed.open.services.executions.readOutput(id, stream)).bytes).toString();
   const run = async (task: Task, sessionId: SessionId, script: string) =>
-    open.services.executions.run(task.id, { command: { kind: 'script', script }, sessionId }, call);
+    bed.open.services.executions.run(task.id, { command: { kind: 'script', script }, sessionId }, call);
 
   it('is recorded when it starts and when it ends, with its whole output, while other commands run', async () => {
     const { task, sessionId } = await attached('recorded');
@@ -45,12 +36,12 @@ describe('a command in the background of a task', () => {
       sessionId,
       'echo up; until [ -e go ]; do sleep 0.05; done; echo over; echo odd >&2; exit 3',
     );
-    expect(await open.services.executions.get(id)).toMatchObject({ state: 'running', background: true });
+    expect(await bed.open.services.executions.get(id)).toMatchObject({ state: 'running', background: true });
     await until(async () => (await output(id)) === 'up\n');
     expect((await run(task, sessionId, ': >go; echo beside')).stdout.text).toBe('beside\n');
     expect(await wait(id)).toMatchObject({ state: 'exited', reason: 'exited', exitCode: 3, stdout: { bytes: 8 } });
     expect([await output(id), await output(id, 'stderr')]).toEqual(['up\nover\n', 'odd\n']);
-    const records = (await open.services.ledger.history(task.id, { limit: 500 })).filter(
+    const records = (await bed.open.services.ledger.history(task.id, { limit: 500 })).filter(
       ({ type }) => type === 'execution.requested' || type === 'execution.completed',
     );
     expect(records.map(({ type }) => type).toReversed()).toEqual([
@@ -59,13 +50,13 @@ describe('a command in the background of a task', () => {
       'execution.completed',
       'execution.completed',
     ]);
-    expect((await open.services.ledger.verify()).ok).toBe(true);
+    expect((await bed.open.services.ledger.verify()).ok).toBe(true);
   });
 
   it('goes on when whoever started it is killed; another process reads, writes to and settles it', async () => {
     const { task, sessionId } = await attached('survives');
     const script = 'i=0; until [ -e go ]; do i=$((i+1)); echo $i; sleep 0.02; done; echo last';
-    const argv = ['--conditions=@opencode-tools/source', child, home.directory, task.id, sessionId, script];
+    const argv = ['--conditions=@opencode-tools/source', child, bed.home.directory, task.id, sessionId, script];
     const starter = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
     const [line] = (await once(starter.stdout, 'data')) as [Buffer];
     const id = parseId('execution', line.toString().trim());
@@ -74,18 +65,18 @@ describe('a command in the background of a task', () => {
     await gone;
     const before = (await output(id)).length;
     await until(async () => (await output(id)).length > before);
-    expect(await open.services.executions.poll(id, call)).toMatchObject({ state: 'running' });
+    expect(await bed.open.services.executions.poll(id, call)).toMatchObject({ state: 'running' });
     await run(task, sessionId, ': >go');
     expect(await wait(id)).toMatchObject({ state: 'exited', exitCode: 0 });
     const lines = (await output(id)).trimEnd().split('\n');
     expect(lines.at(-1)).toBe('last');
     expect(lines.slice(0, -1)).toEqual(lines.slice(0, -1).map((_, index) => String(index + 1)));
-    expect((await open.services.ledger.verify()).ok).toBe(true);
+    expect((await bed.open.services.ledger.verify()).ok).toBe(true);
   });
 
   it('reads what is written to it, and takes signals', async () => {
     const { task, sessionId } = await attached('controlled');
-    const { executions } = open.services;
+    const { executions } = bed.open.services;
     const id = await start(task, sessionId, 'cat; echo end', { openInput: true });
     await executions.writeInput(id, { bytes: Buffer.from('some\0bytes\n'), sessionId }, call);
     await until(async () => (await output(id)) === 'some\0bytes\n');
@@ -112,8 +103,8 @@ describe('a command in the background of a task', () => {
     const { task, sessionId } = await attached('taken');
     const id = await start(task, sessionId, 'echo one; sleep 643');
     await until(async () => (await output(id)) === 'one\n');
-    await open.services.sessions.attach(task.id, { agent: 'next', takeover: true }, call);
-    expect(await open.services.executions.get(id)).toMatchObject({ state: 'interrupted', reason: 'fenced' });
+    await bed.open.services.sessions.attach(task.id, { agent: 'next', takeover: true }, call);
+    expect(await bed.open.services.executions.get(id)).toMatchObject({ state: 'interrupted', reason: 'fenced' });
     expect(await output(id)).toBe('one\n');
   });
 
@@ -122,24 +113,24 @@ describe('a command in the background of a task', () => {
     const script = 'trap "echo asked; exit 0" TERM; echo two; while :; do sleep 0.05; done';
     const id = await start(task, sessionId, script);
     await until(async () => (await output(id)) === 'two\n');
-    await open.services.tasks.stop(task.id, { graceMs: 20_000, sessionId }, call);
-    expect(await open.services.executions.get(id)).toMatchObject({ state: 'exited', exitCode: 0 });
+    await bed.open.services.tasks.stop(task.id, { graceMs: 20_000, sessionId }, call);
+    expect(await bed.open.services.executions.get(id)).toMatchObject({ state: 'exited', exitCode: 0 });
     expect(await output(id)).toBe('two\nasked\n');
   });
 
   it('ends when the task is deleted', async () => {
     const { task, sessionId } = await attached('deleted');
     const id = await start(task, sessionId, 'sleep 644');
-    await open.services.tasks.delete(task.id, { sessionId }, call);
-    expect((await open.services.executions.get(id)).state).toBe('interrupted');
+    await bed.open.services.tasks.delete(task.id, { sessionId }, call);
+    expect((await bed.open.services.executions.get(id)).state).toBe('interrupted');
   });
 
   it('is lost with its container, which is told', async () => {
     const { task, sessionId } = await attached('lost');
     const id = await start(task, sessionId, 'echo kept; sleep 645');
     await until(async () => (await output(id)) === 'kept\n');
-    const { sandbox } = await open.services.tasks.view(task.id);
-    await home.docker('rm', '-f', sandbox?.ref ?? '');
+    const { sandbox } = await bed.open.services.tasks.view(task.id);
+    await bed.home.docker('rm', '-f', sandbox?.ref ?? '');
     expect(await wait(id)).toMatchObject({ state: 'interrupted', reason: 'sandbox-gone', stdout: { bytes: 5 } });
   });
 
@@ -147,11 +138,11 @@ describe('a command in the background of a task', () => {
     const { task, sessionId } = await attached('keyed');
     const command = { kind: 'script', script: 'echo x >>count; sleep 646' } as const;
     const keyed = { ...call, idempotencyKey: 'once' };
-    const first = await open.services.executions.start(task.id, { command, sessionId }, keyed);
-    const again = await open.services.executions.start(task.id, { command, sessionId }, keyed);
+    const first = await bed.open.services.executions.start(task.id, { command, sessionId }, keyed);
+    const again = await bed.open.services.executions.start(task.id, { command, sessionId }, keyed);
     expect(again.id).toBe(first.id);
     expect((await run(task, sessionId, 'until [ -s count ]; do sleep 0.05; done; cat count')).stdout.text).toBe('x\n');
-    await expect(open.services.executions.start(task.id, { command }, call)).rejects.toMatchObject({
+    await expect(bed.open.services.executions.start(task.id, { command }, call)).rejects.toMatchObject({
       code: 'OCT_INVALID_ARGUMENT',
     });
   });
@@ -160,13 +151,13 @@ describe('a command in the background of a task', () => {
     const secret = 'canary-5b1e77a0c4d2';
     const withSecret = { ...process.env, BACKGROUND_CANARY: secret };
     const [starter, taker] = [
-      await home.open({ environment: withSecret }),
-      await home.open({ environment: withSecret }),
+      await bed.home.open({ environment: withSecret }),
+      await bed.home.open({ environment: withSecret }),
     ];
     const env = [{ name: 'TOKEN', from: 'env', variable: 'BACKGROUND_CANARY' }] as const;
     const forTask = whose === 'its task' ? { env } : {};
     const forCommand = whose === 'its own' ? { secrets: env } : {};
-    const task = await starter.services.tasks.create({ title: 'secret', image: home.image, ...forTask }, call);
+    const task = await starter.services.tasks.create({ title: 'secret', image: bed.home.image, ...forTask }, call);
     const { session } = await starter.services.sessions.attach(task.id, { agent: 'test' }, call);
     const half = `printf '%s' "$TOKEN" | head -c 9`;
     const script = `echo "a $TOKEN b"; ${half}; until [ -e go ]; do sleep 0.05; done; printf '%s' "$TOKEN" | tail -c +10; echo; head -c 1500000 /dev/zero | tr '\\0' x; echo "$TOKEN"; ${half}`;
@@ -183,10 +174,10 @@ describe('a command in the background of a task', () => {
     };
     const stars = '*'.repeat(secret.length);
     await until(async () => (await seen()) === `a ${stars} b\n`);
-    await expect(open.services.executions.poll(id, call)).rejects.toMatchObject({
+    await expect(bed.open.services.executions.poll(id, call)).rejects.toMatchObject({
       message: expect.stringContaining('BACKGROUND_CANARY is not set') as string,
     });
-    const changed = await home.open({ environment: { ...withSecret, BACKGROUND_CANARY: 'canary-of-another-day' } });
+    const changed = await bed.home.open({ environment: { ...withSecret, BACKGROUND_CANARY: 'canary-of-another-day' } });
     await expect(changed.services.executions.poll(id, call)).rejects.toMatchObject({
       code: 'OCT_INVALID_ARGUMENT',
       message: expect.stringContaining('other values than when it started') as string,
@@ -203,15 +194,15 @@ describe('a command in the background of a task', () => {
   });
 
   it('whose secret is not known any more can still be ended and its task deleted', async () => {
-    const other = await home.open({ environment: { ...process.env, GONE_CANARY: 'canary-0c9f44be12' } });
+    const other = await bed.home.open({ environment: { ...process.env, GONE_CANARY: 'canary-0c9f44be12' } });
     const env = [{ name: 'TOKEN', from: 'env', variable: 'GONE_CANARY' }] as const;
-    const task = await other.services.tasks.create({ title: 'gone', image: home.image, env }, call);
+    const task = await other.services.tasks.create({ title: 'gone', image: bed.home.image, env }, call);
     const { session } = await other.services.sessions.attach(task.id, { agent: 'test' }, call);
     const command = { kind: 'script', script: 'echo "$TOKEN"; sleep 600' } as const;
     const { id } = await other.services.executions.start(task.id, { command, sessionId: session.id }, call);
     await other.close();
-    await open.services.tasks.stop(task.id, {}, call);
-    expect(await open.services.executions.get(id)).toMatchObject({ state: 'interrupted' });
-    await open.services.tasks.delete(task.id, {}, call);
+    await bed.open.services.tasks.stop(task.id, {}, call);
+    expect(await bed.open.services.executions.get(id)).toMatchObject({ state: 'interrupted' });
+    await bed.open.services.tasks.delete(task.id, {}, call);
   });
 });

@@ -14,13 +14,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Call, OpenHome, TaskId } from '@opencode-tools/core';
+import type { OpenHome, TaskId } from '@opencode-tools/core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type TestHome, createTestHome } from './support/test-home.ts';
+import { type TestHome, createTestHome, tester as call } from './support/test-home.ts';
 
-const call: Call = {
-  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
-};
 const image = 'opencode-sandbox-base';
 const isRoot = process.getuid?.() === 0;
 const owner = isRoot ? { uid: 4_321, gid: 5_432 } : { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };

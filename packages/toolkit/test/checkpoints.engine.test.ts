@@ -1,34 +1,21 @@
 import { chownSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Call, OpenHome, TaskId } from '@opencode-tools/core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type TestHome, createTestHome } from './support/test-home.ts';
-
-const call: Call = {
-  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
-};
+import type { TaskId } from '@opencode-tools/core';
+import { describe, expect, test } from 'vitest';
+import { tester as call, useTestHome } from './support/test-home.ts';
 
 describe('checkpoints of a volume on a real engine', () => {
-  let home: TestHome;
-  let open: OpenHome;
-  beforeAll(async () => {
-    home = await createTestHome();
-    open = await home.open();
-  });
-  afterAll(async () => {
-    await open.close();
-    await home.remove();
-  });
+  const bed = useTestHome();
 
   const sh = (task: TaskId, script: string) =>
-    open.services.executions.run(task, { command: { kind: 'script', script } }, call);
+    bed.open.services.executions.run(task, { command: { kind: 'script', script } }, call);
   const isThere = async (imageId: string | undefined) =>
-    imageId !== undefined && (await open.images.find(imageId)) !== undefined;
+    imageId !== undefined && (await bed.open.images.find(imageId)) !== undefined;
 
   test('are compared with what lies in the home directory, and lose their image with the last that needs it', async () => {
-    const { checkpoints, tasks } = open.services;
-    const task = await tasks.create({ title: 'images', image: home.image }, call);
+    const { checkpoints, tasks } = bed.open.services;
+    const task = await tasks.create({ title: 'images', image: bed.home.image }, call);
     await sh(task.id, 'echo one >file; echo h >/home/agent/mine; echo 1 >/opt/tool');
     const first = await checkpoints.create(task.id, { name: 'first' }, call);
     await sh(task.id, 'echo two >>file; rm /home/agent/mine; echo 2 >/opt/tool');
@@ -46,28 +33,28 @@ describe('checkpoints of a volume on a real engine', () => {
     for (const name of ['first', 'second']) await checkpoints.delete(task.id, name, {}, call);
     expect(await Promise.all([first, second].map(({ root }) => isThere(root?.imageId)))).toEqual([false, true]);
     expect((await sh(fork.id, 'cat file /opt/tool')).stdout.text).toBe('one\ntwo\n2\n');
-    expect((await open.services.doctor.run(call)).findings.filter(({ severity }) => severity === 'problem')).toEqual(
-      [],
-    );
+    expect(
+      (await bed.open.services.doctor.run(call)).findings.filter(({ severity }) => severity === 'problem'),
+    ).toEqual([]);
     expect((await sh(fork.id, 'cat /opt/tool')).stdout.text).toBe('2\n');
   });
 
   test('of a workspace without content give it back to its user', async () => {
-    const { id } = await open.services.tasks.create({ title: 'empty', image: home.image }, call);
-    const { id: empty } = await open.services.checkpoints.create(id, { name: 'empty' }, call);
+    const { id } = await bed.open.services.tasks.create({ title: 'empty', image: bed.home.image }, call);
+    const { id: empty } = await bed.open.services.checkpoints.create(id, { name: 'empty' }, call);
     await sh(id, 'mkdir made');
-    await open.services.checkpoints.restore(id, empty, {}, call);
+    await bed.open.services.checkpoints.restore(id, empty, {}, call);
     expect((await sh(id, 'ls; touch mine && stat -c "%a %u %g" . && ls')).stdout.text).toBe('755 1000 1000\nmine\n');
   });
 
   test('go by the policy of the configuration when a resident process has kept house for an hour', async () => {
     let aheadMs = 0;
-    const keeper = await home.open({
+    const keeper = await bed.home.open({
       clock: { nowMs: () => Date.now() + aheadMs },
       environment: { ...process.env, OPENCODE_TOOLS_CHECKPOINTS_MAX_PER_TASK: '1' },
     });
     const { checkpoints, tasks, housekeeper } = keeper.services;
-    const task = await tasks.create({ title: 'kept house', image: home.image }, call);
+    const task = await tasks.create({ title: 'kept house', image: bed.home.image }, call);
     for (const name of ['one', 'two']) {
       await sh(task.id, `echo ${name} >file`);
       await checkpoints.create(task.id, { name }, call);
@@ -84,8 +71,8 @@ describe('checkpoints of a volume on a real engine', () => {
   });
 
   test('go by a file from a volume into a directory of the host and back, with files that the sandbox may write', async () => {
-    const { checkpoints, tasks } = open.services;
-    const from = await tasks.create({ title: 'from a volume', image: home.image }, call);
+    const { checkpoints, tasks } = bed.open.services;
+    const from = await tasks.create({ title: 'from a volume', image: bed.home.image }, call);
     await sh(
       from.id,
       'mkdir -p src; printf "main\\n" >src/main; ln -s main src/link; chmod 750 src; echo mine >/home/agent/mine',
@@ -95,7 +82,7 @@ describe('checkpoints of a volume on a real engine', () => {
     try {
       if (process.getuid?.() === 0) chownSync(place, 4_321, 5_432);
       const to = await tasks.create(
-        { title: 'bound', image: home.image, workspace: { kind: 'bind', path: place } },
+        { title: 'bound', image: bed.home.image, workspace: { kind: 'bind', path: place } },
         call,
       );
       const { stream } = await checkpoints.export(from.id, 'travels', {}, call);
@@ -114,8 +101,8 @@ describe('checkpoints of a volume on a real engine', () => {
   });
 
   test('take what was installed into the root file system along, to whoever asks for it', async () => {
-    const { checkpoints, tasks, ledger } = open.services;
-    const from = await tasks.create({ title: 'installed', image: home.image }, call);
+    const { checkpoints, tasks, ledger } = bed.open.services;
+    const from = await tasks.create({ title: 'installed', image: bed.home.image }, call);
     await sh(from.id, 'echo one >/opt/first; echo w >work');
     await checkpoints.create(from.id, { name: 'earlier' }, call);
     await sh(from.id, 'rm /opt/first; echo two >/opt/second');
@@ -132,7 +119,7 @@ describe('checkpoints of a volume on a real engine', () => {
     for (const { id } of await checkpoints.list(from.id)) await checkpoints.delete(from.id, id, {}, call);
     expect(await isThere(gone.root?.imageId)).toBe(false);
 
-    const to = await tasks.create({ title: 'takes in', image: home.image }, call);
+    const to = await tasks.create({ title: 'takes in', image: bed.home.image }, call);
     const take = async (bytes: Buffer, name: string, root: boolean) => {
       async function* stream() {
         yield bytes;
@@ -148,7 +135,7 @@ describe('checkpoints of a volume on a real engine', () => {
     expect(records.filter(({ payload }) => payload?.includes(gone.id))).toHaveLength(3);
     await checkpoints.restore(to.id, 'all', {}, call);
     expect((await sh(to.id, 'ls /opt; cat /opt/second work')).stdout.text).toBe('second\ntwo\nw\n');
-    const facts = await open.images.find(checkpoint.root?.imageId ?? '');
+    const facts = await bed.open.images.find(checkpoint.root?.imageId ?? '');
     expect(facts?.labels).toMatchObject({ 'io.opencode-tools.task': to.id, 'io.opencode-tools.kind': 'root' });
 
     const damaged = Buffer.from(whole.bytes);
@@ -163,7 +150,7 @@ describe('checkpoints of a volume on a real engine', () => {
 
   test('are taken unasked after a major todo, at an interval and at the last detach, when something changed', async () => {
     let aheadMs = 0;
-    const keeper = await home.open({
+    const keeper = await bed.home.open({
       clock: { nowMs: () => Date.now() + aheadMs },
       environment: {
         ...process.env,
@@ -173,7 +160,7 @@ describe('checkpoints of a volume on a real engine', () => {
       },
     });
     const { checkpoints, tasks, journal, executions, monitor, sessions } = keeper.services;
-    const task = await tasks.create({ title: 'unasked', image: home.image }, call);
+    const task = await tasks.create({ title: 'unasked', image: bed.home.image }, call);
     const { session } = await sessions.attach(task.id, { agent: 'ada' }, call);
     const under = { sessionId: session.id };
     const run = (script: string) => executions.run(task.id, { command: { kind: 'script', script }, ...under }, call);

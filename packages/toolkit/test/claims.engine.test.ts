@@ -1,29 +1,20 @@
-import type { Call, ExecutionResult, OpenHome, SessionId, TaskId } from '@opencode-tools/core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type TestHome, createTestHome } from './support/test-home.ts';
+import type { Call, ExecutionResult, SessionId, TaskId } from '@opencode-tools/core';
+import { describe, expect, it } from 'vitest';
+import { useTestHome } from './support/test-home.ts';
 
 const callBy = (agent: string): Call => ({
   actor: { kind: 'agent', id: agent, agent, model: null, session: null, onBehalfOf: null },
 });
 
 describe('claims on a real engine', () => {
-  let home: TestHome;
-  let open: OpenHome;
-  beforeAll(async () => {
-    home = await createTestHome();
-    open = await home.open();
-  });
-  afterAll(async () => {
-    await open.close();
-    await home.remove();
-  });
+  const bed = useTestHome();
 
   const run = (task: TaskId, sessionId: SessionId, script: string): Promise<ExecutionResult> =>
-    open.services.executions.run(task, { command: { kind: 'script', script }, sessionId }, callBy('tester'));
+    bed.open.services.executions.run(task, { command: { kind: 'script', script }, sessionId }, callBy('tester'));
 
   it('what a command changes outside them is told, recorded and pinned on who did it', async () => {
-    const { sessions, tasks, ledger } = open.services;
-    const input = { title: 'claimed', image: home.image, leaseMode: 'collaborative', maxAgents: 4 } as const;
+    const { sessions, tasks, ledger } = bed.open.services;
+    const input = { title: 'claimed', image: bed.home.image, leaseMode: 'collaborative', maxAgents: 4 } as const;
     const task = await tasks.create(input, callBy('ada'));
     const ada = await sessions.attach(task.id, { agent: 'ada' }, callBy('ada'));
     expect((await run(task.id, ada.session.id, 'mkdir src lib')).outsideClaims).toBeUndefined();
@@ -48,8 +39,8 @@ describe('claims on a real engine', () => {
   });
 
   it('a change by a command of another session that runs at the same time is that one’s', async () => {
-    const { sessions, tasks } = open.services;
-    const input = { title: 'alongside', image: home.image, leaseMode: 'collaborative', maxAgents: 4 } as const;
+    const { sessions, tasks } = bed.open.services;
+    const input = { title: 'alongside', image: bed.home.image, leaseMode: 'collaborative', maxAgents: 4 } as const;
     const task = await tasks.create(input, callBy('ada'));
     const ada = await sessions.attach(task.id, { agent: 'ada', claims: { write: ['a/**'] } }, callBy('ada'));
     const bob = await sessions.attach(task.id, { agent: 'bob', claims: { write: ['b/**'] } }, callBy('bob'));

@@ -1,12 +1,12 @@
 import type { Task } from '@opencode-tools/core';
-import { testSeed } from '@opencode-tools/testkit';
+import { randomFrom, testSeed } from '@opencode-tools/testkit';
 import type { EngineCut } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type CrashBed, call, openCrashBed, randomOf } from './support/crash-bed.ts';
+import { type CrashBed, call, openCrashBed } from './support/crash-bed.ts';
 
 const soak = process.env['OPENCODE_TOOLS_SOAK'] === '1';
 const seed = testSeed();
-const random = randomOf(seed);
+const random = randomFrom(seed);
 /** More than the tree that is read and written holds: reaching it means that the verb was not cut. */
 const treeBytes = 300_000;
 

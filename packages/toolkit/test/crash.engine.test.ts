@@ -2,16 +2,16 @@ import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Task, type TaskId, isOpencodeToolsError } from '@opencode-tools/core';
-import { testSeed } from '@opencode-tools/testkit';
+import { randomFrom, testSeed } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type CrashBed, call, openCrashBed, randomOf } from './support/crash-bed.ts';
+import { type CrashBed, call, openCrashBed } from './support/crash-bed.ts';
 
 /** More steps than any verb has: reaching it without a verb that ran to its end means that the count is wrong. */
 const mostSteps = 80;
 /** Every step in a soak; otherwise some, by the seed. */
 const stride = process.env['OPENCODE_TOOLS_SOAK'] === '1' ? 1 : 5;
 const seed = testSeed();
-const random = randomOf(seed);
+const random = randomFrom(seed);
 
 console.info(`crash tests: OPENCODE_TOOLS_SEED=${seed}`);
 

@@ -1,15 +1,12 @@
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Call, ExecutionResult, NetworkSpec, OpenHome, SessionId, Task } from '@opencode-tools/core';
+import type { ExecutionResult, NetworkSpec, OpenHome, SessionId, Task } from '@opencode-tools/core';
 import { until } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type FakeInternet, marker, openFakeInternet } from './support/fake-internet.ts';
-import { type TestHome, createTestHome } from './support/test-home.ts';
+import { type TestHome, createTestHome, tester as call } from './support/test-home.ts';
 
-const call: Call = {
-  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
-};
 const attacks = readFileSync(new URL('./support/attacks.cjs', import.meta.url), 'utf8');
 const canary = 'canary-7f3a91c2e5d84b06';
 

@@ -1,15 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { testSeed } from '@opencode-tools/testkit';
+import { randomFrom, testSeed } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { randomOf } from './support/crash-bed.ts';
 import { type LayerBed, openLayerBed, owner } from './support/layer-bed.ts';
 
 const child = fileURLToPath(new URL('./support/layer-child.ts', import.meta.url));
 const mostSteps = 400;
 const seed = testSeed();
-const random = randomOf(seed);
+const random = randomFrom(seed);
 /** Every step in a soak; otherwise some, by the seed. */
 const stride = process.env['OPENCODE_TOOLS_SOAK'] === '1' ? 1 : 8;
 

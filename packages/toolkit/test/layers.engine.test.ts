@@ -12,10 +12,10 @@ import {
   systemClock,
 } from '@opencode-tools/core';
 import { createDockerRuntime } from '@opencode-tools/docker-runtime';
-import { testSeed } from '@opencode-tools/testkit';
+import { randomFrom, testSeed } from '@opencode-tools/testkit';
 import { createContentStore, createGit, createLayeredStore } from '@opencode-tools/workspace';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bash, describeScript, docker, listScript, makeEdits, randomFrom } from './support/volume-model.ts';
+import { bash, describeScript, docker, listScript, makeEdits } from './support/volume-model.ts';
 
 const run = promisify(execFile);
 const image = 'opencode-sandbox-base:latest';

@@ -1,10 +1,6 @@
-import { type Call, createIds, systemClock } from '@opencode-tools/core';
+import { createIds, systemClock } from '@opencode-tools/core';
 import { expect, test } from 'vitest';
-import { createTestHome } from './support/test-home.ts';
-
-const call: Call = {
-  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
-};
+import { createTestHome, tester as call } from './support/test-home.ts';
 
 test('doctor names volumes, helper containers and root images that nothing knows, and removes none', async () => {
   const home = await createTestHome();

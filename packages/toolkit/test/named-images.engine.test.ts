@@ -1,14 +1,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Call, OpenHome, Task } from '@opencode-tools/core';
+import type { OpenHome, Task } from '@opencode-tools/core';
 import { removeMadeImages } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type TestHome, createTestHome } from './support/test-home.ts';
-
-const call: Call = {
-  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
-};
+import { type TestHome, createTestHome, tester as call } from './support/test-home.ts';
 
 let home: TestHome;
 let open: OpenHome;

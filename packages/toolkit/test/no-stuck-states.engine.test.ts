@@ -1,11 +1,4 @@
-import {
-  type Call,
-  type OpenHome,
-  type Task,
-  type TaskStatus,
-  isOpencodeToolsError,
-  taskStatuses,
-} from '@opencode-tools/core';
+import { type OpenHome, type Task, type TaskStatus, isOpencodeToolsError, taskStatuses } from '@opencode-tools/core';
 import { type EngineProxy, openEngineProxy, testSeed } from '@opencode-tools/testkit';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,12 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type TestHome, createTestHome } from './support/test-home.ts';
+import { type TestHome, createTestHome, tester as call } from './support/test-home.ts';
 
 const child = fileURLToPath(new URL('./support/crash-child.ts', import.meta.url));
-const call: Call = {
-  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
-};
 
 let home: TestHome;
 let proxy: EngineProxy;

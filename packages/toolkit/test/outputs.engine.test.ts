@@ -1,36 +1,16 @@
 import { type FileHandle, open as openFile } from 'node:fs/promises';
-import type {
-  Call,
-  ExecutionResult,
-  OpenHome,
-  OutputSink,
-  RunCommand,
-  ServiceDependencies,
-  Task,
-} from '@opencode-tools/core';
+import type { ExecutionResult, OutputSink, RunCommand, ServiceDependencies, Task } from '@opencode-tools/core';
 import { until } from '@opencode-tools/testkit';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type TestHome, createTestHome } from './support/test-home.ts';
+import { describe, expect, it } from 'vitest';
+import { tester as call, useTestHome } from './support/test-home.ts';
 
-const call: Call = {
-  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
-};
 const megabyte = 1_000_000;
 
-let home: TestHome;
-let open: OpenHome;
+const bed = useTestHome();
 
-beforeAll(async () => {
-  home = await createTestHome();
-  open = await home.open();
-});
-afterAll(async () => {
-  await open.close();
-  await home.remove();
-});
-
-const create = (title: string, image = home.image): Promise<Task> => open.services.tasks.create({ title, image }, call);
-const run = (task: Task, script: string, options: Partial<RunCommand> = {}, by = open): Promise<ExecutionResult> =>
+const create = (title: string, image = bed.home.image): Promise<Task> =>
+  bed.open.services.tasks.create({ title, image }, call);
+const run = (task: Task, script: string, options: Partial<RunCommand> = {}, by = bed.open): Promise<ExecutionResult> =>
   by.services.executions.run(task.id, { command: { kind: 'script', script }, ...options }, call);
 
 describe('the output of a command', () => {
@@ -38,9 +18,9 @@ describe('the output of a command', () => {
     const task = await create('output limit');
     const endless = await run(task, 'while :; do echo 0123456789; done', { maxOutputBytes: 5_000 });
     expect(endless.execution).toMatchObject({ state: 'interrupted', reason: 'output-limit', stdout: { bytes: 5_000 } });
-    const kept = await open.services.executions.readOutput(endless.execution.id, 'stdout', {});
+    const kept = await bed.open.services.executions.readOutput(endless.execution.id, 'stdout', {});
     expect(kept.totalBytes).toBe(5_000);
-    const [record] = await open.services.ledger.history(task.id, { types: ['execution.'] });
+    const [record] = await bed.open.services.ledger.history(task.id, { types: ['execution.'] });
     expect(record?.type).toBe('execution.interrupted');
     const brief = await run(task, 'printf 123456 >&2', { maxOutputBytes: 5 });
     expect(brief).toMatchObject({ execution: { reason: 'output-limit' }, stderr: { text: '12345' } });
@@ -49,7 +29,7 @@ describe('the output of a command', () => {
   });
 
   it('is limited by the configuration', async () => {
-    const small = await home.open({ environment: { ...process.env, OPENCODE_TOOLS_EXEC_MAX_OUTPUT: '2k' } });
+    const small = await bed.home.open({ environment: { ...process.env, OPENCODE_TOOLS_EXEC_MAX_OUTPUT: '2k' } });
     const ended = await run(await create('configured limit'), 'yes', {}, small);
     expect(ended.execution).toMatchObject({ reason: 'output-limit', stdout: { bytes: 2_048 } });
     await small.close();
@@ -84,7 +64,7 @@ describe('the output of a command', () => {
       drained: async () => writing,
       close: async () => sink.close(),
     });
-    const behind = await home.open({
+    const behind = await bed.home.open({
       decorate: withSinks(async (sinks) => ({ ...sinks, stdout: slow(sinks.stdout) })),
     });
     const running = run(await create('slow disk'), 'head -c 40000000 /dev/zero', {}, behind);
@@ -98,7 +78,7 @@ describe('the output of a command', () => {
 
   it('that no disk can hold ends the command with a typed error and loses nothing else', async () => {
     const device = await openFile('/dev/full', 'w');
-    const full = await home.open({
+    const full = await bed.home.open({
       decorate: withSinks(async (sinks) => {
         await sinks.stdout.close();
         return { ...sinks, stdout: writingTo(device) };
@@ -108,10 +88,10 @@ describe('the output of a command', () => {
     await run(task, 'echo kept >file');
     const refused = { code: 'OCT_RESOURCE_LIMIT', details: { limit: 'disk' } };
     await expect(run(task, 'echo told >&2; while :; do echo line; done', {}, full)).rejects.toMatchObject(refused);
-    const [failed] = (await open.services.executions.list(task.id)).items;
+    const [failed] = (await bed.open.services.executions.list(task.id)).items;
     expect(failed).toMatchObject({ state: 'failed', stderr: { bytes: 5 } });
     expect((await run(task, 'cat file; ps -o args | grep -c "[e]cho line" || true')).stdout.text).toBe('kept\n0\n');
-    expect((await open.services.ledger.verify(task.id)).ok).toBe(true);
+    expect((await bed.open.services.ledger.verify(task.id)).ok).toBe(true);
     await full.close();
     await device.close();
   });
@@ -120,7 +100,7 @@ describe('the output of a command', () => {
     const task = await create('failing reader');
     const onOutput = () => Promise.reject(new Error('reader broke'));
     await expect(run(task, 'echo up; sleep 961', { onOutput })).rejects.toThrow('reader broke');
-    const [failed] = (await open.services.executions.list(task.id)).items;
+    const [failed] = (await bed.open.services.executions.list(task.id)).items;
     expect(failed).toMatchObject({ state: 'failed', stdout: { bytes: 3 } });
     expect((await run(task, 'ps -o args | grep -c "[s]leep 961" || true')).stdout.text).toBe('0\n');
   });
@@ -128,33 +108,33 @@ describe('the output of a command', () => {
 
 describe('an image', () => {
   it('in which no program can change user has no commands that could forge results, by record and by view', async () => {
-    const task = await create('nothing changes user', await home.engine.plainImage());
+    const task = await create('nothing changes user', await bed.home.engine.plainImage());
     expect((await run(task, 'id -u')).stdout.text).toMatch(/^[1-9]\d*\n$/);
-    const [record] = await open.services.ledger.history(task.id, { types: ['sandbox.completed'] });
+    const [record] = await bed.open.services.ledger.history(task.id, { types: ['sandbox.completed'] });
     expect(JSON.parse(record?.payload ?? '')).toMatchObject({ detail: { forgeableResults: false } });
-    const again = await home.open();
+    const again = await bed.home.open();
     expect((await again.services.tasks.view(task.id)).live).toMatchObject({ forgeableResults: false });
     await again.close();
   });
 
   it('without a shell runs programs, not scripts; its task is checkpointed, restored, taken over and deleted as any', async () => {
-    const task = await create('no shell', await home.engine.shellessImage());
+    const task = await create('no shell', await bed.home.engine.shellessImage());
     const program = async (...argv: string[]): Promise<ExecutionResult> =>
-      open.services.executions.run(task.id, { command: { kind: 'argv', argv } }, call);
+      bed.open.services.executions.run(task.id, { command: { kind: 'argv', argv } }, call);
     expect((await program('cp', '/etc/passwd', 'kept')).execution).toMatchObject({ reason: 'exited', exitCode: 0 });
     await expect(run(task, 'true')).rejects.toMatchObject({
       code: 'OCT_CAPABILITY_UNSUPPORTED',
       remedy: expect.stringContaining('use an image with a shell') as string,
     });
-    const checkpoint = await open.services.checkpoints.create(task.id, {}, call);
+    const checkpoint = await bed.open.services.checkpoints.create(task.id, {}, call);
     await program('rm', 'kept');
-    await open.services.checkpoints.restore(task.id, checkpoint.id, {}, call);
-    const { session } = await open.services.sessions.attach(task.id, { agent: 'first' }, call);
-    await open.services.sessions.detach(session.id, {}, call);
+    await bed.open.services.checkpoints.restore(task.id, checkpoint.id, {}, call);
+    const { session } = await bed.open.services.sessions.attach(task.id, { agent: 'first' }, call);
+    await bed.open.services.sessions.detach(session.id, {}, call);
     expect((await program('ls')).stdout.text).toBe('kept\n');
-    expect((await open.services.tasks.view(task.id)).live).toMatchObject({ forgeableResults: false });
-    await open.services.tasks.delete(task.id, {}, call);
-    expect(await home.objectsOf(task.id)).toEqual([]);
+    expect((await bed.open.services.tasks.view(task.id)).live).toMatchObject({ forgeableResults: false });
+    await bed.open.services.tasks.delete(task.id, {}, call);
+    expect(await bed.home.objectsOf(task.id)).toEqual([]);
   });
 });
 

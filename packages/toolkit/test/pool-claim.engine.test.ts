@@ -1,10 +1,6 @@
-import type { Call, OpenHome, ServiceDependencies, Task } from '@opencode-tools/core';
+import type { OpenHome, ServiceDependencies, Task } from '@opencode-tools/core';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type TestHome, createTestHome } from './support/test-home.ts';
-
-const call: Call = {
-  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
-};
+import { type TestHome, createTestHome, tester as call } from './support/test-home.ts';
 
 let home: TestHome;
 let open: OpenHome;

@@ -1,13 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Call, OpenHome, PooledSandbox, ServiceDependencies, Task } from '@opencode-tools/core';
+import type { OpenHome, PooledSandbox, ServiceDependencies, Task } from '@opencode-tools/core';
 import { until } from '@opencode-tools/testkit';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type TestHome, createTestHome } from './support/test-home.ts';
-
-const call: Call = {
-  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
-};
+import { type TestHome, createTestHome, tester as call } from './support/test-home.ts';
 
 let home: TestHome;
 let opened: OpenHome[];

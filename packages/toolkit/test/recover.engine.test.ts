@@ -2,11 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { OpenHome, TaskId } from '@opencode-tools/core';
-import { testSeed } from '@opencode-tools/testkit';
+import { randomFrom, testSeed } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { callBy } from './support/home-without-engine.ts';
 import { type TestHome, createTestHome } from './support/test-home.ts';
-import { bash, describeScript, listScript, makeEdits, randomFrom } from './support/volume-model.ts';
+import { bash, describeScript, listScript, makeEdits } from './support/volume-model.ts';
 
 const call = callBy('tester');
 const seed = testSeed();

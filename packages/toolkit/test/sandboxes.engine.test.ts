@@ -1,7 +1,7 @@
-import type { Call, ExecutionResult, OpenHome, Task } from '@opencode-tools/core';
+import type { Call, ExecutionResult, Task } from '@opencode-tools/core';
 import { until } from '@opencode-tools/testkit';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type TestHome, createTestHome } from './support/test-home.ts';
+import { describe, expect, it } from 'vitest';
+import { useTestHome } from './support/test-home.ts';
 
 const agent: Call = {
   actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
@@ -9,35 +9,25 @@ const agent: Call = {
 const person: Call = { actor: { ...agent.actor, kind: 'user', agent: null } };
 const mebibyte = 1024 ** 2;
 
-let home: TestHome;
-let open: OpenHome;
-
-beforeAll(async () => {
-  home = await createTestHome();
-  open = await home.open();
-});
-afterAll(async () => {
-  await open.close();
-  await home.remove();
-});
+const bed = useTestHome();
 
 const create = (title: string): Promise<Task> =>
-  open.services.tasks.create(
-    { title, image: home.image, limits: { memoryBytes: 96 * mebibyte, pids: 100, tmpBytes: 90 * mebibyte } },
+  bed.open.services.tasks.create(
+    { title, image: bed.home.image, limits: { memoryBytes: 96 * mebibyte, pids: 100, tmpBytes: 90 * mebibyte } },
     agent,
   );
 const run = (task: Task, script: string): Promise<ExecutionResult> =>
-  open.services.executions.run(task.id, { command: { kind: 'script', script } }, agent);
+  bed.open.services.executions.run(task.id, { command: { kind: 'script', script } }, agent);
 const output = async (task: Task, script: string): Promise<string> => (await run(task, script)).stdout.text;
 const recordsOf = async (task: Task): Promise<readonly string[]> => {
   const types: string[] = [];
-  for await (const { type } of open.events.replay(task.id)) types.push(type);
+  for await (const { type } of bed.open.events.replay(task.id)) types.push(type);
   return types;
 };
 
 describe('the sandbox of a task by itself', () => {
   it('is started, paused, stopped, restarted and destroyed, and keeps the work', async () => {
-    const { sandboxes } = open.services;
+    const { sandboxes } = bed.open.services;
     const task = await create('life');
     await expect(sandboxes.pause(task.id, person)).rejects.toMatchObject({ code: 'OCT_SANDBOX_NOT_FOUND' });
     expect(await sandboxes.start(task.id, {}, agent)).toMatchObject({ state: 'running', generation: 1 });
@@ -49,15 +39,15 @@ describe('the sandbox of a task by itself', () => {
     expect(await sandboxes.destroy(task.id, {}, agent)).toMatchObject({ state: 'absent', ref: null });
     expect(await sandboxes.destroy(task.id, {}, agent)).toMatchObject({ state: 'absent' });
     expect(await output(task, 'cat file ~/mine /opt/root')).toBe('work\nmine\nroot\n');
-    expect((await open.services.tasks.view(task.id)).sandbox).toMatchObject({ state: 'running', generation: 2 });
-    await open.services.tasks.delete(task.id, { force: true }, agent);
+    expect((await bed.open.services.tasks.view(task.id)).sandbox).toMatchObject({ state: 'running', generation: 2 });
+    await bed.open.services.tasks.delete(task.id, { force: true }, agent);
   });
 
   it('takes other limits while a command runs, asked for by an agent and granted by a person', async () => {
-    const { sandboxes } = open.services;
+    const { sandboxes } = bed.open.services;
     const task = await create('limits');
     const limitsOf = async () =>
-      JSON.parse(await home.docker('inspect', '-f', '{{json .HostConfig}}', await ref(task)));
+      JSON.parse(await bed.home.docker('inspect', '-f', '{{json .HostConfig}}', await ref(task)));
     await run(task, 'true');
     const wanted = { memoryBytes: 128 * mebibyte, pids: 200 };
     await expect(sandboxes.update(task.id, { limits: wanted }, {}, agent)).rejects.toMatchObject({
@@ -78,20 +68,20 @@ describe('the sandbox of a task by itself', () => {
     });
     const running = run(task, 'until [ -e done ]; do sleep 0.1; done; echo went on');
     expect(await sandboxes.answerLimits(task.id, { granted: true }, person)).toMatchObject({ applied: 'live' });
-    await home.docker('exec', '-u', '1000:1000', await ref(task), 'touch', '/workspace/done');
+    await bed.home.docker('exec', '-u', '1000:1000', await ref(task), 'touch', '/workspace/done');
     expect((await running).stdout.text).toBe('went on\n');
     expect(await limitsOf()).toMatchObject({
       Memory: wanted.memoryBytes,
       MemorySwap: wanted.memoryBytes,
       PidsLimit: 200,
     });
-    expect((await open.services.tasks.get(task.id)).limitRequest).toBeNull();
+    expect((await bed.open.services.tasks.get(task.id)).limitRequest).toBeNull();
     expect(await sandboxes.update(task.id, { limits: { pids: 150 } }, {}, agent)).toMatchObject({ applied: 'live' });
-    await open.services.tasks.delete(task.id, { force: true }, agent);
+    await bed.open.services.tasks.delete(task.id, { force: true }, agent);
   });
 
   it('is made anew for what is fixed in a container, when that is allowed', async () => {
-    const { sandboxes } = open.services;
+    const { sandboxes } = bed.open.services;
     const task = await create('recreate');
     await run(task, 'echo work >file; echo root >/opt/root');
     const settings = { readOnlyRoot: true };
@@ -104,18 +94,18 @@ describe('the sandbox of a task by itself', () => {
     expect(await output(task, 'echo no >/opt/root; cat file /opt/root; echo yes >/run/mine && cat /run/mine')).toBe(
       'work\nroot\nyes\n',
     );
-    await open.services.tasks.delete(task.id, { force: true }, agent);
+    await bed.open.services.tasks.delete(task.id, { force: true }, agent);
   });
 });
 
 describe('a sandbox that nears its limits', () => {
   it('is told of, saved and held, and goes on with higher limits', async () => {
-    const { sandboxes, monitor } = open.services;
+    const { sandboxes, monitor } = bed.open.services;
     const task = await create('pressure');
-    const { session } = await open.services.sessions.attach(task.id, { agent: 'tester' }, agent);
+    const { session } = await bed.open.services.sessions.attach(task.id, { agent: 'tester' }, agent);
     const keptAlive = new Set([session.id]);
     const runHere = (script: string): Promise<ExecutionResult> =>
-      open.services.executions.run(task.id, { command: { kind: 'script', script }, sessionId: session.id }, agent);
+      bed.open.services.executions.run(task.id, { command: { kind: 'script', script }, sessionId: session.id }, agent);
     const rounds = async (): Promise<readonly (string | undefined)[]> => {
       const levels: (string | undefined)[] = [];
       for (let round = 0; round < 2; round += 1)
@@ -127,10 +117,10 @@ describe('a sandbox that nears its limits', () => {
     await runHere('rm /tmp/held; while set -- /proc/[0-9]*; [ $# -lt 98 ]; do sleep 3000 & done');
     await until(async () => {
       await monitor.round({ keptAlive });
-      return (await open.services.tasks.view(task.id)).sandbox?.hold != null;
+      return (await bed.open.services.tasks.view(task.id)).sandbox?.hold != null;
     }, 30_000);
-    expect((await open.services.tasks.view(task.id)).live).toMatchObject({ state: 'paused' });
-    expect((await open.services.checkpoints.list(task.id)).length).toBeGreaterThan(0);
+    expect((await bed.open.services.tasks.view(task.id)).live).toMatchObject({ state: 'paused' });
+    expect((await bed.open.services.checkpoints.list(task.id)).length).toBeGreaterThan(0);
     await expect(runHere('true')).rejects.toMatchObject({ code: 'OCT_RESOURCE_LIMIT', details: { limit: 'held' } });
     await sandboxes.requestLimits(task.id, { limits: { pids: 300 }, reason: 'more' }, agent);
     await sandboxes.answerLimits(task.id, { granted: true }, person);
@@ -138,13 +128,13 @@ describe('a sandbox that nears its limits', () => {
     const types = await recordsOf(task);
     for (const type of ['sandbox.limit_neared', 'sandbox.paused', 'sandbox.limits_requested', 'sandbox.limits_granted'])
       expect(types).toContain(type);
-    await open.services.tasks.delete(task.id, { force: true }, agent);
+    await bed.open.services.tasks.delete(task.id, { force: true }, agent);
   });
 
   it('tells the caller of a command that ran out of memory what the limit was and what to ask for', async () => {
     const task = await create('out of memory');
     await run(task, 'true');
-    const watch = open.services.monitor.start();
+    const watch = bed.open.services.monitor.start();
     await until(async () => {
       const { execution, notices } = await run(task, 'tail /dev/zero');
       expect(execution).toMatchObject({ reason: 'out-of-memory' });
@@ -152,10 +142,10 @@ describe('a sandbox that nears its limits', () => {
       return (await recordsOf(task)).includes('sandbox.out_of_memory');
     }, 30_000);
     await watch.close();
-    await open.services.tasks.delete(task.id, { force: true }, agent);
+    await bed.open.services.tasks.delete(task.id, { force: true }, agent);
   });
 });
 
 async function ref(task: Task): Promise<string> {
-  return (await open.services.tasks.view(task.id)).sandbox?.ref ?? '';
+  return (await bed.open.services.tasks.view(task.id)).sandbox?.ref ?? '';
 }

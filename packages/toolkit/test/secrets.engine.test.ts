@@ -4,15 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import type { Call, Command, Logger, NetworkSpec } from '@opencode-tools/core';
+import type { Command, Logger, NetworkSpec } from '@opencode-tools/core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { maintainHome } from '../src/index.ts';
-import { type TestHome, createTestHome } from './support/test-home.ts';
+import { type TestHome, createTestHome, tester as call } from './support/test-home.ts';
 
 const execFileNow = promisify(execFile);
-const call: Call = {
-  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
-};
 const values = {
   variable: 'canary-variable-9c4be0d17a',
   file: 'canary-file-51f2e88a03',

@@ -1,10 +1,5 @@
-import type { Call } from '@opencode-tools/core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type TestHome, createTestHome } from './support/test-home.ts';
-
-const call: Call = {
-  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
-};
+import { type TestHome, createTestHome, tester as call } from './support/test-home.ts';
 
 let home: TestHome;
 beforeAll(async () => {

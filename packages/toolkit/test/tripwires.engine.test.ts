@@ -1,13 +1,9 @@
 import { chownSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Call, ExecutionResult, OpenHome, SessionId, TaskId } from '@opencode-tools/core';
+import type { ExecutionResult, OpenHome, SessionId, TaskId } from '@opencode-tools/core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type TestHome, createTestHome } from './support/test-home.ts';
-
-const call: Call = {
-  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
-};
+import { type TestHome, createTestHome, tester as call } from './support/test-home.ts';
 
 const image = 'opencode-sandbox-base';
 

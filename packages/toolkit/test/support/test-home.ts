@@ -3,8 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import type { OpenHome } from '@opencode-tools/core';
+import type { Call, OpenHome } from '@opencode-tools/core';
 import { type TestEngine, openTestEngine } from '@opencode-tools/testkit';
+import { afterAll, beforeAll } from 'vitest';
 import { type OpenHomeOptions, openHome } from '../../src/index.ts';
 
 const run = promisify(execFile);
@@ -21,6 +22,25 @@ export interface TestHome {
   /** Changes the registry behind our back, from another process: two SQLite libraries in one would break its locks. */
   sql(...statements: readonly string[]): Promise<void>;
   remove(): Promise<void>;
+}
+
+/** Whoever the tests are, when it does not matter. */
+export const tester: Call = {
+  actor: { kind: 'agent', id: 'tester', agent: 'tester', model: null, session: null, onBehalfOf: null },
+};
+
+/** Has a home opened before the first test of a file or group, and closed and removed after the last. Use its parts within tests. */
+export function useTestHome(): { readonly home: TestHome; readonly open: OpenHome } {
+  const bed: { home?: TestHome; open?: OpenHome } = {};
+  beforeAll(async () => {
+    bed.home = await createTestHome();
+    bed.open = await bed.home.open();
+  });
+  afterAll(async () => {
+    await bed.open?.close();
+    await bed.home?.remove();
+  });
+  return bed as { readonly home: TestHome; readonly open: OpenHome };
 }
 
 const runSql =

@@ -4,17 +4,6 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Numbers from 0 to 1, the same for the same seed (Mulberry32). */
-export function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 /** Runs bash with a script on its input, and gives what it wrote. Ends a script that waits for something, and fails. */
 export async function bash(argv: readonly string[], script: string): Promise<string> {
   const [command = 'bash', ...rest] = argv;
