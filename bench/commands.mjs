@@ -39,6 +39,7 @@ await withTemporaryHome(async ({ services, ports, directory }) => {
       env: {},
       onStdout: (chunk) => void (bytes += chunk.length),
       onStderr: () => undefined,
+      lendsChunks: true,
     });
     return bytes;
   };

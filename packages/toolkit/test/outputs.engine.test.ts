@@ -160,7 +160,8 @@ function writingTo(file: FileHandle): OutputSink {
   const drained = async (): Promise<void> => void (await writing);
   return {
     write: (chunk) => {
-      writing = writing.then(async () => file.write(chunk));
+      const kept = Buffer.from(chunk);
+      writing = writing.then(async () => file.write(kept));
       writing.catch(() => undefined);
     },
     drained,

@@ -85,6 +85,8 @@ export interface ExecRequest {
   /** While one output of a command is held back the other may be, too; other commands go on. An end is not waited for. */
   readonly onStdout: OutputHandler;
   readonly onStderr: OutputHandler;
+  /** True lends chunks to the handlers: each stays as it is until they return. By default a chunk is theirs to keep. */
+  readonly lendsChunks?: boolean;
   /** Ends the command as its time limit does. */
   readonly signal?: AbortSignal;
 }

@@ -8,6 +8,7 @@ export type OutputStream = (typeof outputStreams)[number];
 
 /** Takes one whole output as it comes. */
 export interface OutputSink {
+  /** Keeps no hold of the chunk. */
   write(chunk: Uint8Array): void;
   /** Waits until what was written is with the operating system. */
   drained(): Promise<void>;

@@ -57,6 +57,16 @@ describe('recorded outputs', () => {
     await patience;
   });
 
+  it('give their watcher chunks to keep', () => {
+    const seen: Uint8Array[] = [];
+    const { outputs } = recorded({ onOutput: (_stream, chunk) => void seen.push(chunk) });
+    const memory = Buffer.from('one');
+    void outputs.take('stdout', memory);
+    memory.write('two');
+    void outputs.take('stdout', memory);
+    expect(Buffer.concat(seen).toString()).toBe('onetwo');
+  });
+
   it('keep and show so much of each and no more, and say that there was more', () => {
     const seen: string[] = [];
     const onOutput = (stream: string, chunk: Uint8Array) => void seen.push(`${stream} ${chunk.length}`);

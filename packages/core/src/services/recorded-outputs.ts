@@ -58,7 +58,7 @@ export class RecordedOutputs {
   }
 
   /**
-   * Takes the next chunk.
+   * Takes the next chunk, and keeps no hold of it.
    *
    * @returns a promise when no more should come until it settles
    * @throws OpencodeToolsError `OCT_RESOURCE_LIMIT` when the disk is full; whatever `onOutput` throws
@@ -76,7 +76,7 @@ export class RecordedOutputs {
     recorded.keptBytes += kept.length;
     recorded.sink.write(kept);
     recorded.preview.add(kept);
-    const seen = this.#onOutput?.(stream, kept);
+    const seen = this.#onOutput?.(stream, Buffer.from(kept));
     const written = this.#written(recorded, kept.length);
     if (!(seen instanceof Promise)) return written;
     return written === undefined ? seen : Promise.all([seen, written]).then(() => undefined);

@@ -182,6 +182,7 @@ function executeOn(handle: SandboxHandle, { plan, env, execution, outputs, shell
     timeoutMs: plan.timeoutMs,
     onStdout: (chunk) => outputs.take('stdout', chunk),
     onStderr: (chunk) => outputs.take('stderr', chunk),
+    lendsChunks: true,
   });
 }
 

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { Agent } from 'node:http';
 import { join } from 'node:path';
 import { type Duplex, Readable } from 'node:stream';
 import { OpencodeToolsError, isOpencodeToolsError } from '@opencode-tools/core';
 import type { Endpoint } from './find-endpoints.ts';
 import { EngineError } from './engine-error.ts';
+import { EngineAgent } from './engine-socket.ts';
 import { QuietWatch, defaultQuietMs, engineSilent, watched, whileProgressing } from './progress.ts';
 
 export interface EngineRequest {
@@ -175,9 +175,8 @@ function connection(endpoint: Endpoint): object {
     cert: undefined,
     key: undefined,
   };
-  const unpooled = { agent: new Agent({ keepAlive: false }) };
   const socket = /^(?:unix|npipe):\/\/(.+)$/.exec(endpoint.url);
-  if (socket) return { ...blank, ...unpooled, protocol: 'http', socketPath: socket[1] };
+  if (socket) return { ...blank, agent: new EngineAgent(), protocol: 'http', socketPath: socket[1] };
   const url = parseUrl(endpoint);
   if (url.protocol === 'ssh:') {
     return { ...blank, protocol: 'ssh', host: url.hostname, port: url.port || 22, username: url.username };

@@ -26,7 +26,7 @@ export interface Script {
   readonly path: SandboxPath;
   readonly text: string;
   readonly stdin?: Uint8Array | ByteStream;
-  /** Takes the output in place of it being returned. */
+  /** Takes the output in place of it being returned; a chunk stays as it is until it returns. */
   readonly onStdout?: OutputHandler;
   /** Exit codes, besides 0, that are no failure. */
   readonly fine?: readonly number[];
@@ -62,6 +62,7 @@ export async function runScript(run: RunCommand, access: FileAccess, script: Scr
     onStderr: (chunk) => {
       if (complaint.length < mostComplaint) complaint += Buffer.from(chunk).toString('utf8');
     },
+    lendsChunks: true,
     ...(signals.length === 0 ? {} : { signal: AbortSignal.any(signals) }),
   });
   const { reason, exitCode } = outcome;

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { randomBytes } from 'node:crypto';
 import type { ByteStream, OutputHandler } from '@opencode-tools/core';
+import { takeBytes } from '../engine/engine-socket.ts';
 import { Demultiplexer } from './demultiplex.ts';
 import { feed } from './feed.ts';
 import { ResultSplitter } from './result-splitter.ts';
@@ -47,8 +48,8 @@ export class Lane {
       (chunk) => this.#stdout.push(chunk),
       (chunk) => this.#stderr.push(chunk),
     );
-    stream.on('data', (chunk: Buffer) => demultiplexer.push(chunk));
     for (const event of ['end', 'close', 'error']) stream.on(event, () => this.#lose());
+    takeBytes(stream, (bytes) => demultiplexer.push(bytes));
   }
 
   /** Calls back when the stream has ended. */

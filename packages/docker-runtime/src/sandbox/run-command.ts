@@ -139,7 +139,7 @@ class Run {
     return (chunk) => {
       if (this.#outputFailure) return undefined;
       try {
-        const dealing = handler(chunk);
+        const dealing = handler(this.#request.lendsChunks === true ? chunk : Buffer.from(chunk));
         return dealing instanceof Promise ? dealing.catch(fail) : undefined;
       } catch (error) {
         fail(error);

@@ -7,10 +7,9 @@ function passThrough(chunks: readonly Uint8Array[], everyBytes: number): Buffer 
   const blocks = new OutputBlocks();
   const written: Buffer[] = [];
   let since = 0;
-  for (const [index, chunk] of chunks.entries()) {
+  for (const chunk of chunks) {
     blocks.add(chunk);
-    // The first is short, and so kept as it is; nobody keeps the others.
-    if (index > 0) chunk.fill(0);
+    chunk.fill(0);
     since += chunk.byteLength;
     if (since < everyBytes) continue;
     since = 0;

@@ -9,8 +9,9 @@ interface Block {
 }
 
 /**
- * What waits to be written of an output. Of a long one it is copied into few buffers that are used again: chunks that lived until
- * they are written would outlive a collection or two, and collecting what became old costs more than copying.
+ * What waits to be written of an output, copied: whoever gives a chunk uses its memory again. What waits of a long output is in few
+ * buffers that are used again as well: buffers that lived until they are written would outlive a collection or two, and collecting what
+ * became old costs more than copying.
  */
 export class OutputBlocks {
   #chunks: Uint8Array[] = [];
@@ -38,7 +39,7 @@ export class OutputBlocks {
     this.#totalBytes += chunk.byteLength;
     this.#waitingBytes += chunk.byteLength;
     this.#long ||= this.#totalBytes > withoutBlocks;
-    if (!this.#long) this.#chunks.push(chunk);
+    if (!this.#long) this.#chunks.push(Buffer.from(chunk));
     else for (let rest = chunk; rest.byteLength > 0;) rest = this.#copy(rest);
   }
 

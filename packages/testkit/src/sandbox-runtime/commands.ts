@@ -88,6 +88,17 @@ export function commandsOfSandbox(bed: SandboxBed): void {
       });
     });
 
+    test.each([false, true])('put out chunks to keep unless they are asked to lend them (%s)', async (lendsChunks) => {
+      const chunks: Uint8Array[] = [];
+      const take = (chunk: Uint8Array) => void chunks.push(lendsChunks ? Uint8Array.from(chunk) : chunk);
+      await runIn(bed.shared(), 'i=0; while [ $i -lt 60000 ]; do i=$((i + 1)); echo "line $i"; done', {
+        onStdout: take,
+        lendsChunks,
+      });
+      const lines = Array.from({ length: 60_000 }, (_, index) => `line ${index + 1}\n`);
+      expect(Buffer.concat(chunks).toString() === lines.join('')).toBe(true);
+    });
+
     test('hold back only their own output while it is dealt with', async () => {
       const { promise: dealt, resolve: goOn } = Promise.withResolvers<void>();
       let bytes = 0;
