@@ -162,19 +162,30 @@ export class DockerNetworks implements NetworkPort {
     const found = await containers.find(this.#gatewayName());
     if (found?.Config.Labels?.[labelKeys.inputs] === plan.version) {
       if (found.State.Paused) await containers.act(found.Id, 'unpause');
-      else if (!found.State.Running) await containers.act(found.Id, 'start');
+      else if (!found.State.Running) await this.#startGateway(tools, found.Id);
       return found.Id;
     }
     if (found !== undefined) await containers.remove(found.Id);
     const image = plan.image ?? (await ensureNodeImage(tools.client));
     const uplink = await this.#ensureUplink(tools);
     const id = await this.#createGateway(tools, plan, image, uplink);
-    await this.#removeOtherUplinks(tools, id);
     for (const { Id, IPAM } of await networks.list({ home: this.#homeId, kind: 'network' })) {
       await networks.connect(Id, id, subnetOf(IPAM.Config?.[0]?.Subnet ?? '').gatewayAddress);
     }
-    await containers.act(id, 'start');
+    await this.#startGateway(tools, id);
     return id;
+  }
+
+  /** Another process may make its uplink at any time until it finds the gateway: an engine starts nothing in one of two. */
+  async #startGateway(tools: Tools, id: string): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      await this.#removeOtherUplinks(tools, id);
+      try {
+        return await tools.containers.act(id, 'start');
+      } catch (error) {
+        if (attempt >= attempts || !/is ambiguous/.test(String(error))) throw error;
+      }
+    }
   }
 
   async #createGateway({ containers }: Tools, plan: GatewayPlan, image: string, uplink: string): Promise<string> {
