@@ -29,6 +29,7 @@ import {
 } from '@opencode-tools/core';
 import { sql } from 'kysely';
 import { type Statement, adHoc, allRows, firstRow } from '../query/plan.ts';
+import { shapedTemplate } from '../query/template.ts';
 import { fromRow } from '../rows/entity-rows.ts';
 import { commitChange } from '../write/commit.ts';
 import type { StoreContext } from '../write/context.ts';
@@ -152,23 +153,14 @@ export class StoredTasks implements TaskStore {
     const nowMs = this.#ctx.clock.nowMs();
     return this.#ctx.engine.snapshot(function* () {
       const revision = (yield* firstRow(selectClaimsRevision({ taskId })))?.revision ?? 0;
+      if (revision === 0) return { revision, active: [] };
       const found = yield* allRows(selectActiveClaims({ taskId, nowMs }));
       return { revision, active: found.map((row) => ({ claim: fromRow<Claim>(row), expired: row.expired === 1 })) };
     });
   }
 
   async listOpenOperations(taskId?: TaskId): Promise<readonly Operation[]> {
-    return this.#list<Operation>(
-      adHoc(({ db }) =>
-        db
-          .selectFrom('operations')
-          .select('entity')
-          .where(sql<boolean>`state = 'open'`)
-          .$if(taskId !== undefined, (query) => query.where('task_id', '=', taskId ?? ''))
-          .orderBy('started_at')
-          .orderBy('id'),
-      ),
-    );
+    return this.#list<Operation>(selectOpenOperations({ ofTask: taskId !== undefined }, { taskId }));
   }
 
   async findOperation(id: OperationId): Promise<Operation | undefined> {
@@ -201,6 +193,16 @@ export class StoredTasks implements TaskStore {
     return found.map((row) => fromRow<T>(row));
   }
 }
+
+const selectOpenOperations = shapedTemplate(({ db }, { ofTask }: { readonly ofTask: boolean }, slot) =>
+  db
+    .selectFrom('operations')
+    .select('entity')
+    .where(sql<boolean>`state = 'open'`)
+    .$if(ofTask, (query) => query.where('task_id', '=', slot('taskId')))
+    .orderBy('started_at')
+    .orderBy('id'),
+);
 
 const countByStatus = adHoc(({ db }) =>
   db

@@ -1,6 +1,7 @@
 import { type Checkpoint, type Guard, OpencodeToolsError, type Operation } from '@opencode-tools/core';
-import { type Outcome, type Plan, type Statement, adHoc, firstRow, outcomeRows } from '../query/plan.ts';
-import { template } from '../query/template.ts';
+import { sql } from 'kysely';
+import { type Outcome, type Plan, type Statement, firstRow, outcomeRows } from '../query/plan.ts';
+import { shapedTemplate, template } from '../query/template.ts';
 import { fromRow } from '../rows/entity-rows.ts';
 import { selectClaimsRevision } from '../stores/claim-rows.ts';
 import { selectCheckpoint } from '../stores/task-rows.ts';
@@ -51,18 +52,8 @@ function checkOpen(id: string, outcome: Outcome | undefined): void {
 function* checkNoneOpen(scope: NonNullable<Guard['noOpenOperation']>, except: string | undefined): Plan<void> {
   const { taskId, kinds } = scope;
   if (kinds.length === 0) return;
-  const open = yield* firstRow(
-    adHoc(({ db }) =>
-      db
-        .selectFrom('operations')
-        .select(['id', 'kind'])
-        .where('task_id', '=', taskId)
-        .where('state', '=', 'open')
-        .where('kind', 'in', kinds as readonly string[])
-        .$if(except !== undefined, (query) => query.where('id', '<>', except ?? ''))
-        .limit(1),
-    ),
-  );
+  const asked = { taskId, except: except ?? '', ...Object.fromEntries(kinds.entries()) };
+  const open = yield* firstRow(selectOpenOperation({ kinds: kinds.length }, asked));
   if (open === undefined) return;
   throw operationOpen(taskId, open);
 }
@@ -102,6 +93,22 @@ function operationOpen(taskId: string, open: { readonly id: string; readonly kin
     details: { taskId, operationId: open.id, kind },
   });
 }
+
+/** One of some kinds, which are the arguments 0, 1 and so on. */
+const selectOpenOperation = shapedTemplate(({ db }, { kinds }: { readonly kinds: number }, slot) =>
+  db
+    .selectFrom('operations')
+    .select(['id', 'kind'])
+    .where('task_id', '=', slot('taskId'))
+    .where(sql<boolean>`state = 'open'`)
+    .where(
+      'kind',
+      'in',
+      Array.from({ length: kinds }, (_, index) => slot(String(index))),
+    )
+    .where('id', '<>', slot('except'))
+    .limit(1),
+);
 
 const selectLease = template<{ id: string }>()(({ db, rowLocks }, slot) =>
   db
