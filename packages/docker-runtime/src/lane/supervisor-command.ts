@@ -12,12 +12,12 @@ interface User {
 }
 
 /**
- * What a container starts with, for any POSIX `sh`: it writes the program out of its environment and becomes it, which then gives
- * itself its name, so that nobody finds it half written.
+ * What a container starts with, for any POSIX `sh`: it writes a small program out of its environment and becomes it. That makes the
+ * supervisor of the rest and becomes it, which then gives itself its name, so that nobody finds it half written.
  */
 export function firstCommand({ uid, gid }: User): readonly string[] {
   const boot =
-    `umask 022; printf "$${supervisorVariable}" >${unfinished}; unset ${supervisorVariable}; ` +
+    `umask 022; printf "\${${supervisorVariable}%%:*}" >${unfinished}; ` +
     `PATH=/usr/bin:/bin:/usr/sbin:/sbin chmod 0755 ${unfinished}; exec ${unfinished} "$@"`;
   return ['/bin/sh', '-c', boot, 'oct-lane', String(uid), String(gid), 'first'];
 }
