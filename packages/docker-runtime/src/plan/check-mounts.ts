@@ -31,11 +31,11 @@ export async function checkMounts(
   mounts: readonly SandboxMount[],
   policy: MountPolicy,
 ): Promise<readonly SandboxMount[]> {
-  const facts = {
-    userHomes: await realPaths([policy.home]),
-    sockets: await realPaths([policy.engineSocket]),
-  };
-  const allowed = policy.mayMount && (await realPaths(policy.mayMount));
+  const anyOfHost = mounts.some(({ kind }) => kind === 'bind');
+  const paths = anyOfHost ? [[policy.home], [policy.engineSocket], policy.mayMount ?? []] : [];
+  const [userHomes = [], sockets = [], mountable = []] = await Promise.all(paths.map(realPaths));
+  const facts = { userHomes, sockets };
+  const allowed = policy.mayMount && mountable;
   const checked: SandboxMount[] = [];
   // One after the other: of several faults the first is told.
   for (const mount of mounts) {
