@@ -28,6 +28,7 @@ export class BlobIndex {
   readonly #packs = new Map<string, readonly BlobPlace[] | undefined>();
   #condemned: ReadonlySet<string> = new Set();
   #blobs = new Map<string, StoredBlob>();
+  #hasPacked = false;
 
   constructor(layout: Pick<StoreLayout, 'packs' | 'condemned'>, logger: Logger) {
     this.#layout = layout;
@@ -42,7 +43,12 @@ export class BlobIndex {
   /** Whether a blob is stored to stay. */
   has(digest: string): boolean {
     const blob = this.#blobs.get(digest);
-    return blob !== undefined && !this.#condemned.has(basename(blob.pack));
+    return blob !== undefined && (this.#condemned.size === 0 || !this.#condemned.has(basename(blob.pack)));
+  }
+
+  /** Whether any blob is, or was, stored in less space. */
+  get hasPacked(): boolean {
+    return this.#hasPacked;
   }
 
   packs(): readonly KnownPack[] {
@@ -73,6 +79,7 @@ export class BlobIndex {
   #add(name: string): void {
     const pack = join(this.#layout.packs, name);
     for (const place of this.#packs.get(name) ?? []) {
+      this.#hasPacked ||= place.packed;
       if (!this.has(place.digest)) this.#blobs.set(place.digest, { ...place, pack });
     }
   }

@@ -1,14 +1,17 @@
 import { createHash, hash } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
 import type { BlobIndex, StoredBlob } from './blob-index.ts';
 import { toText } from './byte-path.ts';
 import { corrupt } from './failures.ts';
+import { PackFile } from './pack-file.ts';
 import { type Part, partBytes, readTable, tableLength, unpackPart } from './packed-blob.ts';
 import { unpackPiece } from './packed-piece.ts';
 import type { TreeEntry } from './tree-entry.ts';
 
 /** Up to this many bytes a file is handled whole in memory. */
 export const smallFileBytes = 2 * 1024 * 1024;
+/** Only so many packs are read ahead at once. */
+const mostWindows = 32;
+const none: ReadonlySet<number> = new Set();
 const manifestEntry = { path: 'its manifest' };
 
 /** What is needed of an entry to read its content. */
@@ -21,7 +24,7 @@ type Content = Pick<TreeEntry, 'path' | 'size' | 'digest'>;
 export class BlobReader implements Disposable {
   readonly #index: BlobIndex;
   readonly #snapshotId: string;
-  readonly #files = new Map<string, number>();
+  readonly #files = new Map<string, PackFile>();
 
   constructor(index: BlobIndex, snapshotId: string) {
     this.#index = index;
@@ -73,13 +76,13 @@ export class BlobReader implements Disposable {
 
   /** Which mebibytes of a file are stored as holes; empty when none is, or when that cannot be told without reading all. */
   holesOf(entry: Content): ReadonlySet<number> {
-    const blob = this.#index.find(entry.digest);
-    if (blob?.packed !== true) return new Set();
+    const blob = this.#index.hasPacked ? this.#index.find(entry.digest) : undefined;
+    if (blob?.packed !== true) return none;
     return new Set([...this.#partsOf(entry, blob).entries()].flatMap(([at, { stored }]) => (stored === 0 ? [at] : [])));
   }
 
   [Symbol.dispose](): void {
-    for (const file of this.#files.values()) closeSync(file);
+    for (const file of this.#files.values()) file[Symbol.dispose]();
     this.#files.clear();
   }
 
@@ -118,21 +121,14 @@ export class BlobReader implements Disposable {
   }
 
   #readAt(entry: Content, { pack, offset }: StoredBlob, from: number, buffer: Buffer): void {
-    const { length } = buffer;
-    const file = this.#open(pack, entry);
-    let done = 0;
-    while (done < length) {
-      const count = readSync(file, buffer, done, length - done, offset + from + done);
-      if (count === 0) throw this.#damaged(entry, 'its pack is cut short');
-      done += count;
-    }
+    if (!this.#open(pack, entry).read(buffer, offset + from)) throw this.#damaged(entry, 'its pack is cut short');
   }
 
-  #open(pack: string, entry: Content): number {
+  #open(pack: string, entry: Content): PackFile {
     const known = this.#files.get(pack);
     if (known !== undefined) return known;
     try {
-      const file = openSync(pack, 'r');
+      const file = new PackFile(pack, this.#files.size < mostWindows);
       this.#files.set(pack, file);
       return file;
     } catch {

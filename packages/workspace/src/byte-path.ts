@@ -9,6 +9,10 @@ export type BytePath = string;
 // eslint-disable-next-line no-control-regex
 const ascii = /^[\u0000-\u007f]*$/;
 
+export function isAscii(path: BytePath): boolean {
+  return ascii.test(path);
+}
+
 /** Turns text, such as a path given by a caller, into bytes. */
 export function toBytePath(text: string): BytePath {
   return ascii.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1');

@@ -199,7 +199,7 @@ async function copyBlobs(
     }
   } catch (error) {
     if (!isOpencodeToolsError(error, 'OCT_CHECKPOINT_CORRUPT')) throw error;
-    writer.rewind(began);
+    await writer.rewind(began);
     return false;
   }
   for (const { place, packs, from, to } of copied) {

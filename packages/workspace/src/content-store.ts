@@ -20,7 +20,6 @@ import { contentUsage } from './content-usage.ts';
 import { diffTrees } from './diff-trees.ts';
 import type { ContentStore, ContentStoreOptions, ContentTar } from './content-store-contract.ts';
 import { openContentTar, streamOf } from './content-tar.ts';
-import { digestFile } from './digest-file.ts';
 import { type HostPlaces, checkShareable, checkSource, realDirectory, refuseOwnHome } from './check-directory.ts';
 import { exportTrees } from './export-trees.ts';
 import { errnoOf, storeFailure, throwIfCancelled } from './failures.ts';
@@ -245,7 +244,7 @@ class FileContentStore implements ContentStore {
     const root = toBytePath(path);
     const cache = await loadStatCache(this.#parts.layout, root);
     return restoreTree(root, entries, blobs, {
-      digestOf: async (node) => cache.find(node) ?? digestFile(path, node),
+      cache,
       environment: this.#options.environment,
       signal,
     });

@@ -1,12 +1,15 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import type { Writable } from 'node:stream';
 import { promisify } from 'node:util';
 import { OpencodeToolsError } from '@opencode-tools/core';
 import { errnoOf, throwIfCancelled } from './failures.ts';
 
 const mostErrorBytes = 4_000;
+/** So many chunks are on their way at once: tar has something to read while the next is made. */
+const chunksOnTheWay = 4;
+/** As much as the pipe takes, so that tar never waits long for the next. */
+const pipedBytes = 128 * 1024;
 
 /** Environment that child processes get; only apps read the process's own. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -31,13 +34,42 @@ export async function extractTar(
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     complaint = `${complaint}${text}`.slice(0, mostErrorBytes);
   });
-  const fed = pipeline(Readable.from(tar, { objectMode: false }), child.stdin).catch((error: unknown) => error);
+  const fed = feed(tar, child.stdin).catch((error: unknown) => error);
   const ended = once(child, 'close').catch((error: unknown) => [error]);
   const [feeding, [code]] = await Promise.all([fed, ended]);
   throwIfCancelled(options.signal);
   if (feeding instanceof OpencodeToolsError) throw feeding;
   if (code === 0 && feeding === undefined) return;
   throw tarFailure(code, complaint, feeding);
+}
+
+/** Memory for the chunks of a stream that `extractTar` reads: each is used again once it has been written. */
+export function pipedMemory(): () => Buffer {
+  // One more is being filled, and one has been handed over.
+  const ring = Array.from({ length: chunksOnTheWay + 2 }, () => Buffer.allocUnsafe(pipedBytes));
+  let turn = 0;
+  return () => ring[(turn += 1) % ring.length] ?? Buffer.allocUnsafe(pipedBytes);
+}
+
+async function feed(tar: AsyncIterable<Buffer>, into: Writable): Promise<void> {
+  const written: Promise<Error | null | undefined>[] = [];
+  const settle = async (): Promise<void> => {
+    const error = await written.shift();
+    if (error) throw error;
+  };
+  // Each write reports its own failure.
+  into.on('error', () => undefined);
+  try {
+    for await (const bytes of tar) {
+      written.push(new Promise((resolve) => into.write(bytes, resolve)));
+      if (written.length >= chunksOnTheWay) await settle();
+    }
+    while (written.length > 0) await settle();
+    into.end();
+  } catch (error) {
+    into.destroy();
+    throw error;
+  }
 }
 
 /** Whether the system's tar makes holes of sparse members, as GNU tar and libarchive do. */

@@ -9,9 +9,9 @@ import type { PackWriter } from './pack-writer.ts';
 import { packBlob, partBytes } from './packed-blob.ts';
 import { type Pacer, createPacer } from './pacer.ts';
 import { type DiskNode, scanDirectory } from './scan-directory.ts';
-import { type StatCache, loadStatCache, saveStatCache } from './stat-cache.ts';
+import { emptyStatCache, loadStatCache, saveStatCache } from './stat-cache.ts';
 import type { StoreLayout } from './store-files.ts';
-import { type TreeEntry, canonicalTree } from './tree-entry.ts';
+import type { TreeEntry } from './tree-entry.ts';
 
 const noFollow = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
@@ -37,21 +37,20 @@ export async function freezeDirectory(
   options: FreezeDirectoryOptions,
 ): Promise<readonly TreeEntry[]> {
   const pacer = createPacer(options.signal);
-  const startedNs = BigInt(Date.now()) * 1_000_000n;
-  const cache = options.useStatCache ? await loadStatCache(store.layout, root) : emptyCache;
-  const nodes = await scanDirectory(root, pacer);
-  const digests = await digestFiles(root, nodes, { ...store, cache, pacer });
+  const startedMs = Date.now();
+  const cache = options.useStatCache ? await loadStatCache(store.layout, root) : emptyStatCache;
+  const nodes = await scanDirectory(root, pacer, cache);
+  const contents = await digestFiles(root, nodes, { ...store, pacer });
   reportOmitted(nodes, root, options.logger);
-  const tree = canonicalTree(toEntries(nodes, digests, options.owner));
-  const isAllKnown = nodes.every((node) => node.type !== 'file' || cache.find(node) !== undefined);
+  const isAllKnown = cache.size > 0 && nodes.every(({ known }) => known !== undefined);
   if (options.useStatCache && !isAllKnown) {
-    const files = nodes.flatMap((node) => {
-      const content = digests.get(node.identity);
-      return node.type === 'file' && content?.stable === true ? [[node, content.digest] as const] : [];
+    const learned = nodes.flatMap((node, at) => {
+      const { digest, stable } = contents[at] ?? nothing;
+      return stable ? [[node, digest] as const] : [];
     });
-    await saveStatCache(store.layout, root, files, startedNs);
+    await saveStatCache(store.layout, root, learned, startedMs);
   }
-  return tree;
+  return toEntries(nodes, contents, options.owner);
 }
 
 interface Content {
@@ -61,48 +60,75 @@ interface Content {
   readonly stable: boolean;
 }
 
-const emptyCache: StatCache = { find: () => undefined };
+const nothing: Content = { digest: '', size: 0, stable: true };
 
+interface StoreWork {
+  readonly index: BlobIndex;
+  readonly pack: PackWriter;
+  readonly pacer: Pacer;
+}
+
+/** @returns what is in each node that is a file, by the node's place */
 async function digestFiles(
   root: BytePath,
   nodes: readonly DiskNode[],
-  work: { readonly index: BlobIndex; readonly pack: PackWriter; readonly cache: StatCache; readonly pacer: Pacer },
-): Promise<ReadonlyMap<string, Content>> {
-  const { index, pack, cache, pacer } = work;
-  const contents = new Map<string, Content>();
-  const buffer = Buffer.allocUnsafe(smallFileBytes);
+  work: StoreWork,
+): Promise<readonly (Content | undefined)[]> {
+  const { index, pack, pacer } = work;
+  const contents: (Content | undefined)[] = [];
+  const linked = new Map<string, Content>();
   for (const node of nodes) {
-    if (node.type !== 'file' || contents.has(node.identity)) continue;
-    const known = cache.find(node);
-    if (known !== undefined && (index.has(known) || pack.has(known))) {
-      contents.set(node.identity, { digest: known, size: node.size, stable: true });
-    } else {
-      contents.set(node.identity, await storeFile(root, node, { index, pack, pacer, buffer }));
+    if (node.type !== 'file') {
+      contents.push(undefined);
+      continue;
     }
+    const { known = '', size } = node;
+    let content = node.links > 1 ? linked.get(node.identity) : undefined;
+    if (content === undefined) {
+      const isStored = known !== '' && (index.has(known) || pack.has(known));
+      content = isStored ? { digest: known, size, stable: true } : await storeFile(root, node, work);
+      if (node.links > 1) linked.set(node.identity, content);
+    }
+    contents.push(content);
     if (pacer.due()) await pacer.rest();
   }
   return contents;
 }
 
-async function storeFile(
-  root: BytePath,
-  node: DiskNode,
-  work: { readonly index: BlobIndex; readonly pack: PackWriter; readonly pacer: Pacer; readonly buffer: Buffer },
-): Promise<Content> {
+async function storeFile(root: BytePath, node: DiskNode, work: StoreWork): Promise<Content> {
   const full = `${root}/${node.path}`;
   const file = openFile(full);
   try {
-    const before = fstatSync(file, { bigint: true });
-    if (!before.isFile() || `${before.dev}:${before.ino}` !== node.identity) throw changed(full);
-    const content =
-      before.size <= BigInt(smallFileBytes)
-        ? storeSmall(readWhole(file, full, Number(before.size), work.buffer), work)
-        : await storeLarge(file, full, isSparse(before), work);
-    const after = fstatSync(file, { bigint: true });
-    return { ...content, stable: `${after.size}:${after.mtimeNs}:${after.ctimeNs}:${after.ino}` === node.signature };
+    if (node.size > smallFileBytes) return await storeOpened(file, full, node, work);
+    const from = work.pack.position;
+    const bytes = readAt(file, full, 0, work.pack.room(node.size));
+    if (!isStill(file, full, node)) return await storeOpened(file, full, node, work);
+    const digest = hash('sha256', bytes, 'hex');
+    if (!work.index.has(digest) && !work.pack.has(digest)) {
+      work.pack.keep(bytes);
+      work.pack.record(digest, from);
+    }
+    return { digest, size: bytes.length, stable: true };
   } finally {
     closeSync(file);
   }
+}
+
+/** Reads a file that is large, or that changed since it was scanned, from its start. */
+async function storeOpened(file: number, full: BytePath, node: DiskNode, work: StoreWork): Promise<Content> {
+  const before = fstatSync(file, { bigint: true });
+  const content =
+    before.size <= BigInt(smallFileBytes)
+      ? storeSmall(readAt(file, full, 0, Buffer.allocUnsafe(Number(before.size))), work)
+      : await storeLarge(file, full, isSparse(before), work);
+  return { ...content, stable: isStill(file, full, node) };
+}
+
+/** @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` when it is not the file that was scanned */
+function isStill(file: number, full: BytePath, node: DiskNode): boolean {
+  const facts = fstatSync(file);
+  if (!facts.isFile() || facts.dev !== node.dev || facts.ino !== node.ino) throw changed(full);
+  return facts.size === node.size && facts.mtimeMs === node.mtimeMs && facts.ctimeMs === node.ctimeMs;
 }
 
 /** Puts a blob into the pack unless the store has it. */
@@ -123,7 +149,7 @@ async function storeLarge(
   file: number,
   full: BytePath,
   isSparse: boolean,
-  { index, pack, pacer }: { readonly index: BlobIndex; readonly pack: PackWriter; readonly pacer: Pacer },
+  { index, pack, pacer }: StoreWork,
 ): Promise<{ readonly digest: string; readonly size: number }> {
   const sum = createHash('sha256');
   const from = pack.position;
@@ -131,7 +157,7 @@ async function storeLarge(
   function* read(): Generator<Buffer> {
     const buffer = Buffer.allocUnsafe(partBytes);
     for (;;) {
-      const bytes = readWhole(file, full, partBytes, buffer);
+      const bytes = readAt(file, full, size, buffer);
       if (bytes.length === 0) return;
       sum.update(bytes);
       size += bytes.length;
@@ -143,17 +169,17 @@ async function storeLarge(
     await pacer.rest();
   }
   const digest = sum.digest('hex');
-  if (index.has(digest) || pack.has(digest)) pack.rewind(from);
+  if (index.has(digest) || pack.has(digest)) await pack.rewind(from);
   else if (isSparse) pack.recordPacked(digest, from, pack.position, size);
   else pack.record(digest, from);
   return { digest, size };
 }
 
-/** Reads a file into the buffer that the work shares; the bytes are good until the next file. */
-function readWhole(file: number, full: BytePath, size: number, buffer: Buffer): Buffer {
+/** @returns what of the buffer was filled; less than all of it where the file ends */
+function readAt(file: number, full: BytePath, position: number, buffer: Buffer): Buffer {
   let done = 0;
-  while (done < size) {
-    const count = guarded(full, () => readSync(file, buffer, done, size - done, null));
+  while (done < buffer.length) {
+    const count = guarded(full, () => readSync(file, buffer, done, buffer.length - done, position + done));
     if (count === 0) break;
     done += count;
   }
@@ -177,25 +203,25 @@ function guarded<T>(full: BytePath, read: () => T): T {
   }
 }
 
+/** A walk gives the canonical order: parents first, and each group of hard links led by its first path. */
 function toEntries(
   nodes: readonly DiskNode[],
-  contents: ReadonlyMap<string, Content>,
+  contents: readonly (Content | undefined)[],
   owner: FreezeDirectoryOptions['owner'],
 ): readonly TreeEntry[] {
   const firstPaths = new Map<string, BytePath>();
   const entries: TreeEntry[] = [];
-  for (const node of nodes) {
-    const { path, type, mode, identity, target } = node;
+  for (const [at, node] of nodes.entries()) {
+    const { path, type, mode, target } = node;
     if (type === 'other') continue;
     const { uid, gid } = owner ?? node;
     const mtimeNs = path === '' ? 0n : node.mtimeNs;
-    const content = type === 'file' ? contents.get(identity) : undefined;
-    const { size, digest } = content ?? { size: 0, digest: '' };
-    const base = { path, mode, uid, gid, mtimeNs, size, digest };
-    const first = type === 'file' && node.links > 1 ? firstPaths.get(identity) : undefined;
-    if (first === undefined) entries.push({ ...base, type, target });
-    else entries.push({ ...base, type: 'link', target: first });
-    if (type === 'file' && node.links > 1 && first === undefined) firstPaths.set(identity, path);
+    const { size, digest } = contents[at] ?? nothing;
+    const isLinked = type === 'file' && node.links > 1;
+    const first = isLinked ? firstPaths.get(node.identity) : undefined;
+    if (isLinked && first === undefined) firstPaths.set(node.identity, path);
+    if (first === undefined) entries.push({ path, type, mode, uid, gid, mtimeNs, size, digest, target });
+    else entries.push({ path, type: 'link', mode, uid, gid, mtimeNs, size, digest, target: first });
   }
   return entries;
 }

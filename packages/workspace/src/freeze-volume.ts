@@ -72,7 +72,7 @@ async function storeContent(
     pack.append(bytes);
   }
   const digest = sum.digest('hex');
-  if (index.has(digest) || pack.has(digest)) pack.rewind(from);
+  if (index.has(digest) || pack.has(digest)) await pack.rewind(from);
   else pack.record(digest, from);
   return { digest, size };
 }

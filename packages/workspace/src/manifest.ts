@@ -1,4 +1,4 @@
-import { createHash, hash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { EntryType, TreeEntry } from './tree-entry.ts';
 
 const heading = 'opencode-tools manifest 1\n';
@@ -20,28 +20,33 @@ export interface Manifest {
  * Serialises a canonical tree: a heading, then a line per entry of type, mode, uid, gid, time, size, digest, path and
  * target between tabs. Bytes of names are kept as they are; backslash, tab and line feed are escaped.
  *
- * @returns the text in pieces that end where a path says so, so that trees which differ little share most pieces
+ * @returns the text, and its pieces, which end where a path says so, so that trees which differ little share most pieces
  */
-export function encodeManifest(entries: readonly TreeEntry[]): readonly Buffer[] {
-  const pieces: Buffer[] = [];
-  let lines = heading;
+export function encodeManifest(entries: readonly TreeEntry[]): {
+  readonly text: Buffer;
+  readonly pieces: readonly Buffer[];
+} {
+  const ends: number[] = [];
+  const lines: string[] = [heading];
+  let length = heading.length;
   let count = 0;
   for (const { type, mode, uid, gid, mtimeNs, size, digest, path, target } of entries) {
-    lines += `${letters[type]}\t${mode.toString(8)}\t${uid}\t${gid}\t${mtimeNs}\t${size}\t${digest}\t${escape(path)}\t${escape(target)}\n`;
+    const line = `${letters[type]}\t${mode.toString(8)}\t${uid}\t${gid}\t${mtimeNs}\t${size}\t${digest}\t${escape(path)}\t${escape(target)}\n`;
+    lines.push(line);
+    length += line.length;
     count += 1;
     if (count < mostLines && !endsPiece(path)) continue;
-    pieces.push(Buffer.from(lines, 'latin1'));
-    [lines, count] = ['', 0];
+    ends.push(length);
+    count = 0;
   }
-  if (lines !== '') pieces.push(Buffer.from(lines, 'latin1'));
-  return pieces;
+  if (count > 0 || entries.length === 0) ends.push(length);
+  const text = Buffer.from(lines.join(''), 'latin1');
+  return { text, pieces: ends.map((end, at) => text.subarray(at === 0 ? 0 : ends[at - 1], end)) };
 }
 
 /** SHA-256 of the canonical text of a tree. */
 export function manifestDigest(entries: readonly TreeEntry[]): string {
-  const sum = createHash('sha256');
-  for (const piece of encodeManifest(entries)) sum.update(piece);
-  return sum.digest('hex');
+  return digestOf(encodeManifest(entries).text);
 }
 
 /** @throws Error when the text is not a manifest of this version */

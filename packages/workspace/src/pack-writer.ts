@@ -1,12 +1,8 @@
-import { closeSync, fdatasync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { type BlobPlace, type PackForm, encodeIndex, magicLength, magicOf } from './pack-format.ts';
+import { PackOutput, outputBufferBytes } from './pack-output.ts';
 import { type StoreLayout, publish, temporaryPath } from './store-files.ts';
-
-const flush = promisify(fdatasync);
-const bufferLength = 4 * 1024 * 1024;
 
 /**
  * Writes the blobs of one freeze into one new pack. Nothing is visible to others until `finish`; `discard` leaves no
@@ -17,10 +13,10 @@ export class PackWriter {
   readonly #temporary: string;
   readonly #places: BlobPlace[] = [];
   readonly #written = new Set<string>();
-  readonly #buffer = Buffer.allocUnsafe(bufferLength);
+  #buffer: Buffer = Buffer.allocUnsafe(outputBufferBytes);
   #buffered = 0;
   #flushed = 0;
-  #file: number | undefined;
+  #output: PackOutput | undefined;
 
   constructor(layout: StoreLayout) {
     this.#layout = layout;
@@ -38,12 +34,24 @@ export class PackWriter {
 
   /** Appends bytes of a blob that `record` will name, or `rewind` forget. */
   append(bytes: Uint8Array): void {
-    if (this.#buffered + bytes.length > bufferLength) this.#drain();
-    if (bytes.length > bufferLength / 2) {
+    if (this.#buffered + bytes.length > outputBufferBytes) this.#drain();
+    if (bytes.length > outputBufferBytes / 2) {
+      this.#drain();
       this.#write(bytes);
       return;
     }
     this.#buffer.set(bytes, this.#buffered);
+    this.#buffered += bytes.length;
+  }
+
+  /** Gives memory that bytes can be read into, so that `keep` need not copy them. Good until the next call of any of these. */
+  room(length: number): Buffer {
+    if (this.#buffered + length > outputBufferBytes) this.#drain();
+    return this.#buffer.subarray(this.#buffered, this.#buffered + length);
+  }
+
+  /** Appends bytes that are at the start of the `room`. */
+  keep(bytes: Uint8Array): void {
     this.#buffered += bytes.length;
   }
 
@@ -59,8 +67,10 @@ export class PackWriter {
   }
 
   /** Forgets everything appended since the position. */
-  rewind(to: number): void {
+  async rewind(to: number): Promise<void> {
     const kept = to - magicLength;
+    // What takes the place must not be written before what was there.
+    if (kept < this.#flushed) await this.#output?.settle();
     this.#buffered = Math.max(0, kept - this.#flushed);
     this.#flushed = Math.min(this.#flushed, kept);
   }
@@ -76,10 +86,9 @@ export class PackWriter {
     const form: PackForm = this.#places.some(({ packed }) => packed) ? 'packed' : 'plain';
     this.#write(encodeIndex(this.#places, indexOffset, form));
     const size = this.position;
-    const file = this.#open();
-    writeSync(file, magicOf(form), 0, magicLength, 0);
-    ftruncateSync(file, size);
-    await flush(file);
+    const output = this.#open();
+    output.write(magicOf(form), 0);
+    await output.finish(size);
     this.#close();
     const name = this.#temporary.slice(this.#temporary.lastIndexOf('-') + 1);
     await publish(this.#temporary, join(this.#layout.packs, `${name}.pack`));
@@ -87,6 +96,7 @@ export class PackWriter {
   }
 
   async discard(): Promise<void> {
+    await this.#output?.settle();
     this.#close();
     await rm(this.#temporary, { force: true });
   }
@@ -98,28 +108,24 @@ export class PackWriter {
 
   #drain(): void {
     const length = this.#buffered;
+    if (length === 0) return;
+    this.#buffer = this.#open().hand(this.#buffer, length, magicLength + this.#flushed);
     this.#buffered = 0;
-    if (length > 0) this.#write(this.#buffer.subarray(0, length));
+    this.#flushed += length;
   }
 
   #write(bytes: Uint8Array): void {
-    const file = this.#open();
-    let done = 0;
-    while (done < bytes.length) {
-      done += writeSync(file, bytes, done, bytes.length - done, magicLength + this.#flushed + done);
-    }
+    this.#open().write(bytes, magicLength + this.#flushed);
     this.#flushed += bytes.length;
   }
 
-  #open(): number {
-    if (this.#file === undefined) {
-      this.#file = openSync(this.#temporary, 'wx', 0o600);
-    }
-    return this.#file;
+  #open(): PackOutput {
+    this.#output ??= new PackOutput(this.#temporary);
+    return this.#output;
   }
 
   #close(): void {
-    if (this.#file !== undefined) closeSync(this.#file);
-    this.#file = undefined;
+    this.#output?.close();
+    this.#output = undefined;
   }
 }

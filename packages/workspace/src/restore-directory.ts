@@ -12,16 +12,20 @@ import {
 } from 'node:fs';
 import type { BlobReader } from './blob-reader.ts';
 import { type BytePath, parentOf, toFs, toText } from './byte-path.ts';
-import { type Environment, extractTar, makesHoles } from './extract-tar.ts';
+import { digestFile } from './digest-file.ts';
+import { type Environment, extractTar, makesHoles, pipedMemory } from './extract-tar.ts';
 import { invalid } from './failures.ts';
 import { type Pacer, createPacer } from './pacer.ts';
 import { type RestorePlan, hasOtherOwner, planRestore } from './restore-plan.ts';
 import { type DiskNode, nodeAt, scanDirectory } from './scan-directory.ts';
+import type { StatCache } from './stat-cache.ts';
+import { stageTrees } from './stage-trees.ts';
 import { writeTar } from './tar-stream.ts';
 import type { TreeEntry } from './tree-entry.ts';
 
 export interface RestoreOptions {
-  readonly digestOf: (node: DiskNode) => Promise<string>;
+  /** What is known of the directory from its last scan. */
+  readonly cache: StatCache;
   readonly environment: Environment;
   readonly signal?: AbortSignal | undefined;
 }
@@ -40,21 +44,18 @@ export async function restoreTree(
 ): Promise<{ readonly written: number; readonly removed: number }> {
   const pacer = createPacer(options.signal);
   const owners = process.geteuid?.() === 0;
-  const nodes = await scanDirectory(root, pacer);
-  const plan = await planRestore(entries, nodes, { digestOf: options.digestOf, owners });
+  const nodes = await scanDirectory(root, pacer, options.cache);
+  const digestOf = (node: DiskNode) => node.known || digestFile(toText(root), node);
+  const plan = await planRestore(entries, nodes, { digestOf, owners });
   const work: Work = { root, pacer, owners, checked: new Set(), options };
   for (const node of plan.remove) await removeNode(work, node);
-  for (const entry of plan.create) {
-    enter(work, parentOf(entry.path));
-    mkdirSync(at(work, entry.path), 0o700);
-  }
   await writeFiles(work, plan, blobs);
   for (const entry of plan.link) makeLink(work, entry);
   for (const entry of plan.amend) amend(work, entry);
-  const changed = await finishDirectories(work, entries, blobs);
-  const created = new Set(plan.create.map(({ path }) => path));
+  const changed = await finishDirectories(work, plan, blobs);
+  const created = new Set(plan.write.map(({ path }) => path));
   const amended = changed.filter((path) => !created.has(path) && !work.checked.has(path)).length;
-  const written = plan.create.length + plan.write.length + plan.link.length + plan.amend.length + amended;
+  const written = plan.write.length + plan.link.length + plan.amend.length + amended;
   return { written, removed: plan.remove.length };
 }
 
@@ -78,21 +79,21 @@ async function removeNode(work: Work, node: DiskNode): Promise<void> {
   if (work.pacer.due()) await work.pacer.rest();
 }
 
+/** What is missing with all above it is written as it is and moved at once, everything else name by name. */
 async function writeFiles(work: Work, plan: RestorePlan, blobs: BlobReader): Promise<void> {
   if (plan.write.length === 0) return;
   enter(work, '');
   const staging = `${work.root}/.opencode-tools-restore-${randomBytes(9).toString('hex')}`;
   mkdirSync(toFs(staging), 0o700);
   try {
-    const numbers = new Map(plan.write.map((entry, index) => [entry.path, String(index)]));
-    const name = ({ path }: TreeEntry) => numbers.get(path) ?? '';
     const { environment, signal } = work.options;
-    const hasHoles = plan.write.some((entry) => entry.type === 'file' && blobs.holesOf(entry).size > 0);
-    const sparse = hasHoles && (await makesHoles(environment));
-    await extractTar(toText(staging), writeTar(plan.write, blobs, { name, sparse, signal }), { environment, signal });
-    for (const entry of plan.write) {
+    const staged = stageTrees(plan.write, blobs);
+    const sparse = staged.sparse.size > 0 && (await makesHoles(environment)) ? staged.sparse : undefined;
+    const tar = writeTar(staged.members, blobs, { name: staged.nameOf, sparse, memory: pipedMemory(), signal });
+    await extractTar(toText(staging), tar, { environment, signal });
+    for (const entry of staged.moves) {
       enter(work, parentOf(entry.path));
-      renameSync(toFs(`${staging}/${name(entry)}`), at(work, entry.path));
+      renameSync(toFs(`${staging}/${staged.nameOf(entry)}`), at(work, entry.path));
       if (work.pacer.due()) await work.pacer.rest();
     }
   } finally {
@@ -117,13 +118,13 @@ function amend(work: Work, entry: TreeEntry): void {
 /** Gives directories their modes, owners and times, after everything in them is done. @returns those that differed */
 async function finishDirectories(
   work: Work,
-  entries: readonly TreeEntry[],
+  { directories }: RestorePlan,
   blobs: BlobReader,
 ): Promise<readonly BytePath[]> {
   const differing: TreeEntry[] = [];
-  for (const entry of entries) {
-    if (entry.type !== 'directory') continue;
-    const node = nodeAt(work.root, entry.path);
+  for (const [entry, found] of directories) {
+    // What nothing was done in is as it was found.
+    const node = found === undefined || work.checked.has(entry.path) ? nodeAt(work.root, entry.path) : found;
     if (node.type !== 'directory') throw notWhatItWas(work, entry.path);
     const time = entry.path === '' || node.mtimeNs === entry.mtimeNs;
     if (!time || node.mode !== entry.mode || hasOtherOwner(entry, node, work)) differing.push(entry);

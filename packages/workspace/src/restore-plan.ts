@@ -1,90 +1,126 @@
 import type { BytePath } from './byte-path.ts';
 import { parentOf } from './byte-path.ts';
 import type { DiskNode } from './scan-directory.ts';
-import type { TreeEntry } from './tree-entry.ts';
+import { type TreeEntry, walkKey } from './tree-entry.ts';
 
 /** What has to be done to make a directory equal to a snapshot. */
 export interface RestorePlan {
   /** Deepest first. */
   readonly remove: readonly DiskNode[];
-  /** Missing directories, top first. */
-  readonly create: readonly TreeEntry[];
-  /** Files and symbolic links to write anew. */
+  /** Missing directories, and the files and symbolic links to write anew, in the order of a walk. */
   readonly write: readonly TreeEntry[];
   /** Hard links to make once the files are there. */
   readonly link: readonly TreeEntry[];
   /** Files whose content is right and whose mode or owner is not. */
   readonly amend: readonly TreeEntry[];
+  /** All directories, with what was found of them. */
+  readonly directories: readonly (readonly [entry: TreeEntry, node: DiskNode | undefined])[];
 }
 
 export interface Comparison {
   /** The digest of a file on disk. */
-  readonly digestOf: (node: DiskNode) => Promise<string>;
+  readonly digestOf: (node: DiskNode) => string | Promise<string>;
   /** False when this process may not give files away, so that owners are left as they are. */
   readonly owners: boolean;
 }
 
-/** Decides what to do. Sockets, pipes and devices stay, unless they are in the way. */
+/**
+ * Decides what to do. Sockets, pipes and devices stay, unless they are in the way.
+ *
+ * @param entries in the order of a walk, as are the nodes
+ */
 export async function planRestore(
   entries: readonly TreeEntry[],
   nodes: readonly DiskNode[],
   comparison: Comparison,
 ): Promise<RestorePlan> {
-  const wanted = new Map(entries.map((entry) => [entry.path, entry]));
-  const present = new Map(nodes.map((node) => [node.path, node]));
-  const remove = nodes.filter((node) => mustGo(node, wanted));
-  const goes = new Set(remove);
-  const leaders = leadersOnDisk(nodes, wanted);
-  const plan = {
-    create: [] as TreeEntry[],
-    write: [] as TreeEntry[],
-    link: [] as TreeEntry[],
-    amend: [] as TreeEntry[],
-  };
+  const pairs = pairUp(entries, nodes);
+  const remove = [...whatMustGo(pairs.unwanted, entries), ...pairs.otherwise];
+  const leaders = leadersOnDisk(entries, pairs.found);
+  const plan = { write: [] as TreeEntry[], link: [] as TreeEntry[], amend: [] as TreeEntry[] };
+  const directories: (readonly [TreeEntry, DiskNode | undefined])[] = [];
   const rewritten = new Set<BytePath>();
-  for (const entry of entries) {
-    const found = present.get(entry.path);
-    const node = found === undefined || goes.has(found) ? undefined : found;
+  for (const [at, entry] of entries.entries()) {
+    const node = pairs.found[at];
     if (entry.type === 'directory') {
-      if (node === undefined) plan.create.push(entry);
+      directories.push([entry, node]);
+      if (node === undefined) plan.write.push(entry);
     } else if (entry.type === 'link') {
-      const leader = present.get(entry.target);
-      if (node === undefined || node.identity !== leader?.identity || rewritten.has(entry.target))
-        plan.link.push(entry);
-    } else if (node === undefined || (await differs(entry, node, leaders, comparison))) {
+      const isLinked = node !== undefined && node.links > 1 && node.identity === leaders.identities.get(entry.target);
+      if (!isLinked || rewritten.has(entry.target)) plan.link.push(entry);
+    } else if (node === undefined || (await differs(entry, node, leaders.paths, comparison))) {
       rewritten.add(entry.path);
       plan.write.push(entry);
     } else if (entry.type === 'file' && (entry.mode !== node.mode || hasOtherOwner(entry, node, comparison))) {
       plan.amend.push(entry);
     }
   }
-  return { ...plan, remove: remove.sort((one, other) => (one.path < other.path ? 1 : -1)) };
+  return { ...plan, directories, remove: remove.sort((one, other) => (one.path < other.path ? 1 : -1)) };
+}
+
+interface Pairs {
+  /** What is on disk for each entry, by the entry's place: only what is of its type. */
+  readonly found: readonly (DiskNode | undefined)[];
+  /** What no entry names. */
+  readonly unwanted: readonly DiskNode[];
+  /** What is of another type than its entry. */
+  readonly otherwise: readonly DiskNode[];
+}
+
+function pairUp(entries: readonly TreeEntry[], nodes: readonly DiskNode[]): Pairs {
+  const found: (DiskNode | undefined)[] = [];
+  const unwanted: DiskNode[] = [];
+  const otherwise: DiskNode[] = [];
+  let next = 0;
+  for (const { path, type } of entries) {
+    let node = nodes[next];
+    while (node !== undefined && node.path !== path && walkKey(node.path) < walkKey(path)) {
+      unwanted.push(node);
+      next += 1;
+      node = nodes[next];
+    }
+    const isThere = node?.path === path;
+    if (isThere) next += 1;
+    const fits = isThere && node?.type === (type === 'link' ? 'file' : type);
+    found.push(fits ? node : undefined);
+    if (isThere && !fits && node !== undefined) otherwise.push(node);
+  }
+  return { found, unwanted: [...unwanted, ...nodes.slice(next)], otherwise };
 }
 
 export function hasOtherOwner(entry: TreeEntry, node: DiskNode, { owners }: Pick<Comparison, 'owners'>): boolean {
   return owners && (entry.uid !== node.uid || entry.gid !== node.gid);
 }
 
-function mustGo(node: DiskNode, wanted: ReadonlyMap<BytePath, TreeEntry>): boolean {
-  if (node.path === '') return false;
-  const entry = wanted.get(node.path);
-  if (entry !== undefined) return node.type !== (entry.type === 'link' ? 'file' : entry.type);
-  if (node.type !== 'other') return true;
-  return wanted.get(parentOf(node.path))?.type !== 'directory' && parentOf(node.path) !== '';
+function whatMustGo(unwanted: readonly DiskNode[], entries: readonly TreeEntry[]): readonly DiskNode[] {
+  const others = unwanted.filter(({ type }) => type === 'other');
+  const directories = new Set(
+    others.length === 0 ? [] : entries.flatMap(({ path, type }) => (type === 'directory' ? [path] : [])),
+  );
+  const mayStay = ({ path, type }: DiskNode): boolean => {
+    const parent = parentOf(path);
+    return path === '' || (type === 'other' && (parent === '' || directories.has(parent)));
+  };
+  return unwanted.filter((node) => !mayStay(node));
 }
 
-/** The path that leads each inode on disk: a file that shares its inode with a file of another group is written anew. */
-function leadersOnDisk(
-  nodes: readonly DiskNode[],
-  wanted: ReadonlyMap<BytePath, TreeEntry>,
-): ReadonlyMap<string, BytePath> {
-  const leaders = new Map<string, BytePath>();
-  for (const node of nodes) {
-    const entry = wanted.get(node.path);
-    if (node.type !== 'file' || node.links < 2 || entry === undefined) continue;
-    if (!leaders.has(node.identity)) leaders.set(node.identity, entry.type === 'link' ? entry.target : entry.path);
+interface Leaders {
+  /** The path that leads each inode on disk: a file that shares its inode with a file of another group is written anew. */
+  readonly paths: ReadonlyMap<string, BytePath>;
+  /** The inode of each path that has several names. */
+  readonly identities: ReadonlyMap<BytePath, string>;
+}
+
+function leadersOnDisk(entries: readonly TreeEntry[], found: readonly (DiskNode | undefined)[]): Leaders {
+  const paths = new Map<string, BytePath>();
+  const identities = new Map<BytePath, string>();
+  for (const [at, node] of found.entries()) {
+    const entry = entries[at];
+    if (entry === undefined || node?.type !== 'file' || node.links < 2) continue;
+    identities.set(entry.path, node.identity);
+    if (!paths.has(node.identity)) paths.set(node.identity, entry.type === 'link' ? entry.target : entry.path);
   }
-  return leaders;
+  return { paths, identities };
 }
 
 async function differs(
@@ -96,6 +132,6 @@ async function differs(
   if (entry.mtimeNs !== node.mtimeNs) return true;
   if (entry.type === 'symlink') return entry.target !== node.target || hasOtherOwner(entry, node, comparison);
   if (entry.size !== node.size) return true;
-  if ((leaders.get(node.identity) ?? entry.path) !== entry.path) return true;
+  if (node.links > 1 && (leaders.get(node.identity) ?? entry.path) !== entry.path) return true;
   return (await comparison.digestOf(node)) !== entry.digest;
 }

@@ -1,39 +1,52 @@
-import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
+import { type Stats, constants, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { type BytePath, toFs } from './byte-path.ts';
 import { errnoOf, treeFailure } from './failures.ts';
 import type { Pacer } from './pacer.ts';
+import { type Recalled, type StatCache, emptyStatCache } from './stat-cache.ts';
 
 type NodeType = 'file' | 'directory' | 'symlink' | 'other';
 
+/** What tells whether something changed: who owns a file sets all of it but the time of the last change. */
+export interface Look {
+  readonly size: number;
+  readonly mtimeMs: number;
+  readonly ctimeMs: number;
+  readonly ino: number;
+}
+
 /** One name found on disk, as `lstat` describes it. */
-export interface DiskNode {
+export interface DiskNode extends Look {
   readonly path: BytePath;
   readonly type: NodeType;
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  readonly size: number;
   readonly mtimeNs: bigint;
+  readonly dev: number;
   /** Device and inode: equal for hard links of one file. */
   readonly identity: string;
   readonly links: number;
-  /** Changes whenever the content may have changed. */
-  readonly signature: string;
-  readonly changedNs: bigint;
   readonly target: BytePath;
+  /** What was read when it looked as it does now: the digest of a file, empty for what is none. */
+  readonly known?: string | undefined;
 }
 
 /**
  * Lists a directory of the host and everything below in the order of a walk, without following a symbolic link.
  *
  * @param root absolute path
+ * @param cache what is known from the last time
  * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` naming the path that cannot be read
  */
-export async function scanDirectory(root: BytePath, pacer: Pacer): Promise<readonly DiskNode[]> {
+export async function scanDirectory(
+  root: BytePath,
+  pacer: Pacer,
+  cache: StatCache = emptyStatCache,
+): Promise<readonly DiskNode[]> {
   const nodes: DiskNode[] = [];
   const waiting: BytePath[] = [''];
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
-    const node = nodeAt(root, path);
+    const node = cache.size === 0 ? nodeAt(root, path) : scanned(root, path, cache);
     nodes.push(node);
     if (pacer.due()) await pacer.rest();
     if (node.type !== 'directory') continue;
@@ -44,35 +57,115 @@ export async function scanDirectory(root: BytePath, pacer: Pacer): Promise<reado
   return nodes;
 }
 
+/** Times in nanoseconds cost more than the rest, so they are asked for only when the name does not look as it did. */
+function scanned(root: BytePath, path: BytePath, cache: StatCache): DiskNode {
+  const full = fullPath(root, path);
+  try {
+    const facts = lstatSync(full);
+    const recalled = facts.nlink === 1 || facts.isDirectory() ? cache.recall(path, facts) : undefined;
+    if (recalled !== undefined) return new KnownNode(path, facts, recalled, targetAt(full, facts.mode));
+  } catch (error) {
+    throw treeFailure(path === '' ? root : `${root}/${path}`, error);
+  }
+  const node = nodeAt(root, path);
+  const known = cache.recall(path, node)?.digest;
+  return known === undefined ? node : { ...node, known };
+}
+
+/** A node whose numbers are good enough: it has no other name. */
+class KnownNode implements DiskNode {
+  readonly path: BytePath;
+  readonly type: NodeType;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+  readonly mtimeNs: bigint;
+  readonly mtimeMs: number;
+  readonly ctimeMs: number;
+  readonly ino: number;
+  readonly dev: number;
+  readonly links: number;
+  readonly target: BytePath;
+  readonly known: string;
+
+  constructor(path: BytePath, facts: Stats, { mtimeNs, digest }: Recalled, target: BytePath) {
+    this.path = path;
+    this.type = typeOf(facts.mode);
+    this.mode = permissionsOf(facts.mode);
+    this.uid = facts.uid;
+    this.gid = facts.gid;
+    this.size = facts.size;
+    this.mtimeNs = mtimeNs;
+    this.mtimeMs = facts.mtimeMs;
+    this.ctimeMs = facts.ctimeMs;
+    this.ino = facts.ino;
+    this.links = facts.nlink;
+    this.target = target;
+    this.known = digest;
+    this.dev = facts.dev;
+  }
+
+  get identity(): string {
+    return `${this.dev}:${this.ino}`;
+  }
+}
+
 /** Describes one path below the root, itself never followed. */
 export function nodeAt(root: BytePath, path: BytePath): DiskNode {
-  const full = path === '' ? root : `${root}/${path}`;
+  const full = fullPath(root, path);
   try {
-    const facts = lstatSync(toFs(full), { bigint: true });
-    const type = facts.isFile()
-      ? 'file'
-      : facts.isDirectory()
-        ? 'directory'
-        : facts.isSymbolicLink()
-          ? 'symlink'
-          : 'other';
+    const facts = lstatSync(full, { bigint: true });
+    const rawMode = Number(facts.mode);
     return {
       path,
-      type,
-      mode: type === 'symlink' ? 0o777 : Number(facts.mode) & 0o7777,
+      type: typeOf(rawMode),
+      mode: permissionsOf(rawMode),
       uid: Number(facts.uid),
       gid: Number(facts.gid),
       size: Number(facts.size),
       mtimeNs: facts.mtimeNs,
+      mtimeMs: millisecondsOf(facts.mtimeNs),
+      ctimeMs: millisecondsOf(facts.ctimeNs),
+      ino: Number(facts.ino),
+      dev: Number(facts.dev),
       identity: `${facts.dev}:${facts.ino}`,
       links: Number(facts.nlink),
-      signature: `${facts.size}:${facts.mtimeNs}:${facts.ctimeNs}:${facts.ino}`,
-      changedNs: facts.mtimeNs > facts.ctimeNs ? facts.mtimeNs : facts.ctimeNs,
-      target: type === 'symlink' ? readlinkSync(toFs(full), { encoding: 'latin1' }) : '',
+      target: targetAt(full, rawMode),
     };
   } catch (error) {
-    throw treeFailure(full, error);
+    throw treeFailure(path === '' ? root : `${root}/${path}`, error);
   }
+}
+
+const typeNames: Readonly<Record<number, NodeType>> = {
+  [constants.S_IFREG]: 'file',
+  [constants.S_IFDIR]: 'directory',
+  [constants.S_IFLNK]: 'symlink',
+};
+
+function typeOf(rawMode: number): NodeType {
+  return typeNames[rawMode & constants.S_IFMT] ?? 'other';
+}
+
+function permissionsOf(rawMode: number): number {
+  return (rawMode & constants.S_IFMT) === constants.S_IFLNK ? 0o777 : rawMode & 0o7777;
+}
+
+function targetAt(full: string | Buffer, rawMode: number): BytePath {
+  return typeOf(rawMode) === 'symlink' ? readlinkSync(full, { encoding: 'latin1' }) : '';
+}
+
+/** A time as `lstat` gives it when asked for numbers, rounded in the same way. */
+function millisecondsOf(ns: bigint): number {
+  const rest = ns % 1_000_000_000n;
+  const isBefore = rest < 0n;
+  const seconds = Number(ns / 1_000_000_000n) - (isBefore ? 1 : 0);
+  return seconds * 1_000 + (Number(rest) + (isBefore ? 1_000_000_000 : 0)) / 1_000_000;
+}
+
+function fullPath(root: BytePath, path: BytePath): string | Buffer {
+  return toFs(path === '' ? root : `${root}/${path}`);
 }
 
 /** As `nodeAt`, undefined when there is nothing. */

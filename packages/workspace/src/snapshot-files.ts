@@ -1,4 +1,4 @@
-import { createHash, hash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readFile, readdir, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OpencodeToolsError, type SnapshotRef } from '@opencode-tools/core';
@@ -41,12 +41,10 @@ export class SnapshotFiles {
 
   /** Finishes the pack with the manifest of the canonical tree whose blobs it has, then writes the snapshot's file. */
   async save(entries: readonly TreeEntry[], pack: PackWriter): Promise<SnapshotRef> {
-    const sum = createHash('sha256');
-    const pieces = encodeManifest(entries);
-    for (const piece of pieces) sum.update(piece);
+    const { text, pieces } = encodeManifest(entries);
     const digests = storePieces(pieces, { index: this.#index, pack });
     const packBytes = await pack.finish();
-    const digest = sum.digest('hex');
+    const digest = hash('sha256', text, 'hex');
     const id = snapshotIdOf(digest);
     const bytes = entries.reduce((total, entry) => total + (entry.type === 'file' ? entry.size : 0), 0);
     const ref = { store: 'content', id, digest, entries: entries.length, bytes } as const;
@@ -146,7 +144,9 @@ function storePieces(pieces: readonly Buffer[], store: { readonly index: BlobInd
   const has = (key: string): boolean => store.index.has(key) || store.pack.has(key);
   const known = pieces.map((piece) => {
     const digest = hash('sha256', piece, 'hex');
-    return [digest, packedKeyOf(digest)].find(has);
+    if (has(digest)) return digest;
+    const key = packedKeyOf(digest);
+    return has(key) ? key : undefined;
   });
   const missing = known.filter((key) => key === undefined).length;
   // Packing takes longer than writing, so it is for manifests that say little new.

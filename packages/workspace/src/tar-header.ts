@@ -1,4 +1,4 @@
-import { type TarMember, type TarType, blockLength, checksumOf, paddingOf } from './tar-member.ts';
+import { type TarMember, type TarType, blockLength, paddingOf } from './tar-member.ts';
 
 const typeFlags: Readonly<Record<Exclude<TarType, 'other'>, string>> = {
   file: '0',
@@ -10,27 +10,45 @@ const nameLength = 100;
 const largestId = 0o7777777;
 const largestNumber = 0o77777777777;
 const second = 1_000_000_000n;
+const version = Buffer.from('ustar\u000000', 'latin1');
+/** The checksum's own field counts as blanks. */
+const emptyChecksum = version.reduce((sum, byte) => sum + byte, 8 * 0x20);
+
+type Member = TarMember & { readonly type: Exclude<TarType, 'other'>; readonly sparse?: SparseMember };
 
 /**
  * Encodes a member's header. Names are raw bytes in the plain header, or in a GNU long-name member when they exceed 100
  * bytes (every reader takes those as bytes, which is not so for extended headers); what the plain header cannot hold
  * of times, ids and sizes goes into a POSIX extended header.
  */
-export function encodeHeader(
-  member: TarMember & { readonly type: Exclude<TarType, 'other'>; readonly sparse?: SparseMember },
-): Buffer {
-  const name = member.type === 'directory' ? `${member.name}/` : member.name;
-  const blocks: Buffer[] = [];
+export function encodeHeader(member: Member): Buffer {
+  const into = Buffer.allocUnsafe(mostHeaderBytes(member));
+  return into.subarray(0, writeHeader(into, 0, member));
+}
+
+/** How many bytes a header has at most. */
+export function mostHeaderBytes({ name, target, sparse }: Pick<Member, 'name' | 'target' | 'sparse'>): number {
+  return 10 * blockLength + name.length + target.length + (sparse?.name.length ?? 0);
+}
+
+/** Writes what `encodeHeader` gives. @returns where it ends */
+export function writeHeader(into: Buffer, from: number, member: Member): number {
+  const { type, target, mode, size } = member;
+  const name = type === 'directory' ? `${member.name}/` : member.name;
   const records = extendedRecords(member) + sparseRecords(member);
-  if (records !== '') blocks.push(...special('x', './PaxHeaders', records));
-  if (member.target.length > nameLength) blocks.push(...special('K', '././@LongLink', `${member.target}\0`));
-  if (name.length > nameLength) blocks.push(...special('L', '././@LongLink', `${name}\0`));
-  blocks.push(plainHeader({ ...member, name, flag: typeFlags[member.type] }));
-  return blocks.length === 1 ? (blocks[0] ?? Buffer.alloc(0)) : Buffer.concat(blocks);
+  let at = from;
+  if (records !== '') at = writeSpecial(into, at, 'x', './PaxHeaders', records);
+  if (target.length > nameLength) at = writeSpecial(into, at, 'K', '././@LongLink', `${target}\0`);
+  if (name.length > nameLength) at = writeSpecial(into, at, 'L', '././@LongLink', `${name}\0`);
+  const uid = member.uid <= largestId ? member.uid : 0;
+  const gid = member.gid <= largestId ? member.gid : 0;
+  const seconds = member.mtimeNs < 0n ? 0 : Number(member.mtimeNs / second);
+  const fields = { mode, uid, gid, size, seconds: seconds <= largestNumber ? seconds : 0 };
+  return writePlain(into, at, typeFlags[type], name, target, fields);
 }
 
 /** What a sparse member says of the file that it makes; its own content begins with where the data goes. */
-export interface SparseMember {
+interface SparseMember {
   /** ASCII. */
   readonly name: string;
   readonly size: number;
@@ -51,7 +69,8 @@ export function endOfArchive(): Buffer {
 
 function extendedRecords({ mtimeNs, uid, gid, size }: TarMember): string {
   let records = '';
-  if (mtimeNs % second !== 0n || mtimeNs < 0n || mtimeNs / second > BigInt(largestNumber)) {
+  const rest = mtimeNs % second;
+  if (rest !== 0n || mtimeNs < 0n || mtimeNs / second > BigInt(largestNumber)) {
     records += record('mtime', decimalSeconds(mtimeNs));
   }
   if (uid > largestId) records += record('uid', String(uid));
@@ -63,7 +82,7 @@ function extendedRecords({ mtimeNs, uid, gid, size }: TarMember): string {
 function decimalSeconds(ns: bigint): string {
   const sign = ns < 0n ? '-' : '';
   const size = ns < 0n ? -ns : ns;
-  return `${sign}${size / second}.${String(size % second).padStart(9, '0')}`;
+  return `${sign}${size / second}.${String(Number(size % second)).padStart(9, '0')}`;
 }
 
 function record(key: string, value: string): string {
@@ -72,39 +91,65 @@ function record(key: string, value: string): string {
   return `${String(rest.length + String(length).length)}${rest}`;
 }
 
-function special(flag: string, name: string, content: string): readonly Buffer[] {
-  const header = plainHeader({
-    name,
-    flag,
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    mtimeNs: 0n,
-    size: content.length,
-    target: '',
-  });
-  return [header, Buffer.from(content, 'latin1'), Buffer.alloc(paddingOf(content.length))];
+const none = { mode: 0o644, uid: 0, gid: 0, seconds: 0 };
+
+function writeSpecial(into: Buffer, from: number, flag: string, name: string, content: string): number {
+  const size = content.length;
+  const at = writePlain(into, from, flag, name, '', { ...none, size });
+  const end = at + size + paddingOf(size);
+  into.write(content, at, size, 'latin1');
+  into.fill(0, at + size, end);
+  return end;
 }
 
-function plainHeader(member: Omit<TarMember, 'type'> & { readonly flag: string }): Buffer {
-  const { name, flag, mode, uid, gid, mtimeNs, size, target } = member;
-  const header = Buffer.alloc(blockLength);
-  header.write(name.slice(0, nameLength), 0, 'latin1');
-  octal(header, 100, 8, mode);
-  octal(header, 108, 8, uid <= largestId ? uid : 0);
-  octal(header, 116, 8, gid <= largestId ? gid : 0);
-  octal(header, 124, 12, size <= largestNumber ? size : 0);
-  const seconds = mtimeNs < 0n ? 0 : Number(mtimeNs / second);
-  octal(header, 136, 12, seconds <= largestNumber ? seconds : 0);
-  header.write(flag, 156, 'latin1');
-  header.write(target.slice(0, nameLength), 157, 'latin1');
-  header.write('ustar\u000000', 257, 'latin1');
-  header.write(checksumOf(header).toString(8).padStart(6, '0'), 148, 'latin1');
-  header[154] = 0;
-  header[155] = 0x20;
-  return header;
+interface Fields {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+  readonly seconds: number;
 }
 
-function octal(header: Buffer, at: number, length: number, value: number): void {
-  header.write(value.toString(8).padStart(length - 1, '0'), at, 'latin1');
+/** Adds up the checksum while it writes, for most of a header is 0. */
+function writePlain(
+  into: Buffer,
+  at: number,
+  flag: string,
+  name: string,
+  target: string,
+  { mode, uid, gid, size, seconds }: Fields,
+): number {
+  const end = at + blockLength;
+  into.fill(0, at, end);
+  let sum = emptyChecksum + flag.charCodeAt(0);
+  sum += writeText(into, at, name) + writeText(into, at + 157, target);
+  sum += writeOctal(into, at + 100, 7, mode) + writeOctal(into, at + 108, 7, uid) + writeOctal(into, at + 116, 7, gid);
+  sum += writeOctal(into, at + 124, 11, size <= largestNumber ? size : 0) + writeOctal(into, at + 136, 11, seconds);
+  into[at + 156] = flag.charCodeAt(0);
+  version.copy(into, at + 257);
+  writeOctal(into, at + 148, 6, sum);
+  into[at + 155] = 0x20;
+  return end;
+}
+
+/** @returns the sum of its bytes */
+function writeText(into: Buffer, at: number, text: string): number {
+  const length = into.write(text, at, nameLength, 'latin1');
+  let sum = 0;
+  for (let index = at; index < at + length; index += 1) sum += into[index] ?? 0;
+  return sum;
+}
+
+/** @returns the sum of the digits */
+function writeOctal(into: Buffer, at: number, length: number, value: number): number {
+  let left = value;
+  let sum = 0;
+  for (let digit = at + length - 1; digit >= at; digit -= 1) {
+    const high = Math.floor(left / 8);
+    const code = 0x30 + left - high * 8;
+    into[digit] = code;
+    sum += code;
+    left = high;
+  }
+  return sum;
 }

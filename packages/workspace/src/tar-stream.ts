@@ -1,7 +1,7 @@
 import type { BlobReader } from './blob-reader.ts';
 import { createPacer } from './pacer.ts';
 import { partBytes } from './packed-blob.ts';
-import { encodeHeader, endOfArchive } from './tar-header.ts';
+import { encodeHeader, endOfArchive, mostHeaderBytes, writeHeader } from './tar-header.ts';
 import { paddingOf } from './tar-member.ts';
 import type { TreeEntry } from './tree-entry.ts';
 
@@ -28,32 +28,40 @@ export async function* writeTar(
     readonly name?: MemberName;
     /** False when more members follow. */
     readonly ends?: boolean;
-    /** True writes files with holes as sparse members; names have to be ASCII then. */
-    readonly sparse?: boolean;
+    /** Files with holes that become sparse members; their names have to be ASCII. */
+    readonly sparse?: ReadonlySet<TreeEntry> | undefined;
+    /** Gives what a chunk is put into, once the one before was taken; by default each has memory of its own. */
+    readonly memory?: () => Buffer;
     readonly signal?: AbortSignal | undefined;
   } = {},
 ): AsyncGenerator<Buffer> {
-  const nameOf = options.name ?? relativeName;
+  const { name: nameOf = relativeName, memory = () => Buffer.allocUnsafe(chunkBytes) } = options;
   const pacer = createPacer(options.signal);
-  let chunk = Buffer.allocUnsafe(chunkBytes);
+  let chunk = memory();
   let used = 0;
   for (const entry of entries) {
     if (pacer.due()) await pacer.rest();
-    const holes = options.sparse === true && entry.type === 'file' ? blobs.holesOf(entry) : none;
+    const holes = options.sparse?.has(entry) === true ? blobs.holesOf(entry) : none;
     if (holes.size > 0) {
-      if (used > 0) yield chunk.subarray(0, used);
-      [chunk, used] = [Buffer.allocUnsafe(chunkBytes), 0];
+      if (used > 0) {
+        yield chunk.subarray(0, used);
+        [chunk, used] = [memory(), 0];
+      }
       yield* sparseMember(entry, nameOf, holes, blobs);
       continue;
     }
-    const header = headerOf(entry, nameOf);
-    const size = entry.type === 'file' ? entry.size : 0;
+    const member = memberOf(entry, nameOf);
+    const { size } = member;
     const whole = size <= smallBytes ? size + paddingOf(size) : 0;
-    if (used + header.length + whole > chunkBytes) {
-      if (used > 0) yield chunk.subarray(0, used);
-      [chunk, used] = [Buffer.allocUnsafe(Math.max(chunkBytes, header.length + whole)), 0];
+    const room = mostHeaderBytes(member) + whole;
+    if (used + room > chunk.length) {
+      if (used > 0) {
+        yield chunk.subarray(0, used);
+        [chunk, used] = [memory(), 0];
+      }
+      if (chunk.length < room) chunk = Buffer.allocUnsafe(room);
     }
-    used += header.copy(chunk, used);
+    used = writeHeader(chunk, used, member);
     if (size === 0) continue;
     if (whole > 0) {
       blobs.readInto(entry, chunk.subarray(used, used + size));
@@ -62,7 +70,7 @@ export async function* writeTar(
       continue;
     }
     yield chunk.subarray(0, used);
-    [chunk, used] = [Buffer.allocUnsafe(chunkBytes), 0];
+    [chunk, used] = [memory(), 0];
     yield* blobs.chunks(entry);
     used = paddingOf(size);
     chunk.fill(0, 0, used);
@@ -96,9 +104,9 @@ function* sparseMember(
   yield Buffer.alloc(paddingOf(bytes));
 }
 
-function headerOf(entry: TreeEntry, nameOf: MemberName): Buffer {
+function memberOf(entry: TreeEntry, nameOf: MemberName): Parameters<typeof writeHeader>[2] {
   const { type, mode, uid, gid, mtimeNs, target } = entry;
   const size = type === 'file' ? entry.size : 0;
   const linkTarget = type === 'link' ? nameOf({ ...entry, path: target }) : target;
-  return encodeHeader({ name: nameOf(entry), type, mode, uid, gid, mtimeNs, size, target: linkTarget });
+  return { name: nameOf(entry), type, mode, uid, gid, mtimeNs, size, target: linkTarget };
 }

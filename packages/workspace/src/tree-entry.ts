@@ -24,7 +24,7 @@ export interface TreeEntry {
  * A text by which paths sort as a walk meets them: a directory, then all below it, names by their bytes. Tools that
  * extract a stream set a directory's time when they leave it, so what is below must not come later.
  */
-function walkKey(path: BytePath): string {
+export function walkKey(path: BytePath): string {
   return path.replaceAll('/', '\0');
 }
 
