@@ -32,10 +32,13 @@ export async function captureTask(
     const sandbox = await kernel.deps.tasks.findSandbox(task.id);
     return { ...(await captureTrees(kernel, task, sandbox, signal)), root: await rootAtRest(kernel, task, sandbox) };
   }
-  return whilePaused(found.handle, async () => ({
-    ...(await captureTrees(kernel, task, found.sandbox, signal)),
-    root: await captureRoot(kernel, task, found.handle, operationId),
-  }));
+  return whilePaused(found.handle, async () => {
+    const [trees, root] = await both(
+      captureTrees(kernel, task, found.sandbox, signal),
+      captureRoot(kernel, task, found.handle, operationId),
+    );
+    return { ...trees, root };
+  });
 }
 
 /** Tells whether a checkpoint already holds exactly what was captured. */
@@ -65,14 +68,24 @@ async function captureTrees(
   const freeze = async (tree: TreeRef | null, instead: SnapshotRef | null): Promise<SnapshotRef | null> =>
     tree === null ? instead : kernel.deps.workspaces.freeze(tree, { signal });
   const base = task.workspace.mode === 'volume' ? task.workspace.base : null;
-  const home = await existingTree(kernel, sandbox?.homeVolume);
-  return {
-    workspace: await freeze(await workspaceTree(kernel, task, sandbox), head?.workspace ?? base),
-    home: await freeze(home, head?.home ?? null),
-  };
+  const [workspaceTree, homeTree] = await both(
+    findWorkspace(kernel, task, sandbox),
+    existingTree(kernel, sandbox?.homeVolume),
+  );
+  const [workspace, home] = await both(
+    freeze(workspaceTree, head?.workspace ?? base),
+    freeze(homeTree, head?.home ?? null),
+  );
+  return { workspace, home };
 }
 
-async function workspaceTree(kernel: Kernel, task: Task, sandbox: Sandbox | undefined): Promise<TreeRef | null> {
+/** Waits for both, whatever becomes of the other: nothing is still read when the sandbox goes on. */
+async function both<A, B>(one: Promise<A>, other: Promise<B>): Promise<readonly [A, B]> {
+  await Promise.allSettled([one, other]);
+  return [await one, await other];
+}
+
+async function findWorkspace(kernel: Kernel, task: Task, sandbox: Sandbox | undefined): Promise<TreeRef | null> {
   if (task.workspace.mode === 'bind') return { kind: 'directory', path: task.workspace.path };
   return existingTree(kernel, sandbox?.workspaceVolume);
 }
