@@ -240,7 +240,7 @@ export type {
   TaskOrder,
   TaskStore,
 } from './ports/task-store.ts';
-export type { ByteStream, VolumeFacts, VolumePort } from './ports/volume-port.ts';
+export type { ByteStream, VolumeFacts, VolumeListing, VolumeNode, VolumePort } from './ports/volume-port.ts';
 export type {
   AdmittedTree,
   Collected,

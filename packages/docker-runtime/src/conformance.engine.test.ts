@@ -12,14 +12,14 @@ import { createDockerRuntime } from './index.ts';
 
 const clock = systemClock;
 
-function open(engine: TestEngine) {
+function open(engine: TestEngine, baseImages: readonly string[] = []) {
   return createDockerRuntime({
     environment: process.env,
     homeId: engine.homeId,
     ids: createIds(clock),
     clock,
     logger: silentLogger,
-    baseImages: [],
+    baseImages,
   });
 }
 
@@ -40,17 +40,22 @@ sandboxRuntimeContract('Docker', async () => {
   };
 });
 
-volumePortContract('Docker', async () => {
+async function openVolumes(imagesOf: (engine: TestEngine) => Promise<readonly string[]>) {
   const engine = await openTestEngine();
-  const { runtime } = open(engine);
+  const images = await imagesOf(engine);
+  const { runtime } = open(engine, images);
   return {
     volumes: runtime.volumes,
     labels: { 'io.opencode-tools.home': engine.homeId },
     sampleTree: () => sampleTree(new Date(1_700_000_000_000)),
     describeTree,
+    lists: images.length > 0,
     close: async () => engine.close(),
   };
-});
+}
+
+volumePortContract('Docker', () => openVolumes(async () => []));
+volumePortContract('Docker with an image of ours', () => openVolumes(async (engine) => [await engine.gnuImage()]));
 
 imageStoreContract('Docker', async () => {
   const engine = await openTestEngine();

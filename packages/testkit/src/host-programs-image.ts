@@ -3,7 +3,7 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { type ImageEntry, directory, imageTree } from './busybox-image.ts';
 
 const needed =
-  'sh cat chmod chown comm cp cut dd du env false find flock grep head id kill ln ls mkdir mkfifo mv printf pwd readlink rm rmdir sed seq setpriv setsid sha256sum sleep sort stat sync tail tar touch tr true truncate wc xargs';
+  'sh cat chmod chown comm cp cut date dd du env false find flock grep head id kill ln ls mkdir mkfifo mv printf pwd readlink rm rmdir sed seq setpriv setsid sha256sum sleep sort stat sync tail tar touch tr true truncate wc xargs';
 /** What every test image has. */
 const made = new Set(['bin/', 'usr/', 'usr/bin/']);
 /** Taken along when this machine has them. */

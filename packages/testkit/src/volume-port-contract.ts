@@ -9,6 +9,8 @@ export interface OpenVolumePort {
   readonly sampleTree: () => AsyncIterable<Uint8Array>;
   /** Describes a tree, one line per entry, sorted: path, kind, mode, owner, size, times, link target, content digest. */
   readonly describeTree: (tar: AsyncIterable<Uint8Array>) => Promise<readonly string[]>;
+  /** Whether it has something to list trees with. */
+  readonly lists: boolean;
   readonly close: () => Promise<void>;
 }
 
@@ -70,6 +72,46 @@ export function volumePortContract(name: string, open: () => Promise<OpenVolumeP
       await opened.volumes.writeTree(to, await opened.volumes.readTree(from));
       const copied = await opened.describeTree(await opened.volumes.readTree(to));
       expect(copied).toEqual(await opened.describeTree(opened.sampleTree()));
+    });
+
+    test('lists what a tree has, and streams what is picked of it', async () => {
+      const volume = await newVolume();
+      await opened.volumes.writeTree(volume, opened.sampleTree());
+      const listing = await opened.volumes.listTree(volume);
+      if (!opened.lists) {
+        expect(listing).toBeNull();
+        return;
+      }
+      if (listing === null) throw new Error('There is nothing to list with');
+      await using _ = listing;
+      const whole = await opened.describeTree(opened.sampleTree());
+      const { nodes } = listing;
+      for (const { changedNs } of nodes) expect(changedNs).toBeLessThan(listing.startedNs);
+      const node = (path: string) => nodes.find((one) => one.path === path);
+      expect(node('')).toMatchObject({ type: 'directory', mode: 0o755, uid: 1000, gid: 1000, target: '' });
+      expect(node('private/run')).toMatchObject({
+        type: 'file',
+        mode: 0o4751,
+        uid: 1000,
+        gid: 4321,
+        size: 10,
+        links: 1,
+      });
+      expect(node('out')).toMatchObject({ type: 'symlink', target: '../../etc/passwd' });
+      expect(node('second-name')).toMatchObject({ identity: node('private/file')?.identity, links: 2 });
+      const picked = ['private/run', 'nothing', nodes.find(({ path }) => path.endsWith('line'))?.path ?? ''];
+      const starts = ['private/run ', 'nothing ', 'long-name/'];
+      expect(await opened.describeTree(listing.read(picked))).toEqual(
+        whole.filter((line) => starts.some((start) => line.startsWith(start))),
+      );
+    });
+
+    test('gives up a listing that nobody reads from, and leaves nothing behind', async () => {
+      const volume = await newVolume();
+      const listing = await opened.volumes.listTree(volume);
+      await listing?.[Symbol.asyncDispose]();
+      await opened.volumes.remove(volume);
+      expect(await opened.volumes.find(volume)).toBeUndefined();
     });
 
     test('stops reading when its reader does, and leaves nothing behind', async () => {

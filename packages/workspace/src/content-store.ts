@@ -24,6 +24,7 @@ import { type HostPlaces, checkShareable, checkSource, realDirectory, refuseOwnH
 import { exportTrees } from './export-trees.ts';
 import { errnoOf, storeFailure, throwIfCancelled } from './failures.ts';
 import { type FreezeDirectoryOptions, freezeDirectory } from './freeze-directory.ts';
+import { freezeVolume } from './freeze-listed.ts';
 import { freezeStream } from './freeze-volume.ts';
 import { guardDirectory } from './guard-directory.ts';
 import { importTrees } from './import-trees.ts';
@@ -88,10 +89,7 @@ class FileContentStore implements ContentStore {
       return this.#freezePath(await realDirectory(tree.path), { useStatCache: true, signal });
     }
     const { volumes, logger } = this.#options;
-    return this.#save(
-      async (store) => freezeStream(await volumes.readTree(tree.volume, signal), store, { logger, signal }),
-      signal,
-    );
+    return this.#save((store) => freezeVolume(volumes, tree.volume, store, { logger, signal }), signal);
   }
 
   async provision(request: ProvisionRequest): Promise<void> {

@@ -59,7 +59,8 @@ function linkEntry(path: string, target: string, entries: ReadonlyMap<string, Tr
   return { ...leader, path, type: 'link', target: leader.type === 'link' ? leader.target : target };
 }
 
-async function storeContent(
+/** Puts the content of a member into the pack unless the store has it. */
+export async function storeContent(
   size: number,
   content: TarContent,
   { index, pack }: { readonly index: BlobIndex; readonly pack: PackWriter },

@@ -4,6 +4,7 @@ import {
   type Logger,
   OpencodeToolsError,
   type VolumeFacts,
+  type VolumeListing,
   type VolumePort,
   stackLabel,
 } from '@opencode-tools/core';
@@ -16,7 +17,8 @@ import { parseStack } from '../layers/layer-paths.ts';
 import { labelKeys } from '../plan/labels.ts';
 import { helperOptions, volumeTarget, withHelper } from './helper-container.ts';
 import { moveTar } from './move-tar.ts';
-import { readWithTar } from './read-with-tar.ts';
+import { listWithFind } from './list-tree.ts';
+import { type Reading, readWithTar } from './read-with-tar.ts';
 
 interface EngineVolume {
   readonly Name: string;
@@ -101,16 +103,23 @@ export class DockerVolumes implements VolumePort {
     return doing(`Reading the volume ${name}`, async () => {
       const engine = await this.#open();
       await this.#assertExists(name);
-      const withTar = await readWithTar(engine, {
-        homeId: this.#homeId,
-        volume: name,
-        images: this.#toolImages,
-        signal,
-      });
+      const withTar = await readWithTar(engine, this.#reading(name, signal));
       if (withTar) return withTar;
       this.#logger.debug('No image with tar: times of files are read in whole seconds', { volume: name });
       return this.#archive(engine, name, signal);
     });
+  }
+
+  async listTree(name: string, signal?: AbortSignal): Promise<VolumeListing | null> {
+    return doing(`Listing the volume ${name}`, async () => {
+      const engine = await this.#open();
+      await this.#assertExists(name);
+      return (await listWithFind(engine, this.#reading(name, signal))) ?? null;
+    });
+  }
+
+  #reading(volume: string, signal: AbortSignal | undefined): Reading {
+    return { homeId: this.#homeId, volume, images: this.#toolImages, signal };
   }
 
   async writeTree(name: string, tar: ByteStream, signal?: AbortSignal): Promise<void> {

@@ -6,27 +6,26 @@ import { hasStatus } from '../engine/engine-error.ts';
 import { Demultiplexer } from '../lane/demultiplex.ts';
 import { helperOptions, volumeTarget } from './helper-container.ts';
 
-interface Reading {
+export interface Reading {
   readonly homeId: string;
   readonly volume: string;
   readonly images: readonly string[];
   readonly signal?: AbortSignal | undefined;
 }
 
-const tarArguments = [
-  'tar',
+/** How every tar of a volume is written. */
+export const tarOptions = [
   '--create',
   '--format=pax',
   '--pax-option=delete=atime,delete=ctime',
   '--numeric-owner',
-  '--sort=name',
-  '--one-file-system',
   `--directory=${volumeTarget}`,
-  '.',
-];
+] as const;
+
+const tarArguments = ['tar', ...tarOptions, '--sort=name', '--one-file-system', '.'];
 
 /** Exit code of GNU tar for files that changed while they were read; the stream is whole. */
-const changedWhileRead = 1;
+export const changedWhileRead = 1;
 
 /**
  * Streams a volume with GNU tar in a container of one of the images, for times in nanoseconds. The volume is mounted
@@ -39,16 +38,18 @@ export async function readWithTar(
   reading: Reading,
 ): Promise<ByteStream | undefined> {
   for (const image of reading.images) {
-    const id = await createReader(engine.containers, image, reading);
+    const id = await createReader(engine.containers, image, reading, { command: tarArguments, stdin: false });
     if (id !== undefined) return stream(engine, id, reading);
   }
   return undefined;
 }
 
-async function createReader(
+/** @returns the id of a container that has the volume for reading, not yet started; undefined when there is no such image */
+export async function createReader(
   containers: Containers,
   image: string,
   { homeId, volume }: Reading,
+  { command, stdin }: { readonly command: readonly string[]; readonly stdin: boolean },
 ): Promise<string | undefined> {
   const base = helperOptions(homeId, volume, true) as { HostConfig: object };
   const host = { ...base.HostConfig, AutoRemove: true, CapAdd: ['DAC_READ_SEARCH'], ReadonlyRootfs: true };
@@ -56,7 +57,10 @@ async function createReader(
     ...base,
     Image: image,
     Entrypoint: [],
-    Cmd: tarArguments,
+    Cmd: command,
+    AttachStdin: stdin,
+    OpenStdin: stdin,
+    StdinOnce: stdin,
     WorkingDir: '/',
     Healthcheck: { Test: ['NONE'] },
     HostConfig: host,
@@ -69,7 +73,7 @@ async function createReader(
   }
 }
 
-const longestMs = 24 * 60 * 60_000;
+export const longestReadMs = 24 * 60 * 60_000;
 
 async function* stream(
   { client, containers }: { readonly client: EngineClient; readonly containers: Containers },
@@ -80,7 +84,7 @@ async function* stream(
   const over = new AbortController();
   try {
     const attached = await containers.attach(id, { stdin: false, moves: true });
-    const exited = containers.wait(id, longestMs, over.signal);
+    const exited = containers.wait(id, longestReadMs, over.signal);
     exited.catch(() => undefined);
     await containers.act(id, 'start');
     yield* stdoutOf(whileProgressing(attached, client.quietMs), stderr, signal);
@@ -92,7 +96,8 @@ async function* stream(
   }
 }
 
-async function* stdoutOf(
+/** What is written to the standard output of a container, as it comes; `stderr` gets the rest. */
+export async function* stdoutOf(
   attached: AsyncIterable<Buffer>,
   stderr: Buffer[],
   signal?: AbortSignal,
@@ -110,9 +115,9 @@ async function* stdoutOf(
   }
 }
 
-function unreadable(volume: string, code: number, said: string): OpencodeToolsError {
+export function unreadable(volume: string, code: number, said: string): OpencodeToolsError {
   return new OpencodeToolsError(
     'OCT_INTERNAL',
-    `The volume ${volume} cannot be read (tar ended with ${code}): ${printable(said)}`,
+    `The volume ${volume} cannot be read (its reader ended with ${code}): ${printable(said)}`,
   );
 }

@@ -39,7 +39,7 @@ export function wireEngine(options: {
   const runtime = lazy(async () => (await engine()).runtime);
   const volumes: VolumePort = lazyMethods(
     async () => (await runtime()).volumes,
-    ['create', 'find', 'list', 'readTree', 'writeTree', 'remove'],
+    ['create', 'find', 'list', 'readTree', 'listTree', 'writeTree', 'remove'],
   );
   const networks: NetworkPort = lazyMethods(
     async () => (await runtime()).networks,
