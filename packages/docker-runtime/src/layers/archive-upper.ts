@@ -31,7 +31,7 @@ export async function archiveUpper(tools: ArchiveTools, request: ArchiveRequest)
   }
   if (plan.kind !== 'add') return made('lowers', await tools.run(scripts.wholeScript(stack.upper, layer)));
   const copy = nameList(plan.copy);
-  const gone = whiteouts(plan.gone);
+  const gone = plan.gone.length === 0 ? Buffer.alloc(0) : whiteouts(plan.gone);
   const attributes = nameList(plan.attributes);
   const bytes = { copy: copy.length, gone: gone.length, attributes: attributes.length };
   const script = scripts.addScript(stack.upper, layer, bytes);

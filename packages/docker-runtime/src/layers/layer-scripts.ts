@@ -49,7 +49,7 @@ export function addScript(
     'set -eu',
     `mkdir ${at(layer)} ${at(layer)}/d`,
     ...(bytes.copy > 0 ? [`head -c ${bytes.copy} | ${from} ${everyAttribute} | ${into}`] : []),
-    `head -c ${bytes.gone} | ${into}`,
+    ...(bytes.gone > 0 ? [`head -c ${bytes.gone} | ${into}`] : []),
     `head -c ${bytes.attributes} | ${from} ${everyAttribute} --xattrs-exclude='trusted.overlay.*' | ${into}`,
     finish(upper, layer),
   ].join('\n');
@@ -77,12 +77,12 @@ export function mountCheck(mounted: string, names: readonly string[]): readonly 
 }
 
 export function sizeScript(layer: string): string {
-  return `set -eu; sync -f ${at(layer)}; ${digest(layer)}; find ${at(layer)}/d -printf '%y%s\\n'; stat -c '/%a %u %g' ${at(layer)}/d`;
+  return ['set -eu', described(layer)].join('\n');
 }
 
 /** Brings a layer to the disk, and says what is in it. */
 export function settleScript(layer: string): string {
-  return `set -eu; sync -f ${at(layer)}; ${digest(layer)}`;
+  return ['set -eu', synced(layer, digest(layer))].join('\n');
 }
 
 /** What the digest of a layer without content, as the engine made it, is taken of. */
@@ -112,5 +112,16 @@ export function removeScript(names: readonly string[]): string {
 }
 
 function finish(upper: string, layer: string): string {
-  return `mv ${at(upper)}/listing.new ${at(layer)}/listing; sync -f ${at(layer)}; ${digest(layer)}; find ${at(layer)}/d -printf '%y%s\\n'; stat -c '/%a %u %g' ${at(layer)}/d`;
+  return `mv ${at(upper)}/listing.new ${at(layer)}/listing; ${described(layer)}`;
+}
+
+/** Brings a layer to the disk, and says its digest, what is in it, and what its top directory is. */
+function described(layer: string): string {
+  const look = `find ${at(layer)}/d -printf '%y%s\\n'; stat -c '/%a %u %g' ${at(layer)}/d`;
+  return synced(layer, `${digest(layer)}; ${look}`);
+}
+
+/** Reads a layer while it is brought to the disk, and fails if either does. */
+function synced(layer: string, reading: string): string {
+  return `sync -f ${at(layer)} & syncing=$!; ${reading}; wait "$syncing"`;
 }
