@@ -122,6 +122,22 @@ export function layerPortContract(name: string, open: () => Promise<OpenLayerPor
       expect(digest).not.toBe(packed);
     });
 
+    test('gives a layer as a tar, with what the overlay notes', async () => {
+      await opened.layers.fill(named('packed'), opened.sampleTree());
+      const stack = { upper: named('upper'), lowers: [named('packed')] };
+      await opened.layers.prepare([{ name: stack.upper, root }]);
+      const volume = await stacked(stack);
+      await opened.run(volume, 'rm -r sub; echo text >new');
+      const request = { volume, stack, layer: named('one'), previous: null, mayAdd: true, root };
+      await opened.layers.archive(request);
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of await opened.layers.read(named('one'))) chunks.push(chunk);
+      const tar = Buffer.concat(chunks).toString('latin1');
+      expect(tar).toContain('text\n');
+      // The type of a member is after its name and numbers.
+      expect(tar.charAt(tar.indexOf('./sub\0') + 156)).toBe('3');
+    });
+
     test('lists and removes layers, also absent ones', async () => {
       const empty = await opened.layers.makeEmpty(named('one'));
       expect(await opened.layers.digest(named('one'))).toBe(empty);

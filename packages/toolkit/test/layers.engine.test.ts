@@ -30,6 +30,7 @@ describe(`volumes of layers (seed ${seed})`, () => {
   let homeId: HomeId;
   let runtime: ReturnType<typeof createDockerRuntime>['runtime'];
   let layers: LayerPort;
+  let content: WorkspaceStore;
   let store: WorkspaceStore;
   let labels: Readonly<Record<string, string>>;
   let volumes = 0;
@@ -45,20 +46,15 @@ describe(`volumes of layers (seed ${seed})`, () => {
     await made.images.ensure('opencode-sandbox-base');
     ({ runtime, layers } = made);
     const git = createGit({ environment, logger });
-    const content = createContentStore({
-      directory: join(directory, 'content'),
-      volumes: runtime.volumes,
-      git,
-      environment,
-      logger,
-    });
+    const shared = { volumes: runtime.volumes, logger };
+    const contentStore = createContentStore({ ...shared, directory: join(directory, 'content'), git, environment });
+    content = contentStore;
     store = createLayeredStore({
+      ...shared,
       directory: join(directory, 'layers'),
-      content,
+      content: contentStore,
       layers,
-      volumes: runtime.volumes,
       labels,
-      logger,
       flattenAt: 5,
     });
   }, 300_000);
@@ -126,6 +122,7 @@ describe(`volumes of layers (seed ${seed})`, () => {
       expect(await inside(container, describeScript)).toBe(await onHost(model, describeScript));
       const id = await frozen(container, volume);
       expect(await frozen(container, volume)).toBe(id);
+      expect(await store.contentOf(id)).toBe((await content.freeze({ kind: 'volume', volume })).id);
       const copy = join(directory, `saved-${round}`);
       await run('cp', ['-a', model, copy]);
       saved.push({ id, model: copy });

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { type BytePath, parentOf, toBytePath, toText } from './byte-path.ts';
 import { type RawChange, rawChanges } from './commit-changes.ts';
 import { invalid } from './failures.ts';
-import { filterOverrides } from './git-inspect.ts';
+import { settingsOf } from './git-inspect.ts';
 import type { GitRunner } from './git-runner.ts';
 import { findNode } from './scan-directory.ts';
 
@@ -62,7 +62,7 @@ export async function moveWorkTree(git: GitRunner, workTree: string, from: strin
 }
 
 async function callIn(git: GitRunner, cwd: string) {
-  return { cwd, config: await filterOverrides(git, cwd), timeoutMs: longMs };
+  return { cwd, config: (await settingsOf(git, cwd)).filters, timeoutMs: longMs };
 }
 
 /** Ignored files count too: git itself would write over them. */

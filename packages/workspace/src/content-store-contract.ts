@@ -27,6 +27,18 @@ export interface ContentStore extends WorkspaceStore {
    * @throws OpencodeToolsError `OCT_CHECKPOINT_NOT_FOUND`, `OCT_CHECKPOINT_CORRUPT`
    */
   readTar(snapshotId: string, signal?: AbortSignal): Promise<ContentTar>;
+  /**
+   * Freezes what layers make of a snapshot, reading the layers alone.
+   *
+   * @param layers as `LayerPort.read` gives them, the lowest first
+   * @returns undefined where only what is mounted tells it
+   * @throws as `readTar`
+   */
+  freezeOnto(
+    snapshotId: string,
+    layers: readonly (() => Promise<ByteStream>)[],
+    signal?: AbortSignal,
+  ): Promise<SnapshotRef | undefined>;
 }
 
 export interface ContentTar extends AsyncDisposable {

@@ -12,6 +12,7 @@ import {
   type TreeRef,
   type WorkspaceStore,
 } from '@opencode-tools/core';
+import { allEnded } from './all-ended.ts';
 import { BlobIndex } from './blob-index.ts';
 import { BlobReader } from './blob-reader.ts';
 import { toBytePath } from './byte-path.ts';
@@ -24,15 +25,17 @@ import { type HostPlaces, checkShareable, checkSource, realDirectory, refuseOwnH
 import { exportTrees } from './export-trees.ts';
 import { errnoOf, storeFailure, throwIfCancelled } from './failures.ts';
 import { type FreezeDirectoryOptions, freezeDirectory } from './freeze-directory.ts';
+import { freezeLayers } from './freeze-layers.ts';
 import { freezeVolume } from './freeze-listed.ts';
+import { freezeSeed } from './freeze-seed.ts';
 import { freezeStream } from './freeze-volume.ts';
 import { guardDirectory } from './guard-directory.ts';
 import { importTrees } from './import-trees.ts';
 import { KnownSeeds } from './known-seeds.ts';
 import { PackWriter } from './pack-writer.ts';
 import { restoreTree } from './restore-directory.ts';
-import { freezeBoth } from './freeze-both.ts';
-import { type GitSeed, planGitSeed, readSeed, seedFromGit, seedWithoutFiles } from './seed-git.ts';
+import { type GitSeed, planGitSeed, readSeed, seedFromGit } from './seed-git.ts';
+import { beginRepository } from './seed-repository.ts';
 import { SnapshotFiles } from './snapshot-files.ts';
 import { loadStatCache } from './stat-cache.ts';
 import { createLayout, layoutOf, removeAbandoned, temporaryPath } from './store-files.ts';
@@ -141,8 +144,8 @@ class FileContentStore implements ContentStore {
 
   async diff(fromId: string | null, toId: string | null) {
     await using _ = await this.#parts.uses.begin();
-    const entriesOf = async (id: string | null) => (id === null ? [] : (await this.#parts.snapshots.load(id)).entries);
-    return diffTrees(await entriesOf(fromId), await entriesOf(toId));
+    const { from, to } = await this.#parts.snapshots.loadApart(fromId, toId);
+    return diffTrees(from, to);
   }
 
   async verify(snapshotId: string): Promise<SnapshotRef> {
@@ -158,6 +161,12 @@ class FileContentStore implements ContentStore {
 
   readTar(snapshotId: string, signal?: AbortSignal): Promise<ContentTar> {
     return openContentTar(this.#parts, snapshotId, signal);
+  }
+
+  async freezeOnto(...[snapshotId, layers, signal]: Parameters<ContentStore['freezeOnto']>) {
+    await using _ = await this.#parts.uses.begin();
+    const { entries } = await this.#parts.snapshots.load(snapshotId);
+    return await this.#save((store) => freezeLayers(entries, layers, store, { signal }), signal);
   }
 
   async layering(): Promise<LayerCapability> {
@@ -211,13 +220,14 @@ class FileContentStore implements ContentStore {
   async #seedRepository({ owner, prepare, signal }: SeedRequest, seed: GitSeed): Promise<SnapshotRef> {
     const { git, logger } = this.#options;
     return this.#parts.seeds.once(prepare === undefined ? seed.key : null, owner, async () => {
-      const isReadable = (await readSeed(git, seed)) && prepare === undefined;
       return this.#inTemporary(async (directory) => {
-        if (isReadable) {
-          const files = await seedWithoutFiles(git, seed, directory, signal);
-          return this.#save((store) => freezeBoth(directory, files, store, { owner, logger, signal }), signal);
+        const beginning = beginRepository(git.runner, seed, directory, signal);
+        const [paths, begun] = await allEnded(readSeed(git, seed), beginning);
+        if (paths !== null && prepare === undefined) {
+          const options = { owner, logger, signal };
+          return this.#save((store) => freezeSeed(git, { ...seed, paths }, begun, store, options), signal);
         }
-        await seedFromGit(git, seed, directory, signal);
+        await seedFromGit(git, seed, begun, signal);
         await prepare?.(directory);
         return this.#freezePath(directory, { owner, useStatCache: false, signal });
       });
@@ -253,13 +263,17 @@ class FileContentStore implements ContentStore {
     return this.#save((store) => freezeDirectory(toBytePath(path), store, { ...options, logger }), options.signal);
   }
 
-  async #save(collect: Collect, signal: AbortSignal | undefined): Promise<SnapshotRef> {
+  #save(collect: Collect, signal: AbortSignal | undefined): Promise<SnapshotRef>;
+  #save(collect: Collect<undefined>, signal: AbortSignal | undefined): Promise<SnapshotRef | undefined>;
+  async #save(collect: Collect<undefined>, signal: AbortSignal | undefined): Promise<SnapshotRef | undefined> {
     const pack = new PackWriter(this.#parts.layout);
     await using _ = await this.#parts.uses.begin();
     try {
       await this.#parts.index.refresh();
       const entries = await collect({ layout: this.#parts.layout, index: this.#parts.index, pack });
-      return await this.#parts.snapshots.save(entries, pack);
+      if (entries !== undefined) return await this.#parts.snapshots.save(entries, pack);
+      await pack.discard();
+      return undefined;
     } catch (error) {
       await pack.discard();
       throwIfCancelled(signal);

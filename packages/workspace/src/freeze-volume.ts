@@ -2,12 +2,13 @@ import { createHash } from 'node:crypto';
 import type { ByteStream, Logger } from '@opencode-tools/core';
 import type { BlobIndex } from './blob-index.ts';
 import { smallFileBytes } from './blob-reader.ts';
+import type { Content } from './byte-source.ts';
 import { canonicalPath } from './byte-path.ts';
 import { storeSmall } from './freeze-directory.ts';
 import type { PackWriter } from './pack-writer.ts';
 import { createPacer } from './pacer.ts';
 import type { TarMember } from './tar-member.ts';
-import { type TarContent, readTar } from './tar-reader.ts';
+import { readTar } from './tar-reader.ts';
 import { type TreeEntry, canonicalTree } from './tree-entry.ts';
 
 /**
@@ -37,7 +38,7 @@ export async function freezeStream(
 export async function toEntry(
   path: string,
   member: TarMember,
-  content: TarContent,
+  content: Content,
   work: {
     readonly index: BlobIndex;
     readonly pack: PackWriter;
@@ -59,10 +60,10 @@ function linkEntry(path: string, target: string, entries: ReadonlyMap<string, Tr
   return { ...leader, path, type: 'link', target: leader.type === 'link' ? leader.target : target };
 }
 
-/** Puts the content of a member into the pack unless the store has it. */
+/** Puts content of a known size into a pack unless the store has it. */
 export async function storeContent(
   size: number,
-  content: TarContent,
+  content: Content,
   { index, pack }: { readonly index: BlobIndex; readonly pack: PackWriter },
 ): Promise<{ readonly digest: string; readonly size: number }> {
   if (size <= smallFileBytes) return storeSmall(await content.rest(), { index, pack });

@@ -24,22 +24,25 @@ export async function lookAtRepository(
   git: GitRunner,
   directory: string,
   ref?: string,
+  settings: Promise<SourceSettings> = settingsOf(git, directory),
 ): Promise<Omit<RepositoryState, 'submodules'>> {
-  const filters = filterOverrides(git, directory);
-  // Why there is none is said by what asks where it stands.
-  filters.catch(() => undefined);
+  const said = status(git, directory, settings);
+  // What is wrong is said by what asks where it stands.
+  for (const one of [settings, said]) one.catch(() => undefined);
   const { top, bare, shallow, commit } = await standing(git, directory, ref);
-  const [changes, branch] = await Promise.all([
-    bare ? [] : listChanges(git, top, filters),
-    git.try(['symbolic-ref', '--quiet', '--short', 'HEAD'], { cwd: top }),
-  ]);
+  const { changes, branch } = bare ? { changes: [], branch: await headOf(git, top) } : await said;
   return {
     topDirectory: top,
     commit,
-    branch: branch.code === 0 ? branch.stdout.toString('utf8').trim() : null,
+    branch,
     dirtyPaths: changes.slice(0, mostPaths).map(({ path }) => Buffer.from(path, 'latin1').toString('utf8')),
     shallow,
   };
+}
+
+async function headOf(git: GitRunner, cwd: string): Promise<string | null> {
+  const { code, stdout } = await git.try(['symbolic-ref', '--quiet', '--short', 'HEAD'], { cwd });
+  return code === 0 ? stdout.toString('utf8').trim() : null;
 }
 
 /** See `GitPort.resolve`. */
@@ -53,18 +56,29 @@ export async function resolveInRepository(
 }
 
 /** Paths that differ from HEAD or the index, or are untracked and not ignored, with filters switched off. */
-export async function listChanges(
-  git: GitRunner,
-  top: string,
-  filters: Promise<readonly string[]> = filterOverrides(git, top),
-): Promise<readonly ChangedPath[]> {
-  const args = ['status', '--porcelain=v1', '-z', '--untracked-files=all', '--ignore-submodules=all', '--no-renames'];
-  const out = await git.run(args, { cwd: top, config: await filters, timeoutMs: 300_000 });
-  return out
-    .toString('latin1')
-    .split('\0')
-    .filter((line) => line.length > 3)
-    .map((line) => ({ staged: line.charAt(0), unstaged: line.charAt(1), path: line.slice(3) }));
+export async function listChanges(git: GitRunner, top: string): Promise<readonly ChangedPath[]> {
+  return (await status(git, top, settingsOf(git, top))).changes;
+}
+
+/** What git says of a work tree: first `## branch...upstream`, then what changed, each with a zero at its end. */
+async function status(git: GitRunner, top: string, settings: Promise<SourceSettings>) {
+  const how = ['--porcelain=v1', '-z', '--branch', '--no-ahead-behind', '--no-renames'];
+  const what = ['--untracked-files=all', '--ignore-submodules=all'];
+  const { filters } = await settings;
+  const out = await git.run(['status', ...how, ...what], { cwd: top, config: filters, timeoutMs: 300_000 });
+  const [head = '', ...lines] = out.toString('latin1').split('\0');
+  const name =
+    head
+      .slice('## '.length)
+      .replace(/^No commits yet on /, '')
+      .split('...', 1)[0] ?? '';
+  return {
+    // No branch has a blank in its name.
+    branch: name.includes(' ') ? null : Buffer.from(name, 'latin1').toString('utf8'),
+    changes: lines
+      .filter((line) => line.length > 3)
+      .map((line) => ({ staged: line.charAt(0), unstaged: line.charAt(1), path: line.slice(3) })),
+  };
 }
 
 interface Standing {
@@ -121,9 +135,12 @@ function asCommit(found: string | undefined, directory: string, ref: string | un
   throw invalid(`No commit ${ref} in the repository at ${directory}`, remedy, { directory, ref });
 }
 
-/** Every path of a commit as `mode type object`, a tab and the name, with a zero at its end. */
+/** Names objects as they are, whatever the repository puts in their place. */
+export const asTheyAre = { GIT_NO_REPLACE_OBJECTS: '1' } as const;
+
+/** Every path of a commit, directories included, as `mode type object`, a tab and the name, with a zero at its end. */
 export async function listTree(git: GitRunner, cwd: string, commit: string): Promise<Buffer> {
-  return git.run(['ls-tree', '-r', '-z', '--full-tree', commit], { cwd });
+  return git.run(['ls-tree', '-r', '-t', '-z', '--full-tree', commit], { cwd, environment: asTheyAre });
 }
 
 export function submodulesAmong(tree: Buffer): readonly string[] {
@@ -137,21 +154,36 @@ export function submodulesAmong(tree: Buffer): readonly string[] {
 
 /** False when attributes may change what is checked out. */
 export function isPlain(tree: Buffer): boolean {
-  return !/[\t/]\.gitattributes\0/.test(tree.toString('latin1'));
+  return !tree.includes('.gitattributes\0') || !/[\t/]\.gitattributes\0/.test(tree.toString('latin1'));
 }
 
-/** Empties every filter that the repository configures, so that looking at files runs none. */
-export async function filterOverrides(git: GitRunner, cwd: string): Promise<readonly string[]> {
-  const result = await git.try(['config', '--name-only', '-z', '--get-regexp', '^filter\\.'], { cwd });
-  const names = result.stdout
+/** What the configuration of a repository says that matters to a seed. */
+export interface SourceSettings {
+  /** Empties every filter, so that looking at files runs none. */
+  readonly filters: readonly string[];
+  /** The address of `origin`. */
+  readonly remote: string | undefined;
+}
+
+export async function settingsOf(git: GitRunner, cwd: string): Promise<SourceSettings> {
+  const result = await git.try(['config', '-z', '--get-regexp', '^(filter\\.|remote\\.origin\\.url$)'], { cwd });
+  const settings = result.stdout
     .toString('utf8')
     .split('\0')
-    .filter((name) => name !== '');
+    .filter((setting) => setting !== '')
+    .map((setting) => {
+      const end = setting.indexOf('\n');
+      return end === -1 ? ([setting, ''] as const) : ([setting.slice(0, end), setting.slice(end + 1)] as const);
+    });
+  const names = settings.map(([name]) => name).filter((name) => name.startsWith('filter.'));
   const filters = new Set(names.map((name) => name.slice(0, name.lastIndexOf('.'))));
-  return [...filters].flatMap((name) => [
-    `${name}.clean=`,
-    `${name}.smudge=`,
-    `${name}.process=`,
-    `${name}.required=false`,
-  ]);
+  return {
+    filters: [...filters].flatMap((name) => [
+      `${name}.clean=`,
+      `${name}.smudge=`,
+      `${name}.process=`,
+      `${name}.required=false`,
+    ]),
+    remote: settings.findLast(([name]) => name === 'remote.origin.url')?.[1],
+  };
 }

@@ -48,7 +48,7 @@ export interface GitRunner {
   /** @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` with git's own words when the exit code is not 0 */
   run(args: readonly string[], call: GitCall): Promise<Buffer>;
   /** Gives what git puts out as it comes, however much it is. @throws as `run`, at the end */
-  stream(args: readonly string[], call: Omit<GitCall, 'input' | 'timeoutMs'>): AsyncGenerator<Uint8Array>;
+  stream(args: readonly string[], call: Omit<GitCall, 'timeoutMs'>): AsyncGenerator<Uint8Array>;
 }
 
 export function createGitRunner(options: { readonly environment: Environment; readonly logger: Logger }): GitRunner {
@@ -72,17 +72,20 @@ export function createGitRunner(options: { readonly environment: Environment; re
 async function* streamOut(
   all: readonly string[],
   args: readonly string[],
-  call: Omit<GitCall, 'input' | 'timeoutMs'>,
+  call: Omit<GitCall, 'timeoutMs'>,
   environment: Environment,
 ): AsyncGenerator<Uint8Array> {
   throwIfCancelled(call.signal);
   const child = spawn('git', [...all], {
     cwd: call.cwd,
     env: { ...safeEnvironment(environment), ...call.environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
     killSignal: 'SIGKILL',
     ...(call.signal === undefined ? {} : { signal: call.signal }),
   });
+  // What ended before it had read all is told by its exit code.
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(call.input);
   const said: Buffer[] = [];
   child.stderr.on('data', (chunk: Buffer) => said.push(chunk));
   const ended = new Promise<number | null>((resolve, reject) => {

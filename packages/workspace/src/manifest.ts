@@ -51,16 +51,18 @@ export function manifestDigest(entries: readonly TreeEntry[]): string {
 
 /** @throws Error when the text is not a manifest of this version */
 export function decodeManifest(text: Buffer): Manifest {
-  const lines = text.toString('latin1').split('\n');
-  if (`${lines[0]}\n` !== heading || lines.at(-1) !== '') throw new Error('Not a manifest of version 1');
-  const entries: TreeEntry[] = [];
-  let bytes = 0;
-  for (let index = 1; index < lines.length - 1; index += 1) {
-    const entry = decodeLine(lines[index] ?? '');
-    if (entry.type === 'file') bytes += entry.size;
-    entries.push(entry);
-  }
+  const entries = decodePiece(text, true);
+  const bytes = entries.reduce((total, { type, size }) => total + (type === 'file' ? size : 0), 0);
   return { entries, bytes, digest: digestOf(text) };
+}
+
+/** The entries in a piece of a manifest. @throws Error when it is no piece of this version, or not the first one as it should be */
+export function decodePiece(piece: Buffer, isFirst: boolean): TreeEntry[] {
+  const lines = piece.toString('latin1').split('\n');
+  if ((isFirst && `${lines[0]}\n` !== heading) || lines.at(-1) !== '') throw new Error('Not a manifest of version 1');
+  const entries: TreeEntry[] = [];
+  for (let index = isFirst ? 1 : 0; index < lines.length - 1; index += 1) entries.push(decodeLine(lines[index] ?? ''));
+  return entries;
 }
 
 /** The digests of the files that a piece of a manifest names. */

@@ -36,9 +36,9 @@ export function encodeIndex(places: readonly BlobPlace[], indexOffset: number, f
   let at = 0;
   for (const { digest, offset, length, stored, packed } of places) {
     out.write(digest, at, 'hex');
-    out.writeBigUInt64LE(BigInt(offset), at + 32);
-    out.writeBigUInt64LE(BigInt(length), at + 40);
-    if (form === 'packed') out.writeBigUInt64LE(BigInt(packed ? stored : 0), at + 48);
+    writeSafe(out, offset, at + 32);
+    writeSafe(out, length, at + 40);
+    if (form === 'packed') writeSafe(out, packed ? stored : 0, at + 48);
     at += rowLength;
   }
   out.writeBigUInt64LE(BigInt(places.length), at);
@@ -81,6 +81,11 @@ export function decodeIndex(magic: Buffer, rows: Buffer, trailer: Buffer): reado
     });
   }
   return places;
+}
+
+function writeSafe(rows: Buffer, value: number, at: number): void {
+  rows.writeUInt32LE(value % 0x1_0000_0000, at);
+  rows.writeUInt32LE(Math.floor(value / 0x1_0000_0000), at + 4);
 }
 
 function readSafe(rows: Buffer, at: number): number {

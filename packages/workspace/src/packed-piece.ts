@@ -12,7 +12,7 @@ const mostTextBytes = 16 * 1024 * 1024;
 /** What a packed piece is known by. */
 export function packedKeyOf(digest: string): string {
   const bytes = Buffer.from(digest, 'hex');
-  for (const [at, byte] of bytes.entries()) bytes[at] = byte ^ 0xff;
+  for (let at = 0; at < bytes.length; at += 1) bytes[at] = ~(bytes[at] ?? 0);
   return bytes.toString('hex');
 }
 

@@ -1,15 +1,15 @@
 import { hash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import { type ByteStream, OpencodeToolsError, type RepositoryState, type SeedRequest } from '@opencode-tools/core';
+import { allEnded } from './all-ended.ts';
 import { carryChanges } from './carry-changes.ts';
 import { invalid } from './failures.ts';
 import type { HostGit } from './git.ts';
-import { isPlain, listTree, lookAtRepository, submodulesAmong } from './git-inspect.ts';
-import { type GitRunner, partialCloneRemedy } from './git-runner.ts';
+import { type ListedPath, listedPaths, objectsToRead } from './freeze-commit.ts';
+import { isPlain, listTree, lookAtRepository, settingsOf, submodulesAmong } from './git-inspect.ts';
 import { withoutCredentials } from './remote-url.ts';
+import { type BegunRepository, fillRepository } from './seed-repository.ts';
 
 const longMs = 30 * 60_000;
-const seedRef = 'refs/opencode-tools/seed';
 
 type LookedAt = Omit<RepositoryState, 'submodules'>;
 type GitSource = Extract<SeedRequest['source'], { readonly kind: 'git' }>;
@@ -23,6 +23,9 @@ export interface GitSeed {
   readonly remote: string | undefined;
   /** Whether uncommitted changes come along. */
   readonly carries: boolean;
+  readonly shallow: boolean;
+  /** Whether the source has any. */
+  readonly hasTags: boolean;
   /** The same for what gives the same tree; null where that is not known beforehand. */
   readonly key: string | null;
 }
@@ -30,113 +33,87 @@ export interface GitSeed {
 /** Looks at the source and decides what comes along. Refuses what cannot. */
 export async function planGitSeed(git: HostGit, source: GitSource): Promise<GitSeed> {
   const { repository } = source;
-  const [allRefs, itsRemote] = [refsOf(git, repository), remoteOf(git, repository)];
+  const [allRefs, settings] = [refsOf(git, repository), settingsOf(git.runner, repository)];
   // What is wrong with it is said by what looks at it.
-  for (const one of [allRefs, itsRemote]) one.catch(() => undefined);
-  const state = await lookAtRepository(git.runner, repository, source.commit);
+  allRefs.catch(() => undefined);
+  const state = await lookAtRepository(git.runner, repository, source.commit, settings);
   const { topDirectory, commit } = state;
   const carries = await applyDirtyPolicy(git, source, state);
   const name = branchName(source, state);
-  const [all, remote] = await Promise.all([allRefs, itsRemote]);
+  const all = await allRefs;
+  const remote = withoutCredentials((await settings).remote?.trim() ?? '');
   const refs = all.filter(
     (line) => line.includes(' refs/tags/') || (name !== null && line.endsWith(` refs/heads/${name}`)),
   );
   const tags = refs.filter((line) => line.includes(' refs/tags/')).join('\n');
   const branch = refs.some((line) => line.endsWith(` refs/heads/${name}`)) ? name : null;
+  const { shallow } = state;
   // How much history a shallow repository has can change while its commits stay.
-  const known = !carries && !state.shallow;
+  const known = !carries && !shallow;
   const key = known ? hash('sha256', JSON.stringify([topDirectory, commit, branch, remote ?? null, tags])) : null;
-  return { topDirectory, commit, branch, remote, carries, key };
+  return { topDirectory, commit, branch, remote, carries, shallow, hasTags: tags !== '', key };
 }
 
 /**
  * Reads what the commit has.
  *
- * @returns whether its files are what git keeps of them, so that nothing has to be checked out to read them
+ * @returns what is in it; null where its files are not what git keeps of them, so that they have to be checked out
  * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for one with submodules
  */
-export async function readSeed({ runner }: HostGit, { topDirectory, commit, carries }: GitSeed): Promise<boolean> {
+export async function readSeed(
+  { runner }: HostGit,
+  { topDirectory, commit, carries }: GitSeed,
+): Promise<readonly ListedPath[] | null> {
   const tree = await listTree(runner, topDirectory, commit);
   refuseSubmodules(topDirectory, submodulesAmong(tree));
-  return isPlain(tree) && !carries;
+  return isPlain(tree) && !carries ? listedPaths(tree) : null;
 }
 
 /**
  * Makes a repository of its own from the source: the history of the commit and the tags on it, checked out on its branch
  * (detached when the ref is none). No hook, filter or alternate of the source comes along, its remote only without
  * credentials.
- *
- * @param directory does not exist yet; the caller removes it, also after a failure
  */
-export async function seedFromGit(git: HostGit, seed: GitSeed, directory: string, signal?: AbortSignal): Promise<void> {
+export async function seedFromGit(
+  git: HostGit,
+  seed: GitSeed,
+  begun: BegunRepository,
+  signal?: AbortSignal,
+): Promise<void> {
   const { commit, branch } = seed;
-  const call = { cwd: directory, signal, timeoutMs: longMs };
-  await fetchSeed(git.runner, seed, directory, signal);
+  const { directory } = begun;
+  await fillRepository(git.runner, seed, begun, signal);
   const place = branch === null ? ['--detach', commit] : ['--no-track', '-B', branch, commit];
-  await git.runner.run(['checkout', '--quiet', '--force', ...place], call);
-  await finishSeed(git.runner, seed, directory);
+  const checkout = ['checkout', '--quiet', '--force', ...place];
+  await git.runner.run(checkout, { cwd: directory, signal, timeoutMs: longMs });
   if (seed.carries) await carryChanges(git.runner, seed.topDirectory, directory, signal);
 }
 
 /**
- * As `seedFromGit` for what `readSeed` says needs no checking out: the repository has no files then, and they are given as a tar
- * stream, all as old as the commit.
+ * As `seedFromGit` for what `readSeed` says needs no checking out: the repository has no files then, but its index knows of them,
+ * and what is in them is read beside its making.
+ *
+ * @param seed with what `readSeed` gave
+ * @param read gets what `git cat-file --batch` answers to `objectsToRead`
  */
-export async function seedWithoutFiles(
-  git: HostGit,
-  seed: GitSeed,
-  directory: string,
+export async function seedWithoutFiles<T>(
+  { runner }: HostGit,
+  seed: GitSeed & { readonly paths: readonly ListedPath[] },
+  begun: BegunRepository,
+  read: (objects: ByteStream) => Promise<T>,
   signal?: AbortSignal,
-): Promise<ByteStream> {
-  const { commit, branch } = seed;
-  const call = { cwd: directory, signal, timeoutMs: longMs };
-  await fetchSeed(git.runner, seed, directory, signal);
-  const place = branch === null ? ['--no-deref', 'HEAD'] : ['HEAD'];
-  await git.runner.run(['update-ref', '-m', 'seed', ...place, commit], call);
-  await git.runner.run(['read-tree', commit], call);
-  await finishSeed(git.runner, seed, directory);
-  return git.runner.stream(['archive', '--format=tar', commit], { cwd: directory, signal, config: ['tar.umask=022'] });
-}
-
-async function fetchSeed(
-  runner: GitRunner,
-  { topDirectory, commit, branch }: GitSeed,
-  directory: string,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  await mkdir(directory, { mode: 0o755 });
-  const call = { cwd: directory, signal, timeoutMs: longMs };
-  const objectFormat = commit.length === 64 ? 'sha256' : 'sha1';
-  await runner.run(
-    ['init', '--quiet', '--template=', `--object-format=${objectFormat}`, `--initial-branch=${branch ?? 'main'}`],
-    call,
-  );
-  try {
-    await runner.run(
-      ['fetch', '--quiet', '--no-write-fetch-head', '--update-shallow', topDirectory, `${commit}:${seedRef}`],
-      { ...call, config: ['fetch.unpackLimit=1'] },
-    );
-  } catch (error) {
-    throw String(error).includes('promisor remote') ? lacking(topDirectory, error) : error;
-  }
-}
-
-async function finishSeed(runner: GitRunner, { remote }: GitSeed, directory: string): Promise<void> {
-  await runner.run(['update-ref', '-d', seedRef], { cwd: directory });
-  if (remote !== undefined) await runner.run(['remote', 'add', 'origin', remote], { cwd: directory });
-}
-
-/** Git calls the remote a promisor that has the objects which a partial clone left out. */
-function lacking(directory: string, cause: unknown): OpencodeToolsError {
-  return new OpencodeToolsError(
-    'OCT_INVALID_ARGUMENT',
-    `The repository at ${directory} is a partial clone, and lacks objects of the commit or its history`,
-    {
-      remedy: partialCloneRemedy,
-      details: { directory },
-      cause,
-    },
-  );
+): Promise<T> {
+  const { commit, paths } = seed;
+  const { directory, environment } = begun;
+  const fill = async (): Promise<void> => {
+    await fillRepository(runner, seed, begun, signal);
+    await runner.run(['read-tree', commit], { cwd: directory, signal });
+  };
+  const input = objectsToRead(commit, paths);
+  const objects = runner.stream(['cat-file', '--batch', '--buffer'], { cwd: directory, environment, input, signal });
+  // What is wrong with the source is said best by what makes the repository.
+  const [, files] = await allEnded(fill(), read(objects));
+  return files;
 }
 
 function refuseSubmodules(topDirectory: string, submodules: readonly string[]): void {
@@ -184,9 +161,4 @@ async function refsOf(git: HostGit, cwd: string): Promise<readonly string[]> {
   const wanted = ['refs/tags', 'refs/heads'];
   const out = await git.runner.run(['for-each-ref', '--format=%(objectname) %(refname)', ...wanted], { cwd });
   return out.toString('utf8').split('\n');
-}
-
-async function remoteOf(git: HostGit, from: string): Promise<string | undefined> {
-  const result = await git.runner.try(['config', '--get', 'remote.origin.url'], { cwd: from });
-  return result.code === 0 ? withoutCredentials(result.stdout.toString('utf8').trim()) : undefined;
 }

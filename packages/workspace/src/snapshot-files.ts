@@ -1,11 +1,11 @@
-import { hash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { readFile, readdir, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OpencodeToolsError, type SnapshotRef } from '@opencode-tools/core';
 import type { BlobIndex } from './blob-index.ts';
 import { BlobReader } from './blob-reader.ts';
 import { corrupt, errnoOf } from './failures.ts';
-import { type Manifest, decodeManifest, encodeManifest, snapshotIdOf } from './manifest.ts';
+import { type Manifest, decodeManifest, decodePiece, encodeManifest, snapshotIdOf } from './manifest.ts';
 import type { PackWriter } from './pack-writer.ts';
 import { packPiece, packedKeyOf } from './packed-piece.ts';
 import { storeSmall } from './freeze-directory.ts';
@@ -105,12 +105,36 @@ export class SnapshotFiles {
     return { ref: { store: 'content', id, digest, entries: entries.length, bytes, addedBytes }, entries };
   }
 
+  /**
+   * What two snapshots have apart from each other: all that differs is in it, and some that does not. Both manifests are read and
+   * checked whole; null is an empty tree.
+   *
+   * @throws as `load`
+   */
+  async loadApart(
+    fromId: string | null,
+    toId: string | null,
+  ): Promise<Readonly<Record<'from' | 'to', readonly TreeEntry[]>>> {
+    const files = [fromId, toId].map(async (id) => (id === null ? undefined : { id, file: await this.#read(id) }));
+    const [from, to] = await Promise.all(files);
+    await this.#index.refresh();
+    const before = from && this.#pieces(from.id, from.file);
+    const after = to && this.#pieces(to.id, to.file, before);
+    return { from: entriesApart(before, after), to: entriesApart(after, before) };
+  }
+
   #decode(id: string, file: Buffer): Manifest {
+    return decodeManifest(Buffer.concat([...this.#pieces(id, file).values()]));
+  }
+
+  /** The texts of all pieces in order, by what each is known by. */
+  #pieces(id: string, file: Buffer, known?: ReadonlyMap<string, Buffer>): ReadonlyMap<string, Buffer> {
     using blobs = new BlobReader(this.#index, id);
-    const pieces = piecesOf(id, file).map((digest) => blobs.readPiece(digest));
-    const manifest = decodeManifest(Buffer.concat(pieces));
-    if (snapshotIdOf(manifest.digest) !== id) throw corrupt(id, 'its manifest', 'it belongs to another snapshot');
-    return manifest;
+    const pieces = new Map(piecesOf(id, file).map((key) => [key, known?.get(key) ?? blobs.readPiece(key)]));
+    const sum = createHash('sha256');
+    for (const piece of pieces.values()) sum.update(piece);
+    if (snapshotIdOf(sum.digest('hex')) !== id) throw corrupt(id, 'its manifest', 'it belongs to another snapshot');
+    return pieces;
   }
 
   /** Whether the file is sound and names pieces that are stored: another form of one may have been before it was lost. */
@@ -163,6 +187,17 @@ function storePacked(piece: Buffer, store: { readonly index: BlobIndex; readonly
   store.pack.append(packed);
   store.pack.record(key, from);
   return key;
+}
+
+/** The entries in pieces that another manifest does not have. */
+function entriesApart(
+  pieces: ReadonlyMap<string, Buffer> | undefined,
+  others: ReadonlyMap<string, Buffer> | undefined,
+): readonly TreeEntry[] {
+  const keys = [...(pieces?.keys() ?? [])];
+  return keys.flatMap((key, at) =>
+    others?.has(key) ? [] : decodePiece(pieces?.get(key) ?? Buffer.alloc(0), at === 0),
+  );
 }
 
 function piecesOf(id: string, file: Buffer): readonly string[] {

@@ -16,8 +16,8 @@ export interface StoreParts {
 }
 
 /** Reads a tree into a pack. */
-export type Collect = (store: {
+export type Collect<Else = never> = (store: {
   readonly layout: StoreLayout;
   readonly index: BlobIndex;
   readonly pack: PackWriter;
-}) => Promise<readonly TreeEntry[]>;
+}) => Promise<readonly TreeEntry[] | Else>;

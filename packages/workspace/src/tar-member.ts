@@ -18,6 +18,8 @@ export interface TarMember {
   /** Bytes of content that follow. */
   readonly size: number;
   readonly target: BytePath;
+  /** What an overlay notes on a name of a layer; `moved` for anything that the layer alone cannot tell. */
+  readonly overlay?: 'gone' | 'opaque' | 'moved';
 }
 
 export const blockLength = 512;

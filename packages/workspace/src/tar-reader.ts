@@ -1,5 +1,5 @@
 import { type ByteStream, OpencodeToolsError } from '@opencode-tools/core';
-import { ByteSource } from './byte-source.ts';
+import { ByteSource, type Content } from './byte-source.ts';
 import { type TarMember, type TarType, blockLength, checksumOf, paddingOf } from './tar-member.ts';
 
 /** Longest extended header or long name that is taken; real ones have some kilobytes. */
@@ -13,21 +13,14 @@ const types: Readonly<Record<string, TarType>> = {
   '5': 'directory',
 };
 
-/** The content of the member being read. What is not read is skipped. */
-export interface TarContent {
-  /** The next piece of the content; undefined at its end. */
-  next(): Promise<Buffer | undefined>;
-  /** The whole rest. */
-  rest(): Promise<Buffer>;
-}
-
 /**
- * Reads a tar stream member by member: POSIX (ustar and pax), GNU long names and binary numbers.
+ * Reads a tar stream member by member: POSIX (ustar and pax), GNU long names and binary numbers. What is not read of a member's
+ * content is skipped.
  *
  * @throws OpencodeToolsError `OCT_ENGINE_UNAVAILABLE` when the stream ends before its end mark, so that a half tree is
  * never taken for a whole one
  */
-export async function* readTar(stream: ByteStream): AsyncGenerator<readonly [TarMember, TarContent]> {
+export async function* readTar(stream: ByteStream): AsyncGenerator<readonly [TarMember, Content]> {
   const source = new ByteSource(stream);
   try {
     yield* members(source);
@@ -36,7 +29,7 @@ export async function* readTar(stream: ByteStream): AsyncGenerator<readonly [Tar
   }
 }
 
-async function* members(source: ByteSource): AsyncGenerator<readonly [TarMember, TarContent]> {
+async function* members(source: ByteSource): AsyncGenerator<readonly [TarMember, Content]> {
   const globals = new Map<string, string>();
   let extras = new Map<string, string>();
   for (;;) {
@@ -48,7 +41,7 @@ async function* members(source: ByteSource): AsyncGenerator<readonly [TarMember,
     if (!'xgLK'.includes(flag)) {
       const member = toMember(header, flag, new Map([...globals, ...extras]));
       extras = new Map();
-      const content = contentOf(source, member.size);
+      const content = source.content(member.size, () => broken('ended early'));
       yield [member, content];
       await skip(content, source, member.size);
       continue;
@@ -76,7 +69,24 @@ function toMember(header: Buffer, flag: string, extras: ReadonlyMap<string, stri
     mtimeNs: mtime === undefined ? BigInt(number(header, 136, 12)) * 1_000_000_000n : nanoseconds(mtime),
     size: type === 'file' || type === 'other' ? Number(extras.get('size') ?? number(header, 124, 12)) : 0,
     target: extras.get('linkpath') ?? text(header, 157, 100),
+    ...overlayNote(header, flag, extras),
   };
+}
+
+const overlayRecord = 'SCHILY.xattr.trusted.overlay.';
+/** What an overlay notes for itself, and nothing of a tree depends on. */
+const harmless = ['origin', 'impure', 'nlink', 'uuid', 'upper', 'protattr'];
+
+/** An overlay marks a removed name by a character device 0:0, and a directory below which nothing is seen by `opaque`. */
+function overlayNote(header: Buffer, flag: string, extras: ReadonlyMap<string, string>): Pick<TarMember, 'overlay'> {
+  if (flag === '3' && number(header, 329, 8) === 0 && number(header, 337, 8) === 0) return { overlay: 'gone' };
+  let note: Pick<TarMember, 'overlay'> = {};
+  for (const [key, value] of extras) {
+    if (!key.startsWith(overlayRecord) || harmless.includes(key.slice(overlayRecord.length))) continue;
+    if (key !== `${overlayRecord}opaque` || value !== 'y') return { overlay: 'moved' };
+    note = { overlay: 'opaque' };
+  }
+  return note;
 }
 
 function plainName(header: Buffer): string {
@@ -123,25 +133,7 @@ function text(bytes: Buffer, at: number, length: number): string {
   return bytes.toString('latin1', at, end === -1 || end > at + length ? at + length : end);
 }
 
-function contentOf(source: ByteSource, size: number): TarContent {
-  let left = size;
-  const next = async (): Promise<Buffer | undefined> => {
-    if (left === 0) return undefined;
-    const bytes = await source.some(left);
-    if (bytes === undefined) throw broken('ended early');
-    left -= bytes.length;
-    return bytes;
-  };
-  const rest = async (): Promise<Buffer> => {
-    const bytes = await source.take(left);
-    if (bytes.length < left) throw broken('ended early');
-    left = 0;
-    return bytes;
-  };
-  return { next, rest };
-}
-
-async function skip(content: TarContent, source: ByteSource, size: number): Promise<void> {
+async function skip(content: Content, source: ByteSource, size: number): Promise<void> {
   while ((await content.next()) !== undefined);
   const padding = paddingOf(size);
   if (padding > 0 && (await source.take(padding)).length < padding) throw broken('ended early');

@@ -4,7 +4,8 @@ import { posix } from 'node:path';
 import type { ByteStream, UnpackReport } from '@opencode-tools/core';
 import { type BytePath, canonicalPath, parentOf, toBytePath, toFs, toText } from './byte-path.ts';
 import { errnoOf, invalid, storeFailure } from './failures.ts';
-import { type TarContent, readTar } from './tar-reader.ts';
+import type { Content } from './byte-source.ts';
+import { readTar } from './tar-reader.ts';
 import type { TarMember } from './tar-member.ts';
 
 const directoryFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
@@ -94,7 +95,7 @@ class Tree {
     }
   }
 
-  async file(path: BytePath, { mode, mtimeNs }: TarMember, content: TarContent): Promise<number> {
+  async file(path: BytePath, { mode, mtimeNs }: TarMember, content: Content): Promise<number> {
     await this.#clear(path);
     const file = await open(await this.#at(path), newFile, 0o600);
     let bytes = 0;

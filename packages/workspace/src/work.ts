@@ -28,9 +28,8 @@ export function createWork(options: {
   const uses = new StoreUses(layout, () => createLayout(layout));
   const journals = new WorkJournals(layout);
   const between = async (fromId: string | null, toId: string): Promise<readonly WorkChange[]> => {
-    await index.refresh();
-    const from = fromId === null ? [] : (await snapshots.load(fromId)).entries;
-    return workChanges(from, (await snapshots.load(toId)).entries);
+    const { from, to } = await snapshots.loadApart(fromId, toId);
+    return workChanges(from, to);
   };
   return {
     review: async (fromId, toId) => {

@@ -98,3 +98,14 @@ test('a snapshot that lost an unpacked piece heals although the piece is now sto
   expect(namesIn(pack)).toBe(false);
   expect(await opened.again().verify(whole.id)).toMatchObject({ id: whole.id });
 });
+
+test('a difference is told from what two manifests do not share, and both are checked whole', async () => {
+  const { snapshot } = await freezeChanged('other');
+  const store = opened.again();
+  expect(await store.diff(first.id, snapshot.id)).toMatchObject([{ path: 'file-7', change: 'modified' }]);
+  expect(await store.diff(null, first.id)).toHaveLength(files + 1);
+  expect(await store.diff(first.id, null)).toHaveLength(files + 1);
+  const manifest = (id: string) => join(opened.directory, 'snapshots', `${id}.manifest`);
+  writeFileSync(manifest(first.id), readFileSync(manifest(snapshot.id)));
+  await expect(opened.again().diff(first.id, snapshot.id)).rejects.toMatchObject({ code: 'OCT_CHECKPOINT_CORRUPT' });
+});

@@ -52,6 +52,35 @@ describe('seeding from a git repository', () => {
     expect(run(branch, 'git status --porcelain --branch')).toBe('## feature\n');
   });
 
+  test('brings the tags on its history along, whatever they are on, and no others', async () => {
+    inSource('git checkout -q -b aside && git commit -q --allow-empty -m aside && git tag elsewhere');
+    inSource('git tag -a -m words elsewhere-too && git checkout -q main && git tag -a -m words v2 HEAD~1');
+    const seeded = await checkout(await seed());
+    expect(run(seeded, 'git for-each-ref --format="%(refname) %(objecttype)"')).toBe(
+      'refs/heads/main commit\nrefs/tags/v1 commit\nrefs/tags/v2 tag\n',
+    );
+    expect(run(seeded, 'git cat-file -e elsewhere 2>&1 || echo absent')).toContain('absent');
+    inSource('git tag tree HEAD^{tree} && git tag -a -m words nested v2');
+    const again = await checkout(await seed());
+    expect(run(again, 'git tag')).toBe('nested\ntree\nv1\nv2\n');
+    expect(run(again, 'git fsck --strict 2>&1')).toBe('');
+  });
+
+  test('reads objects as they are, whatever the source puts in their place', async () => {
+    inSource('git replace $(git rev-parse HEAD:file) $(echo other | git hash-object -w --stdin)');
+    inSource('git replace HEAD HEAD~1');
+    const seeded = await checkout(await seed({ dirty: 'leave' }));
+    expect(fs.readFileSync(join(seeded, 'file'), 'utf8')).toBe('one\nthree\n');
+    expect(run(seeded, 'git log --format=%s && git status --porcelain')).toBe('second\nfirst\n');
+  });
+
+  test('refuses a source that lacks objects of the commit, and leaves nothing behind', async () => {
+    inSource('object=$(git rev-parse HEAD:inner/other) && rm -f ".git/objects/${object%${object#??}}/${object#??}"');
+    await expect(seed({ dirty: 'leave' })).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+    expect(fs.readdirSync(join(opened.directory, 'tmp'))).toEqual([]);
+    expect(fs.readdirSync(join(opened.directory, 'packs'))).toEqual([]);
+  });
+
   test('gives the same snapshot for the same commit until what belongs to it changes', async () => {
     const first = await seed();
     inSource('touch -d 2001-01-01 file');

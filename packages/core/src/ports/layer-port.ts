@@ -97,6 +97,11 @@ export interface LayerPort {
   ): Promise<LayerSize & { readonly digest: string }>;
   /** SHA-256 over every name, its attributes and its content in a layer; undefined when it is not there. */
   digest(layer: string, signal?: AbortSignal): Promise<string | undefined>;
+  /**
+   * Gives one layer as a tar stream, with what the overlay notes on names: character devices 0:0, attributes `trusted.overlay.*`. For
+   * layers that fit into memory.
+   */
+  read(layer: string): Promise<ByteStream>;
   /** Names of all layers and uppers there are, and the bytes that each takes on disk. */
   list(): Promise<readonly { readonly name: string; readonly diskBytes: number }[]>;
   /** Removes layers and uppers; absent is fine. */

@@ -101,11 +101,9 @@ export class DockerLayers implements LayerPort {
   }
 
   async fill(layer: string, tar: ByteStream, signal?: AbortSignal): Promise<string> {
-    return doing('Filling a layer', async () => {
-      this.#volume.warm();
-      await this.#volume.unpack(`${layer}/d`, tar, signal);
-      return digestIn((await this.#volume.run(scripts.settleScript(layer))).toString('latin1'));
-    });
+    return doing('Filling a layer', async () =>
+      digestIn((await this.#volume.runOn(tar, scripts.fillScript(layer), signal)).toString('latin1')),
+    );
   }
 
   async flatten(...[layer, lowers, signal]: Parameters<LayerPort['flatten']>): ReturnType<LayerPort['flatten']> {
@@ -130,6 +128,10 @@ export class DockerLayers implements LayerPort {
       const answer = await this.#volume.runApart(scripts.digestScript(layer), undefined, signal);
       return digestIn(answer.toString('latin1'));
     });
+  }
+
+  async read(layer: string): Promise<ByteStream> {
+    return doing('Reading a layer', async () => chunks(await this.#volume.run(scripts.readScript(layer))));
   }
 
   async list(): ReturnType<LayerPort['list']> {
@@ -180,6 +182,10 @@ export class DockerLayers implements LayerPort {
   ): Promise<void> {
     await this.#volume.runApart(scripts.copyMountedScript(mountedTarget, layer, names), volume, signal);
   }
+}
+
+async function* chunks(whole: Buffer): AsyncGenerator<Uint8Array> {
+  yield whole;
 }
 
 async function doing<T>(what: string, act: () => Promise<T>): Promise<T> {

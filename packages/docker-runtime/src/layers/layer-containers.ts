@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
 import type { Containers } from '../engine/containers.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
 import { stillThere, whileProgressing, withinQuiet } from '../engine/progress.ts';
@@ -67,11 +69,12 @@ export function layerContainer(container: LayerContainer): object {
   };
 }
 
-/** Runs one command in a container of its own and gives what it wrote. */
+/** Runs one command in a container of its own and gives what it wrote. @param input what it reads, to the end */
 export async function runOnce(
   { client, containers }: { readonly client: EngineClient; readonly containers: Containers },
   options: object,
   signal?: AbortSignal,
+  input?: AsyncIterable<Uint8Array>,
 ): Promise<Buffer> {
   const id = await containers.create(undefined, options, signal);
   const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
@@ -83,21 +86,35 @@ export async function runOnce(
   const stop = (): void => void containers.remove(id).catch(() => undefined);
   signal?.addEventListener('abort', stop, { once: true });
   try {
-    const attached = await containers.attach(id, { stdin: false });
+    const attached = await containers.attach(id, { stdin: input !== undefined });
     const exited = containers.wait(id, runLimitMs, over.signal);
     exited.catch(() => undefined);
     await containers.act(id, 'start');
+    const sent = input === undefined ? undefined : send(input, attached, over.signal);
+    sent?.catch(() => undefined);
     // Copying says nothing: while that lasts, the engine is asked whether it still lives.
     const chunks = whileProgressing(attached, client.quietMs, stillThere(containers, id, client.quietMs));
     for await (const chunk of chunks) demultiplexer.push(chunk);
     const code = await withinQuiet(exited, client.quietMs);
     signal?.throwIfAborted();
     if (code !== 0) throw failed(code, Buffer.concat(stderr));
+    await sent;
     return Buffer.concat(stdout);
   } finally {
     signal?.removeEventListener('abort', stop);
     over.abort();
     await containers.remove(id);
+  }
+}
+
+/** Writes all of it, then says that this was all. What goes wrong with it ends the connection. */
+async function send(input: AsyncIterable<Uint8Array>, to: Duplex, signal: AbortSignal): Promise<void> {
+  try {
+    for await (const chunk of input) if (!to.write(chunk)) await once(to, 'drain', { signal });
+    to.end();
+  } catch (error) {
+    to.destroy(error instanceof Error ? error : new Error(String(error)));
+    throw error;
   }
 }
 

@@ -80,9 +80,10 @@ export function sizeScript(layer: string): string {
   return ['set -eu', described(layer)].join('\n');
 }
 
-/** Brings a layer to the disk, and says what is in it. */
-export function settleScript(layer: string): string {
-  return ['set -eu', synced(layer, digest(layer))].join('\n');
+/** Unpacks the tar that it reads into a new layer, brings that to the disk, and says what is in it. */
+export function fillScript(layer: string): string {
+  const place = `mkdir -p ${at(layer)}/d; tar -C ${at(layer)}/d -x -p --numeric-owner --same-owner`;
+  return ['set -eu', place, synced(layer, digest(layer))].join('\n');
 }
 
 /** What the digest of a layer without content, as the engine made it, is taken of. */
@@ -97,6 +98,12 @@ function digest(layer: string): string {
   const options = '--sort=name --numeric-owner --format=posix --pax-option=exthdr.name=x,delete=atime,delete=ctime';
   const stream = `tar -c ${options} ${everyAttribute} .`;
   return `( cd ${at(layer)}/d; if [ -n "$(ls -A)" ]; then ${stream}; else stat -c 'empty %a %u %g' .; fi | sha256sum )`;
+}
+
+/** Writes a tar of a layer, with what the overlay notes on its names. */
+export function readScript(layer: string): string {
+  const options = '--sort=name --numeric-owner --format=posix --pax-option=delete=atime,delete=ctime';
+  return `set -eu; tar -C ${at(layer)}/d -c ${options} --xattrs --xattrs-include='trusted.overlay.*' .`;
 }
 
 export function namesScript(): string {

@@ -7,7 +7,6 @@ import type { Engine } from '../engine/engine.ts';
 import { hasStatus } from '../engine/engine-error.ts';
 import { fullLabels } from '../plan/labels.ts';
 import { helperOptions, volumeTarget, withHelper } from '../volumes/helper-container.ts';
-import { moveTar } from '../volumes/move-tar.ts';
 import { firstImage, layerContainer, runOnce } from './layer-containers.ts';
 import { LayerHelper, helperLoop } from './layer-helper.ts';
 
@@ -66,19 +65,24 @@ export class LayerVolume {
   /** Runs a script in a container of its own, with another volume mounted for reading. */
   async runApart(script: string, mounted?: string, signal?: AbortSignal): Promise<Buffer> {
     const opened = await this.open();
-    return runOnce(opened, this.container(opened, ['sh', '-c', script], mounted), signal);
+    return runOnce(opened, this.container(opened, ['sh', '-c', script], { mounted }), signal);
+  }
+
+  /** Runs a script in a container of its own, which reads a stream to its end. */
+  async runOn(input: AsyncIterable<Uint8Array>, script: string, signal?: AbortSignal): Promise<Buffer> {
+    const opened = await this.open();
+    return runOnce(opened, this.container(opened, ['sh', '-c', script], { stdin: true }), signal, input);
   }
 
   /** A container that runs a command beside the volume, and beside another one if it says so. */
-  container({ image }: OpenedVolume, command: readonly string[], mounted?: string): object {
+  container(
+    { image }: OpenedVolume,
+    command: readonly string[],
+    { mounted, stdin = false }: { readonly mounted?: string | undefined; readonly stdin?: boolean } = {},
+  ): object {
     const { homeId, volume: layers } = this.#options;
     const view = mounted === undefined ? {} : { mounted };
-    return layerContainer({ homeId, layers, labels: this.labels, image, command, stdin: false, ...view });
-  }
-
-  /** Unpacks a tar stream into a directory of the volume: the engine does it, nothing has to run. */
-  async unpack(directory: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
-    await this.#put(moveTar(`${volumeTarget.slice(1)}/${directory}`, tar), signal);
+    return layerContainer({ homeId, layers, labels: this.labels, image, command, stdin, ...view });
   }
 
   /** Makes directories as the engine unpacks them: where no helper of this process runs yet, none is started for it. */
@@ -89,11 +93,6 @@ export class LayerVolume {
       tar.entry({ name: `${volumeTarget.slice(1)}/${path}/`, type: 'directory', mtime, ...root });
     tar.finalize();
     await this.#put(Readable.from(tar));
-  }
-
-  /** Starts the helper of this process, for what will be asked of it soon. */
-  warm(): void {
-    this.#standing().catch(() => undefined);
   }
 
   /** Ends the helper of this process. */
@@ -125,12 +124,12 @@ export class LayerVolume {
     await absentAsUndefined(client.call({ method: 'DELETE', path: `/volumes/${encodeURIComponent(name)}` }));
   }
 
-  async #put(file: Readable, signal?: AbortSignal): Promise<void> {
+  async #put(file: Readable): Promise<void> {
     const opened = await this.open();
     const { homeId, volume } = this.#options;
     await withHelper(opened, helperOptions(homeId, volume, false, this.labels), async (id) => {
       const path = `/containers/${id}/archive`;
-      await opened.client.call({ method: 'PUT', path, query: { path: '/' }, file, moves: true, signal });
+      await opened.client.call({ method: 'PUT', path, query: { path: '/' }, file, moves: true });
     });
   }
 

@@ -73,6 +73,7 @@ export function wireEngine(options: {
         'fill',
         'flatten',
         'digest',
+        'read',
         'list',
         'remove',
         'retire',

@@ -24,6 +24,8 @@ export interface LayerBed {
   readonly homeId: HomeId;
   readonly labels: Readonly<Record<string, string>>;
   readonly store: WorkspaceStore;
+  /** The store that it keeps content in. */
+  readonly content: WorkspaceStore;
   readonly layers: LayerPort;
   readonly volumes: VolumePort;
   /** Name of the engine's volume of layers. */
@@ -74,6 +76,7 @@ export async function openLayerBed(
     homeId,
     labels,
     store,
+    content,
     layers,
     volumes,
     layersVolume: `oct-${homeId.slice(-10)}-layers`,

@@ -65,6 +65,15 @@ export class LayerFiles {
     throw corrupt(id, 'its record', 'it is that of another');
   }
 
+  /** Those known snapshots that a snapshot begins with, the highest first. @throws as `getSnapshot` */
+  async *beginnings({ layers, sums }: LayerSnapshot): AsyncGenerator<LayerSnapshot> {
+    for (let above = 1; above < layers.length; above += 1) {
+      const digest = digestOf({ layers: layers.slice(above), sums: sums.slice(above) });
+      const found = await this.findSnapshot(idOf(digest));
+      if (found !== undefined) yield found;
+    }
+  }
+
   /** @throws OpencodeToolsError `OCT_CHECKPOINT_NOT_FOUND`, `OCT_CHECKPOINT_CORRUPT` */
   async getSnapshot(id: string): Promise<LayerSnapshot> {
     const found = await this.findSnapshot(id);

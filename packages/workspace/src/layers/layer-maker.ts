@@ -2,7 +2,7 @@ import type { LayerPort } from '@opencode-tools/core';
 import type { ContentStore } from '../content-store-contract.ts';
 import { throwIfCancelled } from '../failures.ts';
 import type { LayerFiles, LayerSnapshot } from './layer-files.ts';
-import { newName, plainRoot } from './layer-names.ts';
+import { isContent, newName, plainRoot } from './layer-names.ts';
 
 /** Makes the layers that volumes begin with: each once, however many ask for it at the same time in this process. */
 export class LayerMaker {
@@ -68,6 +68,7 @@ export class LayerMaker {
     await this.#files.marks.begin([layer]);
     const snapshot = await this.#files.saveSnapshot({ layers: [layer], ...(await make(layer)) });
     await this.#files.saveEqual(what, of, snapshot.id);
+    if (isContent(of)) await this.#files.saveEqual('content', snapshot.id, of);
     await this.#files.marks.done([layer]);
     return snapshot;
   }

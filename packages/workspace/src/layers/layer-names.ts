@@ -12,6 +12,10 @@ export function isLayered(snapshotId: string | null): boolean {
   return snapshotId?.startsWith('lay_') === true;
 }
 
+export function isContent(snapshotId: string): boolean {
+  return snapshotId.startsWith('snp_');
+}
+
 /** A name for a layer or volume; short, since the names of a whole stack have to fit into one page. */
 export function newName(): string {
   return BigInt(`0x${randomBytes(8).toString('hex')}`)

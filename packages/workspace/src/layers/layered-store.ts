@@ -12,6 +12,7 @@ import { throwIfCancelled } from '../failures.ts';
 import { addUsage } from '../measure-use.ts';
 import { collectLayers } from './collect-layers.ts';
 import { LayerFiles, type LayerSnapshot } from './layer-files.ts';
+import { frozenOnto } from './frozen-onto.ts';
 import { LayerMaker } from './layer-maker.ts';
 import { isLayered, isSameRoot, newName, plainRoot, refOf } from './layer-names.ts';
 import { layerUsage } from './layer-usage.ts';
@@ -113,6 +114,8 @@ class LayeredStore implements WorkspaceStore {
 
   async #copyOut(snapshotId: string, signal: AbortSignal | undefined): Promise<string> {
     const { content, layers, volumes, labels } = this.#options;
+    const onto = await frozenOnto(this.#options, this.#files, await this.#files.getSnapshot(snapshotId), signal);
+    if (onto !== undefined) return onto.id;
     const snapshot = await this.#stackable(snapshotId, signal);
     const volume = `oct-view-${newName()}`;
     await using above = await this.#aboveSingle(snapshot);

@@ -1,0 +1,142 @@
+import { mkdir } from 'node:fs/promises';
+import { OpencodeToolsError } from '@opencode-tools/core';
+import type { Environment } from './extract-tar.ts';
+import { asTheyAre } from './git-inspect.ts';
+import { type GitRunner, partialCloneRemedy } from './git-runner.ts';
+import type { GitSeed } from './seed-git.ts';
+
+const longMs = 30 * 60_000;
+const seedRef = 'refs/opencode-tools/seed';
+/** Nothing of it outlasts a crash, so nothing has to reach the disk. */
+const temporary = ['core.fsync=none'];
+
+/** A new repository, and what lets a git command in it read the objects of the one that it is made from. */
+export interface BegunRepository {
+  readonly directory: string;
+  readonly environment: Environment;
+}
+
+/** Makes an empty repository. No template, hook or configuration comes along. */
+export async function beginRepository(
+  runner: GitRunner,
+  { topDirectory, commit, branch }: GitSeed,
+  directory: string,
+  signal?: AbortSignal,
+): Promise<BegunRepository> {
+  await mkdir(directory, { mode: 0o755 });
+  const objectFormat = commit.length === 64 ? 'sha256' : 'sha1';
+  const init = ['init', '--quiet', '--template=', `--object-format=${objectFormat}`];
+  const [objects] = await Promise.all([
+    runner.run(['rev-parse', '--path-format=absolute', '--git-path', 'objects'], { cwd: topDirectory, signal }),
+    runner.run([...init, `--initial-branch=${branch ?? 'main'}`], { cwd: directory, signal }),
+  ]);
+  // A name may have a colon, or begin with what quotes it.
+  const quoted = JSON.stringify(objects.toString('utf8').replace(/\n$/, ''));
+  return { directory, environment: { ...asTheyAre, GIT_ALTERNATE_OBJECT_DIRECTORIES: quoted } };
+}
+
+/** Gives it the history of the commit, the branch (none when detached), and the tags on it. */
+export async function fillRepository(
+  runner: GitRunner,
+  seed: GitSeed,
+  begun: BegunRepository,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { directory } = begun;
+  const { commit, branch, remote } = seed;
+  const tags = await packedTags(runner, seed, begun, signal);
+  if (tags === undefined) await fetchSeed(runner, seed, directory, signal);
+  const commands = [
+    ...(tags ?? []).map(({ name, object }) => `create ${name}\0${object}\0`),
+    ...(tags === undefined ? [`delete ${seedRef}\0\0`] : []),
+    ...(branch === null ? ['option no-deref\0'] : []),
+    `update HEAD\0${commit}\0\0`,
+  ];
+  const input = Buffer.from(commands.join(''), 'latin1');
+  await runner.run(['update-ref', '-m', 'seed', '--stdin', '-z'], { cwd: directory, input, signal });
+  if (remote !== undefined) await runner.run(['remote', 'add', 'origin', remote], { cwd: directory, signal });
+}
+
+interface Tag {
+  readonly name: string;
+  readonly object: string;
+}
+
+/**
+ * Packs what the commit and the tags on it need straight from the objects of the source.
+ *
+ * @returns the tags; undefined where it takes a fetch, which also says what is wrong with a source
+ */
+async function packedTags(
+  runner: GitRunner,
+  seed: GitSeed,
+  { directory, environment }: BegunRepository,
+  signal: AbortSignal | undefined,
+): Promise<readonly Tag[] | undefined> {
+  const tags = seed.shallow ? undefined : await tagsOn(runner, seed, signal);
+  if (tags === undefined) return undefined;
+  const roots = [seed.commit, ...tags.map(({ object }) => object)];
+  const input = Buffer.from(`${roots.join('\n')}\n`, 'latin1');
+  const config = [...temporary, 'pack.compression=1'];
+  const args = ['pack-objects', '--quiet', '--revs', '--delta-base-offset', '--window=0', '.git/objects/pack/pack'];
+  const call = { cwd: directory, environment, config, input, timeoutMs: longMs, signal };
+  return (await runner.try(args, call)).code === 0 ? tags : undefined;
+}
+
+/** The tags that a fetch would follow; undefined where one is on something else than a commit, which only that can tell. */
+async function tagsOn(
+  runner: GitRunner,
+  { topDirectory, commit, hasTags }: GitSeed,
+  signal: AbortSignal | undefined,
+): Promise<readonly Tag[] | undefined> {
+  if (!hasTags) return [];
+  const list = (...more: readonly string[]) =>
+    runner.try(['for-each-ref', ...more, 'refs/tags'], { cwd: topDirectory, environment: asTheyAre, signal });
+  const [all, merged] = await Promise.all([
+    list('--format=%(objecttype) %(*objecttype)'),
+    list(`--merged=${commit}`, '--format=%(objectname) %(refname)'),
+  ]);
+  if (all.code !== 0 || merged.code !== 0 || !linesOf(all.stdout).every((line) => tagOfCommit.test(line)))
+    return undefined;
+  return linesOf(merged.stdout).map((line) => {
+    const space = line.indexOf(' ');
+    return { object: line.slice(0, space), name: line.slice(space + 1) };
+  });
+}
+
+const tagOfCommit = /^(commit |tag commit)$/;
+
+function linesOf(out: Buffer): readonly string[] {
+  return out
+    .toString('latin1')
+    .split('\n')
+    .filter((line) => line !== '');
+}
+
+async function fetchSeed(
+  runner: GitRunner,
+  { topDirectory, commit }: GitSeed,
+  directory: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const args = ['fetch', '--quiet', '--no-write-fetch-head', '--update-shallow', topDirectory, `${commit}:${seedRef}`];
+  const config = [...temporary, 'fetch.unpackLimit=1'];
+  try {
+    await runner.run(args, { cwd: directory, config, timeoutMs: longMs, signal });
+  } catch (error) {
+    throw String(error).includes('promisor remote') ? lacking(topDirectory, error) : error;
+  }
+}
+
+/** Git calls the remote a promisor that has the objects which a partial clone left out. */
+function lacking(directory: string, cause: unknown): OpencodeToolsError {
+  return new OpencodeToolsError(
+    'OCT_INVALID_ARGUMENT',
+    `The repository at ${directory} is a partial clone, and lacks objects of the commit or its history`,
+    {
+      remedy: partialCloneRemedy,
+      details: { directory },
+      cause,
+    },
+  );
+}
