@@ -198,30 +198,35 @@ it('a task that is done gives its commits, and its sandbox is put away again', a
   expect(await open.services.tasks.get(id)).toMatchObject({ status: 'completed' });
 });
 
-it('a process whose task was taken over while it slept moves no branch when it wakes', async () => {
-  const { at, git } = await repositoryNamed('late');
-  const id = await taskFrom(at('.'));
-  await inTask(id, 'echo late > late');
-  const { session } = await open.services.sessions.attach(id, { agent: 'ada' }, ada);
-  const slow = await home.open({
-    decorate: (ports) => ({
-      ...ports,
-      work: {
-        ...ports.work,
-        // Stopped after all is prepared, and woken when another has the task.
-        merge: (work) => {
-          const confirm = async (): Promise<void> => {
-            await open.services.sessions.attach(id, { agent: 'next', takeover: true }, callBy('next'));
-            await work.confirm?.();
-          };
-          return ports.work.merge({ ...work, confirm });
+it.each(['before it begins', 'after all is prepared'])(
+  'a process whose task was taken over while it slept, %s, moves no branch when it wakes, and says why',
+  async (moment) => {
+    const { at, git } = await repositoryNamed(moment.replaceAll(' ', '-'));
+    const id = await taskFrom(at('.'));
+    await inTask(id, 'echo late > late');
+    const { session } = await open.services.sessions.attach(id, { agent: 'ada' }, ada);
+    const takeOver = () =>
+      open.services.sessions.attach(id, { agent: 'next', takeover: true }, callBy('next')).then(() => undefined);
+    const slow = await home.open({
+      decorate: (ports) => ({
+        ...ports,
+        work: {
+          ...ports.work,
+          merge: async (work) => {
+            if (moment === 'before it begins') await takeOver();
+            const confirm = async (): Promise<void> => {
+              if (moment !== 'before it begins') await takeOver();
+              await work.confirm?.();
+            };
+            return ports.work.merge({ ...work, confirm });
+          },
         },
-      },
-    }),
-  });
-  const merging = slow.services.work.merge(id, { sessionId: session.id }, ada);
-  await expect(merging).rejects.toMatchObject({ code: 'OCT_LEASE_LOST' });
-  await slow.close();
-  expect(git('branch', '--format=%(refname:short)')).toBe('main');
-  await open.services.tasks.delete(id, { force: true }, ada);
-});
+      }),
+    });
+    const merging = slow.services.work.merge(id, { sessionId: session.id }, ada);
+    await expect(merging).rejects.toMatchObject({ code: 'OCT_LEASE_LOST' });
+    await slow.close();
+    expect(git('branch', '--format=%(refname:short)')).toBe('main');
+    await open.services.tasks.delete(id, { force: true }, ada);
+  },
+);

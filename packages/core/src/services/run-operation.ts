@@ -2,6 +2,7 @@ import type { CheckpointId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Operation, OperationKind } from '../domain/operation.ts';
 import type { PooledSandbox } from '../domain/pooled-sandbox.ts';
+import type { ErrorCode } from '../errors/error-catalogue.ts';
 import { asOpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { RecordDraft } from '../ledger/ledger-record.ts';
 import type { Put } from '../ledger/put.ts';
@@ -11,6 +12,8 @@ import type { Call } from './services.ts';
 import type { LeasedWork } from './with-lease.ts';
 
 const maxAttempts = 3;
+/** As what an effect fails when whoever took the lease has settled the operation, and taken away what it works on. */
+const misled: ReadonlySet<ErrorCode> = new Set(['OCT_INTERNAL', 'OCT_INVALID_ARGUMENT']);
 
 /** What the first transaction of an operation says. */
 export interface OperationRequest {
@@ -68,8 +71,8 @@ export async function runOperation<T>(
     await conclude(kernel, request, end, leased, call);
     return end.result;
   } catch (error) {
-    await abandon(kernel, request.operation, undo, error, leased, call);
-    throw error;
+    const left = await abandon(kernel, request.operation, undo, error, leased, call);
+    throw isOpencodeToolsError(left, 'OCT_LEASE_LOST') && misled.has(asOpencodeToolsError(error).code) ? left : error;
   }
 }
 
@@ -130,7 +133,11 @@ async function conclude<T>(
   }
 }
 
-/** Records the failure, then undoes. What cannot be recorded now is left to recovery. */
+/**
+ * Records the failure, then undoes. What cannot be recorded now is left to recovery.
+ *
+ * @returns why it could not, if so
+ */
 export async function abandon(
   kernel: Kernel,
   operation: Operation,
@@ -138,7 +145,7 @@ export async function abandon(
   error: unknown,
   leased: LeasedWork,
   call: Call,
-): Promise<void> {
+): Promise<unknown> {
   const { code, message } = asOpencodeToolsError(error);
   try {
     await kernel.commit({
@@ -159,11 +166,13 @@ export async function abandon(
       ],
     });
     await undo.clear?.();
+    return undefined;
   } catch (second) {
     kernel.leftToRecovery.add(operation.id);
     kernel.deps.logger.warn('A failed operation was not tidied up and is left to recovery', {
       operationId: operation.id,
       error: String(second),
     });
+    return second;
   }
 }
