@@ -82,7 +82,13 @@ class FileContentStore implements ContentStore {
     await using _ = await this.#parts.uses.begin();
     if (source.kind === 'directory') return await this.#seedDirectory(request, source.path);
     await checkSource(source.repository, this.#places);
-    return await this.#seedRepository(request, await planGitSeed(this.#options.git, source));
+    const seed = await planGitSeed(this.#options.git, source);
+    // Hooks see only what is accepted; all else goes on beside the look at uncommitted changes, and is given up for them.
+    if (request.prepare !== undefined) await seed.accepted;
+    const refused = new AbortController();
+    seed.accepted.catch(() => refused.abort());
+    const either = AbortSignal.any([refused.signal, ...(signal === undefined ? [] : [signal])]);
+    return (await allEnded(seed.accepted, this.#seedRepository({ ...request, signal: either }, seed)))[1];
   }
 
   async freeze(tree: TreeRef, options: { readonly signal?: AbortSignal } = {}): Promise<SnapshotRef> {

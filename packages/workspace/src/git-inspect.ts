@@ -15,34 +15,25 @@ export interface ChangedPath {
 
 /** Looks at a repository without running anything that it configures. See `GitPort.inspect`. */
 export async function inspectRepository(git: GitRunner, directory: string, ref?: string): Promise<RepositoryState> {
-  const state = await lookAtRepository(git, directory, ref);
-  return { ...state, submodules: submodulesAmong(await listTree(git, state.topDirectory, state.commit)) };
-}
-
-/** As `inspectRepository`, without reading the tree of the commit. */
-export async function lookAtRepository(
-  git: GitRunner,
-  directory: string,
-  ref?: string,
-  settings: Promise<SourceSettings> = settingsOf(git, directory),
-): Promise<Omit<RepositoryState, 'submodules'>> {
-  const said = status(git, directory, settings);
-  // What is wrong is said by what asks where it stands.
-  for (const one of [settings, said]) one.catch(() => undefined);
   const { top, bare, shallow, commit } = await standing(git, directory, ref);
-  const { changes, branch } = bare ? { changes: [], branch: await headOf(git, top) } : await said;
+  const [changes, branch, tree] = await Promise.all([
+    bare ? [] : listChanges(git, top),
+    git.try(['symbolic-ref', '--quiet', '--short', 'HEAD'], { cwd: top }),
+    listTree(git, top, commit),
+  ]);
   return {
     topDirectory: top,
     commit,
-    branch,
-    dirtyPaths: changes.slice(0, mostPaths).map(({ path }) => Buffer.from(path, 'latin1').toString('utf8')),
+    branch: branch.code === 0 ? branch.stdout.toString('utf8').trim() : null,
+    dirtyPaths: pathsOf(changes),
     shallow,
+    submodules: submodulesAmong(tree),
   };
 }
 
-async function headOf(git: GitRunner, cwd: string): Promise<string | null> {
-  const { code, stdout } = await git.try(['symbolic-ref', '--quiet', '--short', 'HEAD'], { cwd });
-  return code === 0 ? stdout.toString('utf8').trim() : null;
+/** The first of them, as text. */
+export function pathsOf(changes: readonly ChangedPath[]): readonly string[] {
+  return changes.slice(0, mostPaths).map(({ path }) => Buffer.from(path, 'latin1').toString('utf8'));
 }
 
 /** See `GitPort.resolve`. */
@@ -56,29 +47,19 @@ export async function resolveInRepository(
 }
 
 /** Paths that differ from HEAD or the index, or are untracked and not ignored, with filters switched off. */
-export async function listChanges(git: GitRunner, top: string): Promise<readonly ChangedPath[]> {
-  return (await status(git, top, settingsOf(git, top))).changes;
-}
-
-/** What git says of a work tree: first `## branch...upstream`, then what changed, each with a zero at its end. */
-async function status(git: GitRunner, top: string, settings: Promise<SourceSettings>) {
-  const how = ['--porcelain=v1', '-z', '--branch', '--no-ahead-behind', '--no-renames'];
-  const what = ['--untracked-files=all', '--ignore-submodules=all'];
+export async function listChanges(
+  git: GitRunner,
+  top: string,
+  settings: Promise<SourceSettings> = settingsOf(git, top),
+): Promise<readonly ChangedPath[]> {
+  const args = ['status', '--porcelain=v1', '-z', '--untracked-files=all', '--ignore-submodules=all', '--no-renames'];
   const { filters } = await settings;
-  const out = await git.run(['status', ...how, ...what], { cwd: top, config: filters, timeoutMs: 300_000 });
-  const [head = '', ...lines] = out.toString('latin1').split('\0');
-  const name =
-    head
-      .slice('## '.length)
-      .replace(/^No commits yet on /, '')
-      .split('...', 1)[0] ?? '';
-  return {
-    // No branch has a blank in its name.
-    branch: name.includes(' ') ? null : Buffer.from(name, 'latin1').toString('utf8'),
-    changes: lines
-      .filter((line) => line.length > 3)
-      .map((line) => ({ staged: line.charAt(0), unstaged: line.charAt(1), path: line.slice(3) })),
-  };
+  const out = await git.run(args, { cwd: top, config: filters, timeoutMs: 300_000 });
+  return out
+    .toString('latin1')
+    .split('\0')
+    .filter((line) => line.length > 3)
+    .map((line) => ({ staged: line.charAt(0), unstaged: line.charAt(1), path: line.slice(3) }));
 }
 
 interface Standing {
@@ -88,8 +69,8 @@ interface Standing {
   readonly commit: string;
 }
 
-/** One process answers all; what has no top directory ends it before the commit is looked for. */
-async function standing(git: GitRunner, directory: string, ref: string | undefined): Promise<Standing> {
+/** Where a directory is, and the commit. One process answers all; what has no top directory ends it before the commit is looked for. */
+export async function standing(git: GitRunner, directory: string, ref: string | undefined): Promise<Standing> {
   const cwd = await realDirectory(directory);
   const asked = ['--is-bare-repository', '--is-inside-work-tree', '--is-shallow-repository'];
   const args = ['rev-parse', ...asked, '--show-toplevel', ...verified(ref)];

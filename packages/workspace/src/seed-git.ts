@@ -1,17 +1,25 @@
 import { hash } from 'node:crypto';
-import { type ByteStream, OpencodeToolsError, type RepositoryState, type SeedRequest } from '@opencode-tools/core';
+import { type ByteStream, OpencodeToolsError, type SeedRequest } from '@opencode-tools/core';
 import { allEnded } from './all-ended.ts';
 import { carryChanges } from './carry-changes.ts';
 import { invalid } from './failures.ts';
 import type { HostGit } from './git.ts';
 import { type ListedPath, listedPaths, objectsToRead } from './freeze-commit.ts';
-import { isPlain, listTree, lookAtRepository, settingsOf, submodulesAmong } from './git-inspect.ts';
+import {
+  type ChangedPath,
+  isPlain,
+  listChanges,
+  listTree,
+  pathsOf,
+  settingsOf,
+  standing,
+  submodulesAmong,
+} from './git-inspect.ts';
 import { withoutCredentials } from './remote-url.ts';
 import { type BegunRepository, fillRepository } from './seed-repository.ts';
 
 const longMs = 30 * 60_000;
 
-type LookedAt = Omit<RepositoryState, 'submodules'>;
 type GitSource = Extract<SeedRequest['source'], { readonly kind: 'git' }>;
 
 /** What a seeded repository is made of. */
@@ -30,28 +38,36 @@ export interface GitSeed {
   readonly key: string | null;
 }
 
+/** What is planned while it is still looked at whether uncommitted changes stand in the way. */
+export interface PlannedSeed extends GitSeed {
+  /** Rejects for a source with changes that are refused. */
+  readonly accepted: Promise<unknown>;
+}
+
 /** Looks at the source and decides what comes along. Refuses what cannot. */
-export async function planGitSeed(git: HostGit, source: GitSource): Promise<GitSeed> {
+export async function planGitSeed(git: HostGit, source: GitSource): Promise<PlannedSeed> {
+  const { runner } = git;
   const { repository } = source;
-  const [allRefs, settings] = [refsOf(git, repository), settingsOf(git.runner, repository)];
-  // What is wrong with it is said by what looks at it.
-  allRefs.catch(() => undefined);
-  const state = await lookAtRepository(git.runner, repository, source.commit, settings);
-  const { topDirectory, commit } = state;
-  const carries = await applyDirtyPolicy(git, source, state);
-  const name = branchName(source, state);
-  const all = await allRefs;
+  const [allRefs, settings] = [refsOf(git, repository), settingsOf(runner, repository)];
+  const looking = source.dirty === 'leave' ? Promise.resolve([]) : listChanges(runner, repository, settings);
+  // What is wrong with it is said by what asks where it stands.
+  for (const one of [allRefs, settings, looking]) one.catch(() => undefined);
+  const { top: topDirectory, bare, shallow, commit } = await standing(runner, repository, source.commit);
+  const accepted = applyDirtyPolicy(git, source, { topDirectory, commit }, bare ? Promise.resolve([]) : looking);
+  accepted.catch(() => undefined);
+  const carries = source.dirty === 'carry' && (await accepted);
+  const { head, refs: all } = await allRefs;
+  const name = branchName(source, head);
   const remote = withoutCredentials((await settings).remote?.trim() ?? '');
   const refs = all.filter(
     (line) => line.includes(' refs/tags/') || (name !== null && line.endsWith(` refs/heads/${name}`)),
   );
   const tags = refs.filter((line) => line.includes(' refs/tags/')).join('\n');
   const branch = refs.some((line) => line.endsWith(` refs/heads/${name}`)) ? name : null;
-  const { shallow } = state;
   // How much history a shallow repository has can change while its commits stay.
   const known = !carries && !shallow;
   const key = known ? hash('sha256', JSON.stringify([topDirectory, commit, branch, remote ?? null, tags])) : null;
-  return { topDirectory, commit, branch, remote, carries, shallow, hasTags: tags !== '', key };
+  return { topDirectory, commit, branch, remote, carries, shallow, hasTags: tags !== '', key, accepted };
 }
 
 /**
@@ -126,23 +142,28 @@ function refuseSubmodules(topDirectory: string, submodules: readonly string[]): 
 }
 
 /** @returns whether uncommitted changes come along */
-async function applyDirtyPolicy(git: HostGit, source: GitSource, state: LookedAt): Promise<boolean> {
-  if (source.dirty === 'leave' || state.dirtyPaths.length === 0) return false;
-  const head = await git.runner.try(['rev-parse', '--verify', '--quiet', 'HEAD^{commit}'], { cwd: state.topDirectory });
-  const isHead = head.stdout.toString('utf8').trim() === state.commit;
+async function applyDirtyPolicy(
+  git: HostGit,
+  source: GitSource,
+  { topDirectory, commit }: Pick<GitSeed, 'topDirectory' | 'commit'>,
+  looking: Promise<readonly ChangedPath[]>,
+): Promise<boolean> {
+  const paths = pathsOf(await looking);
+  if (source.dirty === 'leave' || paths.length === 0) return false;
+  const head = await git.runner.try(['rev-parse', '--verify', '--quiet', 'HEAD^{commit}'], { cwd: topDirectory });
+  const isHead = head.stdout.toString('utf8').trim() === commit;
   if (source.dirty === 'carry') {
     if (isHead) return true;
     throw invalid(
-      `Uncommitted changes belong to HEAD, not to ${source.ref ?? state.commit}`,
+      `Uncommitted changes belong to HEAD, not to ${source.ref ?? commit}`,
       'Seed from HEAD to carry them, or leave them with `dirty: leave`.',
-      { commit: state.commit },
+      { commit },
     );
   }
   if (!isHead) return false;
-  const paths = state.dirtyPaths;
   throw new OpencodeToolsError(
     'OCT_INVALID_ARGUMENT',
-    `The repository at ${state.topDirectory} has uncommitted changes: ${paths.slice(0, 10).join(', ')}`,
+    `The repository at ${topDirectory} has uncommitted changes: ${paths.slice(0, 10).join(', ')}`,
     {
       remedy: 'Commit them, bring them along with `dirty: carry`, or seed without them with `dirty: leave`.',
       details: { argument: 'dirty', paths },
@@ -151,14 +172,20 @@ async function applyDirtyPolicy(git: HostGit, source: GitSource, state: LookedAt
 }
 
 /** What may be a branch, or null. */
-function branchName({ ref }: GitSource, state: LookedAt): string | null {
-  const name = ref === null || ref === 'HEAD' ? state.branch : ref.replace(/^refs\/heads\//, '');
+function branchName({ ref }: GitSource, head: string | null): string | null {
+  const name = ref === null || ref === 'HEAD' ? head : ref.replace(/^refs\/heads\//, '');
   return name === null || name.startsWith('-') || name === 'HEAD' || name.includes('\0') ? null : name;
 }
 
-/** All tags and branches as `<object> <name>`. */
-async function refsOf(git: HostGit, cwd: string): Promise<readonly string[]> {
+/** All tags and branches as `<object> <name>`, and the branch that is checked out; null for a detached commit. */
+async function refsOf(git: HostGit, cwd: string) {
   const wanted = ['refs/tags', 'refs/heads'];
-  const out = await git.runner.run(['for-each-ref', '--format=%(objectname) %(refname)', ...wanted], { cwd });
-  return out.toString('utf8').split('\n');
+  const out = await git.runner.run(['for-each-ref', '--format=%(HEAD)%(objectname) %(refname)', ...wanted], { cwd });
+  const lines = out.toString('utf8').split('\n');
+  const head = lines.find((line) => line.startsWith('*'));
+  const branches = ' refs/heads/';
+  return {
+    head: head === undefined ? null : head.slice(head.indexOf(branches) + branches.length),
+    refs: lines.map((line) => line.slice(1)),
+  };
 }
