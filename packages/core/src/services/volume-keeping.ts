@@ -27,8 +27,10 @@ export async function withRecipes(
  */
 export async function storeOf({ deps }: Kernel, volume: string | null, isKept: boolean): Promise<WorkspaceKeeping> {
   if (volume === null) return { store: 'content', reason: 'the workspace is a directory of the host' };
-  const layering = await deps.workspaces.layering();
-  if (!isKept && !layering.able) return { store: 'content', reason: layering.reason };
+  if (!isKept) {
+    const layering = await deps.workspaces.layering();
+    return layering.able ? { store: 'overlay', reason: null } : { store: 'content', reason: layering.reason };
+  }
   const isStacked = (await deps.runtime.volumes.find(volume))?.labels[stackLabel] !== undefined;
   return isStacked
     ? { store: 'overlay', reason: null }

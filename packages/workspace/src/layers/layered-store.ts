@@ -1,12 +1,13 @@
-import type {
-  Collected,
-  GroupUsage,
-  LayerCapability,
-  ProvisionRequest,
-  SnapshotRef,
-  TreeRef,
-  VolumeRecipe,
-  WorkspaceStore,
+import {
+  type Collected,
+  type GroupUsage,
+  type LayerCapability,
+  type ProvisionRequest,
+  type SnapshotRef,
+  type TreeRef,
+  type VolumeRecipe,
+  type WorkspaceStore,
+  isOpencodeToolsError,
 } from '@opencode-tools/core';
 import { throwIfCancelled } from '../failures.ts';
 import { addUsage } from '../measure-use.ts';
@@ -76,11 +77,16 @@ class LayeredStore implements WorkspaceStore {
     await this.#files.marks.atWork(async () => {
       const snapshot = await this.#stackable(snapshotId, signal);
       const root = snapshotId === null ? { mode: 0o755, ...owner } : snapshot.root;
-      await volumes.remove(volume);
       const upper = await this.#uppers.take(root, snapshot.id);
+      const stack = async () => layers.stack({ name: volume, labels }, { upper, lowers: snapshot.layers });
       try {
         throwIfCancelled(signal);
-        await layers.stack({ name: volume, labels }, { upper, lowers: snapshot.layers });
+        await stack().catch(async (error: unknown) => {
+          // A half-made volume has the name, with a stack of its own.
+          if (!isOpencodeToolsError(error, 'OCT_INVALID_ARGUMENT')) throw error;
+          await volumes.remove(volume);
+          await stack();
+        });
         throwIfCancelled(signal);
       } catch (error) {
         await volumes.remove(volume).catch(() => undefined);
