@@ -23,17 +23,20 @@ let sandbox: SandboxHandle;
 const sound = () => openRuntime(engine.homeId, { baseImages: [gnu] });
 const faulty = (change: Parameters<typeof openRuntime>[1] = {}) =>
   openRuntime(engine.homeId, { endpoint: proxy.endpoint, quietMs, baseImages: [gnu], mostLayers: 1, ...change });
+const leftovers = async () => (await engine.leftovers()).toSorted();
 const tags: string[] = [];
 let runtime: ReturnType<typeof sound>['runtime'];
+let layers: ReturnType<typeof sound>['layers'];
 
 beforeAll(async () => {
   [engine, proxy] = [await openTestEngine(), await openEngineProxy()];
   gnu = await engine.gnuImage();
-  ({ runtime } = sound());
+  ({ runtime, layers } = sound());
   volume = `oct-test-${engine.homeId.slice(-16)}`;
   const labels = { 'io.opencode-tools.home': engine.homeId };
   await runtime.volumes.create({ name: volume, labels, owner: { uid: 1000, gid: 1000 } });
   await runtime.volumes.writeTree(volume, tree());
+  await layers.makeEmpty('oct-test-before');
   sandbox = await runtime.create(samplePlan(engine.homeId, engine.imageId));
   await sandbox.files.extract(access(1), { path: '/tmp/tree', tar: tree(), tell: false });
 });
@@ -50,6 +53,7 @@ afterEach(async () => {
 afterAll(async () => {
   await sandbox.destroy();
   await runtime.volumes.remove(volume);
+  await layers.retire();
   await runtime.close();
   await proxy.close();
   await engine.close();
@@ -100,6 +104,12 @@ const moves: readonly (readonly [string, RegExp, 'answer' | 'body', () => Promis
     () => faulty().runtime.volumes.writeTree(volume, tree()),
   ],
   [
+    'a layer is filled',
+    /^POST \/containers\/\w+\/attach/,
+    'body',
+    () => faulty().layers.fill(`oct-test-${randomBytes(6).toString('hex')}`, tree()),
+  ],
+  [
     'a root file system is flattened',
     /^GET \/containers\/\w+\/export/,
     'answer',
@@ -121,25 +131,25 @@ const moves: readonly (readonly [string, RegExp, 'answer' | 'body', () => Promis
 
 describe('an engine that lets a stream down', () => {
   test.each(moves)('is given up as silent, and leaves nothing, while %s', async (_what, request, of, act) => {
-    const before = await engine.leftovers();
+    const before = await leftovers();
     proxy.cut = { request, of, bytes: treeBytes / 4, reached: () => undefined, hangs: true };
     await expect(act()).rejects.toMatchObject({ code: 'OCT_TIMEOUT', details: { limit: 'engine progress' } });
-    expect(await engine.leftovers()).toEqual(before);
+    expect(await leftovers()).toEqual(before);
     expect((await sandbox.inspect()).state).toBe('running');
   });
 
   test.each(moves.slice(0, 1))('is given up when it never answers, while %s', async (_what, request, _of, act) => {
-    const before = await engine.leftovers();
+    const before = await leftovers();
     proxy.silences.push(request);
     await expect(act()).rejects.toMatchObject({ code: expect.stringMatching(/^OCT_(TIMEOUT|ENGINE_UNAVAILABLE)$/) });
-    expect(await engine.leftovers()).toEqual(before);
+    expect(await leftovers()).toEqual(before);
   });
 
   test.each(moves)('is told from a failure of ours when it breaks off, while %s', async (_what, request, _of, act) => {
-    const before = await engine.leftovers();
+    const before = await leftovers();
     proxy.resets.push(request);
     await expect(act()).rejects.toMatchObject({ code: 'OCT_ENGINE_UNAVAILABLE' });
-    expect(await engine.leftovers()).toEqual(before);
+    expect(await leftovers()).toEqual(before);
   });
 
   test('ends a copy out of a sandbox and one into it, whose lanes stand still', async () => {

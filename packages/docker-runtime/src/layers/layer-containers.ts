@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { Containers } from '../engine/containers.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
-import { stillThere, whileProgressing, withinQuiet } from '../engine/progress.ts';
+import { QuietWatch, engineSilent, stillThere, watched, whileProgressing, withinQuiet } from '../engine/progress.ts';
 import { hasStatus } from '../engine/engine-error.ts';
 import { Demultiplexer } from '../lane/demultiplex.ts';
 import { helperOptions } from '../volumes/helper-container.ts';
@@ -90,7 +90,7 @@ export async function runOnce(
     const exited = containers.wait(id, runLimitMs, over.signal);
     exited.catch(() => undefined);
     await containers.act(id, 'start');
-    const sent = input === undefined ? undefined : send(input, attached, over.signal);
+    const sent = input === undefined ? undefined : send(input, attached, client.quietMs, over.signal);
     sent?.catch(() => undefined);
     // Copying says nothing: while that lasts, the engine is asked whether it still lives.
     const chunks = whileProgressing(attached, client.quietMs, stillThere(containers, id, client.quietMs));
@@ -107,14 +107,18 @@ export async function runOnce(
   }
 }
 
-/** Writes all of it, then says that this was all. What goes wrong with it ends the connection. */
-async function send(input: AsyncIterable<Uint8Array>, to: Duplex, signal: AbortSignal): Promise<void> {
+/** Writes all of it, then says that this was all. What goes wrong with it, or an engine that takes nothing, ends the connection. */
+async function send(input: AsyncIterable<Uint8Array>, to: Duplex, quietMs: number, signal: AbortSignal): Promise<void> {
+  const silent = async () => Promise.reject(engineSilent(quietMs));
+  const watch = new QuietWatch(quietMs, silent, (error) => to.destroy(error));
   try {
-    for await (const chunk of input) if (!to.write(chunk)) await once(to, 'drain', { signal });
+    for await (const chunk of watched(input, watch)) if (!to.write(chunk)) await once(to, 'drain', { signal });
     to.end();
   } catch (error) {
     to.destroy(error instanceof Error ? error : new Error(String(error)));
     throw error;
+  } finally {
+    watch.waitForUs();
   }
 }
 
