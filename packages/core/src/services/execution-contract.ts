@@ -36,9 +36,11 @@ export interface RunCommand extends UnderSession {
   readonly outputLimitBytes?: number;
   /** Bytes of each output kept at most; beyond, the command is ended with reason `output-limit`. Default 1 GiB, 1 to 1 TiB. */
   readonly maxOutputBytes?: number;
-  /** Sees each chunk, which is its own to keep, as it comes. A promise that it returns holds the command's output back until it settles. */
+  /** Sees each chunk as it comes. A promise that it returns holds the command's output back until it settles. */
   readonly onOutput?:
     ((stream: OutputStream, chunk: Uint8Array) => void) | ((stream: OutputStream, chunk: Uint8Array) => Promise<void>);
+  /** True lends chunks to `onOutput`: each stays as it is until that returns. By default a chunk is its own to keep. */
+  readonly lendsChunks?: boolean;
 }
 
 /** A command that goes on without whoever started it; made under a session, whose end is its end. */

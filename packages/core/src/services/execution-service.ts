@@ -157,6 +157,7 @@ function planRun(kernel: Kernel, task: Task, options: RunCommand, { goesOn = fal
       maxKeptOutput,
     ),
     onOutput: options.onOutput,
+    lendsChunks: options.lendsChunks === true,
     given: { cwd: options.cwd === undefined ? undefined : resolveCwd(task, options.cwd), env: options.env ?? {} },
     shell: shellOf(options),
   };

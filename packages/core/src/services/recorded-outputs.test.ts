@@ -57,14 +57,15 @@ describe('recorded outputs', () => {
     await patience;
   });
 
-  it('give their watcher chunks to keep', () => {
+  it.each([false, true])('give their watcher chunks to keep unless they are asked to lend them (%s)', (lendsChunks) => {
     const seen: Uint8Array[] = [];
-    const { outputs } = recorded({ onOutput: (_stream, chunk) => void seen.push(chunk) });
+    const onOutput = (_stream: string, chunk: Uint8Array) => void seen.push(chunk);
+    const { outputs } = recorded({ onOutput, lendsChunks });
     const memory = Buffer.from('one');
     void outputs.take('stdout', memory);
     memory.write('two');
     void outputs.take('stdout', memory);
-    expect(Buffer.concat(seen).toString()).toBe('onetwo');
+    expect(Buffer.concat(seen).toString()).toBe(lendsChunks ? 'twotwo' : 'onetwo');
   });
 
   it('keep and show so much of each and no more, and say that there was more', () => {

@@ -15,6 +15,7 @@ export interface RecordedOutputsOptions {
   /** Of each output, how much is kept. */
   readonly maxOutputBytes: number;
   readonly onOutput: RunCommand['onOutput'];
+  readonly lendsChunks?: boolean;
   /** Makes what takes secrets out of an output before anybody sees it. */
   readonly redactor?: () => Redactor;
 }
@@ -34,9 +35,10 @@ export class RecordedOutputs {
   readonly #streams: Readonly<Record<OutputStream, Recorded>>;
   readonly #maxOutputBytes: number;
   readonly #onOutput: RunCommand['onOutput'];
+  readonly #lendsChunks: boolean;
   readonly #full = new AbortController();
 
-  constructor({ sinks, outputLimitBytes, maxOutputBytes, onOutput, redactor }: RecordedOutputsOptions) {
+  constructor({ sinks, outputLimitBytes, maxOutputBytes, onOutput, lendsChunks, redactor }: RecordedOutputsOptions) {
     const record = (sink: OutputSink): Recorded => {
       return {
         sink,
@@ -50,6 +52,7 @@ export class RecordedOutputs {
     this.#streams = { stdout: record(sinks.stdout), stderr: record(sinks.stderr) };
     this.#maxOutputBytes = maxOutputBytes;
     this.#onOutput = onOutput;
+    this.#lendsChunks = lendsChunks === true;
   }
 
   /** Aborted when an output exceeds what is kept of one. */
@@ -76,7 +79,7 @@ export class RecordedOutputs {
     recorded.keptBytes += kept.length;
     recorded.sink.write(kept);
     recorded.preview.add(kept);
-    const seen = this.#onOutput?.(stream, Buffer.from(kept));
+    const seen = this.#onOutput?.(stream, this.#lendsChunks ? kept : Buffer.from(kept));
     const written = this.#written(recorded, kept.length);
     if (!(seen instanceof Promise)) return written;
     return written === undefined ? seen : Promise.all([seen, written]).then(() => undefined);

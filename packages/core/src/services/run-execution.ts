@@ -31,6 +31,7 @@ export interface RunPlan {
   readonly outputLimitBytes: number;
   readonly maxOutputBytes: number;
   readonly onOutput: RunCommand['onOutput'];
+  readonly lendsChunks: boolean;
   /** What the caller gave of directory and variables. */
   readonly given: { readonly cwd: string | undefined; readonly env: Readonly<Record<string, string>> };
   readonly shell: ShellChoice | undefined;
@@ -138,10 +139,10 @@ async function openOutputs(
   plan: RunPlan,
   redaction: Redaction,
 ): Promise<RecordedOutputs> {
-  const { outputLimitBytes, maxOutputBytes, onOutput } = plan;
+  const { outputLimitBytes, maxOutputBytes, onOutput, lendsChunks } = plan;
   const sinks = await kernel.deps.memory.openOutput(execution.taskId, execution.id).catch(diskError);
   const redacted = redaction === undefined ? {} : { redactor: redaction.redactor };
-  return new RecordedOutputs({ sinks, outputLimitBytes, maxOutputBytes, onOutput, ...redacted });
+  return new RecordedOutputs({ sinks, outputLimitBytes, maxOutputBytes, onOutput, lendsChunks, ...redacted });
 }
 
 async function lastWords(shells: ShellKeeper, shell: Execution, call: Call): Promise<string> {

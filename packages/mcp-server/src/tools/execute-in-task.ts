@@ -73,7 +73,7 @@ export const executeInTask = defineTool({
     };
     const result = await context.home.services.executions.run(
       id,
-      { ...toRunCommand(args), ...secretsOf(args, context), onOutput },
+      { ...toRunCommand(args), ...secretsOf(args, context), onOutput, lendsChunks: true },
       call,
     );
     return answer(result, args.max_output_bytes ?? defaultOutputBytes);
