@@ -130,11 +130,12 @@ export class Lane {
   ): Promise<string> {
     const nonce = randomBytes(16).toString('hex');
     const request = encodeRun({ ...frame, nonce });
+    const answer = this.#answer(nonce, output);
+    this.#stream.write(request);
+    if (!frame.withStdin) return answer;
     const ended = new AbortController();
+    void feed(this.#stream, stdin ?? new Uint8Array(), ended.signal);
     try {
-      const answer = this.#answer(nonce, output);
-      this.#stream.write(request);
-      if (frame.withStdin) void feed(this.#stream, stdin ?? new Uint8Array(), ended.signal);
       return await answer;
     } finally {
       ended.abort();
