@@ -138,11 +138,8 @@ export interface SandboxFacts {
   readonly imageId: string;
   readonly outOfMemory: boolean;
   readonly createdAt: string;
-  /**
-   * True when a hostile command could pretend another's result, because it has the same user as what reports results; null when
-   * this process does not know.
-   */
-  readonly forgeableResults: boolean | null;
+  /** True when a hostile command could pretend another's result, because it has the same user as what reports results. */
+  readonly forgeableResults: boolean;
 }
 
 export interface RootChange {
@@ -173,8 +170,8 @@ export interface SandboxEvent {
 /** A live sandbox. Methods may be called from several callers at once; commands run concurrently. */
 export interface SandboxHandle extends AsyncDisposable {
   readonly ref: string;
-  /** As in `SandboxFacts`, without asking the engine; known once the sandbox was made or has run a command. */
-  readonly forgeableResults: boolean | null;
+  /** As in `SandboxFacts`, without asking the engine. */
+  readonly forgeableResults: boolean;
   /** Files as the sandbox sees them, handled inside by the commands' user. */
   readonly files: SandboxFiles;
   readonly background: BackgroundCommands;

@@ -220,10 +220,3 @@ async function build(
   call.onProgress?.('starting the sandbox');
   return runtime.create(plan, { signal: leased.signal });
 }
-
-/** Whether commands in a sandbox could forge results, as the operation that made it recorded it; null when it did not say. */
-export async function recordedForgeable(kernel: Kernel, sandbox: Sandbox): Promise<boolean | null> {
-  const made = await kernel.deps.tasks.findOperation(sandbox.operationId);
-  const recorded = made?.outcome?.['forgeableResults'];
-  return typeof recorded === 'boolean' ? recorded : null;
-}

@@ -1,5 +1,4 @@
 import type { TaskId } from '../domain/ids.ts';
-import type { Sandbox } from '../domain/sandbox.ts';
 import type { Task, TaskStatus } from '../domain/task.ts';
 import { assertMove } from '../domain/task-machine.ts';
 import type { HookPoint } from '../ports/hook-port.ts';
@@ -10,7 +9,6 @@ import { createTask } from './create-task.ts';
 import { deleteTask } from './delete-task.ts';
 import { forkTask } from './fork-task.ts';
 import { type Kernel, leaseGuard } from './kernel.ts';
-import { recordedForgeable } from './make-sandbox.ts';
 import { recordedStore } from './volume-keeping.ts';
 import { recoverTask } from './recovery.ts';
 import { resolveTask } from './resolve-task.ts';
@@ -139,7 +137,7 @@ async function viewTask(kernel: Kernel, id: TaskId): Promise<TaskView> {
   return {
     task,
     sandbox,
-    live: sandbox?.ref == null ? null : await liveFacts(kernel, sandbox, sandbox.ref),
+    live: sandbox?.ref == null ? null : await liveFacts(kernel, sandbox.ref),
     workspaceKeeping: sandbox === null ? null : await recordedStore(kernel, sandbox),
     sessions,
     leases: active,
@@ -152,12 +150,9 @@ async function viewTask(kernel: Kernel, id: TaskId): Promise<TaskView> {
 }
 
 /** A view is worth giving without an engine, too. */
-async function liveFacts(kernel: Kernel, sandbox: Sandbox, ref: string): Promise<SandboxFacts | null> {
+async function liveFacts(kernel: Kernel, ref: string): Promise<SandboxFacts | null> {
   try {
-    const facts = await (await kernel.deps.runtime.find(ref))?.inspect();
-    if (facts === undefined) return null;
-    const forgeableResults = facts.forgeableResults ?? (await recordedForgeable(kernel, sandbox));
-    return { ...facts, forgeableResults };
+    return (await (await kernel.deps.runtime.find(ref))?.inspect()) ?? null;
   } catch (error) {
     kernel.deps.logger.debug('The engine did not say how the sandbox is', { error: String(error) });
     return null;

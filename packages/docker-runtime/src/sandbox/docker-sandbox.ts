@@ -53,7 +53,8 @@ export class DockerSandbox implements SandboxHandle {
     this.#onDestroyed = onDestroyed;
   }
 
-  get forgeableResults(): boolean | null {
+  /** What reports results has another user, whatever is in the image. */
+  get forgeableResults(): boolean {
     return false;
   }
 
