@@ -146,6 +146,7 @@ describe('seeding from a git repository', () => {
         remedy: expect.stringMatching(/carry.*leave/),
         details: { paths: ['file', 'inner/other', 'new file'] },
       });
+      expect(fs.readdirSync(join(opened.directory, 'tmp'))).toEqual([]);
     });
 
     test('carries them as they are: staged, unstaged, untracked, not ignored', async () => {
