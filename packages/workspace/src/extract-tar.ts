@@ -4,6 +4,7 @@ import type { Writable } from 'node:stream';
 import { promisify } from 'node:util';
 import { OpencodeToolsError } from '@opencode-tools/core';
 import { errnoOf, throwIfCancelled } from './failures.ts';
+import { blockLength } from './tar-member.ts';
 
 const mostErrorBytes = 4_000;
 /** So many chunks are on their way at once: tar has something to read while the next is made. */
@@ -23,9 +24,14 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export async function extractTar(
   directory: string,
   tar: AsyncIterable<Buffer>,
-  options: { readonly environment: Environment; readonly signal?: AbortSignal | undefined },
+  options: {
+    readonly environment: Environment;
+    readonly program?: TarProgram;
+    readonly signal?: AbortSignal | undefined;
+  },
 ): Promise<void> {
-  const child = spawn('tar', ['-x', '-p', '--numeric-owner', '-f', '-', '-C', directory], {
+  const inLargeRecords = options.program === 'gnu' ? ['-b', String(pipedBytes / blockLength)] : [];
+  const child = spawn('tar', ['-x', '-p', ...inLargeRecords, '--numeric-owner', '-f', '-', '-C', directory], {
     env: { PATH: options.environment['PATH'], LC_ALL: 'C' },
     stdio: ['pipe', 'ignore', 'pipe'],
     ...(options.signal === undefined ? {} : { signal: options.signal }),
@@ -72,13 +78,17 @@ async function feed(tar: AsyncIterable<Buffer>, into: Writable): Promise<void> {
   }
 }
 
-/** Whether the system's tar makes holes of sparse members, as GNU tar and libarchive do. */
-export async function makesHoles(environment: Environment): Promise<boolean> {
+/** Which program the system's tar is, as far as something depends on it. */
+export type TarProgram = 'gnu' | 'libarchive' | 'another';
+
+/** Asks the system's tar which one it is. The first two make holes of sparse members. */
+export async function findTarProgram(environment: Environment): Promise<TarProgram> {
   const env = { PATH: environment['PATH'], LC_ALL: 'C' };
   try {
-    return /GNU tar|bsdtar/.test((await promisify(execFile)('tar', ['--version'], { env, timeout: 10_000 })).stdout);
+    const { stdout } = await promisify(execFile)('tar', ['--version'], { env, timeout: 10_000 });
+    return stdout.includes('GNU tar') ? 'gnu' : stdout.includes('bsdtar') ? 'libarchive' : 'another';
   } catch {
-    return false;
+    return 'another';
   }
 }
 

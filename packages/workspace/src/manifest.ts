@@ -58,10 +58,15 @@ export function decodeManifest(text: Buffer): Manifest {
 
 /** The entries in a piece of a manifest. @throws Error when it is no piece of this version, or not the first one as it should be */
 export function decodePiece(piece: Buffer, isFirst: boolean): TreeEntry[] {
-  const lines = piece.toString('latin1').split('\n');
-  if ((isFirst && `${lines[0]}\n` !== heading) || lines.at(-1) !== '') throw new Error('Not a manifest of version 1');
+  const text = piece.toString('latin1');
+  const isWhole = text.endsWith('\n') && (!isFirst || text.startsWith(heading));
+  if (!isWhole) throw new Error('Not a manifest of version 1');
   const entries: TreeEntry[] = [];
-  for (let index = isFirst ? 1 : 0; index < lines.length - 1; index += 1) entries.push(decodeLine(lines[index] ?? ''));
+  for (let from = isFirst ? heading.length : 0; from < text.length;) {
+    const end = text.indexOf('\n', from);
+    entries.push(decodeLine(text, from, end));
+    from = end + 1;
+  }
   return entries;
 }
 
@@ -92,21 +97,28 @@ function endsPiece(path: string): boolean {
   return ((sum ^ (sum >>> 15)) & pieceMask) === 0;
 }
 
-function decodeLine(line: string): TreeEntry {
-  const [letter = '', mode = '', uid = '', gid = '', mtime = '', size = '', digest = '', path, target] =
-    line.split('\t');
-  const type = types[letter];
-  if (type === undefined || path === undefined || target === undefined) throw new Error('Not a line of a manifest');
+function decodeLine(text: string, from: number, end: number): TreeEntry {
+  const type = types[text.charAt(from)];
+  const ownerAt = text.indexOf('\t', from + 2) + 1;
+  const groupAt = text.indexOf('\t', ownerAt) + 1;
+  const timeAt = text.indexOf('\t', groupAt) + 1;
+  const sizeAt = text.indexOf('\t', timeAt) + 1;
+  const digestAt = text.indexOf('\t', sizeAt) + 1;
+  const pathAt = text.indexOf('\t', digestAt) + 1;
+  const targetAt = text.indexOf('\t', pathAt) + 1;
+  const isInOrder = ownerAt > from && groupAt > ownerAt && timeAt > groupAt && sizeAt > timeAt && digestAt > sizeAt;
+  const isWhole = isInOrder && pathAt > digestAt && targetAt > pathAt && targetAt <= end;
+  if (type === undefined || !isWhole) throw new Error('Not a line of a manifest');
   return {
-    path: unescape(path),
+    path: unescape(text.slice(pathAt, targetAt - 1)),
     type,
-    mode: Number.parseInt(mode, 8),
-    uid: Number(uid),
-    gid: Number(gid),
-    mtimeNs: BigInt(mtime),
-    size: Number(size),
-    digest,
-    target: unescape(target),
+    mode: Number.parseInt(text.slice(from + 2, ownerAt - 1), 8),
+    uid: Number(text.slice(ownerAt, groupAt - 1)),
+    gid: Number(text.slice(groupAt, timeAt - 1)),
+    mtimeNs: BigInt(text.slice(timeAt, sizeAt - 1)),
+    size: Number(text.slice(sizeAt, digestAt - 1)),
+    digest: text.slice(digestAt, pathAt - 1),
+    target: targetAt === end ? '' : unescape(text.slice(targetAt, end)),
   };
 }
 

@@ -13,7 +13,7 @@ import {
 import type { BlobReader } from './blob-reader.ts';
 import { type BytePath, parentOf, toFs, toText } from './byte-path.ts';
 import { digestFile } from './digest-file.ts';
-import { type Environment, extractTar, makesHoles, pipedMemory } from './extract-tar.ts';
+import { type Environment, extractTar, findTarProgram, pipedMemory } from './extract-tar.ts';
 import { invalid } from './failures.ts';
 import { type Pacer, createPacer } from './pacer.ts';
 import { type RestorePlan, hasOtherOwner, planRestore } from './restore-plan.ts';
@@ -22,6 +22,9 @@ import type { StatCache } from './stat-cache.ts';
 import { stageTrees } from './stage-trees.ts';
 import { writeTar } from './tar-stream.ts';
 import type { TreeEntry } from './tree-entry.ts';
+
+/** From so many files on it is worth a process to know what the system's tar can. */
+const manyFiles = 1_000;
 
 export interface RestoreOptions {
   /** What is known of the directory from its last scan. */
@@ -88,9 +91,11 @@ async function writeFiles(work: Work, plan: RestorePlan, blobs: BlobReader): Pro
   try {
     const { environment, signal } = work.options;
     const staged = stageTrees(plan.write, blobs);
-    const sparse = staged.sparse.size > 0 && (await makesHoles(environment)) ? staged.sparse : undefined;
+    const isWorthAsking = staged.sparse.size > 0 || plan.write.length >= manyFiles;
+    const program = isWorthAsking ? await findTarProgram(environment) : 'another';
+    const sparse = program === 'another' ? undefined : staged.sparse;
     const tar = writeTar(staged.members, blobs, { name: staged.nameOf, sparse, memory: pipedMemory(), signal });
-    await extractTar(toText(staging), tar, { environment, signal });
+    await extractTar(toText(staging), tar, { environment, program, signal });
     for (const entry of staged.moves) {
       enter(work, parentOf(entry.path));
       renameSync(toFs(`${staging}/${staged.nameOf(entry)}`), at(work, entry.path));
