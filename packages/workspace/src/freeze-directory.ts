@@ -8,7 +8,7 @@ import { invalid, treeFailure } from './failures.ts';
 import type { PackWriter } from './pack-writer.ts';
 import { packBlob, partBytes } from './packed-blob.ts';
 import { type Pacer, createPacer } from './pacer.ts';
-import { type DiskNode, scanDirectory } from './scan-directory.ts';
+import { type DiskNode, asEntry, scanDirectory } from './scan-directory.ts';
 import { emptyStatCache, loadStatCache, saveStatCache } from './stat-cache.ts';
 import type { StoreLayout } from './store-files.ts';
 import type { TreeEntry } from './tree-entry.ts';
@@ -42,11 +42,11 @@ export async function freezeDirectory(
   const nodes = await scanDirectory(root, pacer, cache);
   const contents = await digestFiles(root, nodes, { ...store, pacer });
   reportOmitted(nodes, root, options.logger);
-  const isAllKnown = cache.size > 0 && nodes.every(({ known }) => known !== undefined);
+  const isAllKnown = cache.size > 0 && nodes.every(({ type, digest }) => type === 'other' || digest !== undefined);
   if (options.useStatCache && !isAllKnown) {
     const learned = nodes.flatMap((node, at) => {
-      const { digest, stable } = contents[at] ?? nothing;
-      return stable ? [[node, digest] as const] : [];
+      const entry = contents[at]?.stable === false ? undefined : toEntry(node, contents[at], undefined);
+      return entry === undefined ? [] : [[node, entry] as const];
     });
     await saveStatCache(store.layout, root, learned, startedMs);
   }
@@ -60,15 +60,13 @@ interface Content {
   readonly stable: boolean;
 }
 
-const nothing: Content = { digest: '', size: 0, stable: true };
-
 interface StoreWork {
   readonly index: BlobIndex;
   readonly pack: PackWriter;
   readonly pacer: Pacer;
 }
 
-/** @returns what is in each node that is a file, by the node's place */
+/** @returns what each file holds that was read, by the node's place */
 async function digestFiles(
   root: BytePath,
   nodes: readonly DiskNode[],
@@ -76,19 +74,15 @@ async function digestFiles(
 ): Promise<readonly (Content | undefined)[]> {
   const { index, pack, pacer } = work;
   const contents: (Content | undefined)[] = [];
-  const linked = new Map<string, Content>();
+  const linked = new Map<string, Content | undefined>();
   for (const node of nodes) {
-    if (node.type !== 'file') {
-      contents.push(undefined);
-      continue;
-    }
-    const { known = '', size } = node;
-    let content = node.links > 1 ? linked.get(node.identity) : undefined;
-    if (content === undefined) {
-      const isStored = known !== '' && (index.has(known) || pack.has(known));
-      content = isStored ? { digest: known, size, stable: true } : await storeFile(root, node, work);
-      if (node.links > 1) linked.set(node.identity, content);
-    }
+    const { type, digest = '' } = node;
+    const isLinked = type === 'file' && node.links > 1;
+    const isStored = type !== 'file' || (digest !== '' && (index.has(digest) || pack.has(digest)));
+    let content: Content | undefined;
+    if (isLinked && linked.has(node.identity)) content = linked.get(node.identity);
+    else if (!isStored) content = await storeFile(root, node, work);
+    if (isLinked) linked.set(node.identity, content);
     contents.push(content);
     if (pacer.due()) await pacer.rest();
   }
@@ -212,18 +206,32 @@ function toEntries(
   const firstPaths = new Map<string, BytePath>();
   const entries: TreeEntry[] = [];
   for (const [at, node] of nodes.entries()) {
-    const { path, type, mode, target } = node;
-    if (type === 'other') continue;
-    const { uid, gid } = owner ?? node;
-    const mtimeNs = path === '' ? 0n : node.mtimeNs;
-    const { size, digest } = contents[at] ?? nothing;
-    const isLinked = type === 'file' && node.links > 1;
+    const entry = toEntry(node, contents[at], owner);
+    if (entry === undefined) continue;
+    const isLinked = entry.type === 'file' && node.links > 1;
     const first = isLinked ? firstPaths.get(node.identity) : undefined;
-    if (isLinked && first === undefined) firstPaths.set(node.identity, path);
-    if (first === undefined) entries.push({ path, type, mode, uid, gid, mtimeNs, size, digest, target });
-    else entries.push({ path, type: 'link', mode, uid, gid, mtimeNs, size, digest, target: first });
+    if (isLinked && first === undefined) firstPaths.set(node.identity, entry.path);
+    entries.push(first === undefined ? entry : { ...entry, type: 'link', target: first });
   }
   return entries;
+}
+
+function toEntry(
+  node: DiskNode,
+  content: Content | undefined,
+  owner: FreezeDirectoryOptions['owner'],
+): TreeEntry | undefined {
+  const kept = content === undefined && owner === undefined ? asEntry(node) : undefined;
+  if (kept !== undefined) return kept;
+  const { path, type, mode, target, size, digest = '' } = node;
+  if (type === 'other') return undefined;
+  const { uid, gid } = owner ?? node;
+  const mtimeNs = path === '' ? 0n : node.mtimeNs;
+  return { path, type, mode, uid, gid, mtimeNs, size, digest, target, ...contentOf(content) };
+}
+
+function contentOf(content: Content | undefined): Pick<TreeEntry, 'size' | 'digest'> | undefined {
+  return content === undefined ? undefined : { size: content.size, digest: content.digest };
 }
 
 function reportOmitted(nodes: readonly DiskNode[], root: BytePath, logger: Logger): void {

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { EntryType, TreeEntry } from './tree-entry.ts';
+import type { EntryType, KeptLine, TreeEntry } from './tree-entry.ts';
 
 const heading = 'opencode-tools manifest 1\n';
 const letters: Readonly<Record<EntryType, string>> = { file: 'f', directory: 'd', symlink: 's', link: 'l' };
@@ -26,22 +26,54 @@ export function encodeManifest(entries: readonly TreeEntry[]): {
   readonly text: Buffer;
   readonly pieces: readonly Buffer[];
 } {
-  const ends: number[] = [];
-  const lines: string[] = [heading];
-  let length = heading.length;
+  const lines = encodeLines(entries);
+  const text = Buffer.from(`${heading}${lines.text}`, 'latin1');
+  const pieces: Buffer[] = [];
+  let from = 0;
   let count = 0;
-  for (const { type, mode, uid, gid, mtimeNs, size, digest, path, target } of entries) {
-    const line = `${letters[type]}\t${mode.toString(8)}\t${uid}\t${gid}\t${mtimeNs}\t${size}\t${digest}\t${escape(path)}\t${escape(target)}\n`;
-    lines.push(line);
-    length += line.length;
+  for (const [at, { path }] of entries.entries()) {
     count += 1;
-    if (count < mostLines && !endsPiece(path)) continue;
-    ends.push(length);
-    count = 0;
+    if (count < mostLines && at < entries.length - 1 && !endsPiece(path)) continue;
+    const to = heading.length + (lines.ends[at] ?? 0);
+    pieces.push(text.subarray(from, to));
+    [from, count] = [to, 0];
   }
-  if (count > 0 || entries.length === 0) ends.push(length);
-  const text = Buffer.from(lines.join(''), 'latin1');
-  return { text, pieces: ends.map((end, at) => text.subarray(at === 0 ? 0 : ends[at - 1], end)) };
+  return { text, pieces: entries.length === 0 ? [text] : pieces };
+}
+
+/** The lines of entries one after the other; those that are kept are taken together. */
+export function encodeLines(entries: readonly TreeEntry[]): {
+  readonly text: string;
+  /** Where each line ends. */
+  readonly ends: Float64Array;
+} {
+  const ends = new Float64Array(entries.length);
+  const parts: string[] = [];
+  let kept: KeptLine | undefined;
+  let keptTo = 0;
+  let length = 0;
+  for (const [at, entry] of entries.entries()) {
+    const { line } = entry;
+    if (line === undefined || line.text !== kept?.text || line.from !== keptTo) {
+      if (kept !== undefined) parts.push(kept.text.slice(kept.from, keptTo));
+      kept = line;
+    }
+    if (line === undefined) {
+      const text = encodeLine(entry);
+      parts.push(text);
+      length += text.length;
+    } else {
+      keptTo = line.to;
+      length += line.to - line.from;
+    }
+    ends[at] = length;
+  }
+  if (kept !== undefined) parts.push(kept.text.slice(kept.from, keptTo));
+  return { text: parts.join(''), ends };
+}
+
+function encodeLine({ type, mode, uid, gid, mtimeNs, size, digest, path, target }: TreeEntry): string {
+  return `${letters[type]}\t${mode.toString(8)}\t${uid}\t${gid}\t${mtimeNs}\t${size}\t${digest}\t${escapeName(path)}\t${escapeName(target)}\n`;
 }
 
 /** SHA-256 of the canonical text of a tree. */
@@ -122,7 +154,8 @@ function decodeLine(text: string, from: number, end: number): TreeEntry {
   };
 }
 
-function escape(name: string): string {
+/** A name as it is in a line. */
+export function escapeName(name: string): string {
   if (!special.test(name)) return name;
   return name.replaceAll('\\', '\\\\').replaceAll('\t', '\\t').replaceAll('\n', '\\n');
 }

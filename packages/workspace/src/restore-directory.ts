@@ -48,7 +48,7 @@ export async function restoreTree(
   const pacer = createPacer(options.signal);
   const owners = process.geteuid?.() === 0;
   const nodes = await scanDirectory(root, pacer, options.cache);
-  const digestOf = (node: DiskNode) => node.known || digestFile(toText(root), node);
+  const digestOf = (node: DiskNode) => node.digest || digestFile(toText(root), node);
   const plan = await planRestore(entries, nodes, { digestOf, owners });
   const work: Work = { root, pacer, owners, checked: new Set(), options };
   for (const node of plan.remove) await removeNode(work, node);

@@ -3,11 +3,13 @@ import { type BytePath, toFs } from './byte-path.ts';
 import { errnoOf, treeFailure } from './failures.ts';
 import type { Pacer } from './pacer.ts';
 import { type Recalled, type StatCache, emptyStatCache } from './stat-cache.ts';
+import type { KeptLine, TreeEntry } from './tree-entry.ts';
 
 type NodeType = 'file' | 'directory' | 'symlink' | 'other';
 
 /** What tells whether something changed: who owns a file sets all of it but the time of the last change. */
 export interface Look {
+  /** Of a file. */
   readonly size: number;
   readonly mtimeMs: number;
   readonly ctimeMs: number;
@@ -28,7 +30,7 @@ export interface DiskNode extends Look {
   readonly links: number;
   readonly target: BytePath;
   /** What was read when it looked as it does now: the digest of a file, empty for what is none. */
-  readonly known?: string | undefined;
+  readonly digest?: string | undefined;
 }
 
 /**
@@ -68,8 +70,8 @@ function scanned(root: BytePath, path: BytePath, cache: StatCache): DiskNode {
     throw treeFailure(path === '' ? root : `${root}/${path}`, error);
   }
   const node = nodeAt(root, path);
-  const known = cache.recall(path, node)?.digest;
-  return known === undefined ? node : { ...node, known };
+  const digest = cache.recall(path, node)?.digest;
+  return digest === undefined ? node : { ...node, digest };
 }
 
 /** A node whose numbers are good enough: it has no other name. */
@@ -80,35 +82,52 @@ class KnownNode implements DiskNode {
   readonly uid: number;
   readonly gid: number;
   readonly size: number;
-  readonly mtimeNs: bigint;
   readonly mtimeMs: number;
   readonly ctimeMs: number;
   readonly ino: number;
   readonly dev: number;
   readonly links: number;
   readonly target: BytePath;
-  readonly known: string;
+  readonly digest: string;
+  readonly #recalled: Recalled;
 
-  constructor(path: BytePath, facts: Stats, { mtimeNs, digest }: Recalled, target: BytePath) {
+  constructor(path: BytePath, facts: Stats, recalled: Recalled, target: BytePath) {
     this.path = path;
     this.type = typeOf(facts.mode);
     this.mode = permissionsOf(facts.mode);
     this.uid = facts.uid;
     this.gid = facts.gid;
-    this.size = facts.size;
-    this.mtimeNs = mtimeNs;
+    this.size = this.type === 'file' ? facts.size : 0;
     this.mtimeMs = facts.mtimeMs;
     this.ctimeMs = facts.ctimeMs;
     this.ino = facts.ino;
     this.links = facts.nlink;
     this.target = target;
-    this.known = digest;
+    this.digest = recalled.digest;
+    this.#recalled = recalled;
     this.dev = facts.dev;
+  }
+
+  get mtimeNs(): bigint {
+    return this.#recalled.mtimeNs;
+  }
+
+  get line(): KeptLine {
+    return this.#recalled.line;
   }
 
   get identity(): string {
     return `${this.dev}:${this.ino}`;
   }
+}
+
+/** The node as an entry of a tree, when it looks as it did. */
+export function asEntry(node: DiskNode): TreeEntry | undefined {
+  return node instanceof KnownNode && isEntry(node) ? node : undefined;
+}
+
+function isEntry(node: KnownNode): node is KnownNode & TreeEntry {
+  return node.type !== 'other' && node.path !== '';
 }
 
 /** Describes one path below the root, itself never followed. */
@@ -123,7 +142,7 @@ export function nodeAt(root: BytePath, path: BytePath): DiskNode {
       mode: permissionsOf(rawMode),
       uid: Number(facts.uid),
       gid: Number(facts.gid),
-      size: Number(facts.size),
+      size: typeOf(rawMode) === 'file' ? Number(facts.size) : 0,
       mtimeNs: facts.mtimeNs,
       mtimeMs: millisecondsOf(facts.mtimeNs),
       ctimeMs: millisecondsOf(facts.ctimeNs),

@@ -2,21 +2,22 @@ import { hash } from 'node:crypto';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BytePath } from './byte-path.ts';
+import { encodeLines, escapeName } from './manifest.ts';
 import type { DiskNode, Look } from './scan-directory.ts';
 import { type StoreLayout, temporaryPath } from './store-files.ts';
-import { walkKey } from './tree-entry.ts';
+import { type KeptLine, type TreeEntry, walkKey } from './tree-entry.ts';
 
 /*
  * A cache file: SHA-256 over all the rest, 8 bytes of magic, the number of names (little-endian 64 bits), then of all names, in the
- * order of a walk, what `lstat` said (size, times in milliseconds, inode), the time of change in nanoseconds, the end of the path in the
- * text of paths, the digest (64 characters, blank without one), and last the paths one after the other.
+ * order of a walk, what `lstat` said (size of a file and -1 of what is none, times in milliseconds, inode), the time of change in
+ * nanoseconds, where the line ends, where in it the path begins; last the lines, as in a manifest.
  */
 const sumLength = 32;
 const headLength = 16;
-const magic = Buffer.from('OCTSTAT\u0002', 'latin1');
+const magic = Buffer.from('OCTSTAT\u0003', 'latin1');
 const looks = 4;
+const columns = looks + 3;
 const digestLength = 64;
-const noDigest = ' '.repeat(digestLength);
 /** What changed less than this before the scan may change again without a new time stamp, so it is not trusted. */
 const settleMs = 100;
 
@@ -25,6 +26,7 @@ export interface Recalled {
   readonly mtimeNs: bigint;
   /** Of a file; empty for what is none. */
   readonly digest: string;
+  readonly line: KeptLine;
 }
 
 /** What the last scan of a directory learned. It answers fastest in the order of a walk. */
@@ -53,54 +55,59 @@ class FileStatCache implements StatCache {
   readonly #looks: Float64Array;
   readonly #times: BigInt64Array;
   readonly #ends: Float64Array;
-  readonly #digests: string;
-  readonly #paths: string;
+  readonly #paths: Float64Array;
+  readonly #text: string;
   #next = 0;
 
   constructor(body: Buffer) {
     this.size = Number(body.readBigUInt64LE(magic.length));
     const { size } = this;
+    const textAt = headLength + size * columns * 8;
     // Typed arrays need memory that is aligned.
-    const numbers = new Uint8Array(body.subarray(headLength, headLength + size * (looks + 2) * 8)).buffer;
-    this.#looks = new Float64Array(numbers, 0, size * looks);
-    this.#times = new BigInt64Array(numbers, size * looks * 8, size);
-    this.#ends = new Float64Array(numbers, size * (looks + 1) * 8, size);
-    const digestsAt = headLength + numbers.byteLength;
-    this.#digests = body.toString('latin1', digestsAt, digestsAt + size * digestLength);
-    this.#paths = body.toString('latin1', digestsAt + size * digestLength);
+    const { buffer } = new Uint8Array(body.subarray(headLength, textAt));
+    const column = (at: number): [ArrayBuffer, number, number] => [buffer, size * at * 8, size];
+    this.#looks = new Float64Array(buffer, 0, size * looks);
+    this.#times = new BigInt64Array(...column(looks));
+    this.#ends = new Float64Array(...column(looks + 1));
+    this.#paths = new Float64Array(...column(looks + 2));
+    this.#text = body.toString('latin1', textAt);
   }
 
   recall(path: BytePath, look: Look): Recalled | undefined {
-    const index = this.#isAt(this.#next, path) ? this.#next : this.#search(path);
+    const name = escapeName(path);
+    const index = this.#isAt(this.#next, name) ? this.#next : this.#search(name);
     if (index === undefined) return undefined;
     this.#next = index + 1;
     const known = this.#looks;
     const at = index * looks;
     const isSame =
-      known[at] === look.size &&
+      (known[at] === look.size || known[at] === -1) &&
       known[at + 1] === look.mtimeMs &&
       known[at + 2] === look.ctimeMs &&
       known[at + 3] === look.ino;
     if (!isSame) return undefined;
-    const from = index * digestLength;
-    const digest = this.#digests[from] === ' ' ? '' : this.#digests.slice(from, from + digestLength);
-    return { mtimeNs: this.#times[index] ?? 0n, digest };
+    const pathAt = this.#paths[index] ?? 0;
+    const digest = known[at] === -1 ? '' : this.#text.slice(pathAt - digestLength - 1, pathAt - 1);
+    const line = { text: this.#text, from: this.#startOf(index), to: this.#ends[index] ?? 0 };
+    return { mtimeNs: this.#times[index] ?? 0n, digest, line };
   }
 
-  #isAt(index: number, path: BytePath): boolean {
-    const from = this.#startOf(index);
-    return index < this.size && (this.#ends[index] ?? 0) - from === path.length && this.#paths.startsWith(path, from);
+  #isAt(index: number, name: string): boolean {
+    if (index >= this.size) return false;
+    const at = this.#paths[index] ?? 0;
+    return this.#text.startsWith(name, at) && this.#text[at + name.length] === '\t';
   }
 
-  #search(path: BytePath): number | undefined {
-    const key = walkKey(path);
+  #search(name: string): number | undefined {
+    const key = walkKey(name);
     let [low, high] = [0, this.size];
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (walkKey(this.#paths.slice(this.#startOf(middle), this.#ends[middle])) < key) low = middle + 1;
+      const from = this.#paths[middle] ?? 0;
+      if (walkKey(this.#text.slice(from, this.#text.indexOf('\t', from))) < key) low = middle + 1;
       else high = middle;
     }
-    return this.#isAt(low, path) ? low : undefined;
+    return this.#isAt(low, name) ? low : undefined;
   }
 
   #startOf(index: number): number {
@@ -111,20 +118,19 @@ class FileStatCache implements StatCache {
 /**
  * Keeps what a scan learned for the next one. Lost after a crash without harm.
  *
- * @param nodes what was found, in the order of a walk, with the digests of files
+ * @param names what was found, in the order of a walk, and what it is in a tree
  * @param scanStartedMs what changed at or shortly before this time is left out
  */
 export async function saveStatCache(
   layout: StoreLayout,
   root: BytePath,
-  nodes: readonly (readonly [node: DiskNode, digest: string])[],
+  names: readonly (readonly [node: DiskNode, entry: TreeEntry])[],
   scanStartedMs: number,
 ): Promise<void> {
-  const settled = nodes.filter(([{ mtimeMs, ctimeMs }]) => Math.max(mtimeMs, ctimeMs) < scanStartedMs - settleMs);
+  const settled = names.filter(([{ mtimeMs, ctimeMs }]) => Math.max(mtimeMs, ctimeMs) < scanStartedMs - settleMs);
   const temporary = temporaryPath(layout, 'stat');
   try {
-    const parts = encode(settled);
-    await writeFile(temporary, parts, { mode: 0o600 });
+    await writeFile(temporary, encode(settled), { mode: 0o600 });
     await rename(temporary, pathOf(layout, root));
   } catch (error) {
     await rm(temporary, { force: true });
@@ -132,28 +138,26 @@ export async function saveStatCache(
   }
 }
 
-function encode(nodes: readonly (readonly [node: DiskNode, digest: string])[]): Buffer {
-  const size = nodes.length;
+function encode(names: readonly (readonly [node: DiskNode, entry: TreeEntry])[]): Buffer {
+  const size = names.length;
   const known = new Float64Array(size * looks);
   const times = new BigInt64Array(size);
-  const ends = new Float64Array(size);
-  const digests: string[] = [];
-  const paths: string[] = [];
-  let end = 0;
-  for (const [index, [node, digest]] of nodes.entries()) {
-    known.set([node.size, node.mtimeMs, node.ctimeMs, node.ino], index * looks);
+  const paths = new Float64Array(size);
+  const { text, ends } = encodeLines(names.map(([, entry]) => entry));
+  for (const [index, [node, { path, target }]] of names.entries()) {
+    const at = index * looks;
+    known[at] = node.type === 'file' ? node.size : -1;
+    known[at + 1] = node.mtimeMs;
+    known[at + 2] = node.ctimeMs;
+    known[at + 3] = node.ino;
     times[index] = node.mtimeNs;
-    end += node.path.length;
-    ends[index] = end;
-    digests.push(digest === '' ? noDigest : digest);
-    paths.push(node.path);
+    paths[index] = (ends[index] ?? 0) - escapeName(target).length - escapeName(path).length - 2;
   }
   const head = Buffer.alloc(headLength);
   magic.copy(head);
   head.writeBigUInt64LE(BigInt(size), magic.length);
-  const numbers = [known, times, ends].map(({ buffer }) => Buffer.from(buffer));
-  const texts = [digests, paths].map((all) => Buffer.from(all.join(''), 'latin1'));
-  const file = Buffer.concat([Buffer.alloc(sumLength), head, ...numbers, ...texts]);
+  const numbers = [known, times, ends, paths].map(({ buffer }) => Buffer.from(buffer as ArrayBuffer));
+  const file = Buffer.concat([Buffer.alloc(sumLength), head, ...numbers, Buffer.from(text, 'latin1')]);
   hash('sha256', file.subarray(sumLength), 'buffer').copy(file);
   return file;
 }
