@@ -56,9 +56,13 @@ export async function freezeVolume(
   }
   if (wanted.size > 0) {
     await readWanted(listing.read([...wanted.keys()]), wanted, contents, store, options);
-    const files = nodes.filter(({ type }) => type === 'file');
-    const digests = files.map((node) => [node, contents.get(node.identity)?.digest ?? ''] as const);
-    await saveStatCache(store.layout, place, digests, Number(listing.startedNs / 1_000_000n));
+    const learned = nodes.flatMap((node) => {
+      const content = node.type === 'file' ? contents.get(node.identity) : undefined;
+      if (content === undefined || content.digest === '') return [];
+      const { path, mode, uid, gid, mtimeNs } = node;
+      return [[node, { path, type: 'file', mode, uid, gid, mtimeNs, target: '', ...content }] as const];
+    });
+    await saveStatCache(store.layout, place, learned, Number(listing.startedNs / 1_000_000n));
   }
   reportOmitted(nodes, options.logger);
   return canonicalTree(toEntries(nodes, contents));

@@ -14,15 +14,15 @@ export interface Look {
   readonly mtimeMs: number;
   readonly ctimeMs: number;
   readonly ino: number;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
 }
 
 /** One name found on disk, as `lstat` describes it. */
 export interface DiskNode extends Look {
   readonly path: BytePath;
   readonly type: NodeType;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
   readonly mtimeNs: bigint;
   readonly dev: number;
   /** Device and inode: equal for hard links of one file. */

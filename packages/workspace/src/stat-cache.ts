@@ -9,13 +9,13 @@ import { type KeptLine, type TreeEntry, walkKey } from './tree-entry.ts';
 
 /*
  * A cache file: SHA-256 over all the rest, 8 bytes of magic, the number of names (little-endian 64 bits), then of all names, in the
- * order of a walk, what `lstat` said (size of a file and -1 of what is none, times in milliseconds, inode), the time of change in
- * nanoseconds, where the line ends, where in it the path begins; last the lines, as in a manifest.
+ * order of a walk, what `lstat` said (size of a file and -1 of what is none, times in milliseconds, inode, user and mode in one number, group), the time of
+ * change in nanoseconds, where the line ends, where in it the path begins; last the lines, as in a manifest.
  */
 const sumLength = 32;
 const headLength = 16;
 const magic = Buffer.from('OCTSTAT\u0003', 'latin1');
-const looks = 4;
+const looks = 6;
 const columns = looks + 3;
 const digestLength = 64;
 /** What changed less than this before the scan may change again without a new time stamp, so it is not trusted. */
@@ -84,7 +84,9 @@ class FileStatCache implements StatCache {
       (known[at] === look.size || known[at] === -1) &&
       known[at + 1] === look.mtimeMs &&
       known[at + 2] === look.ctimeMs &&
-      known[at + 3] === look.ino;
+      known[at + 3] === look.ino &&
+      known[at + 4] === userAndMode(look) &&
+      known[at + 5] === look.gid;
     if (!isSame) return undefined;
     const pathAt = this.#paths[index] ?? 0;
     const digest = known[at] === -1 ? '' : this.#text.slice(pathAt - digestLength - 1, pathAt - 1);
@@ -150,6 +152,8 @@ function encode(names: readonly (readonly [node: DiskNode, entry: TreeEntry])[])
     known[at + 1] = node.mtimeMs;
     known[at + 2] = node.ctimeMs;
     known[at + 3] = node.ino;
+    known[at + 4] = userAndMode(node);
+    known[at + 5] = node.gid;
     times[index] = node.mtimeNs;
     paths[index] = (ends[index] ?? 0) - escapeName(target).length - escapeName(path).length - 2;
   }
@@ -160,6 +164,10 @@ function encode(names: readonly (readonly [node: DiskNode, entry: TreeEntry])[])
   const file = Buffer.concat([Buffer.alloc(sumLength), head, ...numbers, Buffer.from(text, 'latin1')]);
   hash('sha256', file.subarray(sumLength), 'buffer').copy(file);
   return file;
+}
+
+function userAndMode({ uid, mode }: Pick<Look, 'uid' | 'mode'>): number {
+  return uid * 0x1_0000 + (mode & 0o7777);
 }
 
 function pathOf(layout: StoreLayout, root: BytePath): string {

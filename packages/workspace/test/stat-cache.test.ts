@@ -69,7 +69,7 @@ describe('What a scan learned', () => {
       const { id } = await freeze();
       rmSync(join(fresh.directory, 'stat-caches'), { recursive: true, force: true });
       mkdirSync(join(fresh.directory, 'stat-caches'), { recursive: true });
-      expect((await freeze(fresh.store)).id, change.toString()).toBe(id);
+      expect([change, (await freeze(fresh.store)).id]).toEqual([change, id]);
       expect((await freeze()).id).toBe(id);
     }
   });
