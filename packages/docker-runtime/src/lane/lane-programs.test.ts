@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { lanePrograms } from './lane-programs.ts';
+import { laneProgramText } from './lane-program.ts';
+import { laneLoaders, lanePrograms } from './lane-programs.ts';
 
 const build = fileURLToPath(new URL('../../lane/build.mjs', import.meta.url));
 const compilers = ['x86_64-linux-gnu-gcc', 'aarch64-linux-gnu-gcc'];
@@ -42,6 +43,18 @@ test('no two parts of it share a page, also where pages have 64 KiB as on some k
     pages.slice(1).forEach(([first], index) => expect(first).toBeGreaterThan(pages[index]?.[1] ?? -1n));
   }
 });
+
+test.each(Object.keys(lanePrograms))(
+  'a shell gives back what unpacks the supervisor, which is behind it (%s)',
+  (architecture) => {
+    const text = laneProgramText(architecture);
+    const { stdout } = spawnSync('/bin/sh', ['-c', 'printf "${TEXT%%:*}"'], { env: { TEXT: text } });
+    expect(stdout.equals(gunzipSync(Buffer.from(laneLoaders[architecture] ?? '', 'base64')))).toBe(true);
+    expect(text.slice(text.indexOf(':') + 1)).toBe(lanePrograms[architecture]);
+    // Kernels refuse a longer variable (`MAX_ARG_STRLEN`, 32 pages); each process that an engine starts there inherits it.
+    expect(text.length).toBeLessThan(32_768);
+  },
+);
 
 test.skipIf(!given)(`the programs are what their source compiles to${whyNot}`, async () => {
   await expect(promisify(execFile)(process.execPath, [build, '--check'])).resolves.toMatchObject({ stderr: '' });
