@@ -3,8 +3,8 @@ import { promisify } from 'node:util';
 
 const flushFile = promisify(fdatasync);
 const writeFile = promisify(write);
-/** So much is flushed at once while more is written, so that in the end there is little left to wait for. */
-const flushBytes = 64 * 1024 * 1024;
+/** So much is flushed at once while more is written, so that in the end there is little left to wait for: first less, then more. */
+const [firstFlushBytes, mostFlushBytes] = [8 * 1024 * 1024, 64 * 1024 * 1024];
 /** Besides the one that is being filled. */
 const mostBuffers = 3;
 export const outputBufferBytes = 4 * 1024 * 1024;
@@ -16,6 +16,7 @@ export class PackOutput {
   readonly #working = new Set<Promise<void>>();
   #buffers = 0;
   #unflushed = 0;
+  #flushBytes = firstFlushBytes;
   #isFlushing = false;
   /** The first of what failed in the background: a flush reports it once. */
   #failure: Error | undefined;
@@ -75,7 +76,8 @@ export class PackOutput {
 
   #flushEarly(written: number): void {
     this.#unflushed += written;
-    if (this.#unflushed < flushBytes || this.#isFlushing) return;
+    if (this.#unflushed < this.#flushBytes || this.#isFlushing) return;
+    this.#flushBytes = Math.min(this.#flushBytes * 2, mostFlushBytes);
     [this.#unflushed, this.#isFlushing] = [0, true];
     this.#inBackground(async () => {
       await flushFile(this.#file);

@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { OpencodeToolsError } from '@opencode-tools/core';
 import type { Environment } from './extract-tar.ts';
 import { asTheyAre } from './git-inspect.ts';
@@ -27,12 +29,20 @@ export async function beginRepository(
   const objectFormat = commit.length === 64 ? 'sha256' : 'sha1';
   const init = ['init', '--quiet', '--template=', `--object-format=${objectFormat}`];
   const [objects] = await Promise.all([
-    runner.run(['rev-parse', '--path-format=absolute', '--git-path', 'objects'], { cwd: topDirectory, signal }),
+    objectsOf(runner, topDirectory, signal),
     runner.run([...init, `--initial-branch=${branch ?? 'main'}`], { cwd: directory, signal }),
   ]);
   // A name may have a colon, or begin with what quotes it.
-  const quoted = JSON.stringify(objects.toString('utf8').replace(/\n$/, ''));
+  const quoted = JSON.stringify(objects);
   return { directory, environment: { ...asTheyAre, GIT_ALTERNATE_OBJECT_DIRECTORIES: quoted } };
+}
+
+/** Where the objects of a repository are; git is asked where that is not plain to see, as in a linked work tree. */
+async function objectsOf(runner: GitRunner, topDirectory: string, signal: AbortSignal | undefined): Promise<string> {
+  const plain = join(topDirectory, '.git', 'objects');
+  if (existsSync(plain) && !existsSync(join(topDirectory, '.git', 'commondir'))) return plain;
+  const args = ['rev-parse', '--path-format=absolute', '--git-path', 'objects'];
+  return (await runner.run(args, { cwd: topDirectory, signal })).toString('utf8').replace(/\n$/, '');
 }
 
 /** Gives it the history of the commit, the branch (none when detached), and the tags on it. */

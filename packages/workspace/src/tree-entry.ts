@@ -45,7 +45,8 @@ export function canonicalTree(entries: readonly TreeEntry[]): readonly TreeEntry
   const byPath = new Map(entries.map((entry) => [entry.path, entry]));
   for (const entry of entries) addParents(byPath, entry);
   const leaders = leadersOf(byPath);
-  const tree = [...byPath.values()].map((entry) => (leaders.has(entry) ? relink(entry, leaders.get(entry)) : entry));
+  const plain = [...byPath.values()];
+  const tree = leaders.size === 0 ? plain : plain.map((entry) => relink(entry, leaders.get(entry)));
   const keyed = tree.map((entry) => [walkKey(entry.path), entry] as const);
   if (keyed.every(([key], index) => index === 0 || (keyed[index - 1]?.[0] ?? '') < key)) return tree;
   return keyed.sort(([one], [other]) => (one < other ? -1 : 1)).map(([, entry]) => entry);
