@@ -1,13 +1,20 @@
 import { type FileHandle, open, readdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { Logger } from '@opencode-tools/core';
+import { BlobTable } from './blob-table.ts';
 import { errnoOf } from './failures.ts';
-import { type BlobPlace, decodeIndex, locateIndex, magicLength, trailerLength } from './pack-format.ts';
+import { type BlobPlace, type PackRows, decodeIndex, locateIndex, magicLength, trailerLength } from './pack-format.ts';
 import type { StoreLayout } from './store-files.ts';
 
 /** A blob in a pack of this store. */
 export interface StoredBlob extends BlobPlace {
   readonly pack: string;
+}
+
+interface ReadPack {
+  readonly name: string;
+  readonly path: string;
+  readonly rows: PackRows;
 }
 
 /** A pack as the index knows it. */
@@ -25,9 +32,10 @@ export interface KnownPack {
 export class BlobIndex {
   readonly #layout: Pick<StoreLayout, 'packs' | 'condemned'>;
   readonly #logger: Logger;
-  readonly #packs = new Map<string, readonly BlobPlace[] | undefined>();
+  /** Undefined for a damaged one. */
+  readonly #packs = new Map<string, ReadPack | undefined>();
   #condemned: ReadonlySet<string> = new Set();
-  #blobs = new Map<string, StoredBlob>();
+  #blobs = new BlobTable<ReadPack>();
   #hasPacked = false;
 
   constructor(layout: Pick<StoreLayout, 'packs' | 'condemned'>, logger: Logger) {
@@ -37,22 +45,23 @@ export class BlobIndex {
 
   /** Where a blob can be read, if need be in a condemned pack. */
   find(digest: string): StoredBlob | undefined {
-    return this.#blobs.get(digest);
+    const found = this.#blobs.find(digest);
+    return found && { ...found.pack.rows.placeAt(found.row), pack: found.pack.path };
   }
 
   /** Whether a blob is stored to stay. */
   has(digest: string): boolean {
-    const blob = this.#blobs.get(digest);
-    return blob !== undefined && (this.#condemned.size === 0 || !this.#condemned.has(basename(blob.pack)));
+    const found = this.#blobs.find(digest);
+    return found !== undefined && !this.#condemned.has(found.pack.name);
   }
 
-  /** Whether any blob is, or was, stored in less space. */
+  /** Whether any blob may be stored in less space. */
   get hasPacked(): boolean {
     return this.#hasPacked;
   }
 
   packs(): readonly KnownPack[] {
-    return [...this.#packs].map(([name, places]) => ({ name, places }));
+    return [...this.#packs].map(([name, pack]) => ({ name, places: pack?.rows.places() }));
   }
 
   async refresh(): Promise<void> {
@@ -65,36 +74,35 @@ export class BlobIndex {
     const added: string[] = [];
     for (const name of present) {
       if (this.#packs.has(name)) continue;
-      const places = await this.#read(name);
-      if (places === 'gone') continue;
-      this.#packs.set(name, places);
+      const pack = await this.#read(name);
+      if (pack === 'gone') continue;
+      this.#packs.set(name, pack);
       added.push(name);
     }
-    if (isAnew) this.#blobs = new Map();
+    if (isAnew) this.#blobs = new BlobTable();
     const last = (name: string): number => (condemned.has(name) ? 1 : 0);
     const toAdd = (isAnew ? [...this.#packs.keys()] : added).toSorted((one, other) => last(one) - last(other));
     for (const name of toAdd) this.#add(name);
+    this.#hasPacked = [...this.#packs.values()].some((pack) => pack?.rows.form === 'packed');
   }
 
   #add(name: string): void {
-    const pack = join(this.#layout.packs, name);
-    for (const place of this.#packs.get(name) ?? []) {
-      this.#hasPacked ||= place.packed;
-      if (!this.has(place.digest)) this.#blobs.set(place.digest, { ...place, pack });
-    }
+    const pack = this.#packs.get(name);
+    if (pack !== undefined) this.#blobs.add(pack, (other) => this.#condemned.has(other.name));
   }
 
   /** The pack may have been collected since it was listed. */
-  async #read(name: string): Promise<readonly BlobPlace[] | undefined | 'gone'> {
-    const file = await open(join(this.#layout.packs, name), 'r').catch((error: unknown) => {
+  async #read(name: string): Promise<ReadPack | undefined | 'gone'> {
+    const path = join(this.#layout.packs, name);
+    const file = await open(path, 'r').catch((error: unknown) => {
       if (errnoOf(error) === 'ENOENT') return undefined;
       throw error;
     });
     if (file === undefined) return 'gone';
     try {
-      const places = await readIndex(file);
-      if (places === undefined) this.#logger.warn('A pack of the store is damaged and left aside', { pack: name });
-      return places;
+      const rows = await readIndex(file);
+      if (rows === undefined) this.#logger.warn('A pack of the store is damaged and left aside', { pack: name });
+      return rows && { name, path, rows };
     } finally {
       await file.close();
     }
@@ -105,7 +113,7 @@ function isEqual(one: ReadonlySet<string>, other: ReadonlySet<string>): boolean 
   return one.size === other.size && [...one].every((name) => other.has(name));
 }
 
-async function readIndex(file: FileHandle): Promise<readonly BlobPlace[] | undefined> {
+async function readIndex(file: FileHandle): Promise<PackRows | undefined> {
   const { size } = await file.stat();
   if (size < magicLength + trailerLength) return undefined;
   const magic = await readAt(file, 0, magicLength);

@@ -62,25 +62,47 @@ export function locateIndex(
 }
 
 /** @returns undefined when the digest does not match */
-export function decodeIndex(magic: Buffer, rows: Buffer, trailer: Buffer): readonly BlobPlace[] | undefined {
+export function decodeIndex(magic: Buffer, rows: Buffer, trailer: Buffer): PackRows | undefined {
   const sum = hash('sha256', Buffer.concat([magic, rows, trailer.subarray(0, 16)]), 'buffer');
   const form = packForms.find((one) => magics[one].equals(magic));
-  if (form === undefined || !sum.equals(trailer.subarray(16))) return undefined;
-  const rowLength = rowLengths[form];
-  const hex = rows.toString('hex');
-  const places: BlobPlace[] = [];
-  for (let at = 0; at < rows.length; at += rowLength) {
-    const length = readSafe(rows, at + 40);
-    const packed = form === 'packed' ? readSafe(rows, at + 48) : 0;
-    places.push({
-      digest: hex.slice(at * 2, at * 2 + 64),
-      offset: readSafe(rows, at + 32),
+  return form === undefined || !sum.equals(trailer.subarray(16)) ? undefined : new PackRows(rows, form);
+}
+
+/** The index of a pack as it is stored: there may be a hundred thousand rows, of which few are asked for. */
+export class PackRows {
+  readonly form: PackForm;
+  readonly count: number;
+  readonly #rows: Buffer;
+  readonly #rowLength: number;
+
+  constructor(rows: Buffer, form: PackForm) {
+    this.form = form;
+    this.#rows = rows;
+    this.#rowLength = rowLengths[form];
+    this.count = rows.length / this.#rowLength;
+  }
+
+  /** One of the eight words of the digest of a blob. */
+  wordAt(row: number, word: number): number {
+    return this.#rows.readUInt32BE(row * this.#rowLength + word * 4);
+  }
+
+  placeAt(row: number): BlobPlace {
+    const at = row * this.#rowLength;
+    const length = readSafe(this.#rows, at + 40);
+    const packed = this.form === 'packed' ? readSafe(this.#rows, at + 48) : 0;
+    return {
+      digest: this.#rows.toString('hex', at, at + 32),
+      offset: readSafe(this.#rows, at + 32),
       length,
       stored: packed === 0 ? length : packed,
       packed: packed !== 0,
-    });
+    };
   }
-  return places;
+
+  places(): readonly BlobPlace[] {
+    return Array.from({ length: this.count }, (_, row) => this.placeAt(row));
+  }
 }
 
 function writeSafe(rows: Buffer, value: number, at: number): void {
