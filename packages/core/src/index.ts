@@ -87,6 +87,7 @@ export { describeError, errorCatalogue, errorFamilies, exitCodeFor } from './err
 export type { ErrorCode, ErrorFamily } from './errors/error-catalogue.ts';
 export { OpencodeToolsError, asOpencodeToolsError, isOpencodeToolsError } from './errors/opencode-tools-error.ts';
 export type { ErrorJson, ErrorOptions } from './errors/opencode-tools-error.ts';
+export { allEnded } from './services/all-ended.ts';
 export { printable } from './errors/printable.ts';
 
 export { agentWorkScopes } from './policy/agent-work.ts';

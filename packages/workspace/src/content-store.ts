@@ -11,8 +11,8 @@ import {
   type SnapshotRef,
   type TreeRef,
   type WorkspaceStore,
+  allEnded,
 } from '@opencode-tools/core';
-import { allEnded } from './all-ended.ts';
 import { BlobIndex } from './blob-index.ts';
 import { BlobReader } from './blob-reader.ts';
 import { toBytePath } from './byte-path.ts';

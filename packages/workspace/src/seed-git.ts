@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto';
-import { type ByteStream, OpencodeToolsError, type SeedRequest } from '@opencode-tools/core';
-import { allEnded } from './all-ended.ts';
+import { type ByteStream, OpencodeToolsError, type SeedRequest, allEnded } from '@opencode-tools/core';
 import { carryChanges } from './carry-changes.ts';
 import { invalid } from './failures.ts';
 import type { HostGit } from './git.ts';

@@ -5,6 +5,7 @@ import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { TreeRef } from '../ports/workspace-store.ts';
 import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
+import { allEnded } from './all-ended.ts';
 import type { Kernel } from './kernel.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import { homeMount, objectLabels } from './sandbox-plan.ts';
@@ -33,7 +34,7 @@ export async function captureTask(
     return { ...(await captureTrees(kernel, task, sandbox, signal)), root: await rootAtRest(kernel, task, sandbox) };
   }
   return whilePaused(found.handle, async () => {
-    const [trees, root] = await both(
+    const [trees, root] = await allEnded(
       captureTrees(kernel, task, found.sandbox, signal),
       captureRoot(kernel, task, found.handle, operationId),
     );
@@ -68,21 +69,15 @@ async function captureTrees(
   const freeze = async (tree: TreeRef | null, instead: SnapshotRef | null): Promise<SnapshotRef | null> =>
     tree === null ? instead : kernel.deps.workspaces.freeze(tree, { signal });
   const base = task.workspace.mode === 'volume' ? task.workspace.base : null;
-  const [workspaceTree, homeTree] = await both(
+  const [workspaceTree, homeTree] = await allEnded(
     findWorkspace(kernel, task, sandbox),
     existingTree(kernel, sandbox?.homeVolume),
   );
-  const [workspace, home] = await both(
+  const [workspace, home] = await allEnded(
     freeze(workspaceTree, head?.workspace ?? base),
     freeze(homeTree, head?.home ?? null),
   );
   return { workspace, home };
-}
-
-/** Waits for both, whatever becomes of the other: nothing is still read when the sandbox goes on. */
-async function both<A, B>(one: Promise<A>, other: Promise<B>): Promise<readonly [A, B]> {
-  await Promise.allSettled([one, other]);
-  return [await one, await other];
 }
 
 async function findWorkspace(kernel: Kernel, task: Task, sandbox: Sandbox | undefined): Promise<TreeRef | null> {
