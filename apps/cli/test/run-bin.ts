@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { removeLayersOf } from '@opencode-tools/testkit';
 
 const bin = fileURLToPath(new URL('../dist/bin.cjs', import.meta.url));
 
@@ -29,7 +30,7 @@ export interface Cli extends AsyncDisposable {
   start(argv: readonly string[], options?: RunOptions): ChildProcess;
 }
 
-/** Makes a home in a temporary directory, which goes when the object is disposed of. `more` is set for each command. */
+/** Makes a home in a temporary directory, which goes when the object is disposed of, with what the engine keeps of it. `more` is set for each command. */
 export async function openCli(more: Readonly<Record<string, string>> = {}): Promise<Cli> {
   const directory = await mkdtemp(join(tmpdir(), 'oct-cli-'));
   const home = join(directory, 'home');
@@ -52,7 +53,10 @@ export async function openCli(more: Readonly<Record<string, string>> = {}): Prom
       if (code !== 0) throw new Error(`${argv.join(' ')} ended with ${code}: ${stderr}`);
       return JSON.parse(stdout) as T;
     },
-    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
+    [Symbol.asyncDispose]: async () => {
+      await removeLayersOf(home);
+      await rm(directory, { recursive: true, force: true });
+    },
   };
 }
 

@@ -7,15 +7,20 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+import { removeLayersOf } from '@opencode-tools/testkit';
 import { onTestFinished } from 'vitest';
 
 export const launcher = fileURLToPath(new URL('../dist/bin.cjs', import.meta.url));
 
-/** A directory for a home, removed when the test ends. */
+/** A directory for a home, removed when the test ends, with what the engine keeps of it. */
 export async function temporaryHome(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'oct-mcp-'));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
-  return join(directory, 'home');
+  const home = join(directory, 'home');
+  onTestFinished(async () => {
+    await removeLayersOf(home);
+    await rm(directory, { recursive: true, force: true });
+  });
+  return home;
 }
 
 export interface Finished {

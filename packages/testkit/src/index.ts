@@ -50,6 +50,7 @@ export type { RanCommand } from './sandbox-samples.ts';
 export { openEngineProxy } from './engine-proxy.ts';
 export type { EngineCut, EngineProxy } from './engine-proxy.ts';
 export { openTestEngine } from './test-engine.ts';
+export { removeLayersOf } from './remove-layers.ts';
 export { removeMadeImages } from './remove-made-images.ts';
 export type { TestEngine } from './test-engine.ts';
 export { until } from './until.ts';
