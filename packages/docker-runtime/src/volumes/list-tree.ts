@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { ByteStream, VolumeListing, VolumeNode } from '@opencode-tools/core';
 import type { Containers } from '../engine/containers.ts';
@@ -15,16 +16,22 @@ import {
 } from './read-with-tar.ts';
 
 const fields = '%y %m %U %G %s %n %D:%i %T@ %C@ %P\\0%l\\0';
-const endOfListing = 'end';
 
-/** Lists the volume, then waits for how many bytes of names follow, reads them, and writes a tar of what they name. */
-const script = [
-  'set -eu; export LC_ALL=C',
-  'date +%s%N',
-  `find ${volumeTarget} -xdev -printf '${fields}'; printf '${endOfListing}\\0'`,
-  'read -r bytes',
-  `head -c "$bytes" | tar ${tarOptions.map((option) => `'${option}'`).join(' ')} --no-recursion --no-unquote --null --files-from=-`,
-].join('\n');
+/**
+ * Lists the volume, then waits for how many bytes of names follow, reads them, and writes a tar of what they name.
+ *
+ * @param mark ends the listing; nobody who makes names or links can know it
+ */
+function scriptFor(mark: string): string {
+  const options = tarOptions.map((option) => `'${option}'`).join(' ');
+  return [
+    'set -eu; export LC_ALL=C',
+    'date +%s%N',
+    `find ${volumeTarget} -xdev -printf '${fields}'; printf '${mark}\\0'`,
+    'read -r bytes',
+    `head -c "$bytes" | tar ${options} --no-recursion --no-unquote --null --files-from=-`,
+  ].join('\n');
+}
 
 /**
  * Lists a volume with GNU find in a container of one of the images, which then reads what it is told to.
@@ -35,9 +42,11 @@ export async function listWithFind(
   engine: { readonly client: EngineClient; readonly containers: Containers },
   reading: Reading,
 ): Promise<VolumeListing | undefined> {
+  const mark = randomBytes(16).toString('hex');
+  const run = { command: ['sh', '-c', scriptFor(mark)], stdin: true };
   for (const image of reading.images) {
-    const id = await createReader(engine.containers, image, reading, { command: ['sh', '-c', script], stdin: true });
-    if (id !== undefined) return listing(engine, id, reading);
+    const id = await createReader(engine.containers, image, reading, run);
+    if (id !== undefined) return listing(engine, id, mark, reading);
   }
   return undefined;
 }
@@ -45,6 +54,7 @@ export async function listWithFind(
 async function listing(
   { client, containers }: { readonly client: EngineClient; readonly containers: Containers },
   id: string,
+  mark: string,
   { volume, signal }: Reading,
 ): Promise<VolumeListing> {
   await using opening = new AsyncDisposableStack();
@@ -62,7 +72,7 @@ async function listing(
     if (code > changedWhileRead) throw unreadable(volume, code, Buffer.concat(stderr).toString('utf8'));
   };
   const output = stdoutOf(whileProgressing(attached, client.quietMs), stderr, signal)[Symbol.asyncIterator]();
-  const head = await readListing(output);
+  const head = await readListing(output, mark);
   if (head === undefined) {
     await end();
     throw unreadable(volume, 0, Buffer.concat(stderr).toString('utf8'));
@@ -88,18 +98,20 @@ async function* readNames(
 }
 
 /** Takes the listing off the output; undefined when it ends before. */
-async function readListing(
+export async function readListing(
   output: AsyncIterator<Uint8Array>,
+  mark: string,
 ): Promise<Pick<VolumeListing, 'startedNs' | 'nodes'> | undefined> {
   const chunks: Uint8Array[] = [];
-  const mark = Buffer.from(`\0${endOfListing}\0`);
+  const end = Buffer.from(`\0${mark}\0`);
+  let tail: Uint8Array = new Uint8Array();
   for (;;) {
     const { done, value } = await output.next();
     if (done === true) return undefined;
     chunks.push(value);
     // Nothing follows the mark before names are written, so it is at the very end.
-    const tail = Buffer.concat(chunks.slice(-2)).subarray(-mark.length);
-    if (tail.equals(mark)) return parseListing(Buffer.concat(chunks).toString('latin1'));
+    tail = Buffer.concat([tail, value]).subarray(-end.length);
+    if (end.equals(tail)) return parseListing(Buffer.concat(chunks).toString('latin1'));
   }
 }
 
