@@ -53,7 +53,8 @@ export async function freezeDirectory(
   return toEntries(nodes, contents, options.owner);
 }
 
-interface Content {
+/** What a file holds, as it was read. */
+export interface FileContent {
   readonly digest: string;
   readonly size: number;
   /** False when the file changed while it was read. */
@@ -71,15 +72,15 @@ async function digestFiles(
   root: BytePath,
   nodes: readonly DiskNode[],
   work: StoreWork,
-): Promise<readonly (Content | undefined)[]> {
+): Promise<readonly (FileContent | undefined)[]> {
   const { index, pack, pacer } = work;
-  const contents: (Content | undefined)[] = [];
-  const linked = new Map<string, Content | undefined>();
+  const contents: (FileContent | undefined)[] = [];
+  const linked = new Map<string, FileContent | undefined>();
   for (const node of nodes) {
     const { type, digest = '' } = node;
     const isLinked = type === 'file' && node.links > 1;
     const isStored = type !== 'file' || (digest !== '' && (index.has(digest) || pack.has(digest)));
-    let content: Content | undefined;
+    let content: FileContent | undefined;
     if (isLinked && linked.has(node.identity)) content = linked.get(node.identity);
     else if (!isStored) content = await storeFile(root, node, work);
     if (isLinked) linked.set(node.identity, content);
@@ -89,7 +90,7 @@ async function digestFiles(
   return contents;
 }
 
-async function storeFile(root: BytePath, node: DiskNode, work: StoreWork): Promise<Content> {
+async function storeFile(root: BytePath, node: DiskNode, work: StoreWork): Promise<FileContent> {
   const full = `${root}/${node.path}`;
   const file = openFile(full);
   try {
@@ -109,7 +110,7 @@ async function storeFile(root: BytePath, node: DiskNode, work: StoreWork): Promi
 }
 
 /** Reads a file that is large, or that changed since it was scanned, from its start. */
-async function storeOpened(file: number, full: BytePath, node: DiskNode, work: StoreWork): Promise<Content> {
+async function storeOpened(file: number, full: BytePath, node: DiskNode, work: StoreWork): Promise<FileContent> {
   const before = fstatSync(file, { bigint: true });
   const content =
     before.size <= BigInt(smallFileBytes)
@@ -198,9 +199,9 @@ function guarded<T>(full: BytePath, read: () => T): T {
 }
 
 /** A walk gives the canonical order: parents first, and each group of hard links led by its first path. */
-function toEntries(
+export function toEntries(
   nodes: readonly DiskNode[],
-  contents: readonly (Content | undefined)[],
+  contents: readonly (FileContent | undefined)[],
   owner: FreezeDirectoryOptions['owner'],
 ): readonly TreeEntry[] {
   const firstPaths = new Map<string, BytePath>();
@@ -218,7 +219,7 @@ function toEntries(
 
 function toEntry(
   node: DiskNode,
-  content: Content | undefined,
+  content: FileContent | undefined,
   owner: FreezeDirectoryOptions['owner'],
 ): TreeEntry | undefined {
   const kept = content === undefined && owner === undefined ? asEntry(node) : undefined;
@@ -230,21 +231,22 @@ function toEntry(
   return { path, type, mode, uid, gid, mtimeNs, size, digest, target, ...contentOf(content) };
 }
 
-function contentOf(content: Content | undefined): Pick<TreeEntry, 'size' | 'digest'> | undefined {
+function contentOf(content: FileContent | undefined): Pick<TreeEntry, 'size' | 'digest'> | undefined {
   return content === undefined ? undefined : { size: content.size, digest: content.digest };
 }
 
-function reportOmitted(nodes: readonly DiskNode[], root: BytePath, logger: Logger): void {
+export function reportOmitted(nodes: readonly DiskNode[], place: BytePath, logger: Logger): void {
   const omitted = nodes.filter(({ type }) => type === 'other');
   if (omitted.length === 0) return;
   logger.info('Sockets, pipes and devices are not part of a snapshot', {
-    directory: toText(root),
+    place: toText(place),
     omitted: omitted.length,
     first: toText(omitted[0]?.path ?? ''),
   });
 }
 
-function changed(full: BytePath) {
+/** For a tree that does not stay as it was listed. */
+export function changed(full: BytePath) {
   return invalid(`Changed while it was read: ${toText(full)}`, 'Keep the tree unchanged meanwhile, then try again.', {
     path: toText(full),
   });

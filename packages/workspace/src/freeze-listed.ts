@@ -1,7 +1,7 @@
 import type { ByteStream, Logger, VolumeNode, VolumePort } from '@opencode-tools/core';
 import type { BlobIndex } from './blob-index.ts';
-import { type BytePath, canonicalPath, toText } from './byte-path.ts';
-import { invalid } from './failures.ts';
+import { type BytePath, canonicalPath } from './byte-path.ts';
+import { type FileContent, changed, reportOmitted, toEntries } from './freeze-directory.ts';
 import { freezeStream, storeContent } from './freeze-volume.ts';
 import type { PackWriter } from './pack-writer.ts';
 import { createPacer } from './pacer.ts';
@@ -22,11 +22,6 @@ interface Options {
   readonly signal?: AbortSignal | undefined;
 }
 
-interface Content {
-  readonly digest: string;
-  readonly size: number;
-}
-
 /**
  * Reads a volume into a pack. Where the engine can list it, only files are read that changed since the last time: what has the size,
  * inode and times that it had then, and is in the store, is not read again.
@@ -42,37 +37,38 @@ export async function freezeVolume(
   const listing = await volumes.listTree(volume, options.signal);
   if (listing === null) return freezeStream(await volumes.readTree(volume, options.signal), store, options);
   await using _ = listing;
-  const nodes = inOrder(listing.nodes).map(asDiskNode);
+  const listed = inOrder(listing.nodes).map(asDiskNode);
   const place = `volume ${volume}`;
+  reportOmitted(listed, place, options.logger);
+  const nodes = listed.filter(({ type }) => type !== 'other');
   const cache = await loadStatCache(store.layout, place);
-  const contents = new Map<string, Content>();
+  const contents = new Map<string, FileContent>();
   const wanted = new Map<BytePath, DiskNode>();
   for (const node of nodes) {
     if (node.type !== 'file' || contents.has(node.identity)) continue;
     const known = cache.recall(node.path, node)?.digest;
     const isKept = known !== undefined && (store.index.has(known) || store.pack.has(known));
-    contents.set(node.identity, { digest: isKept ? known : '', size: node.size });
+    contents.set(node.identity, { digest: isKept ? known : '', size: node.size, stable: true });
     if (!isKept) wanted.set(node.path, node);
   }
+  if (wanted.size > 0) await readWanted(listing.read([...wanted.keys()]), new Map(wanted), contents, store, options);
+  const ofNodes = nodes.map(({ type, identity }) => (type === 'file' ? contents.get(identity) : undefined));
+  const entries = toEntries(nodes, ofNodes, undefined);
   if (wanted.size > 0) {
-    await readWanted(listing.read([...wanted.keys()]), wanted, contents, store, options);
-    const learned = nodes.flatMap((node) => {
-      const content = node.type === 'file' ? contents.get(node.identity) : undefined;
-      if (content === undefined || content.digest === '') return [];
-      const { path, mode, uid, gid, mtimeNs } = node;
-      return [[node, { path, type: 'file', mode, uid, gid, mtimeNs, target: '', ...content }] as const];
+    const learned = entries.flatMap((entry, at) => {
+      const node = nodes[at];
+      return node?.type === 'file' ? [[node, { ...entry, type: 'file', target: '' }] as const] : [];
     });
     await saveStatCache(store.layout, place, learned, Number(listing.startedNs / 1_000_000n));
   }
-  reportOmitted(nodes, options.logger);
-  return canonicalTree(toEntries(nodes, contents));
+  return canonicalTree(entries);
 }
 
 /** Every file that is asked for comes, or the volume is not as it was listed. */
 async function readWanted(
   stream: ByteStream,
   wanted: Map<BytePath, DiskNode>,
-  contents: Map<string, Content>,
+  contents: Map<string, FileContent>,
   store: Store,
   { signal }: Options,
 ): Promise<void> {
@@ -81,29 +77,11 @@ async function readWanted(
     const path = canonicalPath(member.name);
     const node = wanted.get(path);
     if (node === undefined || member.type !== 'file' || member.size !== node.size) throw changed(path);
-    contents.set(node.identity, await storeContent(member.size, content, store));
+    contents.set(node.identity, { ...(await storeContent(member.size, content, store)), stable: true });
     wanted.delete(path);
     if (pacer.due()) await pacer.rest();
   }
   for (const path of wanted.keys()) throw changed(path);
-}
-
-function toEntries(nodes: readonly DiskNode[], contents: ReadonlyMap<string, Content>): readonly TreeEntry[] {
-  const leaders = new Map<string, BytePath>();
-  const entries: TreeEntry[] = [];
-  for (const { path, type, mode, uid, gid, mtimeNs, identity, target } of nodes) {
-    const base = { path, mode, uid, gid, mtimeNs: path === '' ? 0n : mtimeNs, size: 0, digest: '', target: '' };
-    if (type === 'directory') entries.push({ ...base, type });
-    else if (type === 'symlink') entries.push({ ...base, type, target });
-    else if (type === 'file') {
-      const leader = leaders.get(identity);
-      const content = contents.get(identity);
-      if (leader === undefined) leaders.set(identity, path);
-      if (leader === undefined) entries.push({ ...base, ...content, type });
-      else entries.push({ ...base, ...content, type: 'link', target: leader });
-    }
-  }
-  return entries;
 }
 
 /** In the order of a walk. */
@@ -119,19 +97,9 @@ function asDiskNode({ modifiedNs, changedNs, ...node }: VolumeNode): DiskNode {
     dev,
     ino,
     mode: node.type === 'symlink' ? 0o777 : node.mode,
+    size: node.type === 'file' ? node.size : 0,
     mtimeNs: modifiedNs,
     mtimeMs: Number(modifiedNs) / 1e6,
     ctimeMs: Number(changedNs) / 1e6,
   };
-}
-
-function reportOmitted(nodes: readonly DiskNode[], logger: Logger): void {
-  const omitted = nodes.filter(({ type }) => type === 'other').length;
-  if (omitted > 0) logger.info('Sockets, pipes and devices are not part of a snapshot', { omitted });
-}
-
-function changed(path: BytePath) {
-  return invalid(`Changed while it was read: ${toText(path)}`, 'Keep the tree unchanged meanwhile, then try again.', {
-    path: toText(path),
-  });
 }
