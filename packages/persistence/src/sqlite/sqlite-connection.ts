@@ -3,6 +3,7 @@ import { type Outcome, type Plan, type Runner, type Statement, driveNow } from '
 import type { Row, RowsToLoad } from '../query/rows.ts';
 import { sqliteTraits } from '../query/traits.ts';
 import { loadInto } from './load-into.ts';
+import { WalFlush } from './wal-flush.ts';
 
 export type Connection = DatabaseConstructor.Database;
 type Prepared = DatabaseConstructor.Statement<unknown[], Record<string, unknown>>;
@@ -19,7 +20,9 @@ export class SqliteConnection {
     scan: (statement, take) => this.#scan(statement, take),
     load: (rows) => this.#load(rows),
   };
-  #synchronous = '';
+  #level = '';
+  #durable = true;
+  #log: WalFlush | null = null;
   #changes = 0;
 
   constructor(connection: Connection) {
@@ -57,13 +60,20 @@ export class SqliteConnection {
   }
 
   useWriteAheadLog(): void {
-    this.#connection.pragma('journal_mode = WAL');
+    if (this.#connection.pragma('journal_mode = WAL', { simple: true }) !== 'wal') return;
+    this.#log = new WalFlush(this.#connection.name);
   }
 
-  synchronous(level: 'NORMAL' | 'FULL'): void {
-    if (this.#synchronous === level) return;
-    this.#connection.pragma(`synchronous = ${level}`);
-    this.#synchronous = level;
+  beginWrite(durable: boolean): void {
+    this.#durable = durable;
+    this.#synchronous(durable && this.#log === null ? 'FULL' : 'NORMAL');
+    this.command('begin immediate');
+  }
+
+  /** What was begun as durable is on disk when this returns. */
+  commitWrite(): void {
+    this.command('commit');
+    if (this.#durable) this.#log?.flush();
   }
 
   /** A number that changes when another connection has committed (SQLite documentation, pragma data_version). */
@@ -72,7 +82,14 @@ export class SqliteConnection {
   }
 
   close(): void {
+    this.#log?.close();
     this.#connection.close();
+  }
+
+  #synchronous(level: 'NORMAL' | 'FULL'): void {
+    if (this.#level === level) return;
+    this.#connection.pragma(`synchronous = ${level}`);
+    this.#level = level;
   }
 
   #execute(statement: Statement<unknown>): Outcome {

@@ -86,14 +86,15 @@ export class WriteQueue {
   /** Throws only before anything was taken from the queue. */
   #commitBatch(): void {
     const connection = this.#connection;
-    connection.synchronous(this.#pending.some(({ durable }) => durable) ? 'FULL' : 'NORMAL');
-    connection.command('begin immediate');
+    connection.beginWrite(this.#pending.some(({ durable }) => durable));
     const batch = this.#pending.splice(0, this.#toSeparate || mostPerBatch);
     let outcomes: readonly Outcome[];
     try {
       outcomes = this.#runBatch(batch);
-      if (connection.inTransaction)
-        connection.command(outcomes.some((each) => 'value' in each) ? 'commit' : 'rollback');
+      if (connection.inTransaction) {
+        if (outcomes.some((each) => 'value' in each)) connection.commitWrite();
+        else connection.command('rollback');
+      }
     } catch (error) {
       if (connection.inTransaction) connection.command('rollback');
       outcomes = batch.map(() => ({ error }));
