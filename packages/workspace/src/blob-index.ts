@@ -64,6 +64,16 @@ export class BlobIndex {
     return [...this.#packs].map(([name, pack]) => ({ name, places: pack?.rows.places() }));
   }
 
+  /** The packs that stay. */
+  keepers(): readonly string[] {
+    return [...this.#packs].flatMap(([name, pack]) => (pack === undefined || this.#condemned.has(name) ? [] : [name]));
+  }
+
+  /** Whether packs are all there to stay. */
+  keepsAll(names: readonly string[]): boolean {
+    return names.every((name) => this.#packs.get(name) !== undefined && !this.#condemned.has(name));
+  }
+
   async refresh(): Promise<void> {
     const condemned = new Set(await readdir(this.#layout.condemned).catch(() => []));
     const present = new Set((await readdir(this.#layout.packs)).filter((name) => name.endsWith('.pack')));

@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, realpath, rm } from 'node:fs/promises';
 import {
   type ByteStream,
   type Collected,
@@ -24,7 +24,7 @@ import { openContentTar, streamOf } from './content-tar.ts';
 import { type HostPlaces, checkShareable, checkSource, realDirectory, refuseOwnHome } from './check-directory.ts';
 import { exportTrees } from './export-trees.ts';
 import { errnoOf, storeFailure, throwIfCancelled } from './failures.ts';
-import { type FreezeDirectoryOptions, freezeDirectory } from './freeze-directory.ts';
+import { type FreezeDirectoryOptions, type FrozenTree, freezeDirectory } from './freeze-directory.ts';
 import { freezeLayers } from './freeze-layers.ts';
 import { freezeVolume } from './freeze-listed.ts';
 import { freezeSeed } from './freeze-seed.ts';
@@ -37,12 +37,12 @@ import { restoreTree } from './restore-directory.ts';
 import { type GitSeed, planGitSeed, readSeed, seedFromGit } from './seed-git.ts';
 import { beginRepository } from './seed-repository.ts';
 import { SnapshotFiles } from './snapshot-files.ts';
-import { loadStatCache } from './stat-cache.ts';
+import { type StatCache, emptyStatCache, loadStatCache } from './stat-cache.ts';
 import { createLayout, layoutOf, removeAbandoned, temporaryPath } from './store-files.ts';
 import type { Collect, StoreParts } from './store-parts.ts';
 import { StoreUses } from './store-uses.ts';
 import { writeTar } from './tar-stream.ts';
-import { type TreeEntry, withTop } from './tree-entry.ts';
+import { withTop } from './tree-entry.ts';
 import { verifyTree } from './verify-tree.ts';
 
 /** Makes the content-addressed workspace store: blobs in packs, a manifest per snapshot. See `WorkspaceStore`. */
@@ -128,16 +128,21 @@ class FileContentStore implements ContentStore {
   ): Promise<{ readonly written: number; readonly removed: number }> {
     const { signal } = options;
     await using _ = await this.#parts.uses.begin();
-    const { entries, ref } = await this.#parts.snapshots.load(snapshotId);
+    const cache = await this.#cacheOf(directory);
+    const tree = await this.#parts.snapshots.loadBeside(snapshotId, cache);
     const made = await mkdir(directory).then(
       () => true,
       () => false,
     );
     const path = await realDirectory(directory);
     refuseOwnHome(path, this.#options.directory);
-    using blobs = new BlobReader(this.#parts.index, ref.id);
+    using blobs = new BlobReader(this.#parts.index, snapshotId);
     try {
-      return await this.#restore(path, entries, blobs, signal);
+      return await restoreTree(toBytePath(path), tree, blobs, {
+        cache,
+        environment: this.#options.environment,
+        signal,
+      });
     } catch (error) {
       if (made) await rm(path, { recursive: true, force: true });
       throw errnoOf(error) === undefined ? error : storeFailure(path, error);
@@ -248,20 +253,17 @@ class FileContentStore implements ContentStore {
       const copy = await this.#parts.snapshots.load((await this.#freezePath(path, { useStatCache: true, signal })).id);
       await mkdir(directory, { mode: 0o700 });
       using blobs = new BlobReader(this.#parts.index, copy.ref.id);
-      await this.#restore(directory, copy.entries, blobs, signal);
+      const { environment } = this.#options;
+      await restoreTree(toBytePath(directory), copy.entries, blobs, { cache: emptyStatCache, environment, signal });
       await prepare(directory);
       return await this.#freezePath(directory, { owner, useStatCache: false, signal });
     });
   }
 
-  async #restore(path: string, entries: readonly TreeEntry[], blobs: BlobReader, signal: AbortSignal | undefined) {
-    const root = toBytePath(path);
-    const cache = await loadStatCache(this.#parts.layout, root);
-    return restoreTree(root, entries, blobs, {
-      cache,
-      environment: this.#options.environment,
-      signal,
-    });
+  /** What is known of a directory that may not be there. */
+  async #cacheOf(directory: string): Promise<StatCache> {
+    const path = await realpath(directory).catch(() => undefined);
+    return path === undefined ? emptyStatCache : loadStatCache(this.#parts.layout, toBytePath(path));
   }
 
   #freezePath(path: string, options: Omit<FreezeDirectoryOptions, 'logger'>): Promise<SnapshotRef> {
@@ -276,8 +278,11 @@ class FileContentStore implements ContentStore {
     await using _ = await this.#parts.uses.begin();
     try {
       await this.#parts.index.refresh();
-      const entries = await collect({ layout: this.#parts.layout, index: this.#parts.index, pack });
-      if (entries !== undefined) return await this.#parts.snapshots.save(entries, pack);
+      const collected = await collect({ layout: this.#parts.layout, index: this.#parts.index, pack });
+      if (collected !== undefined) {
+        const { tree, learn }: FrozenTree = 'tree' in collected ? collected : { tree: collected };
+        return await this.#parts.snapshots.save(tree, pack, learn);
+      }
       await pack.discard();
       return undefined;
     } catch (error) {

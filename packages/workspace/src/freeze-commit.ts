@@ -2,7 +2,7 @@ import { type ByteStream, OpencodeToolsError } from '@opencode-tools/core';
 import { smallFileBytes } from './blob-reader.ts';
 import { ByteSource } from './byte-source.ts';
 import { type BytePath, canonicalPath } from './byte-path.ts';
-import { storeSmall } from './freeze-directory.ts';
+import { storeSmall } from './store-contents.ts';
 import { storeContent } from './freeze-volume.ts';
 import { createPacer } from './pacer.ts';
 import type { Collect } from './store-parts.ts';

@@ -1,19 +1,15 @@
-import { createHash, hash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import type { Logger } from '@opencode-tools/core';
 import type { BlobIndex } from './blob-index.ts';
-import { smallFileBytes } from './blob-reader.ts';
-import { type BytePath, toFs, toText } from './byte-path.ts';
-import { invalid, treeFailure } from './failures.ts';
+import { type BytePath, toText } from './byte-path.ts';
+import { type TreePart, addKnown, entriesOf, isKnown } from './known-lines.ts';
 import type { PackWriter } from './pack-writer.ts';
-import { packBlob, partBytes } from './packed-blob.ts';
-import { type Pacer, createPacer } from './pacer.ts';
-import { type DiskNode, asEntry, scanDirectory } from './scan-directory.ts';
-import { emptyStatCache, loadStatCache, saveStatCache } from './stat-cache.ts';
+import { createPacer } from './pacer.ts';
+import { type Learned, type StoredManifest, saveStatCache } from './save-stat-cache.ts';
+import { type DiskNode, nodeAt, scanKnown } from './scan-directory.ts';
+import { emptyStatCache, loadStatCache } from './stat-cache.ts';
+import { type FileContent, type Found, storeContents } from './store-contents.ts';
 import type { StoreLayout } from './store-files.ts';
 import type { TreeEntry } from './tree-entry.ts';
-
-const noFollow = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 export interface FreezeDirectoryOptions {
   /** Given to every entry instead of the owner on disk. */
@@ -24,209 +20,105 @@ export interface FreezeDirectoryOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A tree that was read into a pack. */
+export interface FrozenTree {
+  /** In canonical form. */
+  readonly tree: readonly TreePart[];
+  /** Keeps what was learned for the next time, while or after the manifest is stored. */
+  readonly learn?: (manifest: StoredManifest) => Promise<void>;
+}
+
 /**
  * Reads a directory of the host into a pack: what the stat cache proves unchanged and the store already has is not read
  * again.
  *
  * @param root real path of the directory
- * @returns the canonical tree
  */
 export async function freezeDirectory(
   root: BytePath,
   store: { readonly layout: StoreLayout; readonly index: BlobIndex; readonly pack: PackWriter },
   options: FreezeDirectoryOptions,
-): Promise<readonly TreeEntry[]> {
+): Promise<FrozenTree> {
+  const { owner, useStatCache, logger } = options;
   const pacer = createPacer(options.signal);
   const startedMs = Date.now();
-  const cache = options.useStatCache ? await loadStatCache(store.layout, root) : emptyStatCache;
-  const nodes = await scanDirectory(root, pacer, cache);
-  const contents = await digestFiles(root, nodes, { ...store, pacer });
-  reportOmitted(nodes, root, options.logger);
-  const isAllKnown = cache.size > 0 && nodes.every(({ type, digest }) => type === 'other' || digest !== undefined);
-  if (options.useStatCache && !isAllKnown) {
-    const learned = nodes.flatMap((node, at) => {
-      const entry = contents[at]?.stable === false ? undefined : toEntry(node, contents[at], undefined);
-      return entry === undefined ? [] : [[node, entry] as const];
-    });
-    await saveStatCache(store.layout, root, learned, startedMs);
-  }
-  return toEntries(nodes, contents, options.owner);
+  const cache = useStatCache ? await loadStatCache(store.layout, root) : emptyStatCache;
+  const isStored = store.index.keepsAll(cache.packs);
+  const scanned = await scanKnown(root, pacer, cache);
+  const found = isStored ? scanned : lookAtLost(root, scanned, store);
+  const contents = await storeContents(root, found, { ...store, pacer });
+  reportOmitted(found, root, logger);
+  const tree = toTree(found, contents);
+  const isAllKnown =
+    cache.size > 0 &&
+    isStored &&
+    found.every((one) => one.type === 'other' || isKnown(one) || one.digest !== undefined || one.path === '');
+  const learned = (manifest: StoredManifest) =>
+    saveStatCache(store.layout, root, toLearned(found, contents), startedMs, manifest);
+  return {
+    tree: owner === undefined ? tree : entriesOf(tree).map((entry) => ({ ...entry, ...owner })),
+    ...(useStatCache && !isAllKnown ? { learn: learned } : {}),
+  };
 }
 
-/** What a file holds, as it was read. */
-export interface FileContent {
-  readonly digest: string;
-  readonly size: number;
-  /** False when the file changed while it was read. */
-  readonly stable: boolean;
-}
-
-interface StoreWork {
-  readonly index: BlobIndex;
-  readonly pack: PackWriter;
-  readonly pacer: Pacer;
-}
-
-/** @returns what each file holds that was read, by the node's place */
-async function digestFiles(
+/** What is known, but for files that the store has lost. */
+function lookAtLost(
   root: BytePath,
-  nodes: readonly DiskNode[],
-  work: StoreWork,
-): Promise<readonly (FileContent | undefined)[]> {
-  const { index, pack, pacer } = work;
-  const contents: (FileContent | undefined)[] = [];
-  const linked = new Map<string, FileContent | undefined>();
-  for (const node of nodes) {
-    const { type, digest = '' } = node;
-    const isLinked = type === 'file' && node.links > 1;
-    const isStored = type !== 'file' || (digest !== '' && (index.has(digest) || pack.has(digest)));
-    let content: FileContent | undefined;
-    if (isLinked && linked.has(node.identity)) content = linked.get(node.identity);
-    else if (!isStored) content = await storeFile(root, node, work);
-    if (isLinked) linked.set(node.identity, content);
-    contents.push(content);
-    if (pacer.due()) await pacer.rest();
-  }
-  return contents;
-}
-
-async function storeFile(root: BytePath, node: DiskNode, work: StoreWork): Promise<FileContent> {
-  const full = `${root}/${node.path}`;
-  const file = openFile(full);
-  try {
-    if (node.size > smallFileBytes) return await storeOpened(file, full, node, work);
-    const from = work.pack.position;
-    const bytes = readAt(file, full, 0, work.pack.room(node.size));
-    if (!isStill(file, full, node)) return await storeOpened(file, full, node, work);
-    const digest = hash('sha256', bytes, 'hex');
-    if (!work.index.has(digest) && !work.pack.has(digest)) {
-      work.pack.keep(bytes);
-      work.pack.record(digest, from);
-    }
-    return { digest, size: bytes.length, stable: true };
-  } finally {
-    closeSync(file);
-  }
-}
-
-/** Reads a file that is large, or that changed since it was scanned, from its start. */
-async function storeOpened(file: number, full: BytePath, node: DiskNode, work: StoreWork): Promise<FileContent> {
-  const before = fstatSync(file, { bigint: true });
-  const content =
-    before.size <= BigInt(smallFileBytes)
-      ? storeSmall(readAt(file, full, 0, Buffer.allocUnsafe(Number(before.size))), work)
-      : await storeLarge(file, full, isSparse(before), work);
-  return { ...content, stable: isStill(file, full, node) };
-}
-
-/** @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` when it is not the file that was scanned */
-function isStill(file: number, full: BytePath, node: DiskNode): boolean {
-  const facts = fstatSync(file);
-  if (!facts.isFile() || facts.dev !== node.dev || facts.ino !== node.ino) throw changed(full);
-  return facts.size === node.size && facts.mtimeMs === node.mtimeMs && facts.ctimeMs === node.ctimeMs;
-}
-
-/** Puts a blob into the pack unless the store has it. */
-export function storeSmall(
-  bytes: Buffer,
+  found: readonly Found[],
   { index, pack }: { readonly index: BlobIndex; readonly pack: PackWriter },
-): { readonly digest: string; readonly size: number } {
-  const digest = hash('sha256', bytes, 'hex');
-  if (!index.has(digest) && !pack.has(digest)) {
-    const from = pack.position;
-    pack.append(bytes);
-    pack.record(digest, from);
-  }
-  return { digest, size: bytes.length };
-}
-
-async function storeLarge(
-  file: number,
-  full: BytePath,
-  isSparse: boolean,
-  { index, pack, pacer }: StoreWork,
-): Promise<{ readonly digest: string; readonly size: number }> {
-  const sum = createHash('sha256');
-  const from = pack.position;
-  let size = 0;
-  function* read(): Generator<Buffer> {
-    const buffer = Buffer.allocUnsafe(partBytes);
-    for (;;) {
-      const bytes = readAt(file, full, size, buffer);
-      if (bytes.length === 0) return;
-      sum.update(bytes);
-      size += bytes.length;
-      yield bytes;
+): readonly Found[] {
+  const again: Found[] = [];
+  for (const one of found) {
+    if (!isKnown(one)) {
+      again.push(one);
+      continue;
+    }
+    const { cache } = one;
+    for (let at = one.from; at < one.to; at += 1) {
+      const digest = cache.digestAt(at);
+      if (digest === '' || index.has(digest) || pack.has(digest)) addKnown(again, cache, at);
+      else again.push(nodeAt(root, cache.pathAt(at)));
     }
   }
-  for (const bytes of isSparse ? packBlob(read()) : read()) {
-    pack.append(bytes);
-    await pacer.rest();
-  }
-  const digest = sum.digest('hex');
-  if (index.has(digest) || pack.has(digest)) await pack.rewind(from);
-  else if (isSparse) pack.recordPacked(digest, from, pack.position, size);
-  else pack.record(digest, from);
-  return { digest, size };
-}
-
-/** @returns what of the buffer was filled; less than all of it where the file ends */
-function readAt(file: number, full: BytePath, position: number, buffer: Buffer): Buffer {
-  let done = 0;
-  while (done < buffer.length) {
-    const count = guarded(full, () => readSync(file, buffer, done, buffer.length - done, position + done));
-    if (count === 0) break;
-    done += count;
-  }
-  return buffer.subarray(0, done);
-}
-
-/** A file with holes takes less on disk than it is long. */
-function isSparse({ size, blocks }: { readonly size: bigint; readonly blocks: bigint }): boolean {
-  return blocks * 512n < size;
-}
-
-function openFile(full: BytePath): number {
-  return guarded(full, () => openSync(toFs(full), noFollow));
-}
-
-function guarded<T>(full: BytePath, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    throw treeFailure(full, error);
-  }
+  return again;
 }
 
 /** A walk gives the canonical order: parents first, and each group of hard links led by its first path. */
-export function toEntries(
-  nodes: readonly DiskNode[],
-  contents: readonly (FileContent | undefined)[],
-  owner: FreezeDirectoryOptions['owner'],
-): readonly TreeEntry[] {
+export function toTree(found: readonly Found[], contents: readonly (FileContent | undefined)[]): readonly TreePart[] {
   const firstPaths = new Map<string, BytePath>();
-  const entries: TreeEntry[] = [];
-  for (const [at, node] of nodes.entries()) {
-    const entry = toEntry(node, contents[at], owner);
+  const tree: TreePart[] = [];
+  for (const [at, one] of found.entries()) {
+    if (isKnown(one)) {
+      tree.push(one);
+      continue;
+    }
+    const entry = toEntry(one, contents[at]);
     if (entry === undefined) continue;
-    const isLinked = entry.type === 'file' && node.links > 1;
-    const first = isLinked ? firstPaths.get(node.identity) : undefined;
-    if (isLinked && first === undefined) firstPaths.set(node.identity, entry.path);
-    entries.push(first === undefined ? entry : { ...entry, type: 'link', target: first });
+    const isLinked = entry.type === 'file' && one.links > 1;
+    const first = isLinked ? firstPaths.get(one.identity) : undefined;
+    if (isLinked && first === undefined) firstPaths.set(one.identity, entry.path);
+    tree.push(first === undefined ? entry : { ...entry, type: 'link', target: first });
   }
-  return entries;
+  return tree;
 }
 
-function toEntry(
-  node: DiskNode,
-  content: FileContent | undefined,
-  owner: FreezeDirectoryOptions['owner'],
-): TreeEntry | undefined {
-  const kept = content === undefined && owner === undefined ? asEntry(node) : undefined;
-  if (kept !== undefined) return kept;
-  const { path, type, mode, target, size, digest = '' } = node;
+function toLearned(found: readonly Found[], contents: readonly (FileContent | undefined)[]): readonly Learned[] {
+  const linked = new Set<string>();
+  return found.flatMap((one, at): readonly Learned[] => {
+    if (isKnown(one)) return [one];
+    const entry = toEntry(one, contents[at]);
+    if (entry === undefined) return [];
+    const isLinked = one.type === 'file' && one.links > 1;
+    const isLine = !isLinked || !linked.has(one.identity);
+    if (isLinked) linked.add(one.identity);
+    if (one.path === '' || contents[at]?.stable === false) return [{ type: 'passed' }];
+    return [{ type: 'learned', node: one, entry, isLine }];
+  });
+}
+
+function toEntry(node: DiskNode, content: FileContent | undefined): TreeEntry | undefined {
+  const { path, type, mode, uid, gid, target, size, digest = '' } = node;
   if (type === 'other') return undefined;
-  const { uid, gid } = owner ?? node;
   const mtimeNs = path === '' ? 0n : node.mtimeNs;
   return { path, type, mode, uid, gid, mtimeNs, size, digest, target, ...contentOf(content) };
 }
@@ -235,19 +127,12 @@ function contentOf(content: FileContent | undefined): Pick<TreeEntry, 'size' | '
   return content === undefined ? undefined : { size: content.size, digest: content.digest };
 }
 
-export function reportOmitted(nodes: readonly DiskNode[], place: BytePath, logger: Logger): void {
-  const omitted = nodes.filter(({ type }) => type === 'other');
+export function reportOmitted(found: readonly Found[], place: BytePath, logger: Logger): void {
+  const omitted = found.filter((one): one is DiskNode => one.type === 'other');
   if (omitted.length === 0) return;
   logger.info('Sockets, pipes and devices are not part of a snapshot', {
     place: toText(place),
     omitted: omitted.length,
     first: toText(omitted[0]?.path ?? ''),
-  });
-}
-
-/** For a tree that does not stay as it was listed. */
-export function changed(full: BytePath) {
-  return invalid(`Changed while it was read: ${toText(full)}`, 'Keep the tree unchanged meanwhile, then try again.', {
-    path: toText(full),
   });
 }

@@ -1,12 +1,15 @@
 import type { ByteStream, Logger, VolumeNode, VolumePort } from '@opencode-tools/core';
 import type { BlobIndex } from './blob-index.ts';
 import { type BytePath, canonicalPath } from './byte-path.ts';
-import { type FileContent, changed, reportOmitted, toEntries } from './freeze-directory.ts';
+import { reportOmitted, toTree } from './freeze-directory.ts';
+import { type FileContent, changed } from './store-contents.ts';
 import { freezeStream, storeContent } from './freeze-volume.ts';
+import { entriesOf } from './known-lines.ts';
 import type { PackWriter } from './pack-writer.ts';
 import { createPacer } from './pacer.ts';
 import type { DiskNode } from './scan-directory.ts';
-import { loadStatCache, saveStatCache } from './stat-cache.ts';
+import { saveStatCache } from './save-stat-cache.ts';
+import { loadStatCache } from './stat-cache.ts';
 import type { StoreLayout } from './store-files.ts';
 import { readTar } from './tar-reader.ts';
 import { type TreeEntry, canonicalTree, walkKey } from './tree-entry.ts';
@@ -46,18 +49,20 @@ export async function freezeVolume(
   const wanted = new Map<BytePath, DiskNode>();
   for (const node of nodes) {
     if (node.type !== 'file' || contents.has(node.identity)) continue;
-    const known = cache.recall(node.path, node)?.digest;
+    const recalled = cache.recall(node.path, node);
+    const known = recalled === undefined ? undefined : cache.digestAt(recalled);
     const isKept = known !== undefined && (store.index.has(known) || store.pack.has(known));
     contents.set(node.identity, { digest: isKept ? known : '', size: node.size, stable: true });
     if (!isKept) wanted.set(node.path, node);
   }
   if (wanted.size > 0) await readWanted(listing.read([...wanted.keys()]), new Map(wanted), contents, store, options);
   const ofNodes = nodes.map(({ type, identity }) => (type === 'file' ? contents.get(identity) : undefined));
-  const entries = toEntries(nodes, ofNodes, undefined);
+  const entries = entriesOf(toTree(nodes, ofNodes));
   if (wanted.size > 0) {
     const learned = entries.flatMap((entry, at) => {
       const node = nodes[at];
-      return node?.type === 'file' ? [[node, { ...entry, type: 'file', target: '' }] as const] : [];
+      if (node?.type !== 'file') return [];
+      return [{ type: 'learned', node, entry: { ...entry, type: 'file', target: '' }, isLine: false } as const];
     });
     await saveStatCache(store.layout, place, learned, Number(listing.startedNs / 1_000_000n));
   }

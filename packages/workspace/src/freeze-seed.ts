@@ -3,6 +3,7 @@ import { toBytePath } from './byte-path.ts';
 import { type ListedPath, freezeCommit } from './freeze-commit.ts';
 import { type FreezeDirectoryOptions, freezeDirectory } from './freeze-directory.ts';
 import type { HostGit } from './git.ts';
+import { entriesOf } from './known-lines.ts';
 import { type GitSeed, seedWithoutFiles } from './seed-git.ts';
 import type { BegunRepository } from './seed-repository.ts';
 import type { Collect } from './store-parts.ts';
@@ -23,5 +24,5 @@ export async function freezeSeed(
   const read = (objects: ByteStream) => freezeCommit(seed.paths, objects, store, options);
   const files = await seedWithoutFiles(git, seed, begun, read, options.signal);
   const own = await freezeDirectory(toBytePath(begun.directory), store, { ...options, useStatCache: false });
-  return canonicalTree([...own, ...files]);
+  return canonicalTree([...entriesOf(own.tree), ...files]);
 }

@@ -4,7 +4,7 @@ import type { BlobIndex } from './blob-index.ts';
 import { smallFileBytes } from './blob-reader.ts';
 import type { Content } from './byte-source.ts';
 import { canonicalPath } from './byte-path.ts';
-import { storeSmall } from './freeze-directory.ts';
+import { storeSmall } from './store-contents.ts';
 import type { PackWriter } from './pack-writer.ts';
 import { createPacer } from './pacer.ts';
 import type { TarMember } from './tar-member.ts';

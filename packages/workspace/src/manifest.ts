@@ -1,13 +1,12 @@
 import { hash } from 'node:crypto';
-import type { EntryType, KeptLine, TreeEntry } from './tree-entry.ts';
+import { type KnownLines, type TreePart, isKnown } from './known-lines.ts';
+import { decodeLine, encodeLine, letters } from './manifest-line.ts';
+import type { TreeEntry } from './tree-entry.ts';
 
 const heading = 'opencode-tools manifest 1\n';
-const letters: Readonly<Record<EntryType, string>> = { file: 'f', directory: 'd', symlink: 's', link: 'l' };
-const types: Readonly<Record<string, EntryType>> = { f: 'file', d: 'directory', s: 'symlink', l: 'link' };
 /** A piece has 4 lines on average, and the one that a change falls into 8, so that a changed file costs about 1 KB of manifest. */
 const pieceMask = 3;
 const mostLines = 256;
-const special = /[\\\t\n]/;
 
 export interface Manifest {
   readonly entries: readonly TreeEntry[];
@@ -16,64 +15,111 @@ export interface Manifest {
   readonly digest: string;
 }
 
+/** Some lines of a manifest that are stored together. */
+export interface Piece {
+  readonly bytes: Buffer;
+  /** The number of its first line, and of the one after its last. */
+  readonly from: number;
+  readonly to: number;
+  /** What it is known by, and the packs that have all that its cache tells of; where that is known. */
+  readonly known: { readonly key: string; readonly packs: readonly string[] } | undefined;
+}
+
+export interface EncodedManifest {
+  readonly text: Buffer;
+  /** They end where a path says so, so that trees which differ little share most pieces. */
+  readonly pieces: readonly Piece[];
+  readonly entries: number;
+  /** Of all files. */
+  readonly bytes: number;
+}
+
 /**
  * Serialises a canonical tree: a heading, then a line per entry of type, mode, uid, gid, time, size, digest, path and
  * target between tabs. Bytes of names are kept as they are; backslash, tab and line feed are escaped.
- *
- * @returns the text, and its pieces, which end where a path says so, so that trees which differ little share most pieces
  */
-export function encodeManifest(entries: readonly TreeEntry[]): {
-  readonly text: Buffer;
-  readonly pieces: readonly Buffer[];
-} {
-  const lines = encodeLines(entries);
-  const text = Buffer.from(`${heading}${lines.text}`, 'latin1');
-  const pieces: Buffer[] = [];
-  let from = 0;
-  let count = 0;
-  for (const [at, { path }] of entries.entries()) {
-    count += 1;
-    if (count < mostLines && at < entries.length - 1 && !endsPiece(path)) continue;
-    const to = heading.length + (lines.ends[at] ?? 0);
-    pieces.push(text.subarray(from, to));
-    [from, count] = [to, 0];
+export function encodeManifest(tree: readonly TreePart[]): EncodedManifest {
+  const entries = tree.reduce((sum, part) => sum + (isKnown(part) ? part.to - part.from : 1), 0);
+  const laid = new LaidLines(entries);
+  for (const part of tree) {
+    if (isKnown(part)) laid.addKnown(part);
+    else laid.add(part);
   }
-  return { text, pieces: entries.length === 0 ? [text] : pieces };
+  return { ...laid.finish(), entries };
 }
 
-/** The lines of entries one after the other; those that are kept are taken together. */
-export function encodeLines(entries: readonly TreeEntry[]): {
-  readonly text: string;
-  /** Where each line ends. */
-  readonly ends: Float64Array;
-} {
-  const ends = new Float64Array(entries.length);
-  const parts: string[] = [];
-  let kept: KeptLine | undefined;
-  let keptTo = 0;
-  let length = 0;
-  for (const [at, entry] of entries.entries()) {
-    const { line } = entry;
-    if (line === undefined || line.text !== kept?.text || line.from !== keptTo) {
-      if (kept !== undefined) parts.push(kept.text.slice(kept.from, keptTo));
-      kept = line;
-    }
-    if (line === undefined) {
-      const text = encodeLine(entry);
-      parts.push(text);
-      length += text.length;
-    } else {
-      keptTo = line.to;
-      length += line.to - line.from;
-    }
-    ends[at] = length;
-  }
-  if (kept !== undefined) parts.push(kept.text.slice(kept.from, keptTo));
-  return { text: parts.join(''), ends };
-}
+class LaidLines {
+  readonly #count: number;
+  readonly #parts: Buffer[] = [];
+  readonly #cuts: (Omit<Piece, 'bytes'> & { readonly end: number })[] = [];
+  /** Lines that are not laid yet. */
+  #waiting: string[] = [heading];
+  #line = 0;
+  /** The first line of the piece that is being laid. */
+  #first = 0;
+  #at = heading.length;
+  #bytes = 0;
 
-function encodeLine({ type, mode, uid, gid, mtimeNs, size, digest, path, target }: TreeEntry): string {
-  return `${letters[type]}\t${mode.toString(8)}\t${uid}\t${gid}\t${mtimeNs}\t${size}\t${digest}\t${escapeName(path)}\t${escapeName(target)}\n`;
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  add(entry: TreeEntry): void {
+    const text = encodeLine(entry);
+    this.#waiting.push(text);
+    if (entry.type === 'file') this.#bytes += entry.size;
+    this.#end(this.#at + text.length, entry.path);
+  }
+
+  /** A piece that begins where a known one did is that one; the first has the heading before it. */
+  addKnown({ cache, from, to }: KnownLines): void {
+    this.#lay();
+    this.#parts.push(cache.lines(from, to));
+    for (let index = from; index < to; index += 1) this.#bytes += cache.sizeAt(index);
+    const offset = this.#at - cache.startOf(from);
+    let piece = cache.pieceFrom(from);
+    for (let index = from; index < to;) {
+      while ((cache.pieces[piece * 2] ?? to) < index) piece += 1;
+      const end = cache.pieces[piece * 2 + 1] ?? 0;
+      if (this.#line > 0 && this.#first === this.#line && cache.pieces[piece * 2] === index && end <= to) {
+        this.#line += end - index;
+        this.#cut(offset + cache.startOf(end), { key: cache.keyOf(piece), packs: cache.packs });
+        index = end;
+      } else {
+        this.#end(offset + cache.startOf(index + 1), cache.pathAt(index));
+        index += 1;
+      }
+    }
+  }
+
+  finish(): Omit<EncodedManifest, 'entries'> {
+    if (this.#count === 0) this.#cut(this.#at);
+    this.#lay();
+    const text = Buffer.concat(this.#parts);
+    const pieces = this.#cuts.map(({ end, ...piece }, at) => ({
+      ...piece,
+      bytes: text.subarray(this.#cuts[at - 1]?.end ?? 0, end),
+    }));
+    return { text, pieces, bytes: this.#bytes };
+  }
+
+  /** Ends a line, and the piece with it where the path says so. */
+  #end(at: number, path: string): void {
+    this.#line += 1;
+    const isLast = this.#line === this.#count || this.#line - this.#first === mostLines;
+    if (isLast || endsPiece(path)) this.#cut(at);
+    else this.#at = at;
+  }
+
+  #cut(end: number, known?: Piece['known']): void {
+    this.#cuts.push({ from: this.#first, to: this.#line, end, known });
+    [this.#first, this.#at] = [this.#line, end];
+  }
+
+  #lay(): void {
+    this.#parts.push(Buffer.from(this.#waiting.join(''), 'latin1'));
+    this.#waiting = [];
+  }
 }
 
 /** SHA-256 of the canonical text of a tree. */
@@ -127,40 +173,4 @@ function endsPiece(path: string): boolean {
     sum = Math.imul(sum, 31) + path.charCodeAt(index);
   }
   return ((sum ^ (sum >>> 15)) & pieceMask) === 0;
-}
-
-function decodeLine(text: string, from: number, end: number): TreeEntry {
-  const type = types[text.charAt(from)];
-  const ownerAt = text.indexOf('\t', from + 2) + 1;
-  const groupAt = text.indexOf('\t', ownerAt) + 1;
-  const timeAt = text.indexOf('\t', groupAt) + 1;
-  const sizeAt = text.indexOf('\t', timeAt) + 1;
-  const digestAt = text.indexOf('\t', sizeAt) + 1;
-  const pathAt = text.indexOf('\t', digestAt) + 1;
-  const targetAt = text.indexOf('\t', pathAt) + 1;
-  const isInOrder = ownerAt > from && groupAt > ownerAt && timeAt > groupAt && sizeAt > timeAt && digestAt > sizeAt;
-  const isWhole = isInOrder && pathAt > digestAt && targetAt > pathAt && targetAt <= end;
-  if (type === undefined || !isWhole) throw new Error('Not a line of a manifest');
-  return {
-    path: unescape(text.slice(pathAt, targetAt - 1)),
-    type,
-    mode: Number.parseInt(text.slice(from + 2, ownerAt - 1), 8),
-    uid: Number(text.slice(ownerAt, groupAt - 1)),
-    gid: Number(text.slice(groupAt, timeAt - 1)),
-    mtimeNs: BigInt(text.slice(timeAt, sizeAt - 1)),
-    size: Number(text.slice(sizeAt, digestAt - 1)),
-    digest: text.slice(digestAt, pathAt - 1),
-    target: targetAt === end ? '' : unescape(text.slice(targetAt, end)),
-  };
-}
-
-/** A name as it is in a line. */
-export function escapeName(name: string): string {
-  if (!special.test(name)) return name;
-  return name.replaceAll('\\', '\\\\').replaceAll('\t', '\\t').replaceAll('\n', '\\n');
-}
-
-function unescape(name: string): string {
-  if (!name.includes('\\')) return name;
-  return name.replaceAll(/\\([\\tn])/g, (_, letter: string) => ({ t: '\t', n: '\n' })[letter] ?? '\\');
 }

@@ -23,6 +23,12 @@ export class PackWriter {
     this.#temporary = temporaryPath(layout, 'pack');
   }
 
+  /** What the pack is called once it is finished; undefined as long as nothing is in it. */
+  get name(): string | undefined {
+    const name = this.#temporary.slice(this.#temporary.lastIndexOf('-') + 1);
+    return this.#places.length === 0 ? undefined : `${name}.pack`;
+  }
+
   has(digest: string): boolean {
     return this.#written.has(digest);
   }
@@ -77,7 +83,8 @@ export class PackWriter {
 
   /** Makes the pack durable and visible. @returns bytes added to the store */
   async finish(): Promise<number> {
-    if (this.#places.length === 0) {
+    const { name } = this;
+    if (name === undefined) {
       await this.discard();
       return 0;
     }
@@ -90,8 +97,7 @@ export class PackWriter {
     output.write(magicOf(form), 0);
     await output.finish(size);
     this.#close();
-    const name = this.#temporary.slice(this.#temporary.lastIndexOf('-') + 1);
-    await publish(this.#temporary, join(this.#layout.packs, `${name}.pack`));
+    await publish(this.#temporary, join(this.#layout.packs, name));
     return size;
   }
 

@@ -17,11 +17,13 @@ import { type Environment, extractTar, findTarProgram, pipedMemory } from './ext
 import { invalid } from './failures.ts';
 import { type Pacer, createPacer } from './pacer.ts';
 import { type RestorePlan, hasOtherOwner, planRestore } from './restore-plan.ts';
-import { type DiskNode, nodeAt, scanDirectory } from './scan-directory.ts';
+import { type FoundName, nodeAt, scanKnown } from './scan-directory.ts';
 import type { StatCache } from './stat-cache.ts';
+import { leaveOutEqual } from './leave-out-equal.ts';
+import type { TreePart } from './known-lines.ts';
 import { stageTrees } from './stage-trees.ts';
 import { writeTar } from './tar-stream.ts';
-import type { TreeEntry } from './tree-entry.ts';
+import { type TreeEntry, walkKey } from './tree-entry.ts';
 
 /** From so many files on it is worth a process to know what the system's tar can. */
 const manyFiles = 1_000;
@@ -41,21 +43,22 @@ export interface RestoreOptions {
  */
 export async function restoreTree(
   root: BytePath,
-  entries: readonly TreeEntry[],
+  tree: readonly TreePart[],
   blobs: BlobReader,
   options: RestoreOptions,
 ): Promise<{ readonly written: number; readonly removed: number }> {
   const pacer = createPacer(options.signal);
   const owners = process.geteuid?.() === 0;
-  const nodes = await scanDirectory(root, pacer, options.cache);
-  const digestOf = (node: DiskNode) => node.digest || digestFile(toText(root), node);
-  const plan = await planRestore(entries, nodes, { digestOf, owners });
+  const { entries, names, equal } = leaveOutEqual(tree, await scanKnown(root, pacer, options.cache), options.cache);
+  const digestOf = (node: FoundName) => node.digest || digestFile(toText(root), node);
+  const plan = await planRestore(entries, names, { digestOf, owners });
   const work: Work = { root, pacer, owners, checked: new Set(), options };
   for (const node of plan.remove) await removeNode(work, node);
   await writeFiles(work, plan, blobs);
   for (const entry of plan.link) makeLink(work, entry);
   for (const entry of plan.amend) amend(work, entry);
-  const changed = await finishDirectories(work, plan, blobs);
+  const entered = [...work.checked].flatMap((path) => equal(path) ?? []);
+  const changed = await finishDirectories(work, plan, entered, blobs);
   const created = new Set(plan.write.map(({ path }) => path));
   const amended = changed.filter((path) => !created.has(path) && !work.checked.has(path)).length;
   const written = plan.write.length + plan.link.length + plan.amend.length + amended;
@@ -71,7 +74,7 @@ interface Work {
   readonly options: RestoreOptions;
 }
 
-async function removeNode(work: Work, node: DiskNode): Promise<void> {
+async function removeNode(work: Work, node: FoundName): Promise<void> {
   enter(work, parentOf(node.path));
   if (node.type === 'directory') {
     rmdirSync(at(work, node.path));
@@ -120,14 +123,25 @@ function amend(work: Work, entry: TreeEntry): void {
   chmodSync(at(work, entry.path), entry.mode);
 }
 
-/** Gives directories their modes, owners and times, after everything in them is done. @returns those that differed */
+/**
+ * Gives directories their modes, owners and times, after everything in them is done.
+ *
+ * @param entered directories that were as they should be before something in them changed
+ * @returns those that differed
+ */
 async function finishDirectories(
   work: Work,
-  { directories }: RestorePlan,
+  plan: RestorePlan,
+  entered: readonly TreeEntry[],
   blobs: BlobReader,
 ): Promise<readonly BytePath[]> {
   const differing: TreeEntry[] = [];
-  for (const [entry, found] of directories) {
+  const again = entered.map((entry) => [walkKey(entry.path), entry, undefined] as const);
+  const directories = [
+    ...plan.directories.map(([entry, found]) => [walkKey(entry.path), entry, found] as const),
+    ...again,
+  ];
+  for (const [, entry, found] of directories.sort(([one], [other]) => (one < other ? -1 : 1))) {
     // What nothing was done in is as it was found.
     const node = found === undefined || work.checked.has(entry.path) ? nodeAt(work.root, entry.path) : found;
     if (node.type !== 'directory') throw notWhatItWas(work, entry.path);

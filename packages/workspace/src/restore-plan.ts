@@ -1,12 +1,12 @@
 import type { BytePath } from './byte-path.ts';
 import { parentOf } from './byte-path.ts';
-import type { DiskNode } from './scan-directory.ts';
+import type { FoundName } from './scan-directory.ts';
 import { type TreeEntry, walkKey } from './tree-entry.ts';
 
 /** What has to be done to make a directory equal to a snapshot. */
 export interface RestorePlan {
   /** Deepest first. */
-  readonly remove: readonly DiskNode[];
+  readonly remove: readonly FoundName[];
   /** Missing directories, and the files and symbolic links to write anew, in the order of a walk. */
   readonly write: readonly TreeEntry[];
   /** Hard links to make once the files are there. */
@@ -14,12 +14,12 @@ export interface RestorePlan {
   /** Files whose content is right and whose mode or owner is not. */
   readonly amend: readonly TreeEntry[];
   /** All directories, with what was found of them. */
-  readonly directories: readonly (readonly [entry: TreeEntry, node: DiskNode | undefined])[];
+  readonly directories: readonly (readonly [entry: TreeEntry, node: FoundName | undefined])[];
 }
 
 export interface Comparison {
   /** The digest of a file on disk. */
-  readonly digestOf: (node: DiskNode) => string | Promise<string>;
+  readonly digestOf: (node: FoundName) => string | Promise<string>;
   /** False when this process may not give files away, so that owners are left as they are. */
   readonly owners: boolean;
 }
@@ -31,14 +31,14 @@ export interface Comparison {
  */
 export async function planRestore(
   entries: readonly TreeEntry[],
-  nodes: readonly DiskNode[],
+  nodes: readonly FoundName[],
   comparison: Comparison,
 ): Promise<RestorePlan> {
   const pairs = pairUp(entries, nodes);
   const remove = [...whatMustGo(pairs.unwanted, entries), ...pairs.otherwise];
   const leaders = leadersOnDisk(entries, pairs.found);
   const plan = { write: [] as TreeEntry[], link: [] as TreeEntry[], amend: [] as TreeEntry[] };
-  const directories: (readonly [TreeEntry, DiskNode | undefined])[] = [];
+  const directories: (readonly [TreeEntry, FoundName | undefined])[] = [];
   const rewritten = new Set<BytePath>();
   for (const [at, entry] of entries.entries()) {
     const node = pairs.found[at];
@@ -60,17 +60,17 @@ export async function planRestore(
 
 interface Pairs {
   /** What is on disk for each entry, by the entry's place: only what is of its type. */
-  readonly found: readonly (DiskNode | undefined)[];
+  readonly found: readonly (FoundName | undefined)[];
   /** What no entry names. */
-  readonly unwanted: readonly DiskNode[];
+  readonly unwanted: readonly FoundName[];
   /** What is of another type than its entry. */
-  readonly otherwise: readonly DiskNode[];
+  readonly otherwise: readonly FoundName[];
 }
 
-function pairUp(entries: readonly TreeEntry[], nodes: readonly DiskNode[]): Pairs {
-  const found: (DiskNode | undefined)[] = [];
-  const unwanted: DiskNode[] = [];
-  const otherwise: DiskNode[] = [];
+function pairUp(entries: readonly TreeEntry[], nodes: readonly FoundName[]): Pairs {
+  const found: (FoundName | undefined)[] = [];
+  const unwanted: FoundName[] = [];
+  const otherwise: FoundName[] = [];
   let next = 0;
   for (const { path, type } of entries) {
     let node = nodes[next];
@@ -88,16 +88,16 @@ function pairUp(entries: readonly TreeEntry[], nodes: readonly DiskNode[]): Pair
   return { found, unwanted: [...unwanted, ...nodes.slice(next)], otherwise };
 }
 
-export function hasOtherOwner(entry: TreeEntry, node: DiskNode, { owners }: Pick<Comparison, 'owners'>): boolean {
+export function hasOtherOwner(entry: TreeEntry, node: FoundName, { owners }: Pick<Comparison, 'owners'>): boolean {
   return owners && (entry.uid !== node.uid || entry.gid !== node.gid);
 }
 
-function whatMustGo(unwanted: readonly DiskNode[], entries: readonly TreeEntry[]): readonly DiskNode[] {
+function whatMustGo(unwanted: readonly FoundName[], entries: readonly TreeEntry[]): readonly FoundName[] {
   const others = unwanted.filter(({ type }) => type === 'other');
   const directories = new Set(
     others.length === 0 ? [] : entries.flatMap(({ path, type }) => (type === 'directory' ? [path] : [])),
   );
-  const mayStay = ({ path, type }: DiskNode): boolean => {
+  const mayStay = ({ path, type }: FoundName): boolean => {
     const parent = parentOf(path);
     return path === '' || (type === 'other' && (parent === '' || directories.has(parent)));
   };
@@ -111,7 +111,7 @@ interface Leaders {
   readonly identities: ReadonlyMap<BytePath, string>;
 }
 
-function leadersOnDisk(entries: readonly TreeEntry[], found: readonly (DiskNode | undefined)[]): Leaders {
+function leadersOnDisk(entries: readonly TreeEntry[], found: readonly (FoundName | undefined)[]): Leaders {
   const paths = new Map<string, BytePath>();
   const identities = new Map<BytePath, string>();
   for (const [at, node] of found.entries()) {
@@ -125,7 +125,7 @@ function leadersOnDisk(entries: readonly TreeEntry[], found: readonly (DiskNode 
 
 async function differs(
   entry: TreeEntry,
-  node: DiskNode,
+  node: FoundName,
   leaders: ReadonlyMap<string, BytePath>,
   comparison: Comparison,
 ): Promise<boolean> {

@@ -1,9 +1,9 @@
-import { type Stats, constants, lstatSync, readdirSync, readlinkSync } from 'node:fs';
+import { constants, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { type BytePath, toFs } from './byte-path.ts';
 import { errnoOf, treeFailure } from './failures.ts';
 import type { Pacer } from './pacer.ts';
-import { type Recalled, type StatCache, emptyStatCache } from './stat-cache.ts';
-import type { KeptLine, TreeEntry } from './tree-entry.ts';
+import { type KnownLines, addKnown } from './known-lines.ts';
+import type { StatCache } from './stat-cache.ts';
 
 type NodeType = 'file' | 'directory' | 'symlink' | 'other';
 
@@ -19,12 +19,11 @@ export interface Look {
   readonly gid: number;
 }
 
-/** One name found on disk, as `lstat` describes it. */
-export interface DiskNode extends Look {
+/** One name found on disk. */
+export interface FoundName extends Look {
   readonly path: BytePath;
   readonly type: NodeType;
   readonly mtimeNs: bigint;
-  readonly dev: number;
   /** Device and inode: equal for hard links of one file. */
   readonly identity: string;
   readonly links: number;
@@ -33,107 +32,75 @@ export interface DiskNode extends Look {
   readonly digest?: string | undefined;
 }
 
+/** One name found on disk, as `lstat` describes it. */
+export interface DiskNode extends FoundName {
+  readonly dev: number;
+}
+
 /**
  * Lists a directory of the host and everything below in the order of a walk, without following a symbolic link.
  *
  * @param root absolute path
- * @param cache what is known from the last time
  * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` naming the path that cannot be read
  */
-export async function scanDirectory(
+export async function scanDirectory(root: BytePath, pacer: Pacer): Promise<readonly DiskNode[]> {
+  const nodes: DiskNode[] = [];
+  await walk(root, pacer, (path) => {
+    const node = nodeAt(root, path);
+    nodes.push(node);
+    return node.type === 'directory';
+  });
+  return nodes;
+}
+
+/**
+ * As `scanDirectory`; names that look as they did the last time, and have no other name, are given as what is known of them. The top
+ * is always looked at.
+ *
+ * @param cache what is known from the last time
+ */
+export async function scanKnown(
   root: BytePath,
   pacer: Pacer,
-  cache: StatCache = emptyStatCache,
-): Promise<readonly DiskNode[]> {
-  const nodes: DiskNode[] = [];
+  cache: StatCache,
+): Promise<readonly (DiskNode | KnownLines)[]> {
+  if (cache.size === 0) return scanDirectory(root, pacer);
+  const found: (DiskNode | KnownLines)[] = [];
+  await walk(root, pacer, (path) => {
+    const full = fullPath(root, path);
+    const facts = guarded(root, path, () => lstatSync(full));
+    const isDirectory = facts.isDirectory();
+    // Times in nanoseconds cost more than the rest, so they are asked for only when the name does not look as it did.
+    const known = path !== '' && (facts.nlink === 1 || isDirectory) ? cache.recall(path, facts) : undefined;
+    if (known !== undefined) {
+      addKnown(found, cache, known);
+      return isDirectory;
+    }
+    const node = nodeAt(root, path);
+    const again = cache.recall(path, node);
+    found.push(again === undefined ? node : { ...node, digest: cache.digestAt(again) });
+    return node.type === 'directory';
+  });
+  return found;
+}
+
+/** @param visit called for each name in order; says whether it is a directory, to go on with what is in it */
+async function walk(root: BytePath, pacer: Pacer, visit: (path: BytePath) => boolean): Promise<void> {
   const waiting: BytePath[] = [''];
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
-    const node = cache.size === 0 ? nodeAt(root, path) : scanned(root, path, cache);
-    nodes.push(node);
+    const isDirectory = visit(path);
     if (pacer.due()) await pacer.rest();
-    if (node.type !== 'directory') continue;
+    if (!isDirectory) continue;
     const below = path === '' ? '' : `${path}/`;
     const names = namesIn(root, path);
     for (let index = names.length - 1; index >= 0; index -= 1) waiting.push(`${below}${names[index] ?? ''}`);
   }
-  return nodes;
-}
-
-/** Times in nanoseconds cost more than the rest, so they are asked for only when the name does not look as it did. */
-function scanned(root: BytePath, path: BytePath, cache: StatCache): DiskNode {
-  const full = fullPath(root, path);
-  try {
-    const facts = lstatSync(full);
-    const recalled = facts.nlink === 1 || facts.isDirectory() ? cache.recall(path, facts) : undefined;
-    if (recalled !== undefined) return new KnownNode(path, facts, recalled, targetAt(full, facts.mode));
-  } catch (error) {
-    throw treeFailure(path === '' ? root : `${root}/${path}`, error);
-  }
-  const node = nodeAt(root, path);
-  const digest = cache.recall(path, node)?.digest;
-  return digest === undefined ? node : { ...node, digest };
-}
-
-/** A node whose numbers are good enough: it has no other name. */
-class KnownNode implements DiskNode {
-  readonly path: BytePath;
-  readonly type: NodeType;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly size: number;
-  readonly mtimeMs: number;
-  readonly ctimeMs: number;
-  readonly ino: number;
-  readonly dev: number;
-  readonly links: number;
-  readonly target: BytePath;
-  readonly digest: string;
-  readonly #recalled: Recalled;
-
-  constructor(path: BytePath, facts: Stats, recalled: Recalled, target: BytePath) {
-    this.path = path;
-    this.type = typeOf(facts.mode);
-    this.mode = permissionsOf(facts.mode);
-    this.uid = facts.uid;
-    this.gid = facts.gid;
-    this.size = this.type === 'file' ? facts.size : 0;
-    this.mtimeMs = facts.mtimeMs;
-    this.ctimeMs = facts.ctimeMs;
-    this.ino = facts.ino;
-    this.links = facts.nlink;
-    this.target = target;
-    this.digest = recalled.digest;
-    this.#recalled = recalled;
-    this.dev = facts.dev;
-  }
-
-  get mtimeNs(): bigint {
-    return this.#recalled.mtimeNs;
-  }
-
-  get line(): KeptLine {
-    return this.#recalled.line;
-  }
-
-  get identity(): string {
-    return `${this.dev}:${this.ino}`;
-  }
-}
-
-/** The node as an entry of a tree, when it looks as it did. */
-export function asEntry(node: DiskNode): TreeEntry | undefined {
-  return node instanceof KnownNode && isEntry(node) ? node : undefined;
-}
-
-function isEntry(node: KnownNode): node is KnownNode & TreeEntry {
-  return node.type !== 'other' && node.path !== '';
 }
 
 /** Describes one path below the root, itself never followed. */
 export function nodeAt(root: BytePath, path: BytePath): DiskNode {
   const full = fullPath(root, path);
-  try {
+  return guarded(root, path, () => {
     const facts = lstatSync(full, { bigint: true });
     const rawMode = Number(facts.mode);
     return {
@@ -152,6 +119,12 @@ export function nodeAt(root: BytePath, path: BytePath): DiskNode {
       links: Number(facts.nlink),
       target: targetAt(full, rawMode),
     };
+  });
+}
+
+function guarded<T>(root: BytePath, path: BytePath, look: () => T): T {
+  try {
+    return look();
   } catch (error) {
     throw treeFailure(path === '' ? root : `${root}/${path}`, error);
   }
@@ -200,10 +173,5 @@ export function findNode(root: BytePath, path: BytePath): DiskNode | undefined {
 
 /** Names in a directory in the order of their bytes. */
 function namesIn(root: BytePath, directory: BytePath): readonly string[] {
-  const full = directory === '' ? root : `${root}/${directory}`;
-  try {
-    return readdirSync(toFs(full), { encoding: 'latin1' }).sort();
-  } catch (error) {
-    throw treeFailure(full, error);
-  }
+  return guarded(root, directory, () => readdirSync(fullPath(root, directory), { encoding: 'latin1' }).sort());
 }

@@ -1,14 +1,17 @@
-import { createHash, hash } from 'node:crypto';
+import { type Hash, createHash, hash } from 'node:crypto';
 import { readFile, readdir, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { OpencodeToolsError, type SnapshotRef } from '@opencode-tools/core';
+import { OpencodeToolsError, type SnapshotRef, allEnded } from '@opencode-tools/core';
 import type { BlobIndex } from './blob-index.ts';
 import { BlobReader } from './blob-reader.ts';
 import { corrupt, errnoOf } from './failures.ts';
-import { type Manifest, decodeManifest, decodePiece, encodeManifest, snapshotIdOf } from './manifest.ts';
+import { type KnownLines, type TreePart, addKnown, isKnown } from './known-lines.ts';
+import { type Manifest, type Piece, decodeManifest, decodePiece, encodeManifest, snapshotIdOf } from './manifest.ts';
 import type { PackWriter } from './pack-writer.ts';
 import { packPiece, packedKeyOf } from './packed-piece.ts';
-import { storeSmall } from './freeze-directory.ts';
+import { storeSmall } from './store-contents.ts';
+import type { StoredManifest } from './save-stat-cache.ts';
+import type { StatCache } from './stat-cache.ts';
 import { type StoreLayout, writeDurably } from './store-files.ts';
 import type { TreeEntry } from './tree-entry.ts';
 
@@ -39,17 +42,27 @@ export class SnapshotFiles {
     this.#index = index;
   }
 
-  /** Finishes the pack with the manifest of the canonical tree whose blobs it has, then writes the snapshot's file. */
-  async save(entries: readonly TreeEntry[], pack: PackWriter): Promise<SnapshotRef> {
-    const { text, pieces } = encodeManifest(entries);
-    const digests = storePieces(pieces, { index: this.#index, pack });
-    const packBytes = await pack.finish();
+  /**
+   * Finishes the pack with the manifest of the canonical tree whose blobs it has, then writes the snapshot's file.
+   *
+   * @param learn told of the manifest while the pack is flushed; after a crash in between not all that it hears of is there
+   */
+  async save(
+    tree: readonly TreePart[],
+    pack: PackWriter,
+    learn?: (manifest: StoredManifest) => Promise<void>,
+  ): Promise<SnapshotRef> {
+    const { text, pieces, entries, bytes } = encodeManifest(tree);
+    const keys = storePieces(pieces, { index: this.#index, pack });
+    const finished = pack.finish();
+    const packs = [...this.#index.keepers(), ...(pack.name === undefined ? [] : [pack.name])];
+    const stored = pieces.map(({ from, to }, at) => ({ from, to, key: keys[at] ?? '' }));
+    const [packBytes] = await allEnded(finished, learn?.({ pieces: stored, packs }) ?? Promise.resolve());
     const digest = hash('sha256', text, 'hex');
     const id = snapshotIdOf(digest);
-    const bytes = entries.reduce((total, entry) => total + (entry.type === 'file' ? entry.size : 0), 0);
-    const ref = { store: 'content', id, digest, entries: entries.length, bytes } as const;
-    if ((await this.#names(id, new Set(digests))) && (await this.has(id))) return { ...ref, addedBytes: packBytes };
-    const body = Buffer.from(digests.join(''), 'hex');
+    const ref = { store: 'content', id, digest, entries, bytes } as const;
+    if ((await this.#names(id, new Set(keys))) && (await this.has(id))) return { ...ref, addedBytes: packBytes };
+    const body = Buffer.from(keys.join(''), 'hex');
     const addedBytes = packBytes + headLength + body.length;
     await writeDurably(this.#layout, this.#path(id), [encodeHead(body, addedBytes), body]);
     return { ...ref, addedBytes };
@@ -106,6 +119,29 @@ export class SnapshotFiles {
   }
 
   /**
+   * A snapshot with its manifest read and checked; what a cache has of it is given as what is known.
+   *
+   * @throws as `load`
+   */
+  async loadBeside(id: string, cache: StatCache): Promise<readonly TreePart[]> {
+    const file = await this.#read(id);
+    await this.#index.refresh();
+    using blobs = new BlobReader(this.#index, id);
+    const parts: ({ readonly type: 'piece'; readonly bytes: Buffer } | KnownLines)[] = [];
+    for (const key of piecesOf(id, file)) {
+      const [from, to] = cache.linesOf(key) ?? [];
+      if (from === undefined || to === undefined) parts.push({ type: 'piece', bytes: blobs.readPiece(key) });
+      else addKnown(parts, cache, from, to);
+    }
+    const sum = createHash('sha256');
+    for (const part of parts) sum.update(isKnown(part) ? cache.lines(part.from, part.to) : part.bytes);
+    checkSum(id, sum);
+    return parts.flatMap((part, at): readonly TreePart[] =>
+      isKnown(part) ? [part] : decodePiece(part.bytes, at === 0),
+    );
+  }
+
+  /**
    * What two snapshots have apart from each other: all that differs is in it, and some that does not. Both manifests are read and
    * checked whole; null is an empty tree.
    *
@@ -133,7 +169,7 @@ export class SnapshotFiles {
     const pieces = new Map(piecesOf(id, file).map((key) => [key, known?.get(key) ?? blobs.readPiece(key)]));
     const sum = createHash('sha256');
     for (const piece of pieces.values()) sum.update(piece);
-    if (snapshotIdOf(sum.digest('hex')) !== id) throw corrupt(id, 'its manifest', 'it belongs to another snapshot');
+    checkSum(id, sum);
     return pieces;
   }
 
@@ -164,10 +200,19 @@ export class SnapshotFiles {
 }
 
 /** Stores the pieces that the store lacks. @returns what each is known by */
-function storePieces(pieces: readonly Buffer[], store: { readonly index: BlobIndex; readonly pack: PackWriter }) {
+function storePieces(
+  pieces: readonly Piece[],
+  store: { readonly index: BlobIndex; readonly pack: PackWriter },
+): readonly string[] {
   const has = (key: string): boolean => store.index.has(key) || store.pack.has(key);
-  const known = pieces.map((piece) => {
-    const digest = hash('sha256', piece, 'hex');
+  let kept: readonly string[] | undefined;
+  const isKept = (packs: readonly string[]): boolean => {
+    if (packs !== kept && store.index.keepsAll(packs)) kept = packs;
+    return packs === kept;
+  };
+  const known = pieces.map(({ bytes, known: before }) => {
+    if (before !== undefined && isKept(before.packs)) return before.key;
+    const digest = hash('sha256', bytes, 'hex');
     if (has(digest)) return digest;
     const key = packedKeyOf(digest);
     return has(key) ? key : undefined;
@@ -175,7 +220,9 @@ function storePieces(pieces: readonly Buffer[], store: { readonly index: BlobInd
   const missing = known.filter((key) => key === undefined).length;
   // Packing takes longer than writing, so it is for manifests that say little new.
   const packs = missing * leastKnown <= pieces.length;
-  return pieces.map((piece, at) => known[at] ?? (packs ? storePacked(piece, store) : storeSmall(piece, store).digest));
+  return pieces.map(
+    ({ bytes }, at) => known[at] ?? (packs ? storePacked(bytes, store) : storeSmall(bytes, store).digest),
+  );
 }
 
 function storePacked(piece: Buffer, store: { readonly index: BlobIndex; readonly pack: PackWriter }): string {
@@ -206,6 +253,10 @@ function piecesOf(id: string, file: Buffer): readonly string[] {
   const digests: string[] = [];
   for (let at = headLength; at < file.length; at += 32) digests.push(file.toString('hex', at, at + 32));
   return digests;
+}
+
+function checkSum(id: string, sum: Hash): void {
+  if (snapshotIdOf(sum.digest('hex')) !== id) throw corrupt(id, 'its manifest', 'it belongs to another snapshot');
 }
 
 function encodeHead(body: Buffer, addedBytes: number): Buffer {

@@ -1,4 +1,5 @@
 import type { BlobIndex } from './blob-index.ts';
+import type { FrozenTree } from './freeze-directory.ts';
 import type { KnownSeeds } from './known-seeds.ts';
 import type { PackWriter } from './pack-writer.ts';
 import type { SnapshotFiles } from './snapshot-files.ts';
@@ -20,4 +21,4 @@ export type Collect<Else = never> = (store: {
   readonly layout: StoreLayout;
   readonly index: BlobIndex;
   readonly pack: PackWriter;
-}) => Promise<readonly TreeEntry[] | Else>;
+}) => Promise<readonly TreeEntry[] | FrozenTree | Else>;

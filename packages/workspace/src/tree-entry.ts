@@ -18,15 +18,6 @@ export interface TreeEntry {
   readonly digest: string;
   /** Target of a symbolic link as it is, or the path of the file that a hard link leads to; else empty. */
   readonly target: BytePath;
-  /** Its line of a manifest, where that is known to be right. */
-  readonly line?: KeptLine | undefined;
-}
-
-/** A line within a longer text. */
-export interface KeptLine {
-  readonly text: string;
-  readonly from: number;
-  readonly to: number;
 }
 
 /**
