@@ -54,7 +54,7 @@ export { messageRoles, todoStates } from './domain/journal.ts';
 export type { Decision, Message, MessageRole, Note, Todo, TodoState } from './domain/journal.ts';
 export { snapshotStores } from './domain/checkpoint.ts';
 export type { Checkpoint, CheckpointRemoval, RootRef, SnapshotRef, SnapshotStore } from './domain/checkpoint.ts';
-export { operationKinds, operationStates } from './domain/operation.ts';
+export { isSameProcess, operationKinds, operationStates } from './domain/operation.ts';
 export type { Operation, OperationKind, OperationState, ProcessRef } from './domain/operation.ts';
 export { defaultThresholds } from './services/pressure.ts';
 export type { Thresholds } from './services/pressure.ts';

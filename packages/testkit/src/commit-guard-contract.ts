@@ -72,6 +72,30 @@ export function commitGuardContract(name: string, open: () => Promise<OpenRegist
         expect(await tasks.listOpenOperations(task.id)).toEqual([]);
       });
 
+      test('lets one process adopt an operation, once', async () => {
+        const task = await addTask(tasks);
+        const operation = sampleOperation(task.id);
+        const { id, owner } = operation;
+        await addRows(tasks, task.id, { noun: 'operation', value: operation });
+        const adopt = (pid: number) =>
+          tasks.commit({
+            guard: { ownedOperation: { id, owner } },
+            records: [
+              sampleDraft(task.id, 'work.adopted', {
+                noun: 'operation',
+                value: { ...operation, owner: { ...owner, pid } },
+              }),
+            ],
+          });
+        const outcomes = await Promise.allSettled([adopt(owner.pid + 1), adopt(owner.pid + 2)]);
+        expect(outcomes.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+        await expect(adopt(owner.pid + 3)).rejects.toMatchObject({ code: 'OCT_VERSION_CONFLICT' });
+        const unknown = { id: sampleIds.next('operation'), owner };
+        await expect(
+          tasks.commit({ guard: { ownedOperation: unknown }, records: [sampleDraft(task.id, 'task.changed')] }),
+        ).rejects.toMatchObject({ code: 'OCT_VERSION_CONFLICT' });
+      });
+
       test('refuses beside an open operation of the named kinds', async () => {
         const task = await addTask(tasks);
         const operation = sampleOperation(task.id, { kind: 'checkpoint' });

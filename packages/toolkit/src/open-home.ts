@@ -5,6 +5,7 @@ import {
   type Logger,
   type OpenHome,
   type ServiceDependencies,
+  type Services,
   type StoreMaintenance,
   announceLeases,
   createEventBus,
@@ -113,6 +114,7 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     closing: closing.signal,
   };
   const services = createServices(options.decorate?.(ports) ?? ports);
+  await settleBrokenOff(services, logger);
   return {
     homeId: store.homeId,
     directory: home,
@@ -131,6 +133,14 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
       await store.close();
     },
   };
+}
+
+/** A directory of the user is not left half changed until its task is next used. What cannot be put right keeps no home shut. */
+async function settleBrokenOff(services: Services, logger: Logger): Promise<void> {
+  const actor = { kind: 'system', id: 'recovery', agent: null, model: null, session: null, onBehalfOf: null } as const;
+  await services.work
+    .settle({ actor })
+    .catch((error: unknown) => logger.warn('Work that broke off was not looked for', { error: String(error) }));
 }
 
 /** A bus whose dead letters are records of the home, told to whoever listens as well. */

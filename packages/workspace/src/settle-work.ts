@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import type { SettledWork } from '@opencode-tools/core';
-import { toFs, toText } from './byte-path.ts';
+import { type BytePath, toFs, toText } from './byte-path.ts';
 import { errnoOf } from './failures.ts';
 import { findNode } from './scan-directory.ts';
 import { moveWorkTree } from './checked-out.ts';
@@ -23,11 +23,24 @@ export function settleJournal({ root, staging: name, steps, done, operationId }:
     if (begun) removeStaging(staging);
     return { outcome: 'finished', ...nothing };
   }
-  if (!begun) return { outcome: 'none', ...nothing };
+  const savedName = `.opencode-tools-saved-${operationId}`;
+  if (!begun) return findSaved(root, savedName, steps);
   const left = steps.toReversed().filter((step) => !takeBack(staging, step));
-  const saved = left.length === 0 ? null : saveOld(staging, `.opencode-tools-saved-${operationId}`);
+  const saved = left.length === 0 ? null : saveOld(staging, savedName);
   removeStaging(staging);
   return { outcome: 'undone', left: [...new Set(left.map(({ path }) => toText(path)))].sort(), saved };
+}
+
+/** What whoever undid this before kept aside, when it could not tell of it any more. */
+function findSaved(root: BytePath, name: string, steps: readonly WorkStep[]): SettledWork {
+  if (findNode(root, name)?.type !== 'directory') return { outcome: 'none', left: [], saved: null };
+  const kept = new Set(readdirSync(toFs(`${root}/${name}`)));
+  const left = steps.filter((step) => step.does === 'take' && kept.has(`old-${step.number}`));
+  return {
+    outcome: 'undone',
+    left: left.map(({ path }) => toText(path)).sort(),
+    saved: toText(`${root}/${name}`),
+  };
 }
 
 /** A branch that has moved stays moved, and its work tree goes along; one that has not is left where it is. */

@@ -145,6 +145,7 @@ test('what somebody changed after the kill stays, and what was there before is k
     expect(fs.readdirSync(saved ?? '').map((name) => fs.readFileSync(join(saved ?? '', name), 'utf8'))).toEqual([
       'src/a\n',
     ]);
+    expect(await bed.work.settle(operation)).toEqual({ outcome, left, saved });
     expect(fs.readFileSync(join(root, 'src/a'), 'utf8')).toBe('since then\n');
     expect(fs.existsSync(join(root, 'gone/deep/c'))).toBe(true);
   } finally {

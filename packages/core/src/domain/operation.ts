@@ -45,3 +45,8 @@ export interface Operation {
   readonly startedAt: Timestamp;
   readonly endedAt: Timestamp | null;
 }
+
+/** False for another process that has the same id on another host, after a reboot, or later. */
+export function isSameProcess(one: ProcessRef, other: ProcessRef): boolean {
+  return (['hostId', 'bootId', 'pid', 'startedAt'] as const).every((part) => one[part] === other[part]);
+}

@@ -4,7 +4,7 @@ import type { Execution } from '../domain/execution.ts';
 import type { CheckpointId, ExecutionId, HomeId, LeaseId, OperationId, SessionId, TaskId } from '../domain/ids.ts';
 import type { Decision, Note, Todo } from '../domain/journal.ts';
 import type { JsonValue } from '../domain/json.ts';
-import type { Operation } from '../domain/operation.ts';
+import type { Operation, ProcessRef } from '../domain/operation.ts';
 import type { PooledSandbox } from '../domain/pooled-sandbox.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { Session } from '../domain/session.ts';
@@ -20,6 +20,8 @@ export interface Guard {
   readonly lease?: { readonly leaseId: LeaseId; readonly token: number; readonly allowPending?: boolean };
   /** The operation must still be open: `OCT_VERSION_CONFLICT` when another process has resolved it. */
   readonly openOperation?: OperationId;
+  /** The operation must still be of this process: `OCT_VERSION_CONFLICT` when another has adopted it. */
+  readonly ownedOperation?: { readonly id: OperationId; readonly owner: ProcessRef };
   /** The task's claims must still be at this revision: `OCT_VERSION_CONFLICT` when one was granted or ended meanwhile. */
   readonly claims?: { readonly taskId: TaskId; readonly revision: number };
   /** The checkpoint must still be there: `OCT_VERSION_CONFLICT` when it was deleted meanwhile. It stays until the change is done. */

@@ -1,7 +1,7 @@
 import type { Execution } from '../domain/execution.ts';
 import { type JsonObject, asJson } from '../domain/json.ts';
 import type { ExecutionId, TaskId } from '../domain/ids.ts';
-import type { Operation, ProcessRef } from '../domain/operation.ts';
+import { type Operation, isSameProcess } from '../domain/operation.ts';
 import type { Task } from '../domain/task.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { SandboxFacts, SandboxHandle } from '../ports/sandbox-runtime.ts';
@@ -265,16 +265,7 @@ export async function endOne(
 
 /** Its own process knows whether a command was begun; while that lives, nobody else takes it for gone. */
 function startedElsewhere(kernel: Kernel, { owner }: Operation): boolean {
-  return !sameProcess(owner, kernel.deps.processes.self()) && kernel.deps.processes.isAlive(owner);
-}
-
-function sameProcess(one: ProcessRef, other: ProcessRef): boolean {
-  return (
-    one.hostId === other.hostId &&
-    one.bootId === other.bootId &&
-    one.pid === other.pid &&
-    one.startedAt === other.startedAt
-  );
+  return !isSameProcess(owner, kernel.deps.processes.self()) && kernel.deps.processes.isAlive(owner);
 }
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {

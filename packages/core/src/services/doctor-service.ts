@@ -18,6 +18,7 @@ import type {
   RecoveredOperation,
 } from './services.ts';
 import type { ReapReport } from './reaper/reap.ts';
+import { settleAbandonedWork, settleRecorded } from './settle-work.ts';
 import { isHere, withLease } from './with-lease.ts';
 
 export function createDoctorService(
@@ -53,11 +54,13 @@ async function examine(tools: Tools, options: DoctorOptions, call: Call): Promis
   if (usable) await part('layers', undefined, () => examineLayers(kernel, findings));
   if (usable) await part('caches', undefined, () => examineCaches(tools, findings));
   if (usable) await part('image', undefined, () => examineImage(kernel, findings));
-  const recovered = !usable ? [] : await part('operations', [], () => recoverAbandoned(kernel, findings, call));
+  const taken = await part('work', [], () => settleBrokenOff(kernel, findings, call));
+  const others = !usable ? [] : await part('operations', [], () => recoverAbandoned(kernel, findings, call));
   const reaping = usable ? await part('leftovers', null, () => reconcile(tools, findings, options, call)) : null;
   const orphans = reaping === null ? [] : await part('containers', [], () => findOrphans(kernel, reaping));
   const housekeeping = usable ? await part('housekeeping', null, () => examineHousekeeping(tools, findings)) : null;
   await part('task memory', undefined, () => healMemory(kernel, broken, findings));
+  const recovered = [...taken, ...others];
   const healthy = findings.every(({ severity }) => severity !== 'problem');
   return { healthy, findings, store, engine, recovered, orphans, reaping, housekeeping };
 }
@@ -152,6 +155,18 @@ async function examineImage(kernel: Kernel, findings: DoctorFinding[]): Promise<
       message: `The default image ${image} is not on the engine`,
       remedy: 'Run `opencode-tools images build`.',
     });
+}
+
+/** Changes of directories of the user need neither engine nor lease. */
+async function settleBrokenOff(
+  kernel: Kernel,
+  findings: DoctorFinding[],
+  call: Call,
+): Promise<readonly RecoveredOperation[]> {
+  const settled = await settleAbandonedWork(kernel, call);
+  findings.push(...settled.map(({ summary }) => ok('work', summary)));
+  await settleRecorded(kernel, call);
+  return settled;
 }
 
 /** Settles what dead processes left open, task by task; a task that an agent holds is left to it and named. */

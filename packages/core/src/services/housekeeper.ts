@@ -7,6 +7,7 @@ import type { PrunedCheckpoints } from './checkpoint-contract.ts';
 import { pruneCheckpoints } from './prune-checkpoints.ts';
 import { type ReapReport, reap } from './reaper/reap.ts';
 import type { Call } from './services.ts';
+import { settleAbandonedWork, settleRecorded } from './settle-work.ts';
 
 const turnMs = 30_000;
 /** Long enough for a turn that takes a while, short enough for another process to go on soon after a crash. */
@@ -48,6 +49,7 @@ export function createHousekeeper(kernel: Kernel, pool: WarmPool): HousekeeperSe
     const nowMs = deps.clock.nowMs();
     if (nowMs < nextTidyMs) return null;
     nextTidyMs = nowMs + tidyMs;
+    await settleRecorded(kernel, own);
     return pruneCheckpoints(kernel, undefined, { dryRun: false }, own);
   };
 
@@ -61,6 +63,8 @@ export function createHousekeeper(kernel: Kernel, pool: WarmPool): HousekeeperSe
   };
 
   const take = async (): Promise<HousekeepingTurn> => {
+    // Every process that lives on puts directories of the user right, whoever keeps house.
+    await settleAbandonedWork(kernel, own);
     const engine = (await deps.runtime.capabilities()).engine.id;
     const held = await keepHouse(engine);
     house = held ? engine : undefined;

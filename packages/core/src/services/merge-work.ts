@@ -35,7 +35,7 @@ export async function mergeTask(
     throw invalid('into', 'is given with a branch', 'Name a branch to make, or one to merge into.');
   return withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, call, async (leased) => {
     try {
-      await settleRecorded(kernel);
+      await settleRecorded(kernel, call);
       const intent = { directory: repository, branch, base };
       const operation = kernel.newOperation('work', task.id, leased.proof, intent);
       const { id } = operation;

@@ -16,7 +16,7 @@ import { removeTraces } from './remove-traces.ts';
 import { awaitQuiet, isAbandoned, isLeaseActive } from './quiet.ts';
 import { directoryPuts, restoreDirectory } from './restore-directory.ts';
 import type { Call, RecoveredOperation } from './services.ts';
-import { resolveWork } from './settle-work.ts';
+import { settleWork } from './settle-work.ts';
 import { forgetWorkspace, trippedRecords } from './tripwire-watch.ts';
 
 /** How an abandoned operation is settled. */
@@ -31,7 +31,7 @@ export interface Resolution {
 /**
  * Resolves operations that nobody will finish: the process is gone or gave up, or its lease was taken. The caller holds the
  * task's lease and has passed the takeover barrier. Each is settled by what is found on the engine and on disk; running it
- * twice changes nothing.
+ * twice changes nothing. Changes of a user's directory are settled without the lease, see `settleWork`.
  *
  * @param proof the caller's lease: what it finds is written only while that is held
  * @throws OpencodeToolsError `OCT_LEASE_LOST`
@@ -44,6 +44,11 @@ export async function recoverTask(
   const recovered: RecoveredOperation[] = [];
   for (const operation of await kernel.deps.tasks.listOpenOperations(proof.taskId)) {
     if (!(await isAbandoned(kernel, operation))) continue;
+    if (operation.kind === 'work') {
+      const settled = await settleWork(kernel, operation, call);
+      if (settled !== null) recovered.push(settled);
+      continue;
+    }
     const resolution = await resolvers[operation.kind](kernel, operation);
     if (resolution === null || !(await settle(kernel, operation, resolution, proof, call))) continue;
     const { state, summary } = resolution;
@@ -53,7 +58,7 @@ export async function recoverTask(
 }
 
 const resolvers: Record<
-  OperationKind,
+  Exclude<OperationKind, 'work'>,
   (kernel: Kernel, operation: Operation) => Promise<Resolution | null> | Resolution
 > = {
   execution: resolveExecution,
@@ -67,7 +72,6 @@ const resolvers: Record<
   restore: resolveRestore,
   checkpoint: resolveCheckpoint,
   egress: resolveEgress,
-  work: resolveWork,
   // Deleting goes on from where it stopped when it is asked for again; the task stays usable until then.
   deletion: () => ({
     state: 'interrupted',

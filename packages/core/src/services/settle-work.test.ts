@@ -1,71 +1,174 @@
 import { expect, test } from 'vitest';
 import { kernelOver } from '../../test/kernel.ts';
 import { taskId } from '../../test/records.ts';
+import { call } from '../../test/task.ts';
 import type { OperationId } from '../domain/ids.ts';
-import type { Operation } from '../domain/operation.ts';
-import { resolveWork, settleRecorded } from './settle-work.ts';
+import { type Operation, type ProcessRef, isSameProcess } from '../domain/operation.ts';
+import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import type { SettledWork } from '../ports/work-port.ts';
+import type { Change } from '../ports/task-store.ts';
+import { settleAbandonedWork, settleRecorded, settleWork } from './settle-work.ts';
 
 const [stuck, other] = ['opn_00000000000000000000000001', 'opn_00000000000000000000000002'] as [
   OperationId,
   OperationId,
 ];
+const self: ProcessRef = { hostId: 'host', bootId: 'boot', pid: 7, startedAt: '1' };
+const dead: ProcessRef = { ...self, pid: 3 };
+const undone: SettledWork = { outcome: 'undone', left: [], saved: null };
 
-/** Notes of two changes, one of a directory that cannot be written at present. */
-function changes() {
-  const forgotten: OperationId[] = [];
-  const warnings: unknown[] = [];
-  const kernel = kernelOver({
-    tasks: { findOperation: async () => undefined },
+/** Two changes of the user's directories, one of a directory that cannot be written at present. */
+class Changes {
+  readonly rows = new Map<OperationId, Operation>();
+  readonly forgotten: OperationId[] = [];
+  readonly written: string[] = [];
+  readonly warnings: unknown[] = [];
+  isStuck = true;
+  outcome = undone;
+
+  readonly kernel = kernelOver({
+    homeId: 'home' as never,
+    tasks: {
+      commit: async (change) => this.#commit(change),
+      findOperation: async (id) => this.rows.get(id),
+      findTask: async () => ({ homeId: 'home' }) as never,
+      listOpenOperations: async () => [...this.rows.values()].filter(({ state }) => state === 'open'),
+    },
     work: {
-      known: async () => [stuck, other],
+      known: async () => [stuck, other].filter((id) => !this.forgotten.includes(id)),
       settle: async (id: OperationId) => {
-        if (id === stuck) throw Object.assign(new Error('EROFS: read-only file system'), { code: 'EROFS' });
-        return { outcome: 'undone', left: [], saved: null };
+        if (id === stuck && this.isStuck) throw Object.assign(new Error('EROFS: read-only'), { code: 'EROFS' });
+        return this.outcome;
       },
-      forget: async (id: OperationId) => void forgotten.push(id),
+      forget: async (id: OperationId) => void this.forgotten.push(id),
     } as never,
-    logger: { warn: (...said: readonly unknown[]) => void warnings.push(said) } as never,
+    processes: { self: () => self, isAlive: (ref) => !isSameProcess(ref, dead) },
+    notifier: { publish: () => undefined },
+    logger: { warn: (...said: readonly unknown[]) => void this.warnings.push(said) } as never,
   });
-  return { kernel, forgotten, warnings };
+
+  add(id: OperationId, more: Partial<Operation> = {}): Operation {
+    const intent = { directory: '/srv/project' };
+    const operation = {
+      id,
+      kind: 'work',
+      taskId,
+      state: 'open',
+      intent,
+      owner: dead,
+      proof: null,
+      ...more,
+    } as Operation;
+    this.rows.set(id, operation);
+    return operation;
+  }
+
+  #commit({ guard, records }: Change): readonly never[] {
+    const owned = guard?.ownedOperation;
+    const row = owned === undefined ? undefined : this.rows.get(owned.id);
+    if (owned === undefined || row === undefined || !isSameProcess(row.owner, owned.owner))
+      throw new OpencodeToolsError('OCT_VERSION_CONFLICT', 'another process has it');
+    if (guard?.openOperation !== undefined && row.state !== 'open')
+      throw new OpencodeToolsError('OCT_VERSION_CONFLICT', 'it has ended');
+    for (const { type, puts } of records) {
+      this.written.push(type);
+      for (const put of puts) if (put.noun === 'operation') this.rows.set(put.value.id, put.value);
+    }
+    return [];
+  }
 }
 
 test('a change that cannot be undone now is recorded as broken off, and its notes stay for the next time', async () => {
-  const { kernel } = changes();
-  const operation = { id: stuck, taskId, intent: { directory: '/srv/project' } } as unknown as Operation;
-  const resolution = await resolveWork(kernel, operation);
-  expect(resolution).toMatchObject({ state: 'interrupted', puts: [] });
-  expect(resolution.summary).toMatch(/\/srv\/project.*not taken back.*EROFS/);
-  expect(resolution.clear).toBeUndefined();
+  const changes = new Changes();
+  const settled = await settleWork(changes.kernel, changes.add(stuck), call);
+  expect(settled).toMatchObject({ resolution: 'interrupted' });
+  expect(settled?.summary).toMatch(/\/srv\/project.*not taken back.*EROFS/);
+  expect(changes.forgotten).toEqual([]);
+  expect(changes.written).toEqual(['work.adopted', 'work.interrupted']);
+});
+
+test('what could not be undone is undone later, by this process or the next, and recorded then', async () => {
+  const changes = new Changes();
+  await settleWork(changes.kernel, changes.add(stuck), call);
+  changes.isStuck = false;
+  for (const owner of [self, dead]) {
+    const row = changes.rows.get(stuck) as Operation;
+    changes.rows.set(stuck, { ...row, owner, outcome: { summary: 'not taken back' } });
+    changes.forgotten.splice(0, 2, other);
+    changes.written.length = 0;
+    await settleRecorded(changes.kernel, call);
+    expect(changes.forgotten).toEqual([other, stuck]);
+    expect(changes.written.at(-1)).toBe('work.undone');
+    expect(changes.rows.get(stuck)?.outcome?.['summary']).toMatch(/is as it was before/);
+  }
 });
 
 test('a change that cannot be undone now keeps no other from being settled', async () => {
-  const { kernel, forgotten, warnings } = changes();
-  await settleRecorded(kernel);
-  expect(forgotten).toEqual([other]);
-  expect(warnings).toHaveLength(1);
+  const changes = new Changes();
+  for (const id of [stuck, other]) changes.add(id, { state: 'interrupted' });
+  await settleRecorded(changes.kernel, call);
+  expect(changes.forgotten).toEqual([other]);
+  expect(changes.warnings).toHaveLength(1);
+});
+
+test('notes of what the registry does not know any more are settled all the same', async () => {
+  const changes = new Changes();
+  await settleRecorded(changes.kernel, call);
+  expect(changes.forgotten).toEqual([other]);
+  expect(changes.written).toEqual([]);
 });
 
 test('what this process itself could not undo is tried again while it lives, and nothing that it is still at', async () => {
-  const { kernel, forgotten } = changes();
-  const failed = { state: 'failed', owner: {} } as Operation;
-  const ours = kernelOver({
-    ...kernel.deps,
-    tasks: { findOperation: async () => failed },
-    processes: { self: () => failed.owner, isAlive: () => true },
+  const changes = new Changes();
+  for (const id of [stuck, other]) changes.add(id, { state: 'failed', owner: self });
+  await settleRecorded(changes.kernel, call);
+  expect(changes.forgotten).toEqual([]);
+  changes.kernel.leftToRecovery.add(other);
+  await settleRecorded(changes.kernel, call);
+  expect(changes.forgotten).toEqual([other]);
+});
+
+test('only what a dead process, or nobody any more, is at is settled without a lease', async () => {
+  const changes = new Changes();
+  changes.add(stuck, { owner: { ...self, pid: 5 } });
+  changes.add(other);
+  expect(await settleAbandonedWork(changes.kernel, call)).toMatchObject([{ operationId: other }]);
+  expect(changes.rows.get(stuck)?.state).toBe('open');
+});
+
+test('a change that a living process has adopted is not taken from it, by whoever gave it up before either', async () => {
+  const changes = new Changes();
+  const operation = changes.add(other, { owner: { ...self, pid: 5 } });
+  changes.kernel.leftToRecovery.add(other);
+  const settling = settleAbandonedWork(changes.kernel, call);
+  changes.rows.set(other, { ...operation, state: 'interrupted' });
+  expect(await settling).toEqual([]);
+  expect(changes.written).toEqual([]);
+});
+
+test('a change whose end cannot be recorded is settled again by the same process', async () => {
+  const changes = new Changes();
+  changes.add(other);
+  const { tasks } = changes.kernel.deps;
+  const commit = tasks.commit.bind(tasks);
+  let refusals = 1;
+  Object.assign(tasks, {
+    commit: async (change: Change) => {
+      if (change.records[0]?.type !== 'work.adopted' && refusals-- > 0)
+        throw new OpencodeToolsError('OCT_STORE_UNAVAILABLE', 'The registry is away');
+      return commit(change);
+    },
   });
-  await settleRecorded(ours);
-  expect(forgotten).toEqual([]);
-  ours.leftToRecovery.add(other);
-  await settleRecorded(ours);
-  expect(forgotten).toEqual([other]);
+  expect(await settleAbandonedWork(changes.kernel, call)).toEqual([]);
+  expect(changes.rows.get(other)?.state).toBe('open');
+  expect(await settleAbandonedWork(changes.kernel, call)).toMatchObject([{ resolution: 'interrupted' }]);
+  expect(changes.written).toEqual(['work.adopted', 'work.interrupted']);
 });
 
 test('a merge whose work tree could not go along says so', async () => {
-  const kernel = kernelOver({
-    work: { settle: async () => ({ outcome: 'finished', left: ['/srv/project'], saved: null }) } as never,
-  });
-  const operation = { id: other, taskId, intent: { directory: '/srv/project' } } as unknown as Operation;
-  const { state, summary } = await resolveWork(kernel, operation);
-  expect(state).toBe('completed');
-  expect(summary).toMatch(/files at "\/srv\/project" are still as before/);
+  const changes = new Changes();
+  changes.outcome = { outcome: 'finished', left: ['/srv/project'], saved: null };
+  const settled = await settleWork(changes.kernel, changes.add(other), call);
+  expect(settled?.resolution).toBe('completed');
+  expect(settled?.summary).toMatch(/files at "\/srv\/project" are still as before/);
 });

@@ -2,45 +2,152 @@ import type { OperationId } from '../domain/ids.ts';
 import type { Operation } from '../domain/operation.ts';
 import { printable } from '../errors/printable.ts';
 import type { SettledWork } from '../ports/work-port.ts';
+import { adoptWork, awaitSettled } from './adopt-work.ts';
 import { clip } from './clip.ts';
-import type { Kernel } from './kernel.ts';
-import type { Resolution } from './recovery.ts';
+import { type Kernel, draft, finished } from './kernel.ts';
+import type { Call, RecoveredOperation } from './services.ts';
+import { isHere } from './with-lease.ts';
 
-/**
- * A change of a user's directory that broke off is undone; one of which all was done but the record is recorded. A directory that
- * cannot be written holds up nobody else: what is to be undone there stays noted, see `settleRecorded`.
- */
-export async function resolveWork(kernel: Kernel, { id, intent }: Operation): Promise<Resolution> {
-  const directory = typeof intent['directory'] === 'string' ? intent['directory'] : 'its directory';
-  const settled = await trySettle(kernel, id);
-  if (typeof settled === 'string') {
-    const summary = `the work broke off half way into ${directory}, and is not taken back yet: ${clip(settled, 200)}`;
-    return { state: 'interrupted', summary, puts: [] };
-  }
-  const clear = (): Promise<void> => kernel.deps.work.forget(id);
-  if (settled.outcome === 'finished')
-    return {
-      state: 'completed',
-      summary: `the work had come into ${directory} whole${behind(settled)}`,
-      puts: [],
-      clear,
-    };
-  const summary = `the work did not come into ${directory}, which is as it was before${exceptFor(settled)}`;
-  return { state: 'interrupted', summary, puts: [], clear };
+/** How a change of a user's directory that broke off is recorded. */
+interface WorkEnd {
+  readonly state: 'completed' | 'interrupted';
+  readonly summary: string;
+  /** False while the directory cannot be written: what is to be undone there stays noted. */
+  readonly settled: boolean;
 }
 
-/** Tidies up after operations whose end is recorded although it was not known then how they would be settled. */
-export async function settleRecorded(kernel: Kernel): Promise<void> {
-  const { tasks, work, logger, processes } = kernel.deps;
+/**
+ * Settles what dead processes left half way in directories of the user, whoever holds the tasks: no lease fences such a directory,
+ * so none is needed to put it right. Needs no engine. A change that cannot be settled keeps no other from it.
+ */
+export async function settleAbandonedWork(kernel: Kernel, call: Call): Promise<readonly RecoveredOperation[]> {
+  const { tasks, processes, logger } = kernel.deps;
+  const settled: RecoveredOperation[] = [];
+  for (const operation of await tasks.listOpenOperations()) {
+    if (operation.kind !== 'work') continue;
+    if (processes.isAlive(operation.owner) && !kernel.leftToRecovery.has(operation.id)) continue;
+    try {
+      const task = await tasks.findTask(operation.taskId);
+      const done = task !== undefined && isHere(kernel, task) ? await settleWork(kernel, operation, call) : null;
+      if (done !== null) settled.push(done);
+    } catch (error) {
+      logger.warn('A change that broke off was not settled', { operationId: operation.id, error: String(error) });
+    }
+  }
+  return settled;
+}
+
+/**
+ * Undoes an abandoned change of a user's directory, or records it when all of it was done. Of several processes that find it, the one
+ * that adopts it settles it and the others wait; a process that dies while it settles is followed by the next.
+ *
+ * @returns null when another process settles it
+ */
+export async function settleWork(kernel: Kernel, found: Operation, call: Call): Promise<RecoveredOperation | null> {
+  const operation = await adoptWork(kernel, found, call);
+  if (operation === null) {
+    await awaitSettled(kernel, found.id);
+    return null;
+  }
+  const { id, kind, taskId: stream, owner } = operation;
+  try {
+    const { state, summary, settled } = await endOf(kernel, operation);
+    const outcome = { recovered: true, summary, settled };
+    const puts = [{ noun: 'operation', value: finished(operation, state, outcome, kernel.now()) }] as const;
+    await kernel.commit({
+      guard: { openOperation: id, ownedOperation: { id, owner } },
+      records: [draft({ stream, type: `work.${state}`, call, operationId: id, puts, detail: outcome })],
+    });
+    if (settled) await forgetQuietly(kernel, id);
+    kernel.leftToRecovery[settled ? 'delete' : 'add'](id);
+    return { operationId: id, kind, resolution: state, summary };
+  } catch (error) {
+    kernel.leftToRecovery.add(id);
+    throw error;
+  }
+}
+
+/**
+ * Settles changes whose operation has ended although they could not be settled then, as in a directory that nobody could write, and
+ * records what became of them. One that a living process is at is left to it.
+ */
+export async function settleRecorded(kernel: Kernel, call: Call): Promise<void> {
+  const { tasks, work, processes, logger } = kernel.deps;
   for (const id of await work.known()) {
     const operation = await tasks.findOperation(id);
     const isAtIt = operation !== undefined && processes.isAlive(operation.owner) && !kernel.leftToRecovery.has(id);
     if (operation?.state === 'open' || isAtIt) continue;
-    const settled = await trySettle(kernel, id);
-    if (typeof settled === 'string') continue;
-    if (settled.left.length > 0) logger.warn('A change was undone', { operationId: id, except: exceptFor(settled) });
-    await work.forget(id);
+    try {
+      await settleEnded(kernel, id, operation, call);
+    } catch (error) {
+      logger.warn('A change that broke off was not settled', { operationId: id, error: String(error) });
+    }
   }
+}
+
+/** @param operation undefined where the registry does not know it any more */
+async function settleEnded(
+  kernel: Kernel,
+  id: OperationId,
+  operation: Operation | undefined,
+  call: Call,
+): Promise<void> {
+  const { deps, leftToRecovery } = kernel;
+  if (operation?.outcome?.['settled'] === true) return deps.work.forget(id);
+  const unsure = operation !== undefined && operation.state !== 'completed';
+  const adopted =
+    unsure && (await deps.tasks.findTask(operation.taskId)) !== undefined
+      ? await adoptWork(kernel, operation, call)
+      : undefined;
+  if (adopted === null) return;
+  if (adopted !== undefined) leftToRecovery.add(id);
+  const found = await trySettle(kernel, id);
+  if (typeof found === 'string') return;
+  if (found.left.length > 0) deps.logger.warn('A change was undone', { operationId: id, except: exceptFor(found) });
+  if (found.outcome === 'undone' && adopted !== undefined) await recordUndone(kernel, adopted, found, call);
+  leftToRecovery.delete(id);
+  await deps.work.forget(id);
+}
+
+async function recordUndone(kernel: Kernel, operation: Operation, found: SettledWork, call: Call): Promise<void> {
+  const { id, taskId: stream, owner } = operation;
+  const detail = {
+    recovered: true,
+    settled: true,
+    summary: `${directoryOf(operation)} is as it was before${exceptFor(found)}`,
+  };
+  const value = { ...operation, outcome: { ...operation.outcome, ...detail } };
+  await kernel.commit({
+    guard: { ownedOperation: { id, owner } },
+    records: [
+      draft({ stream, type: 'work.undone', call, operationId: id, puts: [{ noun: 'operation', value }], detail }),
+    ],
+  });
+}
+
+async function endOf(kernel: Kernel, operation: Operation): Promise<WorkEnd> {
+  const directory = directoryOf(operation);
+  const found = await trySettle(kernel, operation.id);
+  if (typeof found === 'string') {
+    const summary = `the work broke off half way into ${directory}, and is not taken back yet: ${clip(found, 200)}`;
+    return { state: 'interrupted', summary, settled: false };
+  }
+  if (found.outcome === 'finished')
+    return { state: 'completed', summary: `the work had come into ${directory} whole${behind(found)}`, settled: true };
+  const summary = `the work did not come into ${directory}, which is as it was before${exceptFor(found)}`;
+  return { state: 'interrupted', summary, settled: true };
+}
+
+function directoryOf({ intent }: Operation): string {
+  return typeof intent['directory'] === 'string' ? intent['directory'] : 'its directory';
+}
+
+async function forgetQuietly({ deps }: Kernel, id: OperationId): Promise<void> {
+  await deps.work
+    .forget(id)
+    .catch((error: unknown) =>
+      deps.logger.debug('Notes of a change were not removed', { operationId: id, error: String(error) }),
+    );
 }
 
 /** @returns why it cannot be settled now, as text */

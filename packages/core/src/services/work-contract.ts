@@ -3,6 +3,7 @@ import type { TaskId } from '../domain/ids.ts';
 import type { AgentWork } from '../policy/agent-work.ts';
 import type { AppliedWork, MergedWork, WorkReview } from '../ports/work-port.ts';
 import type { Call, UnderSession } from './call.ts';
+import type { RecoveredOperation } from './session-contract.ts';
 
 export interface ReviewOptions extends UnderSession {
   /** Full id, short id, tag or name of a checkpoint to look at; by default one is taken now. */
@@ -54,6 +55,11 @@ export interface WorkService {
    * @throws OpencodeToolsError `OCT_POLICY_DENIED`
    */
   assertAgentMay(work: AgentWork): void;
+  /**
+   * Undoes what a process that is gone left half way in a directory of the user, or records it when all of it was done: of any task of
+   * this home, whoever holds it, with or without an engine. Opening a home does so. Cheap when there is nothing to do.
+   */
+  settle(call: Call): Promise<readonly RecoveredOperation[]>;
   /** What the task changed since its workspace was seeded, and which of it would run on the host or steer who works there. */
   review(taskId: TaskId, options: ReviewOptions, call: Call): Promise<ReviewedWork>;
   /**

@@ -7,7 +7,7 @@ import { mergeTask } from './merge-work.ts';
 import { runOperation } from './run-operation.ts';
 import type { Call, CheckpointService } from './services.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
-import { settleRecorded } from './settle-work.ts';
+import { settleAbandonedWork, settleRecorded } from './settle-work.ts';
 import { invalid } from './validate.ts';
 import { assertHere, stillHeld, withLease } from './with-lease.ts';
 import type { ApplyOptions, ReviewOptions, TaskWorkApplied, WorkService } from './work-contract.ts';
@@ -29,6 +29,7 @@ export function createWorkService(kernel: Kernel, keeper: SandboxKeeper, checkpo
   };
   return {
     assertAgentMay: (work) => assertAgentWork(deps.defaults.agentWork ?? 'branch', work),
+    settle: (call) => settleAbandonedWork(kernel, call),
     merge: (taskId, options, call) => mergeTask(kernel, keeper, taskId, options, call),
     review: async (taskId, options, call) => {
       const { checkpoint, fromId, toId } = await workOf(taskId, options, call);
@@ -41,7 +42,7 @@ export function createWorkService(kernel: Kernel, keeper: SandboxKeeper, checkpo
       const request = { directory, fromId, toId, accept, threeWay, operationId: null };
       if (dryRun) return { checkpoint, directory, ...(await deps.work.apply(request)) };
       return withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, call, async (leased) => {
-        await settleRecorded(kernel);
+        await settleRecorded(kernel, call);
         const intent = { directory, checkpointId: checkpoint.id };
         const operation = kernel.newOperation('work', task.id, leased.proof, intent);
         const { id } = operation;

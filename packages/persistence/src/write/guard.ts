@@ -1,10 +1,10 @@
-import { type Checkpoint, type Guard, OpencodeToolsError, type Operation } from '@opencode-tools/core';
+import { type Checkpoint, type Guard, OpencodeToolsError, type Operation, isSameProcess } from '@opencode-tools/core';
 import { sql } from 'kysely';
 import { type Outcome, type Plan, type Statement, firstRow, outcomeRows } from '../query/plan.ts';
 import { shapedTemplate, template } from '../query/template.ts';
 import { fromRow } from '../rows/entity-rows.ts';
 import { selectClaimsRevision } from '../stores/claim-rows.ts';
-import { selectCheckpoint } from '../stores/task-rows.ts';
+import { selectCheckpoint, selectOperation } from '../stores/task-rows.ts';
 
 /** What a guard needs to read whatever comes out; `checkGuard` takes the outcomes. */
 export function guardStatements(guard: Guard | undefined): readonly Statement<unknown>[] {
@@ -20,6 +20,7 @@ export function* checkGuard(guard: Guard, outcomes: readonly Outcome[]): Plan<vo
   const [first, second] = outcomes;
   if (guard.lease !== undefined) checkLease(guard.lease, first);
   if (guard.openOperation !== undefined) checkOpen(guard.openOperation, guard.lease === undefined ? first : second);
+  if (guard.ownedOperation !== undefined) yield* checkOwned(guard.ownedOperation);
   if (guard.claims !== undefined) yield* checkClaims(guard.claims);
   if (guard.checkpoint !== undefined) yield* checkCheckpoint(guard.checkpoint);
   if (guard.marks !== undefined) yield* checkMarks(guard.marks);
@@ -46,6 +47,17 @@ function checkOpen(id: string, outcome: Outcome | undefined): void {
   throw new OpencodeToolsError('OCT_VERSION_CONFLICT', `Operation ${id} is no longer open`, {
     remedy: 'Read the operation: another process has finished it.',
     details: { operationId: id, state: row?.state ?? null },
+  });
+}
+
+/** The stream's lock, which every change of a task takes first, keeps the owner until this one is written. */
+function* checkOwned({ id, owner }: NonNullable<Guard['ownedOperation']>): Plan<void> {
+  const row = yield* firstRow(selectOperation({ id }));
+  const found = row && fromRow<Operation>(row).owner;
+  if (found !== undefined && isSameProcess(found, owner)) return;
+  throw new OpencodeToolsError('OCT_VERSION_CONFLICT', `Operation ${id} is in the hands of another process`, {
+    remedy: 'Read the operation: another process settles it.',
+    details: { operationId: id, pid: found?.pid ?? null },
   });
 }
 
