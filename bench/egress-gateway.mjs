@@ -1,109 +1,172 @@
 /**
- * The egress gateway beside the same client and server without it, on this host's loopback: throughput of a large download, time
- * added to a request, many connections at once, memory beside a bare Node process. The gateway is the program as it is built.
+ * The egress gateway beside the same client and server without it, on this host's loopback: throughput of a large download on each
+ * way through it, time added to a request, and its memory beside a bare Node process with 200 connections open while large
+ * downloads run. The gateway is the program as it is built.
  *
  * pnpm build && node --conditions=@opencode-tools/source bench/egress-gateway.mjs
  */
 import { fork } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, request } from 'node:http';
+import { Agent as TlsAgent, createServer as createTlsServer, request as requestByTls } from 'node:https';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 const [gatewayAddress, sandboxAddress, serverAddress] = ['127.0.0.7', '127.0.0.1', '127.0.0.8'];
-const serverPort = 18_080;
+const ports = { plain: 18_080, tunnel: 18_443, terminated: 18_444 };
+const proxy = { host: gatewayAddress, port: 3128 };
 const megabytes = 512;
+const connections = 200;
 
-if (process.argv[2] === 'server') serve();
+if (process.argv[2] === 'server') serve(process.argv[3]);
 else if (process.argv[2] === 'bare') setInterval(() => undefined, 1_000);
 else await main();
 
-function serve() {
+/** `/held` is answered when as many requests for it have come as connections are wanted, and a second has gone by. */
+function serve(root) {
   const chunk = Buffer.alloc(1024 ** 2);
-  createServer((incoming, response) => {
-    if (incoming.url !== '/large') response.end('small');
-    else Readable.from(Array.from({ length: megabytes }, () => chunk)).pipe(response);
-  }).listen(serverPort, serverAddress);
+  const held = [];
+  const answer = (incoming, response) => {
+    if (incoming.url === '/large') Readable.from(Array.from({ length: megabytes }, () => chunk)).pipe(response);
+    else if (incoming.url !== '/held') response.end('small');
+    else if (held.push(response) === connections)
+      setTimeout(() => held.splice(0).forEach((one) => one.end('held')), 1_000);
+  };
+  createServer(answer).listen(ports.plain, serverAddress);
+  const [key, cert] = ['server.key', 'server.pem'].map((name) => readFileSync(join(root, name)));
+  for (const port of [ports.tunnel, ports.terminated])
+    createTlsServer({ key, cert }, answer).listen(port, serverAddress);
 }
 
 async function main() {
   const root = mkdtempSync(join(tmpdir(), 'oct-bench-egress-'));
-  const { createAuthority } = await import('../packages/egress/src/gateway/certificates.ts');
-  for (const name of ['policies', 'authority', 'out']) mkdirSync(join(root, name));
-  const { certificate, key } = createAuthority('Benchmark', Date.now());
-  writeFileSync(join(root, 'authority/certificate.pem'), certificate);
-  writeFileSync(join(root, 'authority/key.pem'), key);
-  writeFileSync(join(root, 'settings.json'), JSON.stringify({ v: 1, nameServers: [], upstreamAuthorities: '' }));
-  const rule = { name: 'bench', host: serverAddress, ports: [serverPort], methods: [], pathPrefixes: [] };
-  const network = { mode: 'policy', rules: [rule] };
-  const policy = { v: 1, taskId: 'bench', gatewayAddress, sandboxAddress, network, version: 1, digest: '1' };
-  writeFileSync(join(root, 'policies/bench.json'), JSON.stringify(policy));
+  const authority = await plant(root);
   const file = fileURLToPath(import.meta.url);
   const program = fileURLToPath(new URL('../packages/egress/dist/gateway.js', import.meta.url));
   const plain = { execArgv: [] };
-  const server = fork(file, ['server'], plain);
+  const server = fork(file, ['server', root], plain);
   // As the gateway's container starts it.
-  const gateway = fork(program, [root], { ...plain, env: { ...process.env, MALLOC_ARENA_MAX: '1' } });
+  const { gatewayFlags } = await import('../packages/egress/src/gateway-program.ts');
+  const env = { ...process.env, MALLOC_ARENA_MAX: '1' };
+  const gateway = fork(program, [root], { execArgv: gatewayFlags, env });
   const bare = fork(file, ['bare'], plain);
   const children = [server, gateway, bare];
+  const above = () => memory(gateway.pid) - memory(bare.pid);
+  const ways = {
+    http: { direct: { port: ports.plain }, gateway: { port: ports.plain, by: 'proxy' } },
+    tunnel: { direct: { port: ports.tunnel, authority }, gateway: { port: ports.tunnel, authority, by: 'connect' } },
+    terminated: {
+      direct: { port: ports.terminated, authority },
+      gateway: { port: ports.terminated, authority, by: 'connect' },
+    },
+  };
   try {
-    await started(`http://${serverAddress}:${serverPort}/`);
-    const proxied = { host: gatewayAddress, port: 3128, path: `http://${serverAddress}:${serverPort}` };
+    await started(`http://${serverAddress}:${ports.plain}/`);
     await started(`http://${gatewayAddress}:3128/`);
-    const direct = { host: serverAddress, port: serverPort, path: '' };
-    const before = memory(gateway.pid) - memory(bare.pid);
+    const idle = above();
     console.log(`load ${loadavg()[0].toFixed(1)}`);
-    const speeds = { direct: await speed(direct), gateway: await speed(proxied) };
+    const usual = ['http', 'tunnel'];
+    for (const name of usual) await download(name, ways[name], above);
+    const times = { direct: await median(ways.http.direct), gateway: await median(ways.http.gateway) };
+    const added = times.gateway - times.direct;
     console.log(
-      `download  direct ${speeds.direct.toFixed(0)} MB/s  gateway ${speeds.gateway.toFixed(0)} MB/s  ratio ${(speeds.gateway / speeds.direct).toFixed(2)}`,
+      `request p50  direct ${times.direct.toFixed(2)} ms  gateway ${times.gateway.toFixed(2)} ms  added ${added.toFixed(2)} ms`,
     );
-    const times = { direct: await median(direct), gateway: await median(proxied) };
-    console.log(
-      `request p50  direct ${times.direct.toFixed(2)} ms  gateway ${times.gateway.toFixed(2)} ms  added ${(times.gateway - times.direct).toFixed(2)} ms`,
-    );
-    const at = performance.now();
-    const many = await Promise.all(
-      Array.from({ length: 200 }, () =>
-        get(proxied, new Agent()).then(
-          () => 1,
-          () => 0,
-        ),
-      ),
-    );
-    console.log(
-      `200 connections at once  answered ${many.filter(Boolean).length}  in ${(performance.now() - at).toFixed(0)} ms`,
-    );
-    const after = memory(gateway.pid) - memory(bare.pid);
-    console.log(`memory above a bare Node  idle ${before.toFixed(0)} MB  after all this ${after.toFixed(0)} MB`);
+    for (const name of usual) await many(name, ways[name], above);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    console.log(`memory above a bare Node  idle ${idle.toFixed(0)} MB  after all this ${above().toFixed(0)} MB`);
+    await download('terminated', ways.terminated, above);
+    await many('terminated', ways.terminated, above);
   } finally {
     for (const child of children) child.kill();
     rmSync(root, { recursive: true, force: true });
   }
 }
 
-function get({ host, port, path }, agent, what = '/small') {
+async function download(name, way, above) {
+  const speeds = { direct: await speed(way.direct), gateway: 0 };
+  const peak = await peakOf(above, async () => (speeds.gateway = await speed(way.gateway)));
+  const ratio = (speeds.gateway / speeds.direct).toFixed(2);
+  console.log(
+    `download, ${name}  direct ${speeds.direct.toFixed(0)} MB/s  gateway ${speeds.gateway.toFixed(0)} MB/s  ratio ${ratio}  at most ${peak.toFixed(0)} MB above`,
+  );
+}
+
+async function many(name, way, above) {
+  let answered = 0;
+  const peak = await peakOf(above, async () => {
+    const held = Array.from({ length: connections }, () => get({ ...way.gateway, what: '/held' }));
+    const [settled] = await Promise.all([Promise.allSettled(held), speed(way.gateway)]);
+    answered = settled.filter(({ status }) => status === 'fulfilled').length;
+  });
+  console.log(
+    `${connections} connections open and a download, ${name}  answered ${answered}  at most ${peak.toFixed(0)} MB above`,
+  );
+}
+
+/** What the gateway of a home finds in its directory, and the server's key. @returns the authority that signed it */
+async function plant(root) {
+  const { createAuthority, createLeaf } = await import('../packages/egress/src/gateway/certificates.ts');
+  for (const name of ['policies', 'authority', 'out']) mkdirSync(join(root, name));
+  const authority = createAuthority('Benchmark', Date.now());
+  const leaf = createLeaf(serverAddress, authority, Date.now());
+  const rules = Object.entries(ports).map(([name, port]) => {
+    const rule = { name, host: serverAddress, ports: [port], methods: [], pathPrefixes: [] };
+    return name === 'terminated' ? { ...rule, terminate: true } : rule;
+  });
+  const network = { mode: 'policy', rules };
+  const policy = { v: 1, taskId: 'bench', gatewayAddress, sandboxAddress, network, version: 1, digest: '1' };
+  const files = {
+    'authority/certificate.pem': authority.certificate,
+    'authority/key.pem': authority.key,
+    'server.pem': leaf.certificate,
+    'server.key': leaf.key,
+    'settings.json': JSON.stringify({ v: 1, nameServers: [], upstreamAuthorities: authority.certificate }),
+    'policies/bench.json': JSON.stringify(policy),
+  };
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(root, name), content);
+  return authority.certificate;
+}
+
+/** Asks directly, through the proxy, or by TLS inside a CONNECT. */
+async function get({ port, by, authority, agent, what = '/small' }) {
+  const own = authority === undefined ? new Agent() : new TlsAgent({ ca: authority });
+  const target = by === 'proxy' ? proxy : { host: serverAddress, port };
+  const path = by === 'proxy' ? `http://${serverAddress}:${port}${what}` : what;
+  const socket = by === 'connect' ? await connected(port) : undefined;
+  const headers = { host: `${serverAddress}:${port}` };
+  const options = { ...target, path, headers, agent: agent ?? own, ...(socket === undefined ? {} : { socket }) };
   return new Promise((resolve, reject) => {
-    const outgoing = request(
-      { host, port, path: `${path}${what}`, agent, headers: { host: `${serverAddress}:${serverPort}` } },
-      (answer) => {
-        let bytes = 0;
-        answer
-          .on('data', (chunk) => (bytes += chunk.length))
-          .on('end', () =>
-            answer.statusCode === 200 ? resolve(bytes) : reject(new Error(`status ${answer.statusCode}`)),
-          )
-          .on('error', reject);
-      },
-    );
+    const outgoing = (authority === undefined ? request : requestByTls)(options, (answer) => {
+      let bytes = 0;
+      answer
+        .on('data', (chunk) => (bytes += chunk.length))
+        .on('end', () =>
+          answer.statusCode === 200 ? resolve(bytes) : reject(new Error(`status ${answer.statusCode}`)),
+        )
+        .on('error', reject);
+    });
     outgoing.on('error', reject).end();
+  });
+}
+
+function connected(port) {
+  return new Promise((resolve, reject) => {
+    const options = { ...proxy, method: 'CONNECT', path: `${serverAddress}:${port}`, agent: new Agent() };
+    request(options)
+      .on('connect', (answer, socket) =>
+        answer.statusCode === 200 ? resolve(socket) : reject(new Error(`status ${answer.statusCode}`)),
+      )
+      .on('error', reject)
+      .end();
   });
 }
 
 async function speed(target) {
   const at = performance.now();
-  const bytes = await get(target, new Agent(), '/large');
+  const bytes = await get({ ...target, what: '/large' });
   return bytes / 1024 ** 2 / ((performance.now() - at) / 1_000);
 }
 
@@ -112,11 +175,20 @@ async function median(target) {
   const times = [];
   for (let index = 0; index < 600; index += 1) {
     const at = performance.now();
-    await get(target, agent);
+    await get({ ...target, agent });
     if (index >= 100) times.push(performance.now() - at);
   }
   agent.destroy();
   return times.sort((one, other) => one - other)[250];
+}
+
+/** The most that was seen while it ran. */
+async function peakOf(value, work) {
+  let peak = value();
+  const timer = setInterval(() => (peak = Math.max(peak, value())), 10);
+  await work();
+  clearInterval(timer);
+  return Math.max(peak, value());
 }
 
 async function started(url) {

@@ -16,6 +16,7 @@ import {
 } from '@opencode-tools/core';
 import { decide } from './decide.ts';
 import { GatewayFiles } from './gateway-files.ts';
+import { gatewayFlags } from './gateway-program.ts';
 import type { GatewayStatus } from './gateway/gateway.ts';
 import { type TaskPolicy, gatewayPorts } from './gateway/task-policy.ts';
 import { logSize, readLog } from './read-log.ts';
@@ -95,7 +96,8 @@ class HomeGateway {
     const settings = { v: 1, nameServers, upstreamAuthorities: (await upstreamAuthorities?.()) ?? '' } as const;
     const { main, version } = await this.#files.ensure(settings, clock.nowMs());
     const user = await this.#files.owner();
-    return { directory: this.#files.directory, argv: [`/egress/program/${main}`], user, version, image };
+    const argv = [...gatewayFlags, `/egress/program/${main}`];
+    return { directory: this.#files.directory, argv, user, version, image };
   }
 
   /** One at a time per task: two would write each other's policy. */

@@ -14,6 +14,7 @@ import { deny, shownTarget } from '../decide.ts';
 import { forwardedHeaders, hasBody } from './headers.ts';
 import { relayBytes } from './relay-bytes.ts';
 import { type Arrival, targetOf } from './request-target.ts';
+import { readIntoSharedMemory } from './shared-reads.ts';
 import type { Destination } from './upstream.ts';
 
 /** What the HTTP side of the gateway asks of the rest. */
@@ -49,6 +50,7 @@ export function createHttpFront(gate: HttpGate): HttpFront {
     http: new Agent({ keepAlive: true, maxFreeSockets: 32 }),
     https: new TlsAgent({ keepAlive: true, maxFreeSockets: 32, ca: [...gate.authorities] }),
   };
+  for (const agent of Object.values(agents)) readIntoSharedMemory(agent);
   const server: Server = createServer(
     { requireHostHeader: false, keepAlive: true, noDelay: true, insecureHTTPParser: false },
     (request, response) => {
