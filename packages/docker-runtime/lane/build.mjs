@@ -1,12 +1,13 @@
-// Compiles lane.c and load.c for each architecture and writes the programs into src/lane/lane-programs.ts. Needs the two compilers of Debian
-// bookworm (gcc, gcc-aarch64-linux-gnu), which give the same bytes each time. With --check, writes nothing and fails when the programs
-// are not those.
+// Compiles lane.c, load.c and ../layer/layer.c for each architecture and writes the programs into src/lane/lane-programs.ts and
+// src/layers/layer-programs.ts. Needs the two compilers of Debian bookworm (gcc, gcc-aarch64-linux-gnu), which give the same bytes each
+// time. With --check, writes nothing and fails when the programs are not those.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { laneLoaders, lanePrograms } from '../src/lane/lane-programs.ts';
+import { layerPrograms } from '../src/layers/layer-programs.ts';
 
 const compilers = { amd64: 'x86_64-linux-gnu-gcc', arm64: 'aarch64-linux-gnu-gcc' };
 const flags =
@@ -17,8 +18,12 @@ const here = import.meta.dirname;
 
 const supervisors = compile('lane.c');
 const loaders = compile('load.c').map(([architecture, program]) => [architecture, withoutSections(program)]);
+const layers = compile('../layer/layer.c');
 if (process.argv.includes('--check')) check();
-else writeFileSync(join(here, '../src/lane/lane-programs.ts'), moduleOf());
+else {
+  writeFileSync(join(here, '../src/lane/lane-programs.ts'), moduleOfLanes());
+  writeFileSync(join(here, '../src/layers/layer-programs.ts'), moduleOfLayers());
+}
 
 function compile(source) {
   const directory = mkdtempSync(join(tmpdir(), 'oct-lane-'));
@@ -50,6 +55,7 @@ function check() {
   for (const [programs, known] of [
     [supervisors, lanePrograms],
     [loaders, laneLoaders],
+    [layers, layerPrograms],
   ])
     for (const [architecture, program] of programs) {
       if (program.equals(gunzipSync(Buffer.from(known[architecture], 'base64')))) continue;
@@ -66,11 +72,18 @@ function recordOf(programs) {
   return `Readonly<Record<string, string>> = {\n${texts.join('')}};\n`;
 }
 
-function moduleOf() {
+function moduleOfLanes() {
   return (
     `/** \`lane/lane.c\` of this package, compiled by \`lane/build.mjs\` for the architectures that an engine may have; gzip in base64. */\n` +
     `export const lanePrograms: ${recordOf(supervisors)}\n` +
     `/** \`lane/load.c\`, likewise. */\n` +
     `export const laneLoaders: ${recordOf(loaders)}`
+  );
+}
+
+function moduleOfLayers() {
+  return (
+    `/** \`layer/layer.c\` of this package, compiled by \`lane/build.mjs\` for the architectures that an engine may have; gzip in base64. */\n` +
+    `export const layerPrograms: ${recordOf(layers)}`
   );
 }

@@ -17,9 +17,18 @@ const octal = 8;
 export function laneProgramText(architecture: string): string {
   const known = texts.get(architecture);
   if (known !== undefined) return known;
-  const text = `${formatFor(programIn(laneLoaders, architecture))}:${lanePrograms[architecture] ?? ''}`;
+  const text = programText(architecture, lanePrograms);
   texts.set(architecture, text);
   return text;
+}
+
+/**
+ * Any program of ours in that form.
+ *
+ * @throws OpencodeToolsError as `laneProgram`
+ */
+export function programText(architecture: string, programs: typeof lanePrograms): string {
+  return `${formatFor(programIn(laneLoaders, architecture))}:${programs[architecture] ?? ''}`;
 }
 
 /**

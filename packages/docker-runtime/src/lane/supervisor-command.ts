@@ -4,7 +4,8 @@ export const supervisorVariable = 'OCT_LANE';
 /** Where the supervisor is, beside the fence and its notes: a directory in which only root can write. */
 export const controlDirectory = '/run/oct';
 const program = `${controlDirectory}/oct-lane`;
-const unfinished = `${controlDirectory}/.oct-lane`;
+/** What `bootCommand` starts. */
+export const bootedProgram = `${controlDirectory}/.oct-lane`;
 
 interface User {
   readonly uid: number;
@@ -16,10 +17,15 @@ interface User {
  * supervisor of the rest and becomes it, which then gives itself its name, so that nobody finds it half written.
  */
 export function firstCommand({ uid, gid }: User): readonly string[] {
+  return bootCommand(String(uid), String(gid), 'first');
+}
+
+/** Starts what a container has in that variable, with these words. */
+export function bootCommand(...words: readonly string[]): readonly string[] {
   const boot =
-    `umask 022; printf "\${${supervisorVariable}%%:*}" >${unfinished}; ` +
-    `PATH=/usr/bin:/bin:/usr/sbin:/sbin chmod 0755 ${unfinished}; exec ${unfinished} "$@"`;
-  return ['/bin/sh', '-c', boot, 'oct-lane', String(uid), String(gid), 'first'];
+    `umask 022; printf "\${${supervisorVariable}%%:*}" >${bootedProgram}; ` +
+    `PATH=/usr/bin:/bin:/usr/sbin:/sbin chmod 0755 ${bootedProgram}; exec ${bootedProgram} "$@"`;
+  return ['/bin/sh', '-c', boot, 'oct-lane', ...words];
 }
 
 /** A further supervisor in a container that runs; one of the kind `spool` ends its command after so many seconds. */

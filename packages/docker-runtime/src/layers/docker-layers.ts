@@ -17,6 +17,7 @@ import { archiveUpper } from './archive-upper.ts';
 import { findCapability } from './find-capability.ts';
 import { mountedTarget } from './layer-containers.ts';
 import { mostLayersAt } from './layer-paths.ts';
+import { digestWords, scriptRequest, scriptWords, sealRequest } from './layer-requests.ts';
 import * as scripts from './layer-scripts.ts';
 import { digestIn, sizeOf } from './layer-size.ts';
 import { findStack, listStacks, makeStack, stackRecipe } from './layer-stacks.ts';
@@ -94,15 +95,15 @@ export class DockerLayers implements LayerPort {
   }
 
   async archive(request: ArchiveRequest): Promise<Archived> {
-    const run = async (script: string, input?: Uint8Array) => this.#volume.run(script, input);
+    const ask = async (wanted: Buffer) => this.#volume.ask(wanted);
     const copyMounted = async (volume: string, layer: string, names: readonly string[]) =>
       this.#copyMounted(volume, layer, names, request.signal);
-    return doing(`Archiving the volume ${request.volume}`, async () => archiveUpper({ run, copyMounted }, request));
+    return doing(`Archiving the volume ${request.volume}`, async () => archiveUpper({ ask, copyMounted }, request));
   }
 
   async fill(layer: string, tar: ByteStream, signal?: AbortSignal): Promise<string> {
     return doing('Filling a layer', async () =>
-      digestIn((await this.#volume.runOn(tar, scripts.fillScript(layer), signal)).toString('latin1')),
+      digestIn((await this.#volume.askOn(tar, scriptWords(scripts.fillScript(layer)), signal)).toString('latin1')),
     );
   }
 
@@ -116,27 +117,27 @@ export class DockerLayers implements LayerPort {
       } finally {
         await this.#volume.removeOther(name);
       }
-      const { size, digest } = sizeOf(await this.#volume.run(scripts.sizeScript(layer)));
+      const { size, digest } = sizeOf(await this.#volume.ask(sealRequest(layer)));
       return { ...size, digest };
     });
   }
 
   async digest(layer: string, signal?: AbortSignal): Promise<string | undefined> {
     return doing('Reading a layer', async () => {
-      const names = (await this.#volume.run(scripts.namesScript())).toString('latin1').split('\n');
+      const names = (await this.#run(scripts.namesScript())).toString('latin1').split('\n');
       if (!names.includes(layer)) return undefined;
-      const answer = await this.#volume.runApart(scripts.digestScript(layer), undefined, signal);
+      const answer = await this.#volume.askApart(digestWords(layer), undefined, signal);
       return digestIn(answer.toString('latin1'));
     });
   }
 
   async read(layer: string): Promise<ByteStream> {
-    return doing('Reading a layer', async () => chunks(await this.#volume.run(scripts.readScript(layer))));
+    return doing('Reading a layer', async () => chunks(await this.#run(scripts.readScript(layer))));
   }
 
   async list(): ReturnType<LayerPort['list']> {
     return doing('Listing layers', async () => {
-      const lines = (await this.#volume.run(scripts.listLayersScript())).toString('latin1').split('\n');
+      const lines = (await this.#run(scripts.listLayersScript())).toString('latin1').split('\n');
       return lines
         .filter((line) => line !== '')
         .map((line) => {
@@ -148,7 +149,7 @@ export class DockerLayers implements LayerPort {
 
   async remove(names: readonly string[]): Promise<void> {
     if (names.length === 0) return;
-    await doing('Removing layers', async () => void (await this.#volume.run(scripts.removeScript(names))));
+    await doing('Removing layers', async () => void (await this.#run(scripts.removeScript(names))));
   }
 
   async retire(): Promise<boolean> {
@@ -174,13 +175,18 @@ export class DockerLayers implements LayerPort {
     await this.#volume.close();
   }
 
+  async #run(script: string): Promise<Buffer> {
+    return this.#volume.ask(scriptRequest(script));
+  }
+
   async #copyMounted(
     volume: string,
     layer: string,
     names: readonly string[],
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    await this.#volume.runApart(scripts.copyMountedScript(mountedTarget, layer, names), volume, signal);
+    const words = scriptWords(scripts.copyMountedScript(mountedTarget, layer, names));
+    await this.#volume.askApart(words, volume, signal);
   }
 }
 

@@ -2,6 +2,8 @@ import type { LayerCapability, LayerPort } from '@opencode-tools/core';
 import type { Engine } from '../engine/engine.ts';
 import type { DockerLayersOptions } from './docker-layers.ts';
 import { firstImage, mountedTarget, runOnce } from './layer-containers.ts';
+import { layerPrograms } from './layer-programs.ts';
+import { scriptWords } from './layer-requests.ts';
 import { type LayerVolume, imagePath } from './layer-volume.ts';
 import { rememberAble, tryLayers, whatItDependsOn, wasAble } from './probe-layers.ts';
 
@@ -20,6 +22,9 @@ export async function findCapability(
   const client = await engine.client();
   const image = await firstImage(async (name) => client.call({ method: 'GET', path: imagePath(name) }), toolImages);
   if (image === undefined) return { able: false, reason: `the engine has none of the images ${toolImages.join(', ')}` };
+  const { architecture } = await engine.find();
+  if (layerPrograms[architecture] === undefined)
+    return { able: false, reason: `no program of ours works on layers of an engine on ${architecture}` };
   const about = await whatItDependsOn(client);
   if (await wasAble(client, about)) return { able: true };
   const volume = `${options.volume}-trial-${Date.now().toString(36)}`;
@@ -33,7 +38,7 @@ async function tryIn(prefix: string, { layers, volume }: Trial): Promise<LayerCa
   try {
     const opened = await volume.open();
     const run = async (mounted: string, script: string): Promise<string> => {
-      const container = volume.container(opened, ['sh', '-c', script]) as { HostConfig: { Mounts: readonly object[] } };
+      const container = volume.container(opened, scriptWords(script)) as { HostConfig: { Mounts: readonly object[] } };
       // Not for reading only, as views are.
       const view = { Type: 'volume', Source: mounted, Target: mountedTarget, VolumeOptions: { NoCopy: true } };
       const host = { ...container.HostConfig, Mounts: [...container.HostConfig.Mounts, view] };

@@ -5,10 +5,13 @@ import type { EngineClient } from '../engine/engine-client.ts';
 import { QuietWatch, engineSilent, stillThere, watched, whileProgressing, withinQuiet } from '../engine/progress.ts';
 import { hasStatus } from '../engine/engine-error.ts';
 import { Demultiplexer } from '../lane/demultiplex.ts';
+import { programText } from '../lane/lane-program.ts';
+import { bootCommand, controlDirectory, supervisorVariable } from '../lane/supervisor-command.ts';
 import { helperOptions } from '../volumes/helper-container.ts';
 import { fullLabels } from '../plan/labels.ts';
 import { failed } from './layer-helper.ts';
 import { layersTarget } from './layer-paths.ts';
+import { layerPrograms } from './layer-programs.ts';
 
 /** What it takes to copy a tree as it is: other users' files, device nodes by which an overlay hides names, its own attributes. */
 const capabilities = ['SYS_ADMIN', 'DAC_OVERRIDE', 'FOWNER', 'CHOWN', 'MKNOD', 'SETFCAP', 'FSETID'];
@@ -22,8 +25,11 @@ export interface LayerContainer {
   /** What it is labelled with, should the engine have to make it. */
   readonly labels: Readonly<Record<string, string>>;
   readonly image: string;
-  readonly command: readonly string[];
-  /** True for one whose main process reads scripts. */
+  /** Of the engine, as it names it. */
+  readonly architecture: string;
+  /** What the program is told; without words it serves requests. */
+  readonly words: readonly string[];
+  /** True for one that reads requests, or a tar. */
   readonly stdin: boolean;
   /** A volume to have at `mountedTarget`, for reading. */
   readonly mounted?: string;
@@ -50,8 +56,9 @@ export function layerContainer(container: LayerContainer): object {
     Labels: fullLabels({ home: container.homeId, kind: 'layer-helper' }),
     Image: container.image,
     Entrypoint: [],
-    Cmd: container.command,
-    WorkingDir: '/',
+    Cmd: bootCommand(...container.words),
+    Env: ['LC_ALL=C', `${supervisorVariable}=${programText(container.architecture, layerPrograms)}`],
+    WorkingDir: layersTarget,
     Healthcheck: { Test: ['NONE'] },
     AttachStdin: stdin,
     OpenStdin: stdin,
@@ -64,12 +71,13 @@ export function layerContainer(container: LayerContainer): object {
       AutoRemove: true,
       CapAdd: capabilities,
       ReadonlyRootfs: true,
+      Tmpfs: { [controlDirectory]: 'rw,exec,nosuid,nodev,size=1m,mode=700' },
       Init: true,
     },
   };
 }
 
-/** Runs one command in a container of its own and gives what it wrote. @param input what it reads, to the end */
+/** Runs a container of its own to its end and gives what it wrote. @param input what it reads, to the end */
 export async function runOnce(
   { client, containers }: { readonly client: EngineClient; readonly containers: Containers },
   options: object,

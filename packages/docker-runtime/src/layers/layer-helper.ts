@@ -6,18 +6,6 @@ import type { EngineClient } from '../engine/engine-client.ts';
 import { QuietWatch, stillThere } from '../engine/progress.ts';
 import { Demultiplexer } from '../lane/demultiplex.ts';
 
-/** A request is a line `nonce scriptBytes`, then the script; what the script reads of its own input follows. */
-const loop = [
-  'export LC_ALL=C',
-  'while read -r nonce length; do',
-  'script=$(head -c "$length")',
-  '( eval "$script" ); code=$?',
-  'printf "\\n%s %s\\n" "$nonce" "$code" >&2; printf "\\n%s %s\\n" "$nonce" "$code"',
-  'done',
-].join('\n');
-
-export const helperLoop = ['sh', '-c', loop] as const;
-
 interface HelperEngine {
   readonly client: EngineClient;
   readonly containers: Containers;
@@ -29,8 +17,8 @@ interface Answer {
 }
 
 /**
- * A container that runs scripts of ours, one after the other, for as long as this process lives: its input ends with the
- * process, it then ends itself, and the engine removes it.
+ * A container that does what `layer/layer.c` is asked for, one request after the other, for as long as this process lives: its input
+ * ends with the process, it then ends itself, and the engine removes it.
  */
 export class LayerHelper {
   readonly #containers: Containers;
@@ -66,7 +54,7 @@ export class LayerHelper {
     }
   }
 
-  /** @param options of a container whose main process is `helperLoop` */
+  /** @param options of a container whose main process is the program without words */
   static async start(engine: HelperEngine, options: object): Promise<LayerHelper> {
     const { containers } = engine;
     const id = await containers.create(undefined, options);
@@ -86,13 +74,12 @@ export class LayerHelper {
   }
 
   /**
-   * Runs a script and gives what it wrote.
+   * Gives what a request wrote.
    *
-   * @param input what the script reads; it must read all of it
-   * @throws OpencodeToolsError `OCT_INTERNAL` with what the script said when it fails
+   * @throws OpencodeToolsError `OCT_INTERNAL` with what it said when it fails
    */
-  async run(script: string, input: Uint8Array = Buffer.alloc(0)): Promise<Buffer> {
-    const turn = this.#queue.then(async () => this.#ask(script, input));
+  async ask(request: Buffer): Promise<Buffer> {
+    const turn = this.#queue.then(async () => this.#ask(request));
     this.#queue = turn.catch(() => undefined);
     return turn;
   }
@@ -103,17 +90,16 @@ export class LayerHelper {
     await this.#containers.remove(this.#id);
   }
 
-  async #ask(script: string, input: Uint8Array): Promise<Buffer> {
+  async #ask(request: Buffer): Promise<Buffer> {
     const nonce = randomBytes(12).toString('hex');
-    const body = Buffer.from(script);
     [this.#stdout, this.#stderr] = [[], []];
-    this.#stream.write(Buffer.concat([Buffer.from(`${nonce} ${body.length}\n`), body, input]));
+    this.#stream.write(Buffer.concat([Buffer.from(`${nonce} ${request.length}\n`), request]));
     const { stdout, stderr, code } = await this.#watched(this.#answer(nonce));
     if (code === 0) return stdout;
     throw failed(code, stderr);
   }
 
-  /** A script may say nothing for long: meanwhile the engine is asked whether the helper is still there. */
+  /** A request may say nothing for long: meanwhile the engine is asked whether the helper is still there. */
   async #watched<T>(answer: Promise<T>): Promise<T> {
     const watch = new QuietWatch(this.#quietMs, stillThere(this.#containers, this.#id, this.#quietMs), (error) => {
       this.#ended ??= error;

@@ -8,11 +8,11 @@ import { hasStatus } from '../engine/engine-error.ts';
 import { fullLabels } from '../plan/labels.ts';
 import { helperOptions, volumeTarget, withHelper } from '../volumes/helper-container.ts';
 import { firstImage, layerContainer, runOnce } from './layer-containers.ts';
-import { LayerHelper, helperLoop } from './layer-helper.ts';
+import { LayerHelper } from './layer-helper.ts';
 
 export interface LayerVolumeOptions {
   readonly homeId: string;
-  /** Images of ours with GNU find, tar and coreutils, best first. */
+  /** Images of ours with GNU tar and coreutils, best first. */
   readonly toolImages: readonly string[];
   /** Name of the volume of layers; one per home. */
   readonly volume: string;
@@ -25,6 +25,7 @@ export interface OpenedVolume {
   readonly containers: Containers;
   readonly mountpoint: string;
   readonly image: string;
+  readonly architecture: string;
 }
 
 /** A directory to make in the volume: ours, unless it says whose it is. */
@@ -57,32 +58,32 @@ export class LayerVolume {
     }
   }
 
-  /** Runs a script in the helper of this process, which is started when there is none. */
-  async run(script: string, input?: Uint8Array): Promise<Buffer> {
-    return (await this.#standing()).run(script, input);
+  /** Asks the helper of this process, which is started when there is none. */
+  async ask(request: Buffer): Promise<Buffer> {
+    return (await this.#standing()).ask(request);
   }
 
-  /** Runs a script in a container of its own, with another volume mounted for reading. */
-  async runApart(script: string, mounted?: string, signal?: AbortSignal): Promise<Buffer> {
+  /** Does one thing in a container of its own, with another volume mounted for reading. */
+  async askApart(words: readonly string[], mounted?: string, signal?: AbortSignal): Promise<Buffer> {
     const opened = await this.open();
-    return runOnce(opened, this.container(opened, ['sh', '-c', script], { mounted }), signal);
+    return runOnce(opened, this.container(opened, words, { mounted }), signal);
   }
 
-  /** Runs a script in a container of its own, which reads a stream to its end. */
-  async runOn(input: AsyncIterable<Uint8Array>, script: string, signal?: AbortSignal): Promise<Buffer> {
+  /** Does one thing in a container of its own, which reads a stream to its end. */
+  async askOn(input: AsyncIterable<Uint8Array>, words: readonly string[], signal?: AbortSignal): Promise<Buffer> {
     const opened = await this.open();
-    return runOnce(opened, this.container(opened, ['sh', '-c', script], { stdin: true }), signal, input);
+    return runOnce(opened, this.container(opened, words, { stdin: true }), signal, input);
   }
 
-  /** A container that runs a command beside the volume, and beside another one if it says so. */
+  /** A container that does something beside the volume, and beside another one if it says so. */
   container(
-    { image }: OpenedVolume,
-    command: readonly string[],
+    { image, architecture }: OpenedVolume,
+    words: readonly string[],
     { mounted, stdin = false }: { readonly mounted?: string | undefined; readonly stdin?: boolean } = {},
   ): object {
     const { homeId, volume: layers } = this.#options;
     const view = mounted === undefined ? {} : { mounted };
-    return layerContainer({ homeId, layers, labels: this.labels, image, command, stdin, ...view });
+    return layerContainer({ homeId, layers, labels: this.labels, image, architecture, words, stdin, ...view });
   }
 
   /** Makes directories as the engine unpacks them: where no helper of this process runs yet, none is started for it. */
@@ -142,12 +143,7 @@ export class LayerVolume {
 
   async #startHelper(): Promise<LayerHelper> {
     const opened = await this.open();
-    const { homeId, volume: layers } = this.#options;
-    const loop = { command: helperLoop, stdin: true } as const;
-    return LayerHelper.start(
-      opened,
-      layerContainer({ homeId, layers, labels: this.labels, image: opened.image, ...loop }),
-    );
+    return LayerHelper.start(opened, this.container(opened, [], { stdin: true }));
   }
 
   get labels(): Readonly<Record<string, string>> {
@@ -159,12 +155,13 @@ export class LayerVolume {
     const client = await this.#engine.client();
     const { volume, toolImages } = this.#options;
     const body = { Name: volume, Labels: this.labels };
-    const [image, made] = await Promise.all([
+    const [{ architecture }, image, made] = await Promise.all([
+      this.#engine.find(),
       firstImage(async (name) => client.call({ method: 'GET', path: imagePath(name) }), toolImages),
       client.call<{ Mountpoint: string }>({ method: 'POST', path: '/volumes/create', body }),
     ]);
     if (image === undefined) throw noToolImage(toolImages);
-    return { client, containers: new Containers(client), mountpoint: made.Mountpoint, image };
+    return { client, containers: new Containers(client), mountpoint: made.Mountpoint, image, architecture };
   }
 }
 

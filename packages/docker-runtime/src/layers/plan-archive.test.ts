@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { changedDirectories, planFirst, planNext } from './plan-archive.ts';
+import { planFirst, planNext } from './plan-archive.ts';
 import { type UpperEntry, parseChange, parseListing } from './upper-listing.ts';
 
 const began = { mode: 0o755, uid: 1000, gid: 1000 };
@@ -81,7 +81,8 @@ describe('a further archive of an upper', () => {
     ['what was hidden is seen again', [entry('a', { type: 'c' })], [], false],
   ])('is all of it when %s', (_, before, after, redirected) => {
     const change = { before, after };
-    const marks = new Map(changedDirectories(change).map((path) => [path, { opaque: false, redirected }] as const));
+    const directories = after.filter(({ type }) => type === 'd');
+    const marks = new Map(directories.map(({ path }) => [path, { opaque: false, redirected }] as const));
     expect(planNext(change, marks, false)).toEqual({ kind: 'whole' });
     expect(planNext(change, marks, true)).toEqual({ kind: 'merged' });
   });
@@ -94,6 +95,8 @@ test('reads names of any bytes', () => {
     { part: 'd', type: 'f', path, size: '3' },
     { type: 'd', path: '' },
   ]);
-  const change = parseChange(Buffer.from(`${fields}${path}\0\t${fields}${path}2\0`, 'latin1'));
-  expect(change).toMatchObject({ before: [{ path }], after: [{ path: `${path}2` }] });
+  const marked = `\tor\tdd 1 1 5 755 0 0 4096 6 4 ./${path}3\0`;
+  const { change, marks } = parseChange(Buffer.from(`${fields}${path}\0\t\t${fields}${path}2\0${marked}`, 'latin1'));
+  expect(change).toMatchObject({ before: [{ path }], after: [{ path: `${path}2` }, { path: `${path}3` }] });
+  expect(marks).toEqual(new Map([[`${path}3`, { opaque: true, redirected: true }]]));
 });

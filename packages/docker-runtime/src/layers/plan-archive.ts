@@ -1,5 +1,5 @@
 import type { LayerRoot } from '@opencode-tools/core';
-import type { ListingChange, UpperEntry } from './upper-listing.ts';
+import type { DirectoryMarks, ListingChange, UpperEntry } from './upper-listing.ts';
 
 /**
  * How an upper is archived. `add` puts a layer with the changes on top of what was archived from it before; `whole` copies all
@@ -17,19 +17,6 @@ export type ArchivePlan =
       readonly gone: readonly string[];
     };
 
-/** What the overlay notes on a directory of an upper. */
-export interface DirectoryMarks {
-  /** Nothing below it is seen. */
-  readonly opaque: boolean;
-  /** Its content comes from another place below. */
-  readonly redirected: boolean;
-}
-
-/** Directories that are new or changed, whose marks the plan needs. */
-export function changedDirectories({ after }: ListingChange): readonly string[] {
-  return after.filter(({ part, type }) => part === 'd' && type === 'd').map(({ path }) => path);
-}
-
 /** Decides for an upper that was not archived before. @param began what its top directory was when it was made */
 export function planFirst(entries: readonly UpperEntry[], began: LayerRoot | null): ArchivePlan {
   if (entries.some(({ part }) => part === 'i')) return { kind: 'merged' };
@@ -43,7 +30,7 @@ export function planFirst(entries: readonly UpperEntry[], began: LayerRoot | nul
  * the whole upper. Hard links that were copied up have other names that are in no layer, only in the index: where there are
  * any, the tree is copied as it is seen.
  *
- * @param marks of the `changedDirectories`
+ * @param marks of all directories that are new or changed
  */
 export function planNext(
   change: ListingChange,

@@ -10,7 +10,7 @@ import { mountCheck } from './layer-scripts.ts';
 const markRepository = 'opencode-tools-layers';
 
 /** Raised when what is tried, or how layers are used, changes. */
-const trialVersion = 2;
+const trialVersion = 3;
 
 export async function whatItDependsOn(client: EngineClient): Promise<string> {
   const info = await client.call<Readonly<Record<string, unknown>>>({ method: 'GET', path: '/info' });

@@ -1,13 +1,7 @@
 /**
- * One entry of an upper as it is listed: `d` for its tree or `i` for its index of copied-up hard links, then type, inode, number
- * of links, time of change, mode, owner, group, size, time of modification, time of birth (of directories only), path. The
- * first is for find, the second for stat, which knows when a directory was born.
+ * One entry of an upper as it is listed: `d` for its tree or `i` for its index of copied-up hard links, then type, inode, number of links,
+ * time of change, mode, owner, group, size, time of modification, time of birth (of directories only), path.
  */
-export const [fileFormat, directoryFormat] = [
-  '%y %i %n %C@ %m %U %G %s %T@ - ./%P\\0',
-  'd %i %h %.9Z %a %u %g %s %.9Y %.9W %n\\0',
-];
-
 export interface UpperEntry {
   readonly part: 'd' | 'i';
   /** As `find -printf %y` says it: f, d, l, c, p, s. A character device is a name that was removed. */
@@ -25,22 +19,43 @@ export interface UpperEntry {
   readonly path: string;
 }
 
+/** What the overlay notes on a directory of an upper. */
+export interface DirectoryMarks {
+  /** Nothing below it is seen. */
+  readonly opaque: boolean;
+  /** Its content comes from another place below. */
+  readonly redirected: boolean;
+}
+
 /** What differs between two listings. */
 export interface ListingChange {
   readonly before: readonly UpperEntry[];
   readonly after: readonly UpperEntry[];
 }
 
-/** Reads what `comm -z -3` says of two listings: lines of the second one begin with a tab. */
-export function parseChange(output: Buffer): ListingChange {
+/** Reads how a listing differs from an earlier one: lines of the later one begin with a tab, the marks of a directory, and a tab. */
+export function parseChange(output: Buffer): {
+  readonly change: ListingChange;
+  /** Of all directories that are new or changed. */
+  readonly marks: ReadonlyMap<string, DirectoryMarks>;
+} {
   const before: UpperEntry[] = [];
   const after: UpperEntry[] = [];
+  const marks = new Map<string, DirectoryMarks>();
   for (const line of output.toString('latin1').split('\0')) {
     if (line === '') continue;
-    if (line.startsWith('\t')) after.push(parseEntry(line.slice(1)));
-    else before.push(parseEntry(line));
+    if (!line.startsWith('\t')) {
+      before.push(parseEntry(line));
+      continue;
+    }
+    const end = line.indexOf('\t', 1);
+    const entry = parseEntry(line.slice(end + 1));
+    after.push(entry);
+    const noted = line.slice(1, end);
+    if (entry.part === 'd' && entry.type === 'd')
+      marks.set(entry.path, { opaque: noted.includes('o'), redirected: noted.includes('r') });
   }
-  return { before, after };
+  return { change: { before, after }, marks };
 }
 
 /** Reads a whole listing. */

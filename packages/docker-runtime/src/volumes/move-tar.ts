@@ -76,7 +76,7 @@ function movedPath(path: string, directory: string): string {
   return `${[directory, ...parts].join('/')}${path.endsWith('/') || parts.length === 0 ? '/' : ''}`;
 }
 
-export function special(flag: string, content: string): Buffer {
+function special(flag: string, content: string): Buffer {
   const header = Buffer.alloc(blockLength);
   header.write('././@LongLink', 0, 'latin1');
   for (const at of [100, 108, 116]) header.write('0000000', at, 'latin1');
@@ -88,7 +88,7 @@ export function special(flag: string, content: string): Buffer {
   return Buffer.concat([sealed(header), Buffer.from(content, 'latin1'), Buffer.alloc(padding)]);
 }
 
-export function sealed(header: Buffer): Buffer {
+function sealed(header: Buffer): Buffer {
   header.write('        ', 148, 'latin1');
   const sum = header.reduce((total, byte) => total + byte, 0);
   header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');

@@ -1,0 +1,136 @@
+/*
+ * What works on layers in a helper container, as root: lists uppers, copies what changed of them, brings it to the disk and says its
+ * digest. `node build.mjs` beside `lane.c` compiles it. With words it does one thing:
+ *
+ *   list UPPER PREVIOUS   what an upper is, or how it differs from its listing in an earlier layer
+ *   add UPPER LAYER       makes a layer of the items that follow in the request
+ *   seal LAYER            brings a layer to the disk: digest, entries, bytes, and mode, owner and group of its top directory
+ *   digest LAYER          its digest alone
+ *   sh SCRIPT             becomes a shell
+ *
+ * The names are directories of the working directory. Without words it serves requests, one after the other: a line `nonce size`,
+ * then that many bytes, words with a NUL at the end of each. Both streams say how it ended: `\nnonce code\n`.
+ */
+#include "listing.h"
+#include "copy.h"
+#include "tar.h"
+
+static int same_text(const char *a, const char *b) { return begins(a, b) && !a[length(b)]; }
+
+static long exit_code(long process) {
+  int status = 0;
+  long ended;
+  do ended = sys(wait4, process, &status, 0, 0); while (ended == INTERRUPTED);
+  sure(ended, "cannot wait", 0);
+  return status & 0x7f ? 128 + (status & 0x7f) : status >> 8 & 0xff;
+}
+
+static void seal(const char *layer) {
+  char text[65];
+  facts root;
+  long file = sure(open_file(layer, O_RDONLY | O_DIRECTORY, 0), "cannot open", layer);
+  long syncing = sure(sys(clone, SIGCHLD, 0, 0, 0), "cannot begin a process", 0);
+  if (syncing == 0) { sure(sys(syncfs, file, 0, 0, 0), "cannot bring to the disk", layer); leave(0); }
+  digest_of(layer, &root, text);
+  long code = exit_code(syncing);
+  if (code != 0) leave(code);
+  add_text(&output, text);
+  const number said[] = { entry_count, file_bytes };
+  for (int n = 0; n < 2; n++) { add_text(&output, " "); add_number(&output, said[n]); }
+  add_text(&output, " ");
+  add_octal(&output, root.stx_mode & 07777);
+  add_text(&output, " ");
+  add_number(&output, root.stx_uid);
+  add_text(&output, " ");
+  add_number(&output, root.stx_gid);
+  add_text(&output, "\n");
+  write_out(1, output.at, output.size, "the answer");
+}
+
+static void take_listing(const char *upper, const char *layer) { /* goes with the layer, for the next time */
+  static struct store from, to;
+  add_text(&from, upper);
+  add_bytes(&from, "/listing.new", 13);
+  add_text(&to, layer);
+  add_bytes(&to, "/listing", 9);
+  sure(sys6(__NR_renameat2, AT_FDCWD, (long)from.at, AT_FDCWD, (long)to.at, 0, 0), "cannot rename", from.at);
+}
+
+static char **variables;
+
+static void serve_one(char *words, char *end) {
+  const char *word[3] = { "", "", "" };
+  for (int n = 0; n < 3 && words < end; n++) { word[n] = words; words += length(words) + 1; }
+  if (same_text(word[0], "list")) list(word[1], word[2]);
+  else if (same_text(word[0], "add")) {
+    long top = sure(open_file(".", O_RDONLY | O_DIRECTORY, 0), "cannot open", ".");
+    add(word[1], word[2], words, end);
+    sure(sys(fchdir, top, 0, 0, 0), "cannot enter", ".");
+    take_listing(word[1], word[2]);
+    for (long n = 0; n < 4096; n++) linked_by[n] = 0;
+    seal(word[2]);
+  } else if (same_text(word[0], "finish")) { take_listing(word[1], word[2]); seal(word[2]); }
+  else if (same_text(word[0], "seal")) seal(word[1]);
+  else if (same_text(word[0], "digest")) {
+    char text[66];
+    facts root;
+    digest_of(word[1], &root, text);
+    text[64] = '\n';
+    write_out(1, text, 65, "the answer");
+  } else if (same_text(word[0], "sh")) {
+    const char *shell[] = { "sh", "-c", word[1], 0 };
+    stop("cannot begin a shell", 0, sys(execve, "/bin/sh", shell, variables, 0));
+  } else stop("no such request", word[0], 0);
+  leave(0);
+}
+
+static int read_line(char *line, long room) { /* 0 at the end of the input */
+  for (long n = 0; n < room - 1; n++) {
+    long got = read_some(0, line + n, 1, "requests");
+    if (got == 0) return 0;
+    if (line[n] == '\n') { line[n] = 0; return 1; }
+  }
+  stop("a request without a beginning", 0, 0);
+  return 0;
+}
+
+static void serve(void) {
+  char line[128], ending[160];
+  struct store request = { 0, 0, 0 };
+  while (read_line(line, sizeof line)) {
+    char *nonce = line, *after = line;
+    while (*after && *after != ' ') after++;
+    long size = one_number(after);
+    if (size < 0) stop("a request without a size", 0, 0);
+    *after = 0;
+    request.size = 0;
+    char *body = more(&request, size + 1);
+    for (long got = 0, some; got < size; got += some)
+      if ((some = read_some(0, body + got, size - got, "requests")) == 0) return;
+    body[size] = 0;
+    long process = sure(sys(clone, SIGCHLD, 0, 0, 0), "cannot begin a process", 0);
+    if (process == 0) {
+      long nothing = sure(open_file("/dev/null", O_RDONLY, 0), "cannot open", "/dev/null");
+      sure(sys(dup3, nothing, 0, 0, 0), "cannot open", "/dev/null");
+      serve_one(body, body + size);
+    }
+    char *end = put_text(put_text(ending, "\n"), nonce);
+    put_text(put_number(put_text(end, " "), exit_code(process)), "\n");
+    write_out(2, ending, length(ending), "the answer");
+    write_out(1, ending, length(ending), "the answer");
+  }
+}
+
+__attribute__((used)) void begin(long *stack) {
+  char **words = (char **)(stack + 1);
+  long count = *stack;
+  variables = words + count + 1;
+#if defined(__aarch64__)
+  char **after = variables;
+  while (*after) after++;
+  for (long *known = (long *)(after + 1); known[0]; known += 2) if (known[0] == 16) processor = known[1];
+#endif
+  if (count > 1) serve_one(words[1], words[count - 1] + length(words[count - 1]) + 1);
+  serve();
+  leave(0);
+}

@@ -1,0 +1,154 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { hash } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { layerPrograms } from './layer-programs.ts';
+import { addRequest, digestWords, finishRequest, listRequest, scriptRequest, sealWords } from './layer-requests.ts';
+import { sizeOf } from './layer-size.ts';
+import { parseChange, parseListing } from './upper-listing.ts';
+
+const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
+const program = layerPrograms[architectures[process.arch] ?? ''];
+const isRoot = process.getuid?.() === 0;
+const tarOptions =
+  '--sort=name --numeric-owner --format=posix --xattrs --pax-option=exthdr.name=x,delete=atime,delete=ctime';
+
+let directory: string;
+let file: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'oct-layers-'));
+  chmodSync(directory, 0o755);
+  file = join(directory, 'layer');
+  writeFileSync(file, gunzipSync(Buffer.from(program ?? '', 'base64')), { mode: 0o755 });
+});
+afterAll(() => {
+  execFileSync('chmod', ['-R', 'u+rwX', directory]);
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** What the program gives for requests, as a helper gets it. */
+function serve(...requests: readonly Buffer[]): {
+  readonly answers: readonly string[];
+  readonly codes: readonly number[];
+} {
+  const input = Buffer.concat(requests.flatMap((request) => [Buffer.from(`nonce ${request.length}\n`), request]));
+  const { stdout } = spawnSync(file, { cwd: directory, input, maxBuffer: 2 ** 26 });
+  const parts = stdout.toString('latin1').split(/\nnonce (\d+)\n/);
+  return { answers: parts.filter((_, at) => at % 2 === 0), codes: parts.filter((_, at) => at % 2 === 1).map(Number) };
+}
+
+function plant(name: string, script: string): void {
+  mkdirSync(join(directory, name, 'd'), { recursive: true });
+  execFileSync('bash', ['-c', `set -eu; umask 022; ${script}`], {
+    cwd: join(directory, name, 'd'),
+    env: { ...process.env, LC_ALL: 'C' },
+  });
+}
+
+function run(words: readonly string[], options: { readonly uid?: number } = {}) {
+  return spawnSync(file, words, { cwd: directory, encoding: 'latin1', ...options });
+}
+
+const oddTree = [
+  'mkdir -p a/b/c empty many; echo one >a/one; ln a/one z; ln a/one a/b/link; : >a/nothing',
+  `echo odd >$'odd \\xff\\xfe\\n =%'; echo u >ü; ln -s a/one s; ln -P s s2; ln -s ${'t'.repeat(150)} far; mkfifo pipe`,
+  `echo long >${'x'.repeat(98)}; echo longer >${'x'.repeat(99)}; mkdir -p ${'y'.repeat(200)}/z; truncate -s 3M sparse; echo x >>sparse`,
+  'head -c 512 /dev/zero >a/block; head -c 513 /dev/zero >a/more; chmod 6751 a/one; chmod 1777 a/b',
+  'for n in $(seq 300); do echo "$n" >many/$n; done; head -c 700000 /dev/urandom >big',
+  "touch -d '@-2.5' far a/block; touch -d '@1000000000.12' a/more; touch -d @9999999999 empty",
+  ...(isRoot
+    ? [
+        'chown 3000000:5000000 a/more; mknod gone c 0 0; mknod disk b 8 300; setfattr -n user.a=% -v b a/one 2>/dev/null || :',
+      ]
+    : []),
+].join('\n');
+
+test.runIf(program)('the digest is that of what GNU tar writes of a layer', () => {
+  plant('odd', oddTree);
+  const tar = `tar -c ${tarOptions} --xattrs-include='*' . | sha256sum`;
+  const expected = execFileSync('bash', ['-c', tar], {
+    cwd: join(directory, 'odd/d'),
+    env: { ...process.env, LC_ALL: 'C' },
+    encoding: 'latin1',
+  });
+  expect(run(digestWords('odd')).stdout.trim()).toBe(expected.slice(0, 64));
+});
+
+test.runIf(program)('there is no digest of a layer that cannot be read to its end', () => {
+  plant('unread', 'mkdir a; echo 1 >a/first; echo 2 >secret; echo 3 >z; chmod 0 secret');
+  // Root reads everything.
+  const uid = isRoot ? 65_534 : process.getuid?.();
+  const { status, stdout, stderr } = run(digestWords('unread'), uid === undefined ? {} : { uid });
+  expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+  expect(stderr).toContain('cannot open: secret');
+  const sealed = run(sealWords('unread'), uid === undefined ? {} : { uid });
+  expect(sealed).toMatchObject({ status: 1, stdout: '' });
+});
+
+test.runIf(program)('a layer without content has the digest of its top directory alone', () => {
+  plant('none', 'chmod 700 .');
+  const { uid, gid } = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  const sum = hash('sha256', `empty 700 ${uid} ${gid}\n`);
+  expect(sizeOf(Buffer.from(run(sealWords('none')).stdout))).toEqual({
+    size: { entries: 1, bytes: 0 },
+    root: { mode: 0o700, uid, gid },
+    digest: sum,
+  });
+});
+
+test.runIf(program)('what is added to a layer is as it was, holes and names of one file included', () => {
+  plant('from', oddTree);
+  mkdirSync(join(directory, 'from/w'));
+  const listed = serve(listRequest('from', null));
+  expect(listed.codes).toEqual([0]);
+  const [indexed = '', what = ''] = (listed.answers[0] ?? '').split('\0', 2);
+  expect([indexed, what]).toEqual(['0', 'all']);
+  const entries = parseListing(Buffer.from((listed.answers[0] ?? '').slice('0\0all\0'.length), 'latin1'));
+  const paths = entries.map(({ path }) => path).filter((path) => path !== '');
+  const { answers, codes } = serve(
+    addRequest('from', 'into', { kind: 'add', copy: paths, attributes: [''], gone: [] }),
+  );
+  expect(codes).toEqual([0]);
+  const { digest, size } = sizeOf(Buffer.from(answers[0] ?? '', 'latin1'));
+  expect(digest).toBe(run(digestWords('from')).stdout.trim());
+  expect(size.entries).toBe(entries.length);
+  const blocks = execFileSync('stat', ['-c', '%b', 'from/d/sparse', 'into/d/sparse'], {
+    cwd: directory,
+    encoding: 'latin1',
+  });
+  const [before, after] = blocks.trim().split('\n');
+  expect(after).toBe(before);
+  expect(existsSync(join(directory, 'into/listing'))).toBe(true);
+});
+
+test.runIf(program)('a listing says what differs from an earlier one', () => {
+  plant('live', 'mkdir d; echo 1 >d/a; echo 1 >d/b; echo 1 >c');
+  mkdirSync(join(directory, 'live/w/index'), { recursive: true });
+  mkdirSync(join(directory, 'first'));
+  expect(serve(listRequest('live', 'first'), scriptRequest('cp -a live/d first/d')).codes).toEqual([0, 0]);
+  expect(serve(finishRequest('live', 'first')).codes).toEqual([0]);
+  expect(serve(listRequest('live', 'first')).answers[0]).toBe('0\0change\0');
+  plant('live', 'rm d/b; echo 2 >>c; mkdir e');
+  writeFileSync(join(directory, 'live/w/index/00fb'), 'x');
+  const answer = serve(listRequest('live', 'first')).answers[0] ?? '';
+  expect(answer.startsWith('1\0change\0')).toBe(true);
+  const { change, marks } = parseChange(Buffer.from(answer.slice('1\0change\0'.length), 'latin1'));
+  expect(change.before.map(({ path }) => path).toSorted()).toEqual(['', 'c', 'd', 'd/b']);
+  expect(change.after.map(({ part, path }) => `${part} ${path}`).toSorted()).toEqual([
+    'd ',
+    'd c',
+    'd d',
+    'd e',
+    'i 00fb',
+  ]);
+  expect([...marks.keys()].toSorted()).toEqual(['', 'd', 'e']);
+});
+
+test.runIf(program)('a request that fails says so and the next one is served', () => {
+  const { answers, codes } = serve(listRequest('absent', null), scriptRequest('exit 7'), scriptRequest('echo here'));
+  expect(codes).toEqual([1, 7, 0]);
+  expect(answers[2]).toContain('here');
+});

@@ -1,0 +1,59 @@
+import { checkedName } from './layer-paths.ts';
+import type { ArchivePlan } from './plan-archive.ts';
+
+/*
+ * What `layer/layer.c` is asked for: words, each with a zero at its end. Layers and uppers are directories of its working directory: `d` is a
+ * tree, `w` an upper's work directory, `listing` what the upper was when the layer was made from it.
+ */
+
+type Addition = Extract<ArchivePlan, { readonly kind: 'add' }>;
+
+/** Lists an upper. Says how many hard links were copied up, then what differs from an earlier layer's listing, or all of it. */
+export function listRequest(upper: string, previous: string | null): Buffer {
+  return request('list', checkedName(upper), previous === null ? '' : checkedName(previous));
+}
+
+/** Makes a layer of some names of an upper, brings it to the disk, and says what `sealRequest` says. */
+export function addRequest(upper: string, layer: string, { copy, attributes, gone }: Addition): Buffer {
+  const items = [
+    ...copy.map((path) => ['c', path] as const),
+    ...attributes.map((path) => ['a', path] as const),
+    ...gone.map((path) => ['g', path] as const),
+  ];
+  // A directory is made before what is in it.
+  const sorted = items.toSorted(([, one], [, other]) => (one < other ? -1 : 1));
+  const words = sorted.map(([what, path]) => `${what}${path === '' ? '.' : `./${path}`}`);
+  return request('add', checkedName(upper), checkedName(layer), ...words);
+}
+
+/** The last steps for a layer that a script made of an upper. */
+export function finishRequest(upper: string, layer: string): Buffer {
+  return request('finish', checkedName(upper), checkedName(layer));
+}
+
+/** Brings a layer to the disk, and says its digest, what is in it, and what its top directory is. */
+export function sealRequest(layer: string): Buffer {
+  return request(...sealWords(layer));
+}
+
+export function sealWords(layer: string): readonly string[] {
+  return ['seal', checkedName(layer)];
+}
+
+/** SHA-256 over one deterministic stream of everything in a layer, holes excepted. */
+export function digestWords(layer: string): readonly string[] {
+  return ['digest', checkedName(layer)];
+}
+
+export function scriptWords(script: string): readonly string[] {
+  return ['sh', script];
+}
+
+export function scriptRequest(script: string): Buffer {
+  return request(...scriptWords(script));
+}
+
+/** Names are bytes as Latin-1. */
+function request(...words: readonly string[]): Buffer {
+  return Buffer.from(words.map((word) => `${word}\0`).join(''), 'latin1');
+}
