@@ -5,6 +5,11 @@ const flushFile = promisify(fdatasync);
 const writeFile = promisify(write);
 /** So much is flushed at once while more is written, so that in the end there is little left to wait for: first less, then more. */
 const [firstFlushBytes, mostFlushBytes] = [8 * 1024 * 1024, 64 * 1024 * 1024];
+/**
+ * So much is written by one call: the kernel takes memory for all of a call at once, and for several mebibytes has to look for it
+ * so long that writing them takes several times as long.
+ */
+const mostWriteBytes = 512 * 1024;
 /** Besides the one that is being filled. */
 const mostBuffers = 3;
 export const outputBufferBytes = 4 * 1024 * 1024;
@@ -32,22 +37,26 @@ export class PackOutput {
       this.write(buffer.subarray(0, length), position);
       return buffer;
     }
-    this.#throwFailure();
-    this.#inBackground(async () => {
-      let done = 0;
-      while (done < length) {
-        done += (await writeFile(this.#file, buffer, done, length - done, position + done)).bytesWritten;
-      }
-      this.#free.push(buffer);
-      this.#flushEarly(length);
-    });
+    void this.lend(buffer.subarray(0, length), position).then(() => this.#free.push(buffer));
     return next;
+  }
+
+  /** Writes bytes in the background. @returns once they are no longer needed; what fails is told by the next call */
+  lend(bytes: Uint8Array, position: number): Promise<void> {
+    this.#throwFailure();
+    return this.#inBackground(async () => {
+      let done = 0;
+      while (done < bytes.length) {
+        done += (await writeFile(this.#file, bytes, done, nextLength(bytes, done), position + done)).bytesWritten;
+      }
+      this.#flushEarly(bytes.length);
+    });
   }
 
   write(bytes: Uint8Array, position: number): void {
     this.#throwFailure();
     let done = 0;
-    while (done < bytes.length) done += writeSync(this.#file, bytes, done, bytes.length - done, position + done);
+    while (done < bytes.length) done += writeSync(this.#file, bytes, done, nextLength(bytes, done), position + done);
   }
 
   /** Waits for what was handed over. */
@@ -79,22 +88,27 @@ export class PackOutput {
     if (this.#unflushed < this.#flushBytes || this.#isFlushing) return;
     this.#flushBytes = Math.min(this.#flushBytes * 2, mostFlushBytes);
     [this.#unflushed, this.#isFlushing] = [0, true];
-    this.#inBackground(async () => {
+    void this.#inBackground(async () => {
       await flushFile(this.#file);
       this.#isFlushing = false;
     });
   }
 
-  #inBackground(work: () => Promise<void>): void {
+  #inBackground(work: () => Promise<void>): Promise<void> {
     const done = work()
       .catch((error: unknown) => {
         this.#failure ??= error instanceof Error ? error : new Error(String(error));
       })
       .finally(() => this.#working.delete(done));
     this.#working.add(done);
+    return done;
   }
 
   #throwFailure(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
+}
+
+function nextLength({ length }: Uint8Array, done: number): number {
+  return Math.min(mostWriteBytes, length - done);
 }

@@ -61,6 +61,15 @@ export class PackWriter {
     this.#buffered += bytes.length;
   }
 
+  /** Appends bytes that stay as they are until they are written. */
+  lend(bytes: Uint8Array): { readonly position: number; readonly written: Promise<void> } {
+    this.#drain();
+    const { position } = this;
+    const written = this.#open().lend(bytes, position);
+    this.#flushed += bytes.length;
+    return { position, written };
+  }
+
   /** Names everything appended from one position to another, or to the present one, as one blob. */
   record(digest: string, from: number, to = this.position): void {
     const length = to - from;

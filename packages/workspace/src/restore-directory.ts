@@ -17,7 +17,8 @@ import { type Environment, extractTar, findTarProgram, pipedMemory } from './ext
 import { invalid } from './failures.ts';
 import { type Pacer, createPacer } from './pacer.ts';
 import { type RestorePlan, hasOtherOwner, planRestore } from './restore-plan.ts';
-import { type FoundName, nodeAt, scanKnown } from './scan-directory.ts';
+import { type FoundName, nodeAt } from './scan-directory.ts';
+import { scanKnown } from './scan-known.ts';
 import type { StatCache } from './stat-cache.ts';
 import { leaveOutEqual } from './leave-out-equal.ts';
 import type { TreePart } from './known-lines.ts';

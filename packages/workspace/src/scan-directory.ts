@@ -2,8 +2,6 @@ import { constants, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { type BytePath, toFs } from './byte-path.ts';
 import { errnoOf, treeFailure } from './failures.ts';
 import type { Pacer } from './pacer.ts';
-import { type KnownLines, addKnown } from './known-lines.ts';
-import type { StatCache } from './stat-cache.ts';
 
 type NodeType = 'file' | 'directory' | 'symlink' | 'other';
 
@@ -54,39 +52,18 @@ export async function scanDirectory(root: BytePath, pacer: Pacer): Promise<reado
 }
 
 /**
- * As `scanDirectory`; names that look as they did the last time, and have no other name, are given as what is known of them. The top
- * is always looked at.
+ * Walks over names and everything below them.
  *
- * @param cache what is known from the last time
+ * @param visit called for each name in order; says whether it is a directory, to go on with what is in it
+ * @param tops where to begin, by default at the top
  */
-export async function scanKnown(
+export async function walk(
   root: BytePath,
   pacer: Pacer,
-  cache: StatCache,
-): Promise<readonly (DiskNode | KnownLines)[]> {
-  if (cache.size === 0) return scanDirectory(root, pacer);
-  const found: (DiskNode | KnownLines)[] = [];
-  await walk(root, pacer, (path) => {
-    const full = fullPath(root, path);
-    const facts = guarded(root, path, () => lstatSync(full));
-    const isDirectory = facts.isDirectory();
-    // Times in nanoseconds cost more than the rest, so they are asked for only when the name does not look as it did.
-    const known = path !== '' && (facts.nlink === 1 || isDirectory) ? cache.recall(path, facts) : undefined;
-    if (known !== undefined) {
-      addKnown(found, cache, known);
-      return isDirectory;
-    }
-    const node = nodeAt(root, path);
-    const again = cache.recall(path, node);
-    found.push(again === undefined ? node : { ...node, digest: cache.digestAt(again) });
-    return node.type === 'directory';
-  });
-  return found;
-}
-
-/** @param visit called for each name in order; says whether it is a directory, to go on with what is in it */
-async function walk(root: BytePath, pacer: Pacer, visit: (path: BytePath) => boolean): Promise<void> {
-  const waiting: BytePath[] = [''];
+  visit: (path: BytePath) => boolean,
+  tops: readonly BytePath[] = [''],
+): Promise<void> {
+  const waiting = tops.toReversed();
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
     const isDirectory = visit(path);
     if (pacer.due()) await pacer.rest();
@@ -122,7 +99,8 @@ export function nodeAt(root: BytePath, path: BytePath): DiskNode {
   });
 }
 
-function guarded<T>(root: BytePath, path: BytePath, look: () => T): T {
+/** @throws as `scanDirectory` */
+export function guarded<T>(root: BytePath, path: BytePath, look: () => T): T {
   try {
     return look();
   } catch (error) {
@@ -156,7 +134,7 @@ function millisecondsOf(ns: bigint): number {
   return seconds * 1_000 + (Number(rest) + (isBefore ? 1_000_000_000 : 0)) / 1_000_000;
 }
 
-function fullPath(root: BytePath, path: BytePath): string | Buffer {
+export function fullPath(root: BytePath, path: BytePath): string | Buffer {
   return toFs(path === '' ? root : `${root}/${path}`);
 }
 
@@ -172,6 +150,6 @@ export function findNode(root: BytePath, path: BytePath): DiskNode | undefined {
 }
 
 /** Names in a directory in the order of their bytes. */
-function namesIn(root: BytePath, directory: BytePath): readonly string[] {
+export function namesIn(root: BytePath, directory: BytePath): readonly string[] {
   return guarded(root, directory, () => readdirSync(fullPath(root, directory), { encoding: 'latin1' }).sort());
 }

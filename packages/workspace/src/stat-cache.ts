@@ -84,6 +84,13 @@ export class StatCache {
     return this.#search(escapeName(path));
   }
 
+  /** Where a name with everything below it is, by the numbers of names: about, for those that have to be escaped. @param least no name before it */
+  rangeOf(path: BytePath, least: number): readonly [from: number, to: number] {
+    const key = walkKey(escapeName(path));
+    const from = this.#nextFrom(key, least);
+    return [from, this.#nextFrom(`${key}\u0001`, from)];
+  }
+
   /** The digest of a file, empty for what is none. */
   digestAt(index: number): string {
     const pathAt = this.paths[index] ?? 0;
@@ -159,15 +166,30 @@ export class StatCache {
   }
 
   #search(name: string): number | undefined {
-    const key = walkKey(name);
-    let [low, high] = [0, this.size];
+    const low = this.#firstFrom(walkKey(name), 0, this.size);
+    return this.#isAt(low, name) ? low : undefined;
+  }
+
+  /** The first name of a range whose key is not less than one; the end of the range if there is none. */
+  #firstFrom(key: string, from: number, to: number): number {
+    let [low, high] = [from, to];
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const from = this.paths[middle] ?? 0;
-      if (walkKey(this.#text.slice(from, this.#text.indexOf('\t', from))) < key) low = middle + 1;
+      const at = this.paths[middle] ?? 0;
+      if (walkKey(this.#text.slice(at, this.#text.indexOf('\t', at))) < key) low = middle + 1;
       else high = middle;
     }
-    return this.#isAt(low, name) ? low : undefined;
+    return low;
+  }
+
+  /** As `#firstFrom` to the end, faster the less far it is away. */
+  #nextFrom(key: string, from: number): number {
+    let [low, step] = [from, 1];
+    while (low + step < this.size && this.#firstFrom(key, low + step - 1, low + step) === low + step) {
+      low += step;
+      step *= 2;
+    }
+    return this.#firstFrom(key, low, Math.min(this.size, low + step));
   }
 }
 

@@ -8,6 +8,7 @@ import { type KnownLines, isKnown } from './known-lines.ts';
 import type { PackWriter } from './pack-writer.ts';
 import { packBlob, partBytes } from './packed-blob.ts';
 import type { Pacer } from './pacer.ts';
+import { readInThreads } from './read-in-threads.ts';
 import type { DiskNode } from './scan-directory.ts';
 
 const noFollow = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -39,25 +40,33 @@ export async function storeContents(
   nodes: readonly Found[],
   work: StoreWork,
 ): Promise<readonly (FileContent | undefined)[]> {
-  const { index, pack, pacer } = work;
   const contents: (FileContent | undefined)[] = [];
+  const wanted = nodes.filter(
+    (node): node is DiskNode => node.type === 'file' && node.links === 1 && !isStored(node, work),
+  );
+  const read = await readInThreads(root, wanted, noFollow, work);
   const linked = new Map<string, FileContent | undefined>();
   for (const node of nodes) {
     if (isKnown(node)) {
       contents.push(undefined);
       continue;
     }
-    const { type, digest = '' } = node;
-    const isLinked = type === 'file' && node.links > 1;
-    const isStored = type !== 'file' || (digest !== '' && (index.has(digest) || pack.has(digest)));
-    let content: FileContent | undefined;
+    const isLinked = node.type === 'file' && node.links > 1;
+    let content = read.get(node);
     if (isLinked && linked.has(node.identity)) content = linked.get(node.identity);
-    else if (!isStored) content = await storeFile(root, node, work);
+    else if (content === undefined && !isStored(node, work)) content = await storeFile(root, node, work);
     if (isLinked) linked.set(node.identity, content);
     contents.push(content);
-    if (pacer.due()) await pacer.rest();
+    if (work.pacer.due()) await work.pacer.rest();
   }
   return contents;
+}
+
+function isStored(
+  { type, digest = '' }: Found & { readonly digest?: string | undefined },
+  { index, pack }: StoreWork,
+): boolean {
+  return type !== 'file' || (digest !== '' && (index.has(digest) || pack.has(digest)));
 }
 
 async function storeFile(root: BytePath, node: DiskNode, work: StoreWork): Promise<FileContent> {

@@ -1,0 +1,96 @@
+import { constants, linkSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { silentLogger } from '@opencode-tools/core';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { BlobIndex } from '../src/blob-index.ts';
+import { toBytePath } from '../src/byte-path.ts';
+import { PackWriter } from '../src/pack-writer.ts';
+import { createPacer } from '../src/pacer.ts';
+import { readInThreads } from '../src/read-in-threads.ts';
+import { scanDirectory } from '../src/scan-directory.ts';
+import { createLayout, layoutOf } from '../src/store-files.ts';
+import { openStore } from './open-store.ts';
+
+const flags = constants.O_RDONLY | constants.O_NOFOLLOW;
+let bed: Awaited<ReturnType<typeof openStore>>;
+let fresh: typeof bed;
+let tree: string;
+
+beforeEach(async () => {
+  [bed, fresh] = await Promise.all([openStore(), openStore()]);
+  tree = join(bed.scratch, 'tree');
+  mkdirSync(tree);
+});
+afterEach(async () => {
+  await Promise.all([bed.close(), fresh.close()]);
+});
+
+const at = (...names: string[]) => join(tree, ...names);
+const freeze = (store = bed.store) => store.freeze({ kind: 'directory', path: tree });
+
+/** Plants directories of 100 files, some with the same content. */
+function plant(directories: readonly string[], sizeOf: (number: number) => number): void {
+  for (const [number, directory] of directories.entries()) {
+    mkdirSync(at(directory), { recursive: true });
+    for (let file = 0; file < 100; file += 1)
+      writeFileSync(at(directory, `file-${file}`), `${(number * 100 + file) % 3_000}`.padEnd(sizeOf(file), '-'));
+  }
+}
+
+const names = (count: number, prefix: string) => Array.from({ length: count }, (_, number) => `${prefix}${number}`);
+
+test('many files read in threads make the same snapshot as few read at a time', { timeout: 60_000 }, async () => {
+  const parts = [names(20, 'a/'), names(20, 'süß '), names(5, 'c/d/e/')];
+  for (const [number, part] of parts.entries()) {
+    plant(part, (file) => (number === 2 && file === 7 ? 2_200_000 : file * 20));
+    if (number === 0) symlinkSync('a/0/file-1', at('link'));
+    if (number === 1) linkSync(at('a/0/file-3'), at('süß 3', 'other name'));
+    await freeze(fresh.store);
+  }
+  const { id } = await freeze();
+  expect(id).toBe((await freeze(fresh.store)).id);
+  expect(await bed.again().verify(id)).toMatchObject({ id });
+});
+
+test.runIf(availableParallelism() > 1)('what is not as it was scanned is left for who says what is wrong', async () => {
+  plant(names(41, 'a'), () => 10);
+  const nodes = (await scanDirectory(toBytePath(tree), createPacer(undefined))).filter(({ type }) => type === 'file');
+  writeFileSync(at('a3/file-5'), 'longer than it was before');
+  rmSync(at('a7/file-9'));
+  const layout = layoutOf(bed.directory);
+  await createLayout(layout);
+  const pack = new PackWriter(layout);
+  const work = { index: new BlobIndex(layout, silentLogger), pack, pacer: createPacer(undefined) };
+  const read = await readInThreads(toBytePath(tree), nodes, flags, work);
+  const left = nodes.filter((node) => !read.has(node)).map(({ path }) => path);
+  expect(left).toEqual(['a3/file-5', 'a7/file-9']);
+  await pack.finish();
+  const [name = ''] = readdirSync(layout.packs);
+  expect(statSync(join(layout.packs, name)).size).toBeLessThan(3_000 * (10 + 48) + 200);
+});
+
+test('a large directory is seen as it is by the two who look at it', { timeout: 60_000 }, async () => {
+  plant([...names(100, 'many/'), ...names(100, ''), 'last/deep/er'], () => 3);
+  symlinkSync('many', at('way'));
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  await freeze();
+  const changes = [
+    () => writeFileSync(at('0/file-3'), 'more'),
+    () => writeFileSync(at('last/deep/er/file-99'), 'more'),
+    () => rmSync(at('many'), { recursive: true }),
+    () => writeFileSync(at('many'), 'a file'),
+    () => {
+      rmSync(at('last'), { recursive: true });
+      symlinkSync('0', at('last'));
+    },
+    () => mkdirSync(at('99/new/and/deep'), { recursive: true }),
+    () => linkSync(at('50/file-0'), at('98/twin')),
+  ];
+  const first = (await freeze()).id;
+  for (const change of changes) change();
+  const { id } = await freeze();
+  expect(id).toBe((await freeze(fresh.store)).id);
+  await bed.store.restoreDirectory(tree, first);
+  expect((await freeze(fresh.store)).id).toBe(first);
+});
