@@ -3,9 +3,9 @@
  *
  * What a command costs in a sandbox that runs: `true` by a lane, and by a task with its records, each in turn with `docker exec`,
  * during which the lane has made its next process ready; 64 commands one after the other and 16 at once, beside raw calls of the
- * engine's exec; and 100 MB of output, read by the runtime and kept by a task, beside `docker exec` into a file. Series and output
- * have a tenth of the rounds. The home is in the directory for temporary files: name one with `TMPDIR` that is not on the root
- * file system.
+ * engine's exec; and 100 MB of output, read by the runtime and kept by a task, beside `docker exec` into a file, a new one each
+ * time as a task has: one that is truncated takes its unwritten pages along. Series and output have a tenth of the rounds. The
+ * home is in the directory for temporary files: name one with `TMPDIR` that is not on the root file system.
  */
 import { join } from 'node:path';
 import { benchOptions, interleave, report, run, summarise } from './lib/measure.mjs';
@@ -43,8 +43,11 @@ await withTemporaryHome(async ({ services, ports, directory }) => {
     });
     return bytes;
   };
-  const file = join(directory, 'output');
-  const fromDocker = (argv) => run('sh', ['-c', 'exec docker exec "$@" >"$0"', file, sandbox.ref, ...argv]);
+  let files = 0;
+  const fromDocker = (argv) => {
+    const file = join(directory, `output-${(files += 1)}`);
+    return run('sh', ['-c', 'exec docker exec "$@" >"$0"', file, sandbox.ref, ...argv]);
+  };
   const docker = { 'docker exec': async () => void (await fromDocker(['true'])) };
   const alone = { ...docker, 'ours: the runtime alone': async () => void (await byRuntime(['true'])) };
   const recorded = { ...docker, 'ours: a command of a task': async () => void (await byTask(['true'])) };

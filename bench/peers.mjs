@@ -2,13 +2,14 @@
  * node --conditions=@opencode-tools/source bench/peers.mjs [--rounds 20] [--json]
  *
  * A sandbox that installs from npm, @anthropic-ai/sandbox-runtime (a jail per command by bubblewrap, which has no state, no limits and
- * no record), beside ours: from nothing to the first output, a command, and 100 MB of output. It is installed into a temporary
- * directory; bubblewrap, socat and ripgrep, which it needs, have to be there. Output has a tenth of the rounds. The home is in the
- * directory for temporary files: name one with `TMPDIR` that is not on the root file system.
+ * no record), beside ours: from nothing to the first output, a command, and 100 MB of output, which the peer also writes into a file,
+ * as ours does. It is installed into a temporary directory; bubblewrap, socat and ripgrep, which it needs, have to be there. Output
+ * has a quarter of the rounds. The home is in the directory for temporary files: name one with `TMPDIR` that is not on the root file
+ * system.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,16 +37,15 @@ try {
     await ours('true');
     await peer.open();
     const sizes = { 'echo up': 3, [many]: manyBytes };
-    const both = (script) => {
-      const exact = async (way) => {
-        const bytes = await way(script);
-        if (bytes !== sizes[script]) throw new Error(`${script} gave ${bytes} bytes`);
-      };
-      return { [peerPackage]: () => exact(peer.run), ours: () => exact(ours) };
+    const exact = (way, script) => async () => {
+      const bytes = await way(script);
+      if (bytes !== sizes[script]) throw new Error(`${script} gave ${bytes} bytes`);
     };
+    const both = (script) => ({ [peerPackage]: exact(peer.run, script), ours: exact(ours, script) });
+    const kept = { [`${peerPackage}, into a file`]: exact(peer.keep, many) };
     const print = (title, samples) => report(title, summarise(samples, peerPackage), { json });
     print('A command', await interleave(both('echo up'), rounds));
-    print(`\n${manyBytes / 1e6} MB of output`, await interleave(both(many), Math.ceil(rounds / 10)));
+    print(`\n${manyBytes / 1e6} MB of output`, await interleave({ ...both(many), ...kept }, Math.ceil(rounds / 4)));
     await peer.close();
     const starts = {
       [peerPackage]: async () => {
@@ -82,17 +82,33 @@ async function openPeer(at) {
     network: { allowedDomains: [], deniedDomains: [] },
     filesystem: { denyRead: [], allowWrite: [work], denyWrite: [] },
   };
+  const start = async (command, stdout) => {
+    const wrapped = await SandboxManager.wrapWithSandbox(command);
+    return spawn('sh', ['-c', wrapped], { cwd: work, stdio: ['ignore', stdout, 'inherit'] });
+  };
+  const ended = async (child, command) => {
+    const [code] = await once(child, 'close');
+    if (code !== 0) throw new Error(`${command} ended with ${code}`);
+  };
+  let files = 0;
   return {
     open: () => SandboxManager.initialize(settings),
     close: () => SandboxManager.reset(),
     run: async (command) => {
-      const wrapped = await SandboxManager.wrapWithSandbox(command);
-      const child = spawn('sh', ['-c', wrapped], { cwd: work, stdio: ['ignore', 'pipe', 'inherit'] });
+      const child = await start(command, 'pipe');
       let bytes = 0;
       child.stdout.on('data', (chunk) => (bytes += chunk.length));
-      const [code] = await once(child, 'close');
-      if (code !== 0) throw new Error(`${command} ended with ${code}`);
+      await ended(child, command);
       return bytes;
+    },
+    keep: async (command) => {
+      const file = await open(join(at, `output-${(files += 1)}`), 'w');
+      try {
+        await ended(await start(command, file.fd), command);
+        return (await file.stat()).size;
+      } finally {
+        await file.close();
+      }
     },
   };
 }
