@@ -22,7 +22,7 @@ export class BlobTable<Pack extends { readonly rows: PackRows }> {
   #count = 0;
 
   find(digest: string): BlobRow<Pack> | undefined {
-    if (!this.#parse(digest)) return undefined;
+    if (this.#count === 0 || !this.#parse(digest)) return undefined;
     const entry = (this.#slots[this.#slotOf(this.#wanted[0] ?? 0)] ?? 0) - 1;
     const pack = entry < 0 ? undefined : this.#packs[this.#packOf[entry] ?? 0];
     return pack === undefined ? undefined : { pack, row: this.#rowOf[entry] ?? 0 };

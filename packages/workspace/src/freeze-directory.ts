@@ -8,8 +8,9 @@ import { type Learned, type StoredManifest, saveStatCache } from './save-stat-ca
 import { type DiskNode, nodeAt } from './scan-directory.ts';
 import { scanKnown } from './scan-known.ts';
 import { emptyStatCache, loadStatCache } from './stat-cache.ts';
-import { type FileContent, type Found, storeContents } from './store-contents.ts';
+import { type FileContent, type Found, noFollow, storeContents } from './store-contents.ts';
 import type { StoreLayout } from './store-files.ts';
+import { ThreadedReader } from './threaded-reader.ts';
 import type { TreeEntry } from './tree-entry.ts';
 
 export interface FreezeDirectoryOptions {
@@ -45,9 +46,13 @@ export async function freezeDirectory(
   const startedMs = Date.now();
   const cache = useStatCache ? await loadStatCache(store.layout, root) : emptyStatCache;
   const isStored = store.index.keepsAll(cache.packs);
-  const scanned = await scanKnown(root, pacer, cache);
-  const found = isStored ? scanned : lookAtLost(root, scanned, store);
-  const contents = await storeContents(root, found, { ...store, pacer });
+  await using reader = new ThreadedReader(root, noFollow, { ...store, pacer });
+  const read = (node: DiskNode): void => {
+    if (node.type === 'file' && node.links === 1) reader.offer(node);
+  };
+  const scanned = await scanKnown(root, pacer, cache, read);
+  const found = isStored ? scanned : lookAtLost(root, scanned, store, read);
+  const contents = await storeContents(root, found, await reader.finish(), { ...store, pacer });
   reportOmitted(found, root, logger);
   const tree = toTree(found, contents);
   const isAllKnown =
@@ -62,11 +67,12 @@ export async function freezeDirectory(
   };
 }
 
-/** What is known, but for files that the store has lost. */
+/** What is known, but for files that the store has lost. @param tell told of each of those */
 function lookAtLost(
   root: BytePath,
   found: readonly Found[],
   { index, pack }: { readonly index: BlobIndex; readonly pack: PackWriter },
+  tell: (node: DiskNode) => void,
 ): readonly Found[] {
   const again: Found[] = [];
   for (const one of found) {
@@ -77,8 +83,13 @@ function lookAtLost(
     const { cache } = one;
     for (let at = one.from; at < one.to; at += 1) {
       const digest = cache.digestAt(at);
-      if (digest === '' || index.has(digest) || pack.has(digest)) addKnown(again, cache, at);
-      else again.push(nodeAt(root, cache.pathAt(at)));
+      if (digest === '' || index.has(digest) || pack.has(digest)) {
+        addKnown(again, cache, at);
+        continue;
+      }
+      const node = nodeAt(root, cache.pathAt(at));
+      tell(node);
+      again.push(node);
     }
   }
   return again;

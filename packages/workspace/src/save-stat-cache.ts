@@ -12,7 +12,7 @@ import type { TreeEntry } from './tree-entry.ts';
 const settleMs = 100;
 
 /** A name that was looked at anew. */
-export interface LearnedName {
+interface LearnedName {
   readonly type: 'learned';
   readonly node: DiskNode;
   /** What it is by itself: a file, also where the tree has a hard link. */
@@ -25,7 +25,7 @@ export interface LearnedName {
 export type Learned = LearnedName | KnownLines | { readonly type: 'passed' };
 
 /** A piece of the manifest, by its lines, and what it is stored as. */
-export interface StoredPiece {
+interface StoredPiece {
   readonly from: number;
   readonly to: number;
   readonly key: string;

@@ -39,13 +39,19 @@ export interface DiskNode extends FoundName {
  * Lists a directory of the host and everything below in the order of a walk, without following a symbolic link.
  *
  * @param root absolute path
+ * @param tell told of each name while more are looked for
  * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` naming the path that cannot be read
  */
-export async function scanDirectory(root: BytePath, pacer: Pacer): Promise<readonly DiskNode[]> {
+export async function scanDirectory(
+  root: BytePath,
+  pacer: Pacer,
+  tell?: (node: DiskNode) => void,
+): Promise<readonly DiskNode[]> {
   const nodes: DiskNode[] = [];
   await walk(root, pacer, (path) => {
     const node = nodeAt(root, path);
     nodes.push(node);
+    tell?.(node);
     return node.type === 'directory';
   });
   return nodes;

@@ -24,9 +24,15 @@ type Facts = Look & { readonly nlink: number };
  * is always looked at. A second thread looks at half of a large directory.
  *
  * @param cache what is known from the last time
+ * @param tell told of each name that does not look as it did, while more are looked for
  */
-export async function scanKnown(root: BytePath, pacer: Pacer, cache: StatCache): Promise<readonly Found[]> {
-  if (cache.size === 0) return scanDirectory(root, pacer);
+export async function scanKnown(
+  root: BytePath,
+  pacer: Pacer,
+  cache: StatCache,
+  tell?: (node: DiskNode) => void,
+): Promise<readonly Found[]> {
+  if (cache.size === 0) return scanDirectory(root, pacer, tell);
   const found: Found[] = [];
   const see = (path: BytePath, facts: Facts): boolean => {
     const isDirectory = (facts.mode & typeMask) === directoryType;
@@ -38,6 +44,7 @@ export async function scanKnown(root: BytePath, pacer: Pacer, cache: StatCache):
     // Times in nanoseconds cost more than the rest, so they are asked for only when the name does not look as it did.
     const node = nodeAt(root, path);
     const again = cache.recall(path, node);
+    if (again === undefined) tell?.(node);
     found.push(again === undefined ? node : { ...node, digest: cache.digestAt(again) });
     return node.type === 'directory';
   };

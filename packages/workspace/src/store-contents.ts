@@ -8,10 +8,10 @@ import { type KnownLines, isKnown } from './known-lines.ts';
 import type { PackWriter } from './pack-writer.ts';
 import { packBlob, partBytes } from './packed-blob.ts';
 import type { Pacer } from './pacer.ts';
-import { readInThreads } from './read-in-threads.ts';
 import type { DiskNode } from './scan-directory.ts';
 
-const noFollow = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+/** How files are opened. */
+export const noFollow = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** What was found on disk: names, and those that are as they were. */
 export type Found = DiskNode | KnownLines;
@@ -33,18 +33,16 @@ interface StoreWork {
 /**
  * Stores what files hold, unless the store has it.
  *
+ * @param read what was stored already
  * @returns what each file holds that was read, by the node's place
  */
 export async function storeContents(
   root: BytePath,
   nodes: readonly Found[],
+  read: ReadonlyMap<DiskNode, FileContent>,
   work: StoreWork,
 ): Promise<readonly (FileContent | undefined)[]> {
   const contents: (FileContent | undefined)[] = [];
-  const wanted = nodes.filter(
-    (node): node is DiskNode => node.type === 'file' && node.links === 1 && !isStored(node, work),
-  );
-  const read = await readInThreads(root, wanted, noFollow, work);
   const linked = new Map<string, FileContent | undefined>();
   for (const node of nodes) {
     if (isKnown(node)) {

@@ -7,9 +7,9 @@ import { BlobIndex } from '../src/blob-index.ts';
 import { toBytePath } from '../src/byte-path.ts';
 import { PackWriter } from '../src/pack-writer.ts';
 import { createPacer } from '../src/pacer.ts';
-import { readInThreads } from '../src/read-in-threads.ts';
 import { scanDirectory } from '../src/scan-directory.ts';
 import { createLayout, layoutOf } from '../src/store-files.ts';
+import { ThreadedReader } from '../src/threaded-reader.ts';
 import { openStore } from './open-store.ts';
 
 const flags = constants.O_RDONLY | constants.O_NOFOLLOW;
@@ -62,7 +62,9 @@ test.runIf(availableParallelism() > 1)('what is not as it was scanned is left fo
   await createLayout(layout);
   const pack = new PackWriter(layout);
   const work = { index: new BlobIndex(layout, silentLogger), pack, pacer: createPacer(undefined) };
-  const read = await readInThreads(toBytePath(tree), nodes, flags, work);
+  await using reader = new ThreadedReader(toBytePath(tree), flags, work);
+  for (const node of nodes) reader.offer(node);
+  const read = await reader.finish();
   const left = nodes.filter((node) => !read.has(node)).map(({ path }) => path);
   expect(left).toEqual(['a3/file-5', 'a7/file-9']);
   await pack.finish();
