@@ -11,7 +11,6 @@ import {
   type SnapshotRef,
   type TreeRef,
   type WorkspaceStore,
-  allEnded,
 } from '@opencode-tools/core';
 import { BlobIndex } from './blob-index.ts';
 import { BlobReader } from './blob-reader.ts';
@@ -21,25 +20,22 @@ import { contentUsage } from './content-usage.ts';
 import { diffTrees } from './diff-trees.ts';
 import type { ContentStore, ContentStoreOptions, ContentTar } from './content-store-contract.ts';
 import { openContentTar, streamOf } from './content-tar.ts';
-import { type HostPlaces, checkShareable, checkSource, realDirectory, refuseOwnHome } from './check-directory.ts';
+import { type HostPlaces, checkShareable, realDirectory, refuseOwnHome } from './check-directory.ts';
 import { exportTrees } from './export-trees.ts';
 import { errnoOf, storeFailure, throwIfCancelled } from './failures.ts';
-import { type FreezeDirectoryOptions, type FrozenTree, freezeDirectory } from './freeze-directory.ts';
 import { freezeLayers } from './freeze-layers.ts';
 import { freezeVolume } from './freeze-listed.ts';
-import { freezeSeed } from './freeze-seed.ts';
 import { freezeStream } from './freeze-volume.ts';
 import { guardDirectory } from './guard-directory.ts';
 import { importTrees } from './import-trees.ts';
 import { KnownSeeds } from './known-seeds.ts';
-import { PackWriter } from './pack-writer.ts';
 import { restoreTree } from './restore-directory.ts';
-import { type GitSeed, planGitSeed, readSeed, seedFromGit } from './seed-git.ts';
-import { beginRepository } from './seed-repository.ts';
+import { saveDirectory, saveTree } from './save-tree.ts';
+import { seedContent } from './seed-content.ts';
 import { SnapshotFiles } from './snapshot-files.ts';
 import { type StatCache, emptyStatCache, loadStatCache } from './stat-cache.ts';
-import { createLayout, layoutOf, removeAbandoned, temporaryPath } from './store-files.ts';
-import type { Collect, StoreParts } from './store-parts.ts';
+import { createLayout, layoutOf, removeAbandoned } from './store-files.ts';
+import type { StoreParts } from './store-parts.ts';
 import { StoreUses } from './store-uses.ts';
 import { writeTar } from './tar-stream.ts';
 import { withTop } from './tree-entry.ts';
@@ -77,28 +73,20 @@ class FileContentStore implements ContentStore {
   }
 
   async seed(request: SeedRequest): Promise<SnapshotRef> {
-    const { source, signal } = request;
-    throwIfCancelled(signal);
+    throwIfCancelled(request.signal);
     await using _ = await this.#parts.uses.begin();
-    if (source.kind === 'directory') return await this.#seedDirectory(request, source.path);
-    await checkSource(source.repository, this.#places);
-    const seed = await planGitSeed(this.#options.git, source);
-    // Hooks see only what is accepted; all else goes on beside the look at uncommitted changes, and is given up for them.
-    if (request.prepare !== undefined) await seed.accepted;
-    const refused = new AbortController();
-    seed.accepted.catch(() => refused.abort());
-    const either = AbortSignal.any([refused.signal, ...(signal === undefined ? [] : [signal])]);
-    return (await allEnded(seed.accepted, this.#seedRepository({ ...request, signal: either }, seed)))[1];
+    return await seedContent({ parts: this.#parts, options: this.#options, places: this.#places }, request);
   }
 
   async freeze(tree: TreeRef, options: { readonly signal?: AbortSignal } = {}): Promise<SnapshotRef> {
     const { signal } = options;
     throwIfCancelled(signal);
     if (tree.kind === 'directory') {
-      return this.#freezePath(await realDirectory(tree.path), { useStatCache: true, signal });
+      const path = await realDirectory(tree.path);
+      return saveDirectory(this.#parts, path, { useStatCache: true, logger: this.#options.logger, signal });
     }
     const { volumes, logger } = this.#options;
-    return this.#save((store) => freezeVolume(volumes, tree.volume, store, { logger, signal }), signal);
+    return saveTree(this.#parts, (store) => freezeVolume(volumes, tree.volume, store, { logger, signal }), signal);
   }
 
   async provision(request: ProvisionRequest): Promise<void> {
@@ -177,7 +165,7 @@ class FileContentStore implements ContentStore {
   async freezeOnto(...[snapshotId, layers, signal]: Parameters<ContentStore['freezeOnto']>) {
     await using _ = await this.#parts.uses.begin();
     const { entries } = await this.#parts.snapshots.load(snapshotId);
-    return await this.#save((store) => freezeLayers(entries, layers, store, { signal }), signal);
+    return await saveTree(this.#parts, (store) => freezeLayers(entries, layers, store, { signal }), signal);
   }
 
   async layering(): Promise<LayerCapability> {
@@ -194,7 +182,11 @@ class FileContentStore implements ContentStore {
 
   freezeTar(stream: ByteStream, { signal }: { readonly signal?: AbortSignal } = {}): Promise<SnapshotRef> {
     const { logger } = this.#options;
-    return this.#save(async (store) => withTop(await freezeStream(stream, store, { logger, signal })), signal);
+    return saveTree(
+      this.#parts,
+      async (store) => withTop(await freezeStream(stream, store, { logger, signal })),
+      signal,
+    );
   }
 
   async tarOf(snapshotId: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<ByteStream> {
@@ -228,78 +220,10 @@ class FileContentStore implements ContentStore {
     await this.#opened;
   }
 
-  async #seedRepository({ owner, prepare, signal }: SeedRequest, seed: GitSeed): Promise<SnapshotRef> {
-    const { git, logger } = this.#options;
-    return this.#parts.seeds.once(prepare === undefined ? seed.key : null, owner, async () => {
-      return this.#inTemporary(async (directory) => {
-        const beginning = beginRepository(git.runner, seed, directory, signal);
-        const [paths, begun] = await allEnded(readSeed(git, seed), beginning);
-        if (paths !== null && prepare === undefined) {
-          const options = { owner, logger, signal };
-          return this.#save((store) => freezeSeed(git, { ...seed, paths }, begun, store, options), signal);
-        }
-        await seedFromGit(git, seed, begun, signal);
-        await prepare?.(directory);
-        return this.#freezePath(directory, { owner, useStatCache: false, signal });
-      });
-    });
-  }
-
-  async #seedDirectory(request: SeedRequest, source: string): Promise<SnapshotRef> {
-    const { prepare, owner, signal } = request;
-    const path = await checkSource(source, this.#places);
-    if (prepare === undefined) return this.#freezePath(path, { owner, useStatCache: true, signal });
-    return this.#inTemporary(async (directory) => {
-      const copy = await this.#parts.snapshots.load((await this.#freezePath(path, { useStatCache: true, signal })).id);
-      await mkdir(directory, { mode: 0o700 });
-      using blobs = new BlobReader(this.#parts.index, copy.ref.id);
-      const { environment } = this.#options;
-      await restoreTree(toBytePath(directory), copy.entries, blobs, { cache: emptyStatCache, environment, signal });
-      await prepare(directory);
-      return await this.#freezePath(directory, { owner, useStatCache: false, signal });
-    });
-  }
-
   /** What is known of a directory that may not be there. */
   async #cacheOf(directory: string): Promise<StatCache> {
     const path = await realpath(directory).catch(() => undefined);
     return path === undefined ? emptyStatCache : loadStatCache(this.#parts.layout, toBytePath(path));
-  }
-
-  #freezePath(path: string, options: Omit<FreezeDirectoryOptions, 'logger'>): Promise<SnapshotRef> {
-    const { logger } = this.#options;
-    return this.#save((store) => freezeDirectory(toBytePath(path), store, { ...options, logger }), options.signal);
-  }
-
-  #save(collect: Collect, signal: AbortSignal | undefined): Promise<SnapshotRef>;
-  #save(collect: Collect<undefined>, signal: AbortSignal | undefined): Promise<SnapshotRef | undefined>;
-  async #save(collect: Collect<undefined>, signal: AbortSignal | undefined): Promise<SnapshotRef | undefined> {
-    const pack = new PackWriter(this.#parts.layout);
-    await using _ = await this.#parts.uses.begin();
-    try {
-      await this.#parts.index.refresh();
-      const collected = await collect({ layout: this.#parts.layout, index: this.#parts.index, pack });
-      if (collected !== undefined) {
-        const { tree, learn }: FrozenTree = 'tree' in collected ? collected : { tree: collected };
-        return await this.#parts.snapshots.save(tree, pack, learn);
-      }
-      await pack.discard();
-      return undefined;
-    } catch (error) {
-      await pack.discard();
-      throwIfCancelled(signal);
-      throw storeFailure(this.#options.directory, error);
-    }
-  }
-
-  async #inTemporary<T>(work: (directory: string) => Promise<T>): Promise<T> {
-    await this.#open();
-    const directory = temporaryPath(this.#parts.layout, 'seed');
-    try {
-      return await work(directory);
-    } finally {
-      await rm(directory, { recursive: true, force: true });
-    }
   }
 
   async #open(): Promise<void> {
