@@ -183,7 +183,7 @@ export type {
   TerminalSize,
 } from './ports/sandbox-runtime.ts';
 export { largestFencingToken } from './ports/sandbox-runtime.ts';
-export { fileTypes } from './ports/sandbox-files.ts';
+export { fileTypes, temporaryName } from './ports/sandbox-files.ts';
 export type {
   FileAccess,
   FileBytes,

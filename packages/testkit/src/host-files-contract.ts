@@ -43,6 +43,28 @@ export function hostFilesContract(name: string, opened: OpenHostFiles): void {
 
     const at = (...parts: readonly string[]): string => path.join(directory, ...parts);
 
+    test('are replaced in one step, and what a process that is gone has left of one goes', async () => {
+      for (const name of ['file', 'broken']) await writeFile(at('in', name), 'new');
+      await symlink('file', at('in', 'link'));
+      await opened.files.unpack(opened.files.pack(at('in'), 'in'), at('out'), 'copy');
+      await writeFile(at('out', 'copy', 'file'), 'old');
+      const { pid } = spawnSync('true');
+      const left = at('out', `.opencode-tools-copying-${pid}-0`);
+      await writeFile(left, 'half');
+      await writeFile(at('out', `.opencode-tools-copying-${process.pid}-0`), 'under way');
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of opened.files.pack(at('in', 'file'), 'file')) chunks.push(Uint8Array.from(chunk));
+      const whole = Buffer.concat(chunks);
+      const cut = opened.files.unpack(stopping(whole.subarray(0, 513)), at('out', 'copy'), 'file');
+      await expect(cut).rejects.toThrow('source broke');
+      expect(await readFile(at('out', 'copy', 'file'), 'utf8')).toBe('old');
+      await opened.files.unpack(opened.files.pack(at('in'), 'in'), at('out'), 'copy');
+      expect(await readFile(at('out', 'copy', 'file'), 'utf8')).toBe('new');
+      expect(await readlink(at('out', 'copy', 'link'))).toBe('file');
+      expect(await readdir(at('out'))).toEqual([`.opencode-tools-copying-${process.pid}-0`, 'copy']);
+      expect((await readdir(at('out', 'copy'))).sort()).toEqual(['broken', 'file', 'link']);
+    });
+
     test('go through a stream and back: content, modes, links, odd names', async () => {
       const odd = Buffer.concat([Buffer.from(at('in', 'bad')), Buffer.from([0xff, 0x0a])]);
       await writeFile(odd, 'odd');
@@ -164,4 +186,9 @@ async function chunksOf(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array[]
   const chunks: Uint8Array[] = [];
   for await (const chunk of stream) chunks.push(Uint8Array.from(chunk));
   return chunks;
+}
+
+async function* stopping(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(bytes);
+  throw new Error('source broke');
 }

@@ -122,6 +122,62 @@ describe('files of a task on a real engine', () => {
     expect(await readFile(path.join(directory, 'out', 'link'), 'utf8')).toBe('content');
   });
 
+  it('of an image without a shell are refused in every verb by one error that says what to do, and programs run', async () => {
+    const { files, executions, tasks } = open.services;
+    const { id } = await create('shellless', { image: await home.engine.shellessImage() });
+    const at = { path: 'a' };
+    const take = async (out: AsyncIterable<Uint8Array>) => open.hostFiles.unpack(out, directory, 'none');
+    const verbs: Readonly<Record<string, () => Promise<unknown>>> = {
+      read: async () => files.read(id, at, ada),
+      stat: async () => files.stat(id, at, ada),
+      list: async () => files.list(id, {}, ada),
+      find: async () => files.find(id, { glob: '*' }, ada),
+      search: async () => files.search(id, { pattern: 'x' }, ada),
+      write: async () => files.write(id, { ...at, content: Buffer.from('x') }, ada),
+      'write more than fits a script': async () => files.write(id, { ...at, content: Buffer.alloc(100_000) }, ada),
+      edit: async () => files.edit(id, { ...at, edits: [{ oldText: 'x', newText: 'y' }] }, ada),
+      remove: async () => files.remove(id, at, ada),
+      move: async () => files.move(id, { ...at, to: 'b' }, ada),
+      makeDirectory: async () => files.makeDirectory(id, at, ada),
+      copyIn: async () => files.copyIn(id, { ...at, tar: open.hostFiles.pack(directory, 'in') }, ada),
+      copyOut: async () => files.copyOut(id, { ...at, take }, ada),
+    };
+    const answers: Record<string, unknown> = {};
+    for (const [verb, use] of Object.entries(verbs))
+      answers[verb] = await use().catch((error: unknown) => pick(error as { code: string; remedy: string }));
+    const remedy = expect.stringContaining('use an image with a shell') as string;
+    expect(answers).toEqual(
+      Object.fromEntries(Object.keys(verbs).map((verb) => [verb, { code: 'OCT_CAPABILITY_UNSUPPORTED', remedy }])),
+    );
+    const types = (await open.services.ledger.history(id, { limit: 1_000 })).map(({ type }) => type);
+    const count = (type: string): number => types.filter((each) => each === type).length;
+    expect([count('file.requested'), count('file.failed')]).toEqual([7, 7]);
+    const argv = { command: { kind: 'argv', argv: ['echo', 'still here'] } } as const;
+    expect((await executions.run(id, argv, ada)).stdout.text).toBe('still here\n');
+    await tasks.delete(id, { force: true }, ada);
+  });
+
+  it('with a read-only root are written, copied in and copied out in the workspace and home, running and stopped', async () => {
+    const { files, tasks } = open.services;
+    const { id } = await create('closed', { readOnlyRoot: true });
+    await mkdir(path.join(directory, 'closed'));
+    await writeFile(path.join(directory, 'closed', 'file'), 'content');
+    const put = async (at: string) =>
+      files.copyIn(id, { path: at, tar: open.hostFiles.pack(path.join(directory, 'closed'), 'in') }, ada);
+    for (const [round, at] of ['/workspace/put', '/home/agent/put'].entries()) {
+      await put(at);
+      await tasks.stop(id, {}, ada);
+      const take = async (out: AsyncIterable<Uint8Array>) =>
+        open.hostFiles.unpack(out, directory, `closed-out-${round}`);
+      expect(await files.copyOut(id, { path: `${at}/in`, take }, ada)).toMatchObject({ files: 1 });
+    }
+    for (const at of ['/opt/put', '/'])
+      await expect(put(at)).rejects.toMatchObject({ code: 'OCT_FILE_REFUSED', remedy: expect.any(String) as string });
+    await expect(files.write(id, { path: '/etc/x', content: Buffer.from('x') }, ada)).rejects.toMatchObject({
+      code: 'OCT_FILE_REFUSED',
+    });
+  });
+
   it('the workspace, the home and what holds them are never removed or moved', async () => {
     const { id } = await create('ground');
     for (const at of ['.', '/', '/home/agent', '/home', '/tmp', '../workspace'])
@@ -130,3 +186,7 @@ describe('files of a task on a real engine', () => {
       });
   });
 });
+
+function pick({ code, remedy }: { readonly code: string; readonly remedy: string }) {
+  return { code, remedy };
+}

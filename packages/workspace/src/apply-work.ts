@@ -122,7 +122,7 @@ function refuseOther(root: BytePath, operationId: OperationId): void {
   if (other === undefined) return;
   throw invalid(
     `Another change of ${toText(root)} is under way or broke off: ${other}`,
-    'Wait for it; one that broke off is undone when its task is next used. Remove it yourself only when the home of that task is gone.',
+    'Wait for it; one that broke off is undone by the next command with the home of its task. Remove it yourself only when that home is gone.',
     { directory: toText(root), staging: other },
   );
 }

@@ -1,5 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { constants, existsSync } from 'node:fs';
-import { type FileHandle, link, lstat, mkdir, open, rm, symlink } from 'node:fs/promises';
+import { type FileHandle, link, lstat, mkdir, open, readdir, rename, rm, symlink } from 'node:fs/promises';
 import { posix } from 'node:path';
 import type { ByteStream, UnpackReport } from '@opencode-tools/core';
 import { type BytePath, canonicalPath, parentOf, toBytePath, toFs, toText } from './byte-path.ts';
@@ -10,6 +11,8 @@ import type { TarMember } from './tar-member.ts';
 
 const directoryFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+const prefix = '.opencode-tools-copying-';
 
 /**
  * Unpacks a stream that may be hostile. Each directory on the way is opened one after the other, never through a symbolic
@@ -66,6 +69,8 @@ class Tree {
   readonly #root: string;
   readonly #useFd = existsSync('/proc/self/fd');
   readonly #later: { path: BytePath; mode: number; mtimeNs: bigint }[] = [];
+  readonly #temporary = `${prefix}${process.pid}-${randomBytes(8).toString('hex')}`;
+  #isTidy = false;
   #open: { readonly path: BytePath; readonly handle: FileHandle }[] = [];
 
   constructor(root: string) {
@@ -80,35 +85,35 @@ class Tree {
   }
 
   async symlink(path: BytePath, { target }: TarMember): Promise<void> {
-    await this.#clear(path);
-    await symlink(toFs(target), await this.#at(path));
+    await this.#place(path, async (temporary) => symlink(toFs(target), temporary));
   }
 
   async link(path: BytePath, target: BytePath): Promise<void> {
-    await this.#clear(path);
     const source = await open(await this.#at(target), constants.O_RDONLY | constants.O_NOFOLLOW);
     try {
       if (!(await source.stat()).isFile()) throw inTheWay(target);
-      await link(await this.#at(target), await this.#at(path));
+      const from = await this.#at(target);
+      await this.#place(path, async (temporary) => link(from, temporary));
     } finally {
       await source.close();
     }
   }
 
   async file(path: BytePath, { mode, mtimeNs }: TarMember, content: Content): Promise<number> {
-    await this.#clear(path);
-    const file = await open(await this.#at(path), newFile, 0o600);
     let bytes = 0;
-    try {
-      for (let piece = await content.next(); piece !== undefined; piece = await content.next()) {
-        await file.writeFile(piece);
-        bytes += piece.length;
+    await this.#place(path, async (temporary) => {
+      const file = await open(temporary, newFile, 0o600);
+      try {
+        for (let piece = await content.next(); piece !== undefined; piece = await content.next()) {
+          await file.writeFile(piece);
+          bytes += piece.length;
+        }
+        await file.chmod(mode & 0o777);
+        await file.utimes(Number(mtimeNs) / 1e9, Number(mtimeNs) / 1e9);
+      } finally {
+        await file.close();
       }
-      await file.chmod(mode & 0o777);
-      await file.utimes(Number(mtimeNs) / 1e9, Number(mtimeNs) / 1e9);
-    } finally {
-      await file.close();
-    }
+    });
     return bytes;
   }
 
@@ -129,12 +134,30 @@ class Tree {
     for (const { handle } of this.#open.splice(0)) await handle.close();
   }
 
-  /** What a member replaces: a file or link of the same name. */
-  async #clear(path: BytePath): Promise<void> {
-    const at = await this.#at(path);
-    const facts = await lstat(at).catch(() => undefined);
-    if (facts?.isDirectory() === true) throw inTheWay(path);
-    if (facts !== undefined) await rm(at);
+  /** What a member replaces is there until the member is whole, and is replaced in one step. */
+  async #place(path: BytePath, make: (temporary: string | Buffer) => Promise<void>): Promise<void> {
+    const temporary = await this.#besides(path);
+    try {
+      await make(temporary);
+      const at = await this.#at(path);
+      if ((await lstat(at).catch(() => undefined))?.isDirectory() === true) throw inTheWay(path);
+      await rename(temporary, at);
+    } finally {
+      // Two names of one file are both left by a rename.
+      await rm(temporary, { force: true });
+    }
+  }
+
+  /** Where a member is until it is whole: at the top, where what a process that is gone has left is found, or on its own mount. */
+  async #besides(path: BytePath): Promise<string | Buffer> {
+    const parent = await this.#enter(parentOf(path));
+    const root = this.#open[0]?.handle ?? parent;
+    const isApart = parent !== root && (await parent.stat()).dev !== (await root.stat()).dev;
+    const [handle, below] = isApart ? [parent, `/${parentOf(path)}`] : [root, ''];
+    const place = this.#useFd ? `/proc/self/fd/${handle.fd}` : `${toBytePath(this.#root)}${below}`;
+    if (!this.#isTidy) await removeAbandoned(place);
+    this.#isTidy = true;
+    return toFs(`${place}/${this.#temporary}`);
   }
 
   /** A path whose parent is open and is what was opened. */
@@ -174,6 +197,21 @@ class Tree {
   async #makeMissing(at: BytePath): Promise<FileHandle> {
     await mkdir(toFs(at), { mode: 0o755 });
     return open(toFs(at), directoryFlags);
+  }
+}
+
+async function removeAbandoned(place: BytePath): Promise<void> {
+  for (const name of await readdir(toFs(place))) {
+    const pid = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : 0;
+    if (pid > 0 && !isAlive(pid)) await rm(toFs(`${place}/${name}`), { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return errnoOf(error) !== 'ESRCH';
   }
 }
 

@@ -37,7 +37,7 @@ export const apply: Command<TaskWorkApplied> = {
   summary: 'bring what a task changed into the directory that its workspace came from',
   notes: [
     'All of it or nothing: nothing while a path was changed here as well, and nothing while a change that would run on this machine or steer who works here is not accepted by name. Other paths are not touched, committed or not. Git is not asked, and nothing is staged.',
-    'Killed half way, it is undone when the task is next used.',
+    'Killed half way, it is undone by the next command, whatever it is.',
     'Exit code 4 when paths are in conflict, 5 when changes wait to be accepted.',
   ],
   changes: 'task',

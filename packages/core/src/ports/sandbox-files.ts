@@ -65,6 +65,13 @@ export interface WriteFile {
   readonly expect?: FileExpectation;
   /** True makes the directories above. */
   readonly makeParents: boolean;
+  /** Name of the file beside the target until it takes its place, as `temporaryName` makes it; one of its own by default. */
+  readonly temporary?: string;
+}
+
+/** @param id in lower case letters and digits, of what the name is to be found by */
+export function temporaryName(id: string): string {
+  return `.oct-${id}`;
 }
 
 export interface WrittenFile {
@@ -144,11 +151,27 @@ export interface SandboxFiles {
   ): Promise<void>;
   /** Makes a directory and those above it; an existing directory is fine. */
   makeDirectory(access: FileAccess, path: SandboxPath): Promise<void>;
-  /** Extracts a tar stream into a directory, which is made when absent. @returns what it wrote, as the image's tar names it */
+  /**
+   * Extracts a tar stream into a directory, which is made when absent. Everything is extracted beside its place first, where that can
+   * be: a stream that fails changes nothing, and each file is replaced in one step. What is not in the stream stays.
+   *
+   * @param request.temporary as of `WriteFile`, of the directory that it is extracted into first
+   * @returns what it wrote, as the image's tar names it
+   */
   extract(
     access: FileAccess,
-    request: { readonly path: SandboxPath; readonly tar: ByteStream; readonly tell: boolean },
+    request: {
+      readonly path: SandboxPath;
+      readonly tar: ByteStream;
+      readonly tell: boolean;
+      readonly temporary?: string;
+    },
   ): Promise<readonly string[]>;
+  /** Removes what `write` or `extract` to the path left under the name when it was killed. Absent is fine. */
+  removeTemporary(
+    access: FileAccess,
+    request: { readonly path: SandboxPath; readonly temporary: string },
+  ): Promise<void>;
   /** Packs a path as a tar stream whose members begin with the path's last name; symbolic links stay links. */
   pack(access: FileAccess, path: SandboxPath): ByteStream;
 }

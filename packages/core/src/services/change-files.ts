@@ -4,8 +4,10 @@ import type { TaskId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Operation } from '../domain/operation.ts';
 import type { Task } from '../domain/task.ts';
+import type { ErrorCode } from '../errors/error-catalogue.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { FileAccess, SandboxFiles } from '../ports/sandbox-files.ts';
+import { clearTraces, newTraces, temporaryOf } from './file-traces.ts';
 import { activeClaims, claimRecords, mostClaimPaths } from './claim-watch.ts';
 import { recordedPath, workspacePath } from './file-paths.ts';
 import type { FileChanged } from './files-contract.ts';
@@ -27,8 +29,17 @@ export interface FileChange<T extends object> {
   readonly args: JsonObject;
   /** False when it can be made only once, because it reads a stream. */
   readonly repeatable: boolean;
-  /** @param tell whether `changed` has to be complete, because somebody claims something */
-  readonly make: (files: SandboxFiles, access: () => FileAccess, tell: boolean, path: string) => Promise<ChangeMade<T>>;
+  readonly make: (files: SandboxFiles, making: Making) => Promise<ChangeMade<T>>;
+}
+
+interface Making {
+  readonly access: () => FileAccess;
+  /** Absolute. */
+  readonly path: string;
+  /** Whether `changed` has to be complete, because somebody claims something. */
+  readonly tell: boolean;
+  /** Where content is until it takes its place. */
+  readonly temporary: string;
 }
 
 interface ChangeMade<T extends object> {
@@ -39,6 +50,16 @@ interface ChangeMade<T extends object> {
   /** For the record: sizes and digests, never content. */
   readonly detail: JsonObject;
 }
+
+/** What a script says that has come to its end, and tidied up. */
+const refusals: ReadonlySet<ErrorCode> = new Set([
+  'OCT_CAPABILITY_UNSUPPORTED',
+  'OCT_FILE_NOT_FOUND',
+  'OCT_FILE_REFUSED',
+  'OCT_INVALID_ARGUMENT',
+  'OCT_STALE_FENCING_TOKEN',
+  'OCT_VERSION_CONFLICT',
+]);
 
 /** Changes files as an operation: under the lease, fenced in the sandbox, recorded, compared with the claims. */
 export async function changeFiles<T extends object>(
@@ -57,21 +78,38 @@ export async function changeFiles<T extends object>(
     withLease(kernel, task, { sessionId, sandbox: true }, call, async (leased) => {
       const running = await ensureRunningStatus(kernel, task, leased.proof, call, { reopen: false });
       let handle = await keeper.ensureRunning(running, leased, call);
-      const intent = { verb, path: recordedPath(path) };
+      const traces = newTraces(kernel, path, change);
+      const intent = { verb, path: recordedPath(path), ...traces };
       const operation = kernel.newOperation('file', task.id, leased.proof, intent);
+      const access = (): FileAccess => ({
+        ...accessAs(kernel, leased.proof.token, leased.signal)(),
+        executionId: traces.executionId,
+      });
       const claims = await activeClaims(kernel, task);
       const make = async (): Promise<ChangeMade<T>> =>
-        change.make(handle.files, accessAs(kernel, leased.proof.token, leased.signal), claims.length > 0, path);
-      const request = { operation, excludes: ['restore', 'deletion'], detail: intent, key } as const;
-      return runOperation(kernel, request, leased, call, async () => {
+        change.make(handle.files, {
+          access,
+          path,
+          tell: claims.length > 0,
+          temporary: temporaryOf(traces.executionId),
+        });
+      const detail = { verb, path: intent.path };
+      const request = { operation, excludes: ['restore', 'deletion'], detail, key } as const;
+      let isRefused = false;
+      const clear = async (): Promise<void> => {
+        if (!isRefused) await clearTraces(kernel, operation, leased.proof);
+      };
+      const effect = async () => {
         const made = await make().catch(async (error: unknown) => {
+          isRefused = isOpencodeToolsError(error) && refusals.has(error.code);
           if (!change.repeatable || !isOpencodeToolsError(error, 'OCT_SANDBOX_NOT_FOUND')) throw error;
           keeper.forget(task.id);
           handle = await keeper.ensureRunning(running, leased, call);
           return make();
         });
         return endOf(kernel, { task, operation, leased, call }, made, intent.verb);
-      });
+      };
+      return runOperation(kernel, request, leased, call, effect, { clear });
     }),
   );
 }

@@ -83,10 +83,11 @@ function writing(options: WriteFileOptions): FileChange<Written> {
       expect: expect === undefined ? null : { ...expect },
     },
     repeatable: inMemory,
-    make: async (files, access, _tell, at) => {
+    make: async (files, { access, path: at, temporary }) => {
       const { path: real, ...result } = await files.write(access(), {
         path: at,
         content,
+        temporary,
         makeParents: options.makeParents ?? true,
         ...(mode === undefined ? {} : { mode }),
         ...(expect === undefined ? {} : { expect }),
@@ -104,7 +105,7 @@ function editing(options: EditFileOptions): FileChange<Written & { readonly repl
     path: (task) => sandboxPath(task, options.path),
     args: { edits: edits.map((each) => ({ count: 1, ...each })), expectedDigest: expectedDigest ?? null },
     repeatable: true,
-    make: async (files, access, _tell, at) => {
+    make: async (files, { access, path: at, temporary }) => {
       const before = await files.read(access(), { path: at, limitBytes: mostEditedBytes, withDigest: true });
       if (before.truncated) throw tooLarge(at, before.facts.sizeBytes);
       if (expectedDigest !== undefined && before.digest !== expectedDigest) throw changedMeanwhile(at);
@@ -114,6 +115,7 @@ function editing(options: EditFileOptions): FileChange<Written & { readonly repl
       const { path: real, ...written } = await files.write(access(), {
         path: at,
         content: bytes,
+        temporary,
         makeParents: false,
         expect,
       });
@@ -134,7 +136,7 @@ function removing(options: AtPath & { readonly recursive?: boolean }): FileChang
     },
     args: { recursive },
     repeatable: true,
-    make: async (files, access, tell, at) => {
+    make: async (files, { access, tell, path: at }) => {
       const changed = await files.remove(access(), { path: at, recursive, tell });
       return { path: at, changed, result: {}, detail: { recursive } };
     },
@@ -156,7 +158,7 @@ function moving(options: AtPath & { readonly to: string; readonly replace?: bool
     },
     args: { to: recordedPath(options.to), replace },
     repeatable: true,
-    make: async (files, access, tell, at) => {
+    make: async (files, { access, tell, path: at }) => {
       const below = tell ? await namesBelow(files, access, at) : [];
       await files.move(access(), { from: at, to: target, replace });
       const changed = [at, target, ...below.flatMap((name) => [`${at}/${name}`, `${target}/${name}`])];
@@ -176,7 +178,7 @@ function makingDirectory(options: AtPath): FileChange<object> {
     path: (task) => sandboxPath(task, options.path),
     args: {},
     repeatable: true,
-    make: async (files, access, _tell, at) => {
+    make: async (files, { access, path: at }) => {
       await files.makeDirectory(access(), at);
       return { path: at, changed: [at], result: {}, detail: {} };
     },
@@ -189,7 +191,7 @@ function copyingIn(options: AtPath & { readonly tar: ByteStream }): FileChange<{
     path: (task) => sandboxPath(task, options.path),
     args: {},
     repeatable: false,
-    make: async (files, access, tell, at) => {
+    make: async (files, { access, tell, path: at, temporary }) => {
       let sizeBytes = 0;
       async function* counted(): AsyncGenerator<Uint8Array> {
         for await (const chunk of options.tar) {
@@ -197,7 +199,7 @@ function copyingIn(options: AtPath & { readonly tar: ByteStream }): FileChange<{
           yield chunk;
         }
       }
-      const told = await files.extract(access(), { path: at, tar: counted(), tell });
+      const told = await files.extract(access(), { path: at, tar: counted(), tell, temporary });
       return {
         path: at,
         changed: told.map((name) => path.resolve(at, name)),

@@ -11,6 +11,7 @@ import { endOfBackground, isBackground } from './background-end.ts';
 import { currentFence } from './barrier.ts';
 import { describeCommand } from './compose-execution.ts';
 import { clip } from './clip.ts';
+import { resolveFile } from './file-traces.ts';
 import { type Kernel, draft, finished, leaseGuard } from './kernel.ts';
 import { removeTraces } from './remove-traces.ts';
 import { awaitQuiet, isAbandoned, isLeaseActive } from './quiet.ts';
@@ -49,7 +50,7 @@ export async function recoverTask(
       if (settled !== null) recovered.push(settled);
       continue;
     }
-    const resolution = await resolvers[operation.kind](kernel, operation);
+    const resolution = await resolvers[operation.kind](kernel, operation, proof);
     if (resolution === null || !(await settle(kernel, operation, resolution, proof, call))) continue;
     const { state, summary } = resolution;
     recovered.push({ operationId: operation.id, kind: operation.kind, resolution: state, summary });
@@ -59,15 +60,10 @@ export async function recoverTask(
 
 const resolvers: Record<
   Exclude<OperationKind, 'work'>,
-  (kernel: Kernel, operation: Operation) => Promise<Resolution | null> | Resolution
+  (kernel: Kernel, operation: Operation, proof: LeaseProof) => Promise<Resolution | null> | Resolution
 > = {
   execution: resolveExecution,
-  // A file is replaced in one step, so it is as it was before or as it was to be; a copy may have come half way.
-  file: (_kernel, { intent }) => ({
-    state: 'interrupted',
-    summary: `${clip(JSON.stringify(intent), 120)}: it is not known whether it was done`,
-    puts: [],
-  }),
+  file: resolveFile,
   sandbox: resolveSandbox,
   restore: resolveRestore,
   checkpoint: resolveCheckpoint,

@@ -65,7 +65,7 @@ export interface WorkService {
   /**
    * Applies the changes to a directory, all of them or none, as one operation: none when the user changed one of the same paths
    * otherwise, and none while a tripwire is not accepted. Paths that the task did not change are not touched, whatever their
-   * state. One that is killed half way is undone when the task is next used.
+   * state. One that is killed half way is undone by whoever next opens the home.
    *
    * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a bind workspace, which the user sees already, or without a directory
    */

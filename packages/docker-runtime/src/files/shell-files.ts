@@ -5,6 +5,7 @@ import { readFile, statFile } from './read-file.ts';
 import type { RunCommand } from './run-script.ts';
 import { searchText } from './search-text.ts';
 import { extractFiles, packFiles } from './tar-files.ts';
+import { removeTemporary } from './temporary.ts';
 import { writeFile } from './write-file.ts';
 
 /**
@@ -24,6 +25,7 @@ export function shellFiles(run: RunCommand, quietMs: number): SandboxFiles {
     move: (access, request) => moveFile(run, access, request),
     makeDirectory: (access, path) => makeDirectory(run, access, path),
     extract: (access, request) => extractFiles(run, access, { ...request, quietMs }),
+    removeTemporary: (access, request) => removeTemporary(run, access, request),
     pack: (access, path) => packFiles(run, access, { path, quietMs }),
   };
 }

@@ -1,7 +1,9 @@
 import type { ByteStream, FileAccess, SandboxPath } from '@opencode-tools/core';
 import { QuietWatch, engineSilent, watched } from '../engine/progress.ts';
+import { bringIn } from './bring-in.ts';
 import { setPath } from './path-text.ts';
 import { type RunCommand, runScript, unless } from './run-script.ts';
+import { assertTemporary, removeTemporary } from './temporary.ts';
 
 const hourMs = 3_600_000;
 
@@ -11,17 +13,30 @@ interface TreeCopy {
   readonly quietMs: number;
 }
 
-/** Extracts a tar stream; members keep their modes, everything belongs to the commands' user. */
+interface Extraction {
+  readonly tar: ByteStream;
+  readonly tell: boolean;
+  readonly temporary?: string | undefined;
+}
+
+/**
+ * Extracts a tar stream; members keep their modes, everything belongs to the commands' user. Where no directory can be made beside
+ * the members, as in `/`, it is extracted in place.
+ */
 export async function extractFiles(
   run: RunCommand,
   access: FileAccess,
-  { path, tar, tell, quietMs }: TreeCopy & { readonly tar: ByteStream; readonly tell: boolean },
+  { path, tar, tell, temporary: named, quietMs }: TreeCopy & Extraction,
 ): Promise<readonly string[]> {
+  const temporary = assertTemporary(named);
   const text = [
     setPath('P', path),
     unless('command -v tar >/dev/null', 'noProgram'),
     '[ -d "$P" ] || mkdir -p "$P" || exit 19\n',
-    `tar -x -p -${tell ? 'v' : ''}f - -C "$P" || exit 19\n`,
+    `T=$P/${temporary}\nmkdir "$T" 2>/dev/null || T=\n`,
+    `[ ! "$T" ] || trap 'rmdir "$T" 2>/dev/null || { chmod -R u+rwX "$T"; rm -rf "$T"; }' EXIT\n`,
+    `tar -x -p -${tell ? 'v' : ''}f - -C "\${T:-$P}" || exit 19\n`,
+    `${bringIn}[ ! "$T" ] || bring "$T" "$P" || exit 19\n`,
   ].join('');
   const stalled = new AbortController();
   const watch = watchFor(quietMs, (error) => stalled.abort(error));
@@ -31,6 +46,8 @@ export async function extractFiles(
     const { stdout } = await runScript(run, watching, { path, text, stdin: watched(tar, watch) });
     return lines(stdout);
   } catch (error) {
+    const tidying = { ...access, signal: AbortSignal.timeout(10_000) };
+    await removeTemporary(run, tidying, { path, temporary }).catch(() => undefined);
     throw stalled.signal.aborted ? stalled.signal.reason : error;
   } finally {
     watch.waitForUs();

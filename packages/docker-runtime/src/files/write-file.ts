@@ -1,7 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { ByteStream, FileAccess, WriteFile, WrittenFile } from '@opencode-tools/core';
 import { exits } from './failures.ts';
 import { octal, quote, setPath, toPath } from './path-text.ts';
+import { assertTemporary } from './temporary.ts';
 import { type RunCommand, fields, runScript } from './run-script.ts';
 
 /** Longer content goes by standard input, which costs a lane of its own; a script is one argument of at most 128 KiB. */
@@ -19,7 +20,7 @@ const mostLooks = 5;
  */
 export async function writeFile(run: RunCommand, access: FileAccess, request: WriteFile): Promise<WrittenFile> {
   const { path, content } = request;
-  const resolve = resolveTarget(request, `.oct-${randomBytes(12).toString('hex')}`);
+  const resolve = resolveTarget(request, assertTemporary(request.temporary));
   let begin = `${setPath('P', path)}${resolve}`;
   const word = content instanceof Uint8Array ? inlineWord(content) : undefined;
   if (word !== undefined && content instanceof Uint8Array) {

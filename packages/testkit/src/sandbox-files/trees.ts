@@ -62,6 +62,55 @@ export function describeTrees(bed: FilesBed): void {
       );
     });
 
+    test('extracted over what is there, files take the place of files, and what is not in the stream stays', async () => {
+      await sh(`mkdir -p t/both/deep t/fresh/sub t/closed t/becomes t/many; cd t
+        for name in a both/b both/deep/c fresh/sub/d closed/e 'odd * name' .hidden ..two -dash; do echo new >"$name"; done
+        i=0; while [ $i -lt 300 ]; do echo $i >many/$i; i=$((i + 1)); done
+        chmod 750 both; echo f >becomes/f; ln -s both link; mkfifo pipe; ln a hard
+        # The tar of busybox extracts nothing into a directory of such a mode.
+        if tar --version 2>&1 | grep -q GNU; then chmod 555 closed fresh; fi; stat -c %a both closed fresh >../modes`);
+      const tar = Buffer.concat(await all(bed.files().pack(access(), '/workspace/t')));
+      await sh(`chmod -R u+w t; mv t old; mkdir -p t/both/deep t/closed t/many elsewhere t/link2; cd t
+        for name in a both/b both/own closed/own becomes many/5; do echo old >"$name"; done
+        ln -s /workspace/elsewhere link; chmod 700 both; ln -s /etc/passwd hard`);
+      await bed.files().extract(access(), { path: '/workspace', tar: streamOf([tar]), tell: true });
+      expect(
+        await sh(`cd t; cat a both/b both/deep/c both/own closed/e closed/own fresh/sub/d becomes/f 'odd * name' .hidden ..two ./-dash hard many/5 many/299
+          readlink link; stat -c %a both closed fresh | cmp - ../modes; ls many | wc -l; ls -A ../elsewhere; [ -p pipe ] && echo pipe; chmod -R u+w .`),
+      ).toBe(`${'new\n'.repeat(3)}old\nnew\nold\nnew\nf\n${'new\n'.repeat(5)}5\n299\nboth\n300\npipe\n`);
+      await bed.tidy();
+    });
+
+    test('a stream that breaks off changes nothing, and a place of which no directory can be made is written to directly', async () => {
+      await sh('mkdir -p t; echo new >t/a; head -c 300000 /dev/urandom >t/b');
+      const tar = Buffer.concat(await all(bed.files().pack(access(), '/workspace/t')));
+      await sh('rm t/b; echo old >t/a');
+      const broken = streamOf([tar.subarray(0, 200_000)], new Error('source broke'));
+      const extract = async (path: string, from: AsyncIterable<Uint8Array>) =>
+        bed.files().extract(access(), { path, tar: from, tell: false });
+      await expect(extract('/workspace', broken)).rejects.toThrow('source broke');
+      await bed.files().removeTemporary(access(), { path: '/workspace', temporary: '.oct-00000000' });
+      expect(await sh('cat t/a; ls t')).toBe('old\na\n');
+      await sh('mkdir w; mv t w/t; chmod 555 w');
+      await extract('/workspace/w', streamOf([tar]));
+      expect(await sh('cat w/t/a; ls w w/t; chmod 755 w')).toBe('new\nw:\nt\n\nw/t:\na\nb\n');
+      await bed.tidy();
+    });
+
+    test('what a killed change has beside its place goes by its name, also where a link leads', async () => {
+      await sh(
+        'mkdir d e; : >d/real; ln -s ../d/real e/link; mkdir -p d/.oct-00000001/x e/.oct-00000001; chmod 555 d/.oct-00000001',
+      );
+      await sh('echo half >.oct-00000001; echo other >.oct-00000002');
+      for (const path of ['e/link', 'file', 'e'])
+        await bed.files().removeTemporary(access(), { path: `/workspace/${path}`, temporary: '.oct-00000001' });
+      expect(await sh('find . -name ".oct-*"')).toBe('./.oct-00000002\n');
+      const request = { path: '/workspace/x', temporary: '../../etc/passwd' };
+      await expect(bed.files().removeTemporary(access(), request)).rejects.toMatchObject({
+        code: 'OCT_INVALID_ARGUMENT',
+      });
+    });
+
     test('100 MB goes through without being held', async () => {
       await sh('head -c 100000000 /dev/zero >zeros');
       let bytes = 0;
