@@ -12,10 +12,11 @@ import {
 import { throwIfCancelled } from '../failures.ts';
 import { addUsage } from '../measure-use.ts';
 import { collectLayers } from './collect-layers.ts';
+import { freezeStack, known } from './freeze-stack.ts';
 import { LayerFiles, type LayerSnapshot } from './layer-files.ts';
 import { frozenOnto } from './frozen-onto.ts';
 import { LayerMaker } from './layer-maker.ts';
-import { isLayered, isSameRoot, newName, plainRoot, refOf } from './layer-names.ts';
+import { isLayered, newName, refOf } from './layer-names.ts';
 import { layerUsage } from './layer-usage.ts';
 import type { LayeredStoreOptions } from './layered-store-options.ts';
 import { retireLayers } from './retire-layers.ts';
@@ -62,7 +63,12 @@ class LayeredStore implements WorkspaceStore {
     throwIfCancelled(options.signal);
     const stack = tree.kind === 'volume' ? await layers.stackOf(tree.volume) : undefined;
     if (tree.kind === 'directory' || stack === undefined || stack.upper === null) return content.freeze(tree, options);
-    return this.#freezeStack(tree.volume, { upper: stack.upper, lowers: stack.lowers }, options.signal);
+    const mounted = { upper: stack.upper, lowers: stack.lowers };
+    const store = { layers, files: this.#files, flattenAt: this.#flattenAt };
+    const { ref, snapshot } = await freezeStack(store, tree.volume, mounted, options.signal);
+    if (snapshot !== undefined && snapshot.layers.length >= this.#flattenAt)
+      this.#later(this.#maker.flattened(snapshot));
+    return ref;
   }
 
   async provision(request: ProvisionRequest): Promise<void> {
@@ -209,87 +215,16 @@ class LayeredStore implements WorkspaceStore {
     await Promise.all(this.#background);
   }
 
-  async #freezeStack(
-    volume: string,
-    stack: { readonly upper: string; readonly lowers: readonly string[] },
-    signal: AbortSignal | undefined,
-  ): Promise<SnapshotRef> {
-    const { layers } = this.#options;
-    const record = await this.#files.findUpper(stack.upper);
-    const last = record?.last ? await this.#files.findSnapshot(record.last.snapshot) : undefined;
-    const layer = newName();
-    const previous = last === undefined ? null : (record?.last?.layer ?? null);
-    const mayAdd = (last?.layers.length ?? 0) < this.#flattenAt;
-    const root = record?.root ?? null;
-    await this.#files.marks.begin([layer]);
-    const archived = await layers.archive({ volume, stack, layer, previous, mayAdd, root, signal });
-    if (archived.kind === 'same') {
-      await this.#files.marks.done([layer]);
-      const begun = await this.#known(record?.on);
-      // A volume that began empty has a top directory of its own all the same: its user's.
-      const same = last ?? (begun !== undefined && isSameRoot(begun.root, root ?? plainRoot) ? begun : undefined);
-      if (same !== undefined) return { ...refOf(same), addedBytes: 0 };
-    }
-    const made =
-      archived.kind === 'same'
-        ? { onto: 'lowers' as const, size: { entries: 0, bytes: 0 }, root: root ?? plainRoot, digest: '' }
-        : archived;
-    const below = await this.#below(made.onto, last, stack.lowers, record?.on);
-    const beneath =
-      made.onto === 'previous' ? last : made.onto === 'lowers' ? await this.#known(record?.on) : undefined;
-    const snapshot = await this.#files.saveSnapshot({
-      layers: archived.kind === 'same' ? below.layers : [layer, ...below.layers],
-      sums: archived.kind === 'same' ? below.sums : [made.digest, ...below.sums],
-      root: made.root,
-      entries: made.size.entries + (beneath?.entries ?? 0),
-      bytes: made.size.bytes + (beneath?.bytes ?? 0),
-      addedBytes: made.size.bytes,
-    });
-    if (archived.kind === 'layer') {
-      const on = record?.on ?? snapshot.id;
-      await this.#files.saveUpper(stack.upper, {
-        on,
-        root: root ?? made.root,
-        last: { layer, snapshot: snapshot.id },
-      });
-      await this.#files.marks.done([layer]);
-    }
-    if (snapshot.layers.length >= this.#flattenAt) this.#later(this.#maker.flattened(snapshot));
-    return refOf(snapshot);
-  }
-
-  /** What a new layer goes on top of, and what is in each of these. */
-  async #below(
-    onto: 'previous' | 'lowers' | 'nothing',
-    last: LayerSnapshot | undefined,
-    lowers: readonly string[],
-    on: string | undefined,
-  ): Promise<Pick<LayerSnapshot, 'layers' | 'sums'>> {
-    if (onto === 'nothing') return { layers: [], sums: [] };
-    if (onto === 'previous') return last ?? { layers: [], sums: [] };
-    const stacked = await this.#known(on);
-    // A deep stack was mounted as its one layer.
-    const flat = on === undefined ? undefined : await this.#known(await this.#files.findEqual('flat', on));
-    const same = [stacked, flat].find((one) => one?.layers.join() === lowers.join());
-    if (same !== undefined) return same;
-    const { layers } = this.#options;
-    return { layers: lowers, sums: await Promise.all(lowers.map(async (name) => (await layers.digest(name)) ?? '')) };
-  }
-
   /** The snapshot as layers that one mount can have. */
   async #stackable(snapshotId: string | null, signal: AbortSignal | undefined): Promise<LayerSnapshot> {
     if (snapshotId === null) return this.#maker.empty();
     if (!isLayered(snapshotId)) return this.#maker.based(snapshotId, signal);
     const snapshot = await this.#files.getSnapshot(snapshotId);
     if (snapshot.layers.length < this.#flattenAt) return snapshot;
-    const flat = await this.#known(await this.#files.findEqual('flat', snapshotId));
+    const flat = await known(this.#files, await this.#files.findEqual('flat', snapshotId));
     if (flat !== undefined) return { ...flat, id: snapshot.id };
     if (snapshot.layers.length <= (await this.#options.layers.mostLayers())) return snapshot;
     return { ...(await this.#maker.flattened(snapshot, signal)), id: snapshot.id };
-  }
-
-  async #known(id: string | undefined): Promise<LayerSnapshot | undefined> {
-    return id === undefined ? undefined : this.#files.findSnapshot(id);
   }
 
   #later(work: Promise<unknown>): void {
