@@ -86,7 +86,12 @@ class FileContentStore implements ContentStore {
       return saveDirectory(this.#parts, path, { useStatCache: true, logger: this.#options.logger, signal });
     }
     const { volumes, logger } = this.#options;
-    return saveTree(this.#parts, (store) => freezeVolume(volumes, tree.volume, store, { logger, signal }), signal);
+    await using work = new AsyncDisposableStack();
+    return await saveTree(
+      this.#parts,
+      (store) => freezeVolume(volumes, tree.volume, store, work, { logger, signal }),
+      signal,
+    );
   }
 
   async provision(request: ProvisionRequest): Promise<void> {

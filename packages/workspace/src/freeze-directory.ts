@@ -7,7 +7,7 @@ import { createPacer } from './pacer.ts';
 import { type Learned, type StoredManifest, saveStatCache } from './save-stat-cache.ts';
 import { type DiskNode, nodeAt } from './scan-directory.ts';
 import { scanKnown } from './scan-known.ts';
-import { emptyStatCache, loadStatCache } from './stat-cache.ts';
+import { type StatCache, emptyStatCache, loadStatCache } from './stat-cache.ts';
 import { type FileContent, type Found, noFollow, storeContents } from './store-contents.ts';
 import type { StoreLayout } from './store-files.ts';
 import { ThreadedReader } from './threaded-reader.ts';
@@ -54,17 +54,40 @@ export async function freezeDirectory(
   const found = isStored ? scanned : lookAtLost(root, scanned, store, read);
   const contents = await storeContents(root, found, await reader.finish(), { ...store, pacer });
   reportOmitted(found, root, logger);
-  const tree = toTree(found, contents);
+  const { tree, ...learning } = frozenTree(found, contents, {
+    cache,
+    isStored,
+    layout: store.layout,
+    place: root,
+    startedMs,
+  });
+  return {
+    tree: owner === undefined ? tree : entriesOf(tree).map((entry) => ({ ...entry, ...owner })),
+    ...(useStatCache ? learning : {}),
+  };
+}
+
+/** What was found in a place, as a tree; where all of it is known there is nothing to learn. */
+export function frozenTree(
+  found: readonly Found[],
+  contents: readonly (FileContent | undefined)[],
+  scan: {
+    readonly cache: StatCache;
+    /** The store has all that the cache knows. */
+    readonly isStored: boolean;
+    readonly layout: StoreLayout;
+    readonly place: BytePath;
+    readonly startedMs: number;
+  },
+): FrozenTree {
+  const { cache, isStored, layout, place, startedMs } = scan;
   const isAllKnown =
     cache.size > 0 &&
     isStored &&
     found.every((one) => one.type === 'other' || isKnown(one) || one.digest !== undefined || one.path === '');
-  const learned = (manifest: StoredManifest) =>
-    saveStatCache(store.layout, root, toLearned(found, contents), startedMs, manifest);
-  return {
-    tree: owner === undefined ? tree : entriesOf(tree).map((entry) => ({ ...entry, ...owner })),
-    ...(useStatCache && !isAllKnown ? { learn: learned } : {}),
-  };
+  const learn = async (manifest: StoredManifest) =>
+    saveStatCache(layout, place, toLearned(found, contents), startedMs, manifest);
+  return { tree: toTree(found, contents), ...(isAllKnown ? {} : { learn }) };
 }
 
 /** What is known, but for files that the store has lost. @param tell told of each of those */
@@ -96,7 +119,7 @@ function lookAtLost(
 }
 
 /** A walk gives the canonical order: parents first, and each group of hard links led by its first path. */
-export function toTree(found: readonly Found[], contents: readonly (FileContent | undefined)[]): readonly TreePart[] {
+function toTree(found: readonly Found[], contents: readonly (FileContent | undefined)[]): readonly TreePart[] {
   const firstPaths = new Map<string, BytePath>();
   const tree: TreePart[] = [];
   for (const [at, one] of found.entries()) {

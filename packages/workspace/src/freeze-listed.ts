@@ -1,18 +1,17 @@
 import type { ByteStream, Logger, VolumeNode, VolumePort } from '@opencode-tools/core';
 import type { BlobIndex } from './blob-index.ts';
 import { type BytePath, canonicalPath } from './byte-path.ts';
-import { reportOmitted, toTree } from './freeze-directory.ts';
-import { type FileContent, changed } from './store-contents.ts';
+import { type FrozenTree, frozenTree, reportOmitted } from './freeze-directory.ts';
 import { freezeStream, storeContent } from './freeze-volume.ts';
-import { entriesOf } from './known-lines.ts';
+import { addKnown, isKnown } from './known-lines.ts';
 import type { PackWriter } from './pack-writer.ts';
 import { createPacer } from './pacer.ts';
 import type { DiskNode } from './scan-directory.ts';
-import { saveStatCache } from './save-stat-cache.ts';
-import { loadStatCache } from './stat-cache.ts';
+import { type StatCache, loadStatCache } from './stat-cache.ts';
+import { type FileContent, type Found, changed } from './store-contents.ts';
 import type { StoreLayout } from './store-files.ts';
 import { readTar } from './tar-reader.ts';
-import { type TreeEntry, canonicalTree, walkKey } from './tree-entry.ts';
+import { walkKey } from './tree-entry.ts';
 
 interface Store {
   readonly layout: StoreLayout;
@@ -29,44 +28,56 @@ interface Options {
  * Reads a volume into a pack. Where the engine can list it, only files are read that changed since the last time: what has the size,
  * inode and times that it had then, and is in the store, is not read again.
  *
- * @returns the canonical tree
+ * @param work gets what has to end before the volume is free again
  */
 export async function freezeVolume(
   volumes: VolumePort,
   volume: string,
   store: Store,
+  work: AsyncDisposableStack,
   options: Options,
-): Promise<readonly TreeEntry[]> {
-  const listing = await volumes.listTree(volume, options.signal);
-  if (listing === null) return freezeStream(await volumes.readTree(volume, options.signal), store, options);
-  await using _ = listing;
-  const listed = inOrder(listing.nodes).map(asDiskNode);
+): Promise<FrozenTree> {
   const place = `volume ${volume}`;
-  reportOmitted(listed, place, options.logger);
-  const nodes = listed.filter(({ type }) => type !== 'other');
-  const cache = await loadStatCache(store.layout, place);
-  const contents = new Map<string, FileContent>();
+  // Read while the engine lists.
+  const loading = loadStatCache(store.layout, place);
+  const listing = await volumes.listTree(volume, options.signal);
+  if (listing === null)
+    return { tree: await freezeStream(await volumes.readTree(volume, options.signal), store, options) };
+  work.use(listing);
+  const cache = await loading;
+  const isStored = store.index.keepsAll(cache.packs);
+  const found = recall(inOrder(listing.nodes).map(asDiskNode), cache, isStored, store);
   const wanted = new Map<BytePath, DiskNode>();
+  const contents = new Map<string, FileContent>();
+  const asked = new Set<string>();
+  for (const node of found) {
+    if (isKnown(node) || node.type !== 'file' || node.digest !== undefined || asked.has(node.identity)) continue;
+    asked.add(node.identity);
+    wanted.set(node.path, node);
+  }
+  if (wanted.size > 0) await readWanted(listing.read([...wanted.keys()]), wanted, contents, store, options);
+  // What has read the volume goes away while the tree is kept.
+  const closing = Promise.resolve(listing[Symbol.asyncDispose]());
+  closing.catch(() => undefined);
+  work.defer(async () => closing);
+  reportOmitted(found, place, options.logger);
+  const ofNodes = found.map((one) => (isKnown(one) ? undefined : contents.get(one.identity)));
+  const startedMs = Number(listing.startedNs / 1_000_000n);
+  return frozenTree(found, ofNodes, { cache, isStored, layout: store.layout, place, startedMs });
+}
+
+/** What looks as it did the last time and is in the store is given as what is known of it; a file with several names has its digest. */
+function recall(nodes: readonly DiskNode[], cache: StatCache, isStored: boolean, { index, pack }: Store) {
+  const found: Found[] = [];
   for (const node of nodes) {
-    if (node.type !== 'file' || contents.has(node.identity)) continue;
-    const recalled = cache.recall(node.path, node);
-    const known = recalled === undefined ? undefined : cache.digestAt(recalled);
-    const isKept = known !== undefined && (store.index.has(known) || store.pack.has(known));
-    contents.set(node.identity, { digest: isKept ? known : '', size: node.size, stable: true });
-    if (!isKept) wanted.set(node.path, node);
+    const at = node.path === '' ? undefined : cache.recall(node.path, node);
+    const digest = at === undefined ? '' : cache.digestAt(at);
+    const isKept = isStored || digest === '' || index.has(digest) || pack.has(digest);
+    if (at === undefined || !isKept) found.push(node);
+    else if (node.links === 1 || node.type === 'directory') addKnown(found, cache, at);
+    else found.push({ ...node, digest });
   }
-  if (wanted.size > 0) await readWanted(listing.read([...wanted.keys()]), new Map(wanted), contents, store, options);
-  const ofNodes = nodes.map(({ type, identity }) => (type === 'file' ? contents.get(identity) : undefined));
-  const entries = entriesOf(toTree(nodes, ofNodes));
-  if (wanted.size > 0) {
-    const learned = entries.flatMap((entry, at) => {
-      const node = nodes[at];
-      if (node?.type !== 'file') return [];
-      return [{ type: 'learned', node, entry: { ...entry, type: 'file', target: '' }, isLine: false } as const];
-    });
-    await saveStatCache(store.layout, place, learned, Number(listing.startedNs / 1_000_000n));
-  }
-  return canonicalTree(entries);
+  return found;
 }
 
 /** Every file that is asked for comes, or the volume is not as it was listed. */

@@ -68,4 +68,17 @@ test('a tree is the same whether it is listed or streamed', async () => {
   const options = { git, environment, logger: silentLogger, directory: join(bed.scratch, 'other') };
   const streaming = createContentStore({ ...options, volumes: { ...volumes, listTree: async () => null } });
   expect((await streaming.freeze(tree)).id).toBe(listed.id);
+  fs.rmSync(join(place, 'gone'));
+  fs.rmSync(join(place, 'link'));
+  fs.symlinkSync('changed', join(place, 'link'));
+  fs.linkSync(join(place, 'linked'), join(place, 'again'));
+  fs.mkdirSync(join(place, 'sub/new'));
+  fs.writeFileSync(join(place, 'sub/new/file'), 'new');
+  const changed = await store.freeze(tree);
+  expect((await streaming.freeze(tree)).id).toBe(changed.id);
+  fs.rmSync(join(place, 'sub/new'), { recursive: true });
+  fs.rmSync(join(place, 'again'));
+  const last = await store.freeze(tree);
+  expect((await streaming.freeze(tree)).id).toBe(last.id);
+  expect(await store.verify(last.id)).toMatchObject({ id: last.id });
 });

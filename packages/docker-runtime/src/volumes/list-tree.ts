@@ -18,9 +18,9 @@ import {
 const fields = '%y %m %U %G %s %n %D:%i %T@ %C@ %P\\0%l\\0';
 
 /**
- * Lists the volume, then waits for how many bytes of names follow, reads them, and writes a tar of what they name.
+ * Lists the volume, then waits for how many bytes of names follow, reads them, writes a tar of what they name, and says how that ended.
  *
- * @param mark ends the listing; nobody who makes names or links can know it
+ * @param mark ends the listing and the tar; nobody who makes names, links or files can know it
  */
 function scriptFor(mark: string): string {
   const options = tarOptions.map((option) => `'${option}'`).join(' ');
@@ -29,7 +29,9 @@ function scriptFor(mark: string): string {
     'date +%s%N',
     `find ${volumeTarget} -xdev -printf '${fields}'; printf '${mark}\\0'`,
     'read -r bytes',
-    `head -c "$bytes" | tar ${options} --no-recursion --no-unquote --null --files-from=-`,
+    'code=0',
+    `head -c "$bytes" | tar ${options} --no-recursion --no-unquote --null --files-from=- || code=$?`,
+    `printf '${mark}%03d' "$code"`,
   ].join('\n');
 }
 
@@ -67,62 +69,89 @@ async function listing(
   exited.catch(() => undefined);
   await containers.act(id, 'start');
   const stderr: Buffer[] = [];
-  const end = async (): Promise<void> => {
+  const broken = async (told?: number): Promise<Error> => {
     const code = await withinQuiet(exited, client.quietMs);
-    if (code > changedWhileRead) throw unreadable(volume, code, Buffer.concat(stderr).toString('utf8'));
+    return unreadable(volume, told ?? code, Buffer.concat(stderr).toString('utf8'));
   };
   const output = stdoutOf(whileProgressing(attached, client.quietMs), stderr, signal)[Symbol.asyncIterator]();
   const head = await readListing(output, mark);
-  if (head === undefined) {
-    await end();
-    throw unreadable(volume, 0, Buffer.concat(stderr).toString('utf8'));
-  }
+  if (head === undefined) throw await broken();
   const open = opening.move();
   return {
     ...head,
-    read: (paths) => readNames(attached, output, paths, end),
+    read: (paths) => readNames(attached, output, paths, { mark, broken }),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
 }
 
+/** The engine takes its time to say how a container ended; what was read does not wait for that. */
 async function* readNames(
   attached: Duplex,
   output: AsyncIterator<Uint8Array>,
   paths: readonly string[],
-  end: () => Promise<void>,
+  { mark, broken }: { readonly mark: string; readonly broken: (told?: number) => Promise<Error> },
 ): ByteStream & AsyncGenerator<Uint8Array> {
   const names = Buffer.from(paths.map((path) => `./${path}\0`).join(''), 'latin1');
   attached.write(Buffer.concat([Buffer.from(`${names.length}\n`), names]));
-  yield* { [Symbol.asyncIterator]: () => output };
-  await end();
+  const code = yield* upToEnding(output, mark);
+  if (code === undefined || code > changedWhileRead) throw await broken(code);
 }
 
-/** Takes the listing off the output; undefined when it ends before. */
+/**
+ * Passes on what comes before the mark and a number of three digits, with which the output ends.
+ *
+ * @returns the number; undefined for an output that ends otherwise
+ */
+export async function* upToEnding(
+  output: AsyncIterator<Uint8Array>,
+  mark: string,
+): AsyncGenerator<Uint8Array, number | undefined> {
+  const length = mark.length + 3;
+  let held = Buffer.alloc(0);
+  for (;;) {
+    const { done, value } = await output.next();
+    if (done === true) return undefined;
+    if (value.length < length) held = Buffer.concat([held, value]);
+    else {
+      if (held.length > 0) yield held;
+      yield value.subarray(0, -length);
+      held = Buffer.from(value.subarray(-length));
+    }
+    if (held.length > length) yield held.subarray(0, -length);
+    held = held.subarray(-length);
+    const ending = held.toString('latin1');
+    if (ending.startsWith(mark)) return Number(ending.slice(mark.length));
+  }
+}
+
+/** Takes the listing off the output, as it comes; undefined when it ends before. */
 export async function readListing(
   output: AsyncIterator<Uint8Array>,
   mark: string,
 ): Promise<Pick<VolumeListing, 'startedNs' | 'nodes'> | undefined> {
-  const chunks: Uint8Array[] = [];
-  const end = Buffer.from(`\0${mark}\0`);
-  let tail: Uint8Array = new Uint8Array();
+  const nodes: VolumeNode[] = [];
+  let startedNs: bigint | undefined;
+  let text = '';
   for (;;) {
     const { done, value } = await output.next();
     if (done === true) return undefined;
-    chunks.push(value);
-    // Nothing follows the mark before names are written, so it is at the very end.
-    tail = Buffer.concat([tail, value]).subarray(-end.length);
-    if (end.equals(tail)) return parseListing(Buffer.concat(chunks).toString('latin1'));
+    text += Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
+    let from = 0;
+    if (startedNs === undefined) {
+      from = text.indexOf('\n') + 1;
+      if (from === 0) continue;
+      startedNs = BigInt(text.slice(0, from - 1));
+    }
+    for (let line = text.indexOf('\0', from); line !== -1; line = text.indexOf('\0', from)) {
+      // Two parts a name, each with a zero at its end; the mark is none of them, for it has no space.
+      if (line - from === mark.length && text.startsWith(mark, from)) return { startedNs, nodes };
+      const end = text.indexOf('\0', line + 1);
+      if (end === -1) break;
+      nodes.push(parseNode(text.slice(from, line), text.slice(line + 1, end)));
+      from = end + 1;
+    }
+    text = text.slice(from);
   }
-}
-
-function parseListing(text: string): Pick<VolumeListing, 'startedNs' | 'nodes'> {
-  const firstLine = text.indexOf('\n');
-  const parts = text.slice(firstLine + 1).split('\0');
-  const nodes: VolumeNode[] = [];
-  // Two parts a name, then the mark and what follows its zero.
-  for (let index = 0; index + 3 < parts.length; index += 2)
-    nodes.push(parseNode(parts[index] ?? '', parts[index + 1] ?? ''));
-  return { startedNs: BigInt(text.slice(0, firstLine)), nodes };
 }
 
 const types: Readonly<Record<string, VolumeNode['type']>> = { f: 'file', d: 'directory', l: 'symlink' };
