@@ -196,6 +196,22 @@ describe('a directory of the host as a workspace', () => {
     await open.services.tasks.delete(task, {}, call);
   });
 
+  test('starts again after the host removed what guards it, or says what is missing', async () => {
+    mkdirSync(join(project, '.opencode'));
+    const task = await bind();
+    await sh(task, 'echo made >made');
+    await open.services.sandboxes.stop(task, {}, call);
+    rmSync(join(project, '.git'), { recursive: true });
+    expect(await sh(task, 'cat made')).toBe('made\n');
+    await open.services.sandboxes.stop(task, {}, call);
+    rmSync(join(project, '.opencode'), { recursive: true });
+    const gone = { code: 'OCT_FILE_NOT_FOUND', details: { path: join(project, '.opencode') } };
+    await expect(sh(task, 'cat made')).rejects.toMatchObject(gone);
+    await open.services.sandboxes.destroy(task, {}, call);
+    expect(await sh(task, 'cat made')).toBe('made\n');
+    await open.services.tasks.delete(task, {}, call);
+  });
+
   async function bind(): Promise<TaskId> {
     give(project);
     const workspace = { kind: 'bind', path: project } as const;

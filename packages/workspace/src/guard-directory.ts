@@ -1,4 +1,4 @@
-import { chown, lstat, mkdir, readFile, readdir, realpath } from 'node:fs/promises';
+import { lchown, lstat, mkdir, readFile, readdir, realpath } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { type GuardedPath, OpencodeToolsError, isOpencodeToolsError, isWithin } from '@opencode-tools/core';
 import { realDirectory } from './check-directory.ts';
@@ -37,7 +37,7 @@ async function guardDotGit(guards: Guards, top: string): Promise<boolean> {
   if (type === 'absent') {
     await mkdir(path, { mode: 0o755 });
     const { uid, gid } = await lstat(top);
-    if (process.getuid?.() === 0) await chown(path, uid, gid);
+    if (process.getuid?.() === 0) await lchown(path, uid, gid);
   }
   await guards.add(path);
   return type === 'file' || (type === 'directory' && (await readdir(path)).length > 0);

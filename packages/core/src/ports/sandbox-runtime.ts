@@ -282,6 +282,8 @@ export interface SandboxRuntime {
     readonly taskId?: TaskId;
     readonly operationId?: OperationId;
   }): Promise<readonly SandboxFacts[]>;
+  /** Sandboxes of any home that run or are paused, and have a directory of the host, a part of it or what holds it. */
+  listIn(directory: string): Promise<readonly SandboxFacts[]>;
   /** Containers by which trees of volumes are read and written; each lives for the time of one call. */
   listHelpers(filter: {
     readonly homeId: HomeId;

@@ -2,6 +2,7 @@ import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { Put } from '../ledger/put.ts';
 import type { Kernel } from './kernel.ts';
+import { assertNobodyRunsIn } from './shared-directory.ts';
 
 /** Makes a bound directory equal to a checkpoint. Repeating it after an interruption finishes it. */
 export async function restoreDirectory(
@@ -11,6 +12,7 @@ export async function restoreDirectory(
   signal?: AbortSignal,
 ): Promise<void> {
   if (directory === null || target.workspace === null) return;
+  await assertNobodyRunsIn(kernel, directory, target.taskId);
   await kernel.deps.workspaces.restoreDirectory(directory, target.workspace.id, signal === undefined ? {} : { signal });
 }
 

@@ -10,6 +10,7 @@ import { type KeptVolumes, makeSandbox } from './make-sandbox.ts';
 import type { WarmPool } from './pool/warm-pool.ts';
 import { assertNotHeld } from './pause-sandbox.ts';
 import { awaitQuiet } from './quiet.ts';
+import { assertNobodyWritesIn } from './shared-directory.ts';
 import type { StartingPoint } from './sandbox-plan.ts';
 import type { Call } from './services.ts';
 import type { LeasedWork } from './with-lease.ts';
@@ -73,10 +74,24 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
     for (let attempt = 1; ; attempt += 1) {
       await awaitQuiet(kernel, task.id, ['sandbox', 'restore', 'egress'], leased.signal);
       try {
-        return await bringUp(task, leased, call);
+        await assertNobodyWritesIn(kernel, task);
+        const handle = await bringUp(task, leased, call);
+        await stayUnlessDenied(task, handle);
+        return handle;
       } catch (error) {
         if (attempt >= maxAttempts || !isOpencodeToolsError(error, 'OCT_VERSION_CONFLICT')) throw error;
       }
+    }
+  };
+
+  /** Somebody may have begun to write into its directory after the look before the start. */
+  const stayUnlessDenied = async (task: Task, handle: SandboxHandle): Promise<void> => {
+    try {
+      await assertNobodyWritesIn(kernel, task);
+    } catch (error) {
+      known.delete(task.id);
+      await handle.stop(0);
+      throw error;
     }
   };
 
@@ -92,18 +107,20 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
     }
     if (state !== 'running') {
       await awaitQuiet(kernel, task.id, ['checkpoint'], leased.signal);
-      await wake(handle, task.id);
+      await wake(handle, task);
     }
     if (sandbox.state !== 'running') await recordState(kernel, sandbox, 'running', leased, call);
     return handle;
   };
 
-  const wake = async (handle: SandboxHandle, taskId: TaskId): Promise<void> => {
+  const wake = async (handle: SandboxHandle, { id, workspace }: Task): Promise<void> => {
     const { state } = await handle.inspect();
     if (state === 'paused') await handle.unpause();
     if (state === 'stopped' || state === 'creating') {
+      // The host may have removed the empty directory that keeps a repository from being made there.
+      if (workspace.mode === 'bind') await deps.workspaces.guardDirectory(workspace.path);
       await handle.start();
-      await handle.fence(await currentFence(kernel, taskId));
+      await handle.fence(await currentFence(kernel, id));
     }
   };
 

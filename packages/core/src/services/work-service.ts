@@ -8,6 +8,7 @@ import { runOperation } from './run-operation.ts';
 import type { Call, CheckpointService } from './services.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import { settleAbandonedWork, settleRecorded } from './settle-work.ts';
+import { assertNobodyRunsIn } from './shared-directory.ts';
 import { invalid } from './validate.ts';
 import { assertHere, stillHeld, withLease } from './with-lease.ts';
 import type { ApplyOptions, ReviewOptions, TaskWorkApplied, WorkService } from './work-contract.ts';
@@ -53,6 +54,7 @@ export function createWorkService(kernel: Kernel, keeper: SandboxKeeper, checkpo
           leased,
           call,
           async () => {
+            await assertNobodyRunsIn(kernel, directory, task.id);
             const applied = await deps.work.apply({
               ...request,
               operationId: id,

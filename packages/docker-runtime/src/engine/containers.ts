@@ -23,6 +23,7 @@ export interface ContainerDescription {
     readonly Tmpfs?: Readonly<Record<string, string>> | null;
     readonly PidsLimit?: number | null;
     readonly ReadonlyRootfs?: boolean;
+    readonly Mounts?: readonly { readonly Type: string; readonly Source?: string }[] | null;
   };
 }
 

@@ -2,7 +2,6 @@ import {
   type HomeId,
   type Logger,
   type NetworkPort,
-  type OperationId,
   OpencodeToolsError,
   type RuntimeCapabilities,
   type SandboxEvent,
@@ -10,7 +9,6 @@ import {
   type SandboxHandle,
   type SandboxPlan,
   type SandboxRuntime,
-  type TaskId,
   type VolumePort,
 } from '@opencode-tools/core';
 import { ownVolumes } from '../volumes/own-volumes.ts';
@@ -27,7 +25,7 @@ import { placeProgram } from '../shellless/place-program.ts';
 import { shelllessOptions } from '../shellless/shellless-options.ts';
 import { assertCapable, capabilitiesOf, type EngineInfo, type EngineVersion } from './capabilities.ts';
 import { DockerSandbox } from './docker-sandbox.ts';
-import { afterItsMaker, findContainers, madeByOther } from './find-containers.ts';
+import { afterItsMaker, findContainers, findContainersIn, madeByOther } from './find-containers.ts';
 import { listHelperContainers, removeHelperContainer } from './helper-containers.ts';
 import { prepareMounts } from './prepare-mounts.ts';
 import { readBackMounts } from './read-back-mounts.ts';
@@ -125,17 +123,13 @@ export class DockerRuntime implements SandboxRuntime {
     }
   }
 
-  async list(filter: {
-    readonly homeId: HomeId;
-    readonly taskId?: TaskId;
-    readonly operationId?: OperationId;
-  }): Promise<readonly SandboxFacts[]> {
-    try {
-      const found = await findContainers(await this.#containers(), filter);
-      return found.map(sandboxFacts);
-    } catch (error) {
-      throw asPortError(error, 'Listing sandboxes');
-    }
+  async list(filter: Parameters<SandboxRuntime['list']>[0]): Promise<readonly SandboxFacts[]> {
+    return this.#facts('Listing sandboxes', async (containers) => findContainers(containers, filter));
+  }
+
+  async listIn(directory: string): Promise<readonly SandboxFacts[]> {
+    const doing = 'Looking for sandboxes that have a directory';
+    return this.#facts(doing, async (containers) => findContainersIn(containers, directory));
   }
 
   async listHelpers({
@@ -168,6 +162,17 @@ export class DockerRuntime implements SandboxRuntime {
     for (const { link } of this.#entries.values()) link.close();
     this.#entries.clear();
     await this.#onClose?.();
+  }
+
+  async #facts(
+    doing: string,
+    find: (containers: Containers) => Promise<readonly ContainerDescription[]>,
+  ): Promise<readonly SandboxFacts[]> {
+    try {
+      return (await find(await this.#containers())).map(sandboxFacts);
+    } catch (error) {
+      throw asPortError(error, doing);
+    }
   }
 
   async #make(containers: Containers, plan: SandboxPlan, signal?: AbortSignal): Promise<SandboxHandle> {

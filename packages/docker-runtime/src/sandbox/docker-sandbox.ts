@@ -101,7 +101,7 @@ export class DockerSandbox implements SandboxHandle {
     await this.#doing('Starting the sandbox', async () => {
       const { State } = await this.#link.describe();
       if (State.Paused) await this.unpause();
-      else if (!State.Running) await this.#link.start();
+      else if (!State.Running) await this.#link.start().catch(withoutSource);
     });
   }
 
@@ -213,6 +213,17 @@ export class DockerSandbox implements SandboxHandle {
       throw asPortError(error instanceof LaneLostError ? await this.#link.explain(error) : error, doing);
     }
   }
+}
+
+/** A container keeps the paths of its mounts for good. */
+function withoutSource(error: unknown): never {
+  const [, path] = /bind source path does not exist: (.+)/.exec(error instanceof Error ? error.message : '') ?? [];
+  if (path === undefined) throw error;
+  throw new OpencodeToolsError('OCT_FILE_NOT_FOUND', `${path}, which the sandbox has mounted, is gone`, {
+    remedy: 'Put it back, or have another sandbox made by the next command: `opencode-tools sandbox destroy`.',
+    details: { path },
+    cause: error,
+  });
 }
 
 function assertFence(fence: Fence): void {

@@ -1,5 +1,6 @@
+import { realpath } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { OpencodeToolsError, type SandboxPlan, type SandboxRuntime } from '@opencode-tools/core';
+import { OpencodeToolsError, type SandboxPlan, type SandboxRuntime, isWithin } from '@opencode-tools/core';
 import type { ContainerDescription, Containers } from '../engine/containers.ts';
 import { labelKeys } from '../plan/labels.ts';
 
@@ -18,6 +19,22 @@ export async function findContainers(
   const ids = await containers.list(labels);
   const found = await Promise.all(ids.map(async (id) => containers.find(id)));
   return found.filter((one) => one !== undefined);
+}
+
+/** The containers of sandboxes, of whatever home, that have not stopped and have a directory of the host, a part of it or what holds it. */
+export async function findContainersIn(
+  containers: Containers,
+  directory: string,
+): Promise<readonly ContainerDescription[]> {
+  const real = await realpath(directory).catch(() => directory);
+  const ids = await containers.list([`${labelKeys.kind}=sandbox`], { status: ['running', 'paused', 'restarting'] });
+  const found = await Promise.all(ids.map(async (id) => containers.find(id)));
+  return found.filter((one) => one !== undefined).filter((one) => hasDirectory(one, real));
+}
+
+function hasDirectory({ HostConfig }: ContainerDescription, directory: string): boolean {
+  const sources = (HostConfig.Mounts ?? []).flatMap(({ Type, Source }) => (Type === 'bind' && Source ? [Source] : []));
+  return sources.some((source) => isWithin(source, directory) || isWithin(directory, source));
 }
 
 /** An engine takes a container's name before it shows the container. */

@@ -50,7 +50,7 @@ export function wireEngine(options: {
       name: 'docker',
       volumes,
       networks,
-      ...lazyMethods(runtime, ['capabilities', 'create', 'find', 'list', 'listHelpers', 'removeHelper']),
+      ...lazyMethods(runtime, ['capabilities', 'create', 'find', 'list', 'listIn', 'listHelpers', 'removeHelper']),
       events: async function* (options) {
         yield* (await runtime()).events(options);
       },
