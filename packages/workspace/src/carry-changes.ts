@@ -1,8 +1,19 @@
-import { chmodSync, constants, copyFileSync, lstatSync, mkdirSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  lstatSync,
+  mkdirSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+} from 'node:fs';
 import { type BytePath, canonicalPath, parentOf, toBytePath, toFs, toText } from './byte-path.ts';
 import { invalid, treeFailure } from './failures.ts';
 import { type ChangedPath, listChanges } from './git-inspect.ts';
 import type { GitRunner } from './git-runner.ts';
+import { openUnfollowed, openedPath } from './open-unfollowed.ts';
 import { createPacer } from './pacer.ts';
 import { type DiskNode, findNode, scanDirectory } from './scan-directory.ts';
 
@@ -63,8 +74,7 @@ function copyNode(from: BytePath, to: BytePath, node: DiskNode): void {
   try {
     if (node.type === 'directory') mkdirSync(toFs(to), { mode: 0o700 });
     else if (node.type === 'symlink') symlinkSync(toFs(node.target), toFs(to));
-    else if (node.type === 'file')
-      copyFileSync(toFs(from), toFs(to), constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+    else if (node.type === 'file') copyFile(from, to);
     else return;
     if (node.type === 'symlink') return;
     chmodSync(toFs(to), node.type === 'directory' ? node.mode | 0o700 : node.mode);
@@ -72,6 +82,15 @@ function copyNode(from: BytePath, to: BytePath, node: DiskNode): void {
     utimesSync(toFs(to), seconds, seconds);
   } catch (error) {
     throw treeFailure(from, error);
+  }
+}
+
+function copyFile(from: BytePath, to: BytePath): void {
+  const file = openUnfollowed(from);
+  try {
+    copyFileSync(openedPath(file, from), toFs(to), constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+  } finally {
+    closeSync(file);
   }
 }
 

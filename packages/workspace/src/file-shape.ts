@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { type BytePath, toFs } from './byte-path.ts';
+import { closeSync, fstatSync, readSync } from 'node:fs';
+import type { BytePath } from './byte-path.ts';
+import { openUnfollowed } from './open-unfollowed.ts';
 import { kindOf } from './review-work.ts';
 import { type DiskNode, findNode } from './scan-directory.ts';
 import type { TreeEntry } from './tree-entry.ts';
@@ -47,7 +48,7 @@ function plain(node: DiskNode): Omit<FileShape, 'digest'> {
 }
 
 function digestAt(path: BytePath): string {
-  const file = openSync(toFs(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const file = openUnfollowed(path);
   try {
     if (!fstatSync(file).isFile()) return '';
     const sum = createHash('sha256');

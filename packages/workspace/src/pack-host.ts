@@ -1,7 +1,7 @@
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { toBytePath, toFs, toText } from './byte-path.ts';
 import { invalid, treeFailure } from './failures.ts';
+import { liesAt, movedAway, noFollow } from './open-unfollowed.ts';
 import { createPacer } from './pacer.ts';
 import { type DiskNode, scanDirectory } from './scan-directory.ts';
 import { encodeHeader, endOfArchive } from './tar-header.ts';
@@ -17,23 +17,25 @@ export async function* packHost(
   leaveOut: (path: string) => boolean = () => false,
 ): AsyncGenerator<Buffer> {
   const root = toBytePath(path);
+  const real = await realpath(toFs(root), { encoding: 'latin1' }).catch(() => root);
   for (const node of await scanDirectory(root, createPacer(signal))) {
     if (node.type === 'other' || (node.path !== '' && leaveOut(toText(node.path)))) continue;
     const { type, mode, mtimeNs, target } = node;
     const member = node.path === '' ? toBytePath(name) : `${toBytePath(name)}/${node.path}`;
     const size = type === 'file' ? node.size : 0;
     yield encodeHeader({ name: member, type, mode, uid: 0, gid: 0, mtimeNs, size, target });
-    if (size > 0) yield* content(node.path === '' ? root : `${root}/${node.path}`, node);
+    if (size > 0) yield* content(node.path === '' ? root : `${real}/${node.path}`, node);
     signal?.throwIfAborted();
   }
   yield endOfArchive();
 }
 
-async function* content(path: string, { size, identity }: DiskNode): AsyncGenerator<Buffer> {
+async function* content(path: string, { size, identity, path: below }: DiskNode): AsyncGenerator<Buffer> {
   const file = await openFile(path);
   try {
     const facts = await file.stat({ bigint: true });
     if (`${facts.dev}:${facts.ino}` !== identity) throw changed(path);
+    if (below !== '' && !liesAt(file.fd, path)) throw movedAway(path);
     for (let left = size; left > 0;) {
       const buffer = Buffer.allocUnsafe(Math.min(left, chunkBytes));
       const { bytesRead } = await file.read(buffer, 0, buffer.length);
@@ -49,7 +51,7 @@ async function* content(path: string, { size, identity }: DiskNode): AsyncGenera
 
 async function openFile(path: string): Promise<FileHandle> {
   try {
-    return await open(toFs(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    return await open(toFs(path), noFollow);
   } catch (error) {
     throw treeFailure(path, error);
   }

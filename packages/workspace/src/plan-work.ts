@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { constants, readFileSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import type { BlobReader } from './blob-reader.ts';
 import { type BytePath, parentOf, toFs, toText } from './byte-path.ts';
 import { type FileShape, findShape, hasShape, shapeOf } from './file-shape.ts';
 import { type Versions, mostMergedBytes } from './merge-lines.ts';
+import { readUnfollowed } from './open-unfollowed.ts';
 import { type WorkChange, kindOf } from './review-work.ts';
 import { findNode } from './scan-directory.ts';
 import type { TreeEntry } from './tree-entry.ts';
@@ -74,7 +75,7 @@ async function mergedOf(
   const sizes = [before.size, after.size, here?.size ?? 0];
   const files = kindOf(before) === 'file' && kindOf(after) === 'file' && here?.type === 'file';
   if (!files || Math.max(...sizes) > mostMergedBytes) return undefined;
-  const ours = readFileSync(toFs(`${root}/${path}`), { flag: constants.O_RDONLY | constants.O_NOFOLLOW });
+  const ours = readUnfollowed(`${root}/${path}`);
   const content = await merge({ ours, base: blobs.read(before), theirs: blobs.read(after) });
   if (content === undefined || !hasShape(root, path, here)) return undefined;
   const executable = shapeOf(after).executable === shapeOf(before).executable ? here.executable : !here.executable;

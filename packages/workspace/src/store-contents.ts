@@ -1,18 +1,17 @@
 import { createHash, hash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
 import type { BlobIndex } from './blob-index.ts';
 import { smallFileBytes } from './blob-reader.ts';
-import { type BytePath, toFs, toText } from './byte-path.ts';
+import { type BytePath, toText } from './byte-path.ts';
 import { invalid, treeFailure } from './failures.ts';
 import { type KnownLines, isKnown } from './known-lines.ts';
+import { openUnfollowed } from './open-unfollowed.ts';
 import type { PackWriter } from './pack-writer.ts';
 import { packBlob, partBytes } from './packed-blob.ts';
 import type { Pacer } from './pacer.ts';
 import type { DiskNode } from './scan-directory.ts';
 
 /** How files are opened. */
-export const noFollow = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-
 /** What was found on disk: names, and those that are as they were. */
 export type Found = DiskNode | KnownLines;
 
@@ -67,7 +66,8 @@ function isStored(
   return type !== 'file' || (digest !== '' && (index.has(digest) || pack.has(digest)));
 }
 
-async function storeFile(root: BytePath, node: DiskNode, work: StoreWork): Promise<FileContent> {
+/** @throws as `storeContents` */
+export async function storeFile(root: BytePath, node: DiskNode, work: StoreWork): Promise<FileContent> {
   const full = `${root}/${node.path}`;
   const file = openFile(full);
   try {
@@ -164,7 +164,7 @@ function isSparse({ size, blocks }: { readonly size: bigint; readonly blocks: bi
 }
 
 function openFile(full: BytePath): number {
-  return guarded(full, () => openSync(toFs(full), noFollow));
+  return guarded(full, () => openUnfollowed(full));
 }
 
 function guarded<T>(full: BytePath, read: () => T): T {

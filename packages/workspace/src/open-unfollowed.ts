@@ -1,0 +1,58 @@
+import { closeSync, constants, existsSync, openSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { type BytePath, toFs, toText } from './byte-path.ts';
+import { invalid } from './failures.ts';
+
+export const noFollow = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const hasDescriptors = existsSync('/proc/self/fd');
+
+/**
+ * Opens a file for reading and makes sure that it lies where its path says. Whoever may write a directory above it can put a symbolic
+ * link in its place at any instant; what was opened stays what it is.
+ *
+ * @param path a real path
+ * @throws what opening throws; OpencodeToolsError `OCT_INVALID_ARGUMENT` for a file that lies elsewhere
+ */
+export function openUnfollowed(path: BytePath): number {
+  const file = openSync(toFs(path), noFollow);
+  try {
+    if (liesAt(file, path)) return file;
+    throw movedAway(path);
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
+}
+
+/** Reads a whole file. @throws as `openUnfollowed` */
+export function readUnfollowed(path: BytePath): Buffer {
+  const file = openUnfollowed(path);
+  try {
+    return readFileSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Whether an open file lies at a real path, or did when it was removed. Systems without `/proc` look at the path once more. */
+export function liesAt(file: number, path: BytePath): boolean {
+  const place = hasDescriptors
+    ? readlinkSync(openedPath(file, path), { encoding: 'latin1' })
+    : realpathSync(toFs(path), { encoding: 'latin1' });
+  return place === path || place === `${path} (deleted)`;
+}
+
+/** A path of an open file by which nothing else can be meant, where the system has one. */
+export function openedPath(file: number, path: BytePath): string | Buffer {
+  return hasDescriptors ? `/proc/self/fd/${file}` : toFs(path);
+}
+
+export function movedAway(path: BytePath) {
+  const shown = toText(path);
+  return invalid(
+    `A directory above ${shown} was replaced while it was read`,
+    'End what writes there, then try again.',
+    {
+      path: shown,
+    },
+  );
+}
