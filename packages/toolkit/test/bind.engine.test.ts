@@ -212,6 +212,23 @@ describe('a directory of the host as a workspace', () => {
     await open.services.tasks.delete(task, {}, call);
   });
 
+  test('that the host removed comes back from a checkpoint, or goes with its task', async () => {
+    const task = await bind();
+    await sh(task, 'echo made >made');
+    const { checkpoints, sandboxes, tasks } = open.services;
+    const { id } = await checkpoints.create(task, {}, call);
+    rmSync(project, { recursive: true });
+    await checkpoints.create(task, {}, call);
+    await sandboxes.stop(task, {}, call);
+    await expect(sh(task, 'true')).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT', details: { path: project } });
+    await checkpoints.restore(task, id, {}, call);
+    expect(await sh(task, 'cat made')).toBe('made\n');
+    expect(statSync(project)).toMatchObject(owner);
+    rmSync(project, { recursive: true });
+    await tasks.delete(task, {}, call);
+    expect(existsSync(project)).toBe(false);
+  });
+
   async function bind(): Promise<TaskId> {
     give(project);
     const workspace = { kind: 'bind', path: project } as const;

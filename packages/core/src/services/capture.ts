@@ -2,7 +2,7 @@ import type { Checkpoint, RootRef, SnapshotRef } from '../domain/checkpoint.ts';
 import { type OperationId, shortId } from '../domain/ids.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { Task } from '../domain/task.ts';
-import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { TreeRef } from '../ports/workspace-store.ts';
 import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
 import { allEnded } from './all-ended.ts';
@@ -66,8 +66,15 @@ async function captureTrees(
   signal: AbortSignal,
 ): Promise<Pick<Captured, 'workspace' | 'home'>> {
   const head = task.headCheckpointId === null ? undefined : await kernel.deps.checkpoints.find(task.headCheckpointId);
-  const freeze = async (tree: TreeRef | null, instead: SnapshotRef | null): Promise<SnapshotRef | null> =>
-    tree === null ? instead : kernel.deps.workspaces.freeze(tree, { signal });
+  const freeze = async (tree: TreeRef | null, instead: SnapshotRef | null): Promise<SnapshotRef | null> => {
+    if (tree === null) return instead;
+    try {
+      return await kernel.deps.workspaces.freeze(tree, { signal });
+    } catch (error) {
+      if (isGone(tree, error)) return instead;
+      throw error;
+    }
+  };
   const base = task.workspace.mode === 'volume' ? task.workspace.base : null;
   const [workspaceTree, homeTree] = await allEnded(
     findWorkspace(kernel, task, sandbox),
@@ -78,6 +85,12 @@ async function captureTrees(
     freeze(homeTree, head?.home ?? null),
   );
   return { workspace, home };
+}
+
+/** The user has removed the directory; a mount of it may still show an empty one inside. */
+function isGone(tree: TreeRef, error: unknown): boolean {
+  if (tree.kind !== 'directory' || !isOpencodeToolsError(error, 'OCT_INVALID_ARGUMENT')) return false;
+  return error.details['errno'] === 'ENOENT' && error.details['path'] === tree.path;
 }
 
 async function findWorkspace(kernel: Kernel, task: Task, sandbox: Sandbox | undefined): Promise<TreeRef | null> {
