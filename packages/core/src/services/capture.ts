@@ -87,10 +87,11 @@ async function captureTrees(
   return { workspace, home };
 }
 
-/** The user has removed the directory; a mount of it may still show an empty one inside. */
+/** The user has removed the directory, or put a file in its place; a mount of it may still show an empty one inside. */
 function isGone(tree: TreeRef, error: unknown): boolean {
   if (tree.kind !== 'directory' || !isOpencodeToolsError(error, 'OCT_INVALID_ARGUMENT')) return false;
-  return error.details['errno'] === 'ENOENT' && error.details['path'] === tree.path;
+  const { errno = 'ENOTDIR', path } = error.details;
+  return path === tree.path && (errno === 'ENOENT' || errno === 'ENOTDIR');
 }
 
 async function findWorkspace(kernel: Kernel, task: Task, sandbox: Sandbox | undefined): Promise<TreeRef | null> {
