@@ -17,6 +17,7 @@ export class PackWriter {
   #buffered = 0;
   #flushed = 0;
   #output: PackOutput | undefined;
+  #size: number | undefined;
 
   constructor(layout: StoreLayout) {
     this.#layout = layout;
@@ -90,21 +91,28 @@ export class PackWriter {
     this.#flushed = Math.min(this.#flushed, kept);
   }
 
+  /** Ends what is in the pack: from now on only `finish` and `discard` may be called. @returns bytes added to the store */
+  seal(): number {
+    if (this.#places.length === 0) return 0;
+    if (this.#size === undefined) {
+      this.#drain();
+      const form: PackForm = this.#places.some(({ packed }) => packed) ? 'packed' : 'plain';
+      this.#write(encodeIndex(this.#places, this.position, form));
+      this.#open().write(magicOf(form), 0);
+      this.#size = this.position;
+    }
+    return this.#size;
+  }
+
   /** Makes the pack durable and visible. @returns bytes added to the store */
   async finish(): Promise<number> {
     const { name } = this;
+    const size = this.seal();
     if (name === undefined) {
       await this.discard();
       return 0;
     }
-    this.#drain();
-    const indexOffset = this.position;
-    const form: PackForm = this.#places.some(({ packed }) => packed) ? 'packed' : 'plain';
-    this.#write(encodeIndex(this.#places, indexOffset, form));
-    const size = this.position;
-    const output = this.#open();
-    output.write(magicOf(form), 0);
-    await output.finish(size);
+    await this.#open().finish(size);
     this.#close();
     await publish(this.#temporary, join(this.#layout.packs, name));
     return size;

@@ -6,6 +6,7 @@ import { type SharedLook, type WalkShare, lookAhead } from './look-ahead.ts';
 import type { Pacer } from './pacer.ts';
 import { type DiskNode, type Look, fullPath, guarded, namesIn, nodeAt, scanDirectory, walk } from './scan-directory.ts';
 import type { StatCache } from './stat-cache.ts';
+import { changed } from './store-contents.ts';
 import { startThread, threadsAtOnce } from './thread.ts';
 
 /** What a thread takes to start pays from about here on. */
@@ -35,11 +36,10 @@ export async function scanKnown(
   if (cache.size === 0) return scanDirectory(root, pacer, tell);
   const found: Found[] = [];
   const see = (path: BytePath, facts: Facts): boolean => {
-    const isDirectory = (facts.mode & typeMask) === directoryType;
-    const known = path !== '' && (facts.nlink === 1 || isDirectory) ? cache.recall(path, facts) : undefined;
+    const known = path !== '' && (facts.nlink === 1 || isDirectory(facts)) ? cache.recall(path, facts) : undefined;
     if (known !== undefined) {
       addKnown(found, cache, known);
-      return isDirectory;
+      return isDirectory(facts);
     }
     // Times in nanoseconds cost more than the rest, so they are asked for only when the name does not look as it did.
     const node = nodeAt(root, path);
@@ -81,7 +81,11 @@ async function walkInTwo(
       if (at < next) continue;
       const look = looks.get(at);
       if (look === undefined) await walkShare(share);
-      else for (const [path, facts] of namesOf(look)) see(path, facts);
+      else
+        for (const [path, facts] of namesOf(look)) {
+          // What is below it was listed, or was not.
+          if (see(path, facts) !== isDirectory(facts)) throw changed(`${root}/${path}`);
+        }
       await pacer.rest();
     }
   } finally {
@@ -90,6 +94,10 @@ async function walkInTwo(
 }
 
 const none: WalkShare = { alone: [], whole: [] };
+
+function isDirectory({ mode }: Facts): boolean {
+  return (mode & typeMask) === directoryType;
+}
 
 /** Nothing where the thread failed: then this one looks at everything. */
 function messageOf(thread: Worker): Promise<readonly SharedLook[]> {

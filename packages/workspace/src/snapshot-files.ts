@@ -1,5 +1,5 @@
 import { type Hash, createHash, hash } from 'node:crypto';
-import { readFile, readdir, stat, utimes } from 'node:fs/promises';
+import { readFile, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OpencodeToolsError, type SnapshotRef, allEnded } from '@opencode-tools/core';
 import type { BlobIndex } from './blob-index.ts';
@@ -12,7 +12,7 @@ import { packPiece, packedKeyOf } from './packed-piece.ts';
 import { storeSmall } from './store-contents.ts';
 import type { StoredManifest } from './save-stat-cache.ts';
 import type { StatCache } from './stat-cache.ts';
-import { type StoreLayout, writeDurably } from './store-files.ts';
+import { type StoreLayout, publish, writeFlushed } from './store-files.ts';
 import type { TreeEntry } from './tree-entry.ts';
 
 /*
@@ -54,17 +54,29 @@ export class SnapshotFiles {
   ): Promise<SnapshotRef> {
     const { text, pieces, entries, bytes } = encodeManifest(tree);
     const keys = storePieces(pieces, { index: this.#index, pack });
-    const finished = pack.finish();
+    const packBytes = pack.seal();
     const packs = [...this.#index.keepers(), ...(pack.name === undefined ? [] : [pack.name])];
     const stored = pieces.map(({ from, to }, at) => ({ from, to, key: keys[at] ?? '' }));
-    const [packBytes] = await allEnded(finished, learn?.({ pieces: stored, packs }) ?? Promise.resolve());
+    const finish = () => allEnded(pack.finish(), learn?.({ pieces: stored, packs }) ?? Promise.resolve());
     const digest = hash('sha256', text, 'hex');
     const id = snapshotIdOf(digest);
     const ref = { store: 'content', id, digest, entries, bytes } as const;
-    if ((await this.#names(id, new Set(keys))) && (await this.has(id))) return { ...ref, addedBytes: packBytes };
+    if ((await this.#names(id, new Set(keys))) && (await this.has(id))) {
+      await finish();
+      return { ...ref, addedBytes: packBytes };
+    }
     const body = Buffer.from(keys.join(''), 'hex');
     const addedBytes = packBytes + headLength + body.length;
-    await writeDurably(this.#layout, this.#path(id), [encodeHead(body, addedBytes), body]);
+    // Both are flushed at once; only then the pack gets its name, and after that the snapshot.
+    const written = writeFlushed(this.#layout, [encodeHead(body, addedBytes), body]);
+    try {
+      const [temporary] = await allEnded(written, finish());
+      await publish(temporary, this.#path(id));
+    } catch (error) {
+      const temporary = await written.catch(() => undefined);
+      if (temporary !== undefined) await rm(temporary, { force: true });
+      throw error;
+    }
     return { ...ref, addedBytes };
   }
 

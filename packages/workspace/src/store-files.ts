@@ -60,6 +60,17 @@ export async function publish(temporary: string, final: string): Promise<void> {
 
 /** Writes a whole file durably: temporary file, flush, rename, flush of the directory. */
 export async function writeDurably(layout: StoreLayout, final: string, parts: readonly Uint8Array[]): Promise<void> {
+  const temporary = await writeFlushed(layout, parts);
+  try {
+    await publish(temporary, final);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** Writes a temporary file that is durable before `publish` gives it its name. @returns its path */
+export async function writeFlushed(layout: StoreLayout, parts: readonly Uint8Array[]): Promise<string> {
   const temporary = temporaryPath(layout, 'file');
   try {
     const file = await open(temporary, 'wx', 0o600);
@@ -69,7 +80,7 @@ export async function writeDurably(layout: StoreLayout, final: string, parts: re
     } finally {
       await file.close();
     }
-    await publish(temporary, final);
+    return temporary;
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;

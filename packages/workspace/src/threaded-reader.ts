@@ -9,8 +9,8 @@ import type { DiskNode } from './scan-directory.ts';
 import type { FileContent } from './store-contents.ts';
 import { startThread, threadsAtOnce } from './thread.ts';
 
-/** What threads take to start pays from about here on. */
-const [manyFiles, manyBytes] = [4_000, 128 * 1024 * 1024];
+/** What threads take to start pays from about here on: with fewer files they cost more processor time than they save. */
+const many = { files: 16_000, bytes: 128 * 1024 * 1024 };
 const [batchBytes, batchFiles] = [4 * 1024 * 1024, 1_024];
 /** While one is read the one before is written. */
 const batchesPerThread = 3;
@@ -36,6 +36,7 @@ export class ThreadedReader implements AsyncDisposable {
   readonly #root: BytePath;
   readonly #flags: number;
   readonly #work: StoreWork;
+  readonly #least: typeof many;
   readonly #contents = new Map<DiskNode, FileContent>();
   #next: DiskNode[] = [];
   #nextBytes = 0;
@@ -50,9 +51,12 @@ export class ThreadedReader implements AsyncDisposable {
   #isOver = false;
   readonly #over = Promise.withResolvers<void>();
 
-  /** @param flags how files are opened */
-  constructor(root: BytePath, flags: number, work: StoreWork) {
-    [this.#root, this.#flags, this.#work] = [root, flags, work];
+  /**
+   * @param flags how files are opened
+   * @param least from so many files or bytes on threads are started
+   */
+  constructor(root: BytePath, flags: number, work: StoreWork, least = many) {
+    [this.#root, this.#flags, this.#work, this.#least] = [root, flags, work, least];
     this.#over.promise.catch(() => undefined);
   }
 
@@ -84,7 +88,7 @@ export class ThreadedReader implements AsyncDisposable {
   }
 
   #isMany(): boolean {
-    return threadsAtOnce() > 1 && (this.#files >= manyFiles || this.#bytes >= manyBytes);
+    return threadsAtOnce() > 1 && (this.#files >= this.#least.files || this.#bytes >= this.#least.bytes);
   }
 
   #enqueue(): void {
