@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { OpenHome, TaskId } from '@opencode-tools/core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type TestHome, createTestHome, tester as call } from './support/test-home.ts';
@@ -209,6 +210,26 @@ describe('a directory of the host as a workspace', () => {
     await expect(sh(task, 'cat made')).rejects.toMatchObject(gone);
     await open.services.sandboxes.destroy(task, {}, call);
     expect(await sh(task, 'cat made')).toBe('made\n');
+    await open.services.tasks.delete(task, {}, call);
+  });
+
+  test('that was replaced on the host is worked in as it is now, by whoever comes next or comes back', async () => {
+    const task = await bind();
+    await sh(task, 'echo before >file');
+    rmSync(project, { recursive: true });
+    mkdirSync(project);
+    writeFileSync(join(project, 'file'), 'after\n');
+    give(project);
+    const next = await home.open();
+    const command = { kind: 'argv', argv: ['cat', 'file'] } as const;
+    const { stdout, notices } = await next.services.executions.run(task, { command }, call);
+    expect(stdout.text).toBe('after\n');
+    expect(notices).toMatchObject([expect.stringContaining('replaced on the host')]);
+    expect(await next.services.executions.run(task, { command }, call)).not.toHaveProperty('notices');
+    await next.close();
+    execFileSync('sh', ['-c', 'mv "$0" "$0-old" && cp -a "$0-old" "$0" && echo anew >"$0/file"', project]);
+    await delay(5_100);
+    expect(await sh(task, 'cat file')).toBe('anew\n');
     await open.services.tasks.delete(task, {}, call);
   });
 

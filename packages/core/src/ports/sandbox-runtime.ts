@@ -3,7 +3,7 @@ import type { ExecutionId, HomeId, OperationId, TaskId } from '../domain/ids.ts'
 import type { LiveLimits, NetworkMode, ResourceLimits } from '../domain/sandbox-spec.ts';
 import type { NetworkFiles, NetworkPort } from './network-port.ts';
 import type { BackgroundCommands } from './background-commands.ts';
-import type { SandboxFiles } from './sandbox-files.ts';
+import type { FileAccess, SandboxFiles } from './sandbox-files.ts';
 import type { ByteStream, VolumePort } from './volume-port.ts';
 
 export type SandboxMount =
@@ -221,6 +221,11 @@ export interface SandboxHandle extends AsyncDisposable {
    *   `OCT_CAPABILITY_UNSUPPORTED` when the engine cannot do it for this sandbox
    */
   update(limits: LiveLimits): Promise<void>;
+  /**
+   * Whether the directories of the host that a running sandbox has are still those that their paths name: nobody removed or replaced
+   * one. True where host and engine cannot be compared.
+   */
+  mountsStand(access: FileAccess): Promise<boolean>;
   /** Removes the container; volumes stay. Absent is fine. */
   destroy(): Promise<void>;
   /** Paths of the root file system that differ from the image; mounts and our own files left out. */

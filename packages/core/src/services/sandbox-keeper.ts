@@ -16,6 +16,8 @@ import type { Call } from './services.ts';
 import type { LeasedWork } from './with-lease.ts';
 
 const maxAttempts = 3;
+/** A sandbox that this process knows is not looked at for each command. */
+const lookAgainMs = 5_000;
 
 /** Finds, starts and makes the sandboxes of tasks, and remembers handles for as long as the process lives. */
 export interface SandboxKeeper {
@@ -39,6 +41,7 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
   const { deps } = kernel;
   const known = new Map<TaskId, SandboxHandle>();
   const stopping = new Set<TaskId>();
+  const lookedAtMs = new Map<TaskId, number>();
 
   const attach = async (sandbox: Sandbox): Promise<SandboxHandle | undefined> => {
     if (sandbox.ref === null) return undefined;
@@ -107,25 +110,50 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
     }
     if (state !== 'running') {
       await awaitQuiet(kernel, task.id, ['checkpoint'], leased.signal);
-      await wake(handle, task);
+      await wake(handle, task, leased);
+    } else if (!(await mountsStand(handle, task, leased))) {
+      leased.notices.push(
+        'its directory was replaced on the host: what ran was ended, and the sandbox started again in the new one',
+      );
+      await handle.stop(0);
+      await wake(handle, task, leased);
     }
     if (sandbox.state !== 'running') await recordState(kernel, sandbox, 'running', leased, call);
     return handle;
   };
 
-  const wake = async (handle: SandboxHandle, { id, workspace }: Task): Promise<void> => {
+  const wake = async (handle: SandboxHandle, task: Task, leased: LeasedWork): Promise<void> => {
     const { state } = await handle.inspect();
     if (state === 'paused') await handle.unpause();
-    if (state === 'stopped' || state === 'creating') {
-      // The host may have removed the empty directory that keeps a repository from being made there.
-      if (workspace.mode === 'bind') await deps.workspaces.guardDirectory(workspace.path);
-      await handle.start();
-      await handle.fence(await currentFence(kernel, id));
-    }
+    if (state !== 'stopped' && state !== 'creating') return;
+    const { id, workspace } = task;
+    // The host may have removed the empty directory that keeps a repository from being made there.
+    if (workspace.mode === 'bind') await deps.workspaces.guardDirectory(workspace.path);
+    await handle.start();
+    await handle.fence(await currentFence(kernel, id));
+    if (await mountsStand(handle, task, leased)) return;
+    await handle.stop(0);
+    throw new OpencodeToolsError('OCT_POLICY_DENIED', `What is mounted for ${id} is not what its paths name`, {
+      remedy: 'Something replaced a directory while the sandbox started. Look who writes there, then try again.',
+      details: { taskId: id },
+    });
   };
 
+  const mountsStand = async (handle: SandboxHandle, { id, workspace }: Task, { proof, signal }: LeasedWork) => {
+    if (workspace.mode !== 'bind') return true;
+    lookedAtMs.set(id, deps.clock.nowMs());
+    return handle.mountsStand({ executionId: deps.ids.next('execution'), token: proof.token, signal });
+  };
+
+  /** Whoever owns a bound directory may replace it at any time. */
+  const isToBeLookedAt = ({ id, workspace }: Task): boolean =>
+    workspace.mode === 'bind' && deps.clock.nowMs() - (lookedAtMs.get(id) ?? 0) > lookAgainMs;
+
   return {
-    forget: (taskId) => void known.delete(taskId),
+    forget: (taskId) => {
+      known.delete(taskId);
+      lookedAtMs.delete(taskId);
+    },
     find: async (taskId) => {
       const sandbox = await deps.tasks.findSandbox(taskId);
       const handle = sandbox === undefined ? undefined : await attach(sandbox);
@@ -165,7 +193,7 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
       assertNotHeld(sandbox);
       const cached = known.get(task.id);
       const current = sandbox?.state === 'running' && cached !== undefined && cached.ref === sandbox.ref;
-      const handle = current ? cached : await ensure(task, leased, call);
+      const handle = current && !isToBeLookedAt(task) ? cached : await ensure(task, leased, call);
       if (task.sandboxSpec.network.mode === 'policy') await deps.egress.enforce(task, handle.ref);
       return handle;
     },

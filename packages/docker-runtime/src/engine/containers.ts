@@ -23,7 +23,8 @@ export interface ContainerDescription {
     readonly Tmpfs?: Readonly<Record<string, string>> | null;
     readonly PidsLimit?: number | null;
     readonly ReadonlyRootfs?: boolean;
-    readonly Mounts?: readonly { readonly Type: string; readonly Source?: string }[] | null;
+    readonly Mounts?: readonly { readonly Type: string; readonly Source?: string; readonly Target: string }[] | null;
+    readonly Runtime?: string;
   };
 }
 

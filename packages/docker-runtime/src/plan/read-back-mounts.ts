@@ -29,19 +29,29 @@ export function parseMounts(text: string): readonly MountLine[] {
  * @throws OpencodeToolsError `OCT_POLICY_DENIED`
  */
 export function assertSameMounts(mounts: readonly SandboxMount[], inside: string, own: string): void {
+  const binds = mounts.flatMap((mount) => (mount.kind === 'bind' ? [mount] : []));
+  const other = otherMount(binds, inside, own);
+  if (other === undefined) return;
+  throw new OpencodeToolsError('OCT_POLICY_DENIED', `What is mounted at ${other.target} is not ${other.source}`, {
+    remedy: 'Something replaced the directory while the sandbox was made. Look who writes there, then try again.',
+    details: { source: other.source, target: other.target },
+  });
+}
+
+export interface MountedPath {
+  readonly source: string;
+  readonly target: string;
+}
+
+/** The first place at which something else is mounted than its path names. @param inside, own as `assertSameMounts` takes them */
+export function otherMount(mounts: readonly MountedPath[], inside: string, own: string): MountedPath | undefined {
   const seen = parseMounts(inside);
   const host = parseMounts(own);
-  for (const mount of mounts) {
-    if (mount.kind !== 'bind') continue;
-    const there = seen.findLast(({ point }) => point === mount.target);
-    const meant = placeOf(mount.source, host);
-    if (there !== undefined && meant !== undefined && there.device === meant.device && there.root === meant.root)
-      continue;
-    throw new OpencodeToolsError('OCT_POLICY_DENIED', `What is mounted at ${mount.target} is not ${mount.source}`, {
-      remedy: 'Something replaced the directory while the sandbox was made. Look who writes there, then try again.',
-      details: { source: mount.source, target: mount.target },
-    });
-  }
+  return mounts.find(({ source, target }) => {
+    const there = seen.findLast(({ point }) => point === target);
+    const meant = placeOf(source, host);
+    return there === undefined || there.device !== meant?.device || there.root !== meant.root;
+  });
 }
 
 /** True where host and engine see the same files: the mounts of an engine in a virtual machine cannot be compared. */

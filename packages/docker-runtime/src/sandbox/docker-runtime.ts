@@ -266,7 +266,10 @@ export class DockerRuntime implements SandboxRuntime {
     const link = new SandboxLink(containers, id, user, this.#logger);
     const entry = {
       link,
-      handle: new DockerSandbox(link, client, new Snapshots(client, this.#mostLayers), () => this.#entries.delete(id)),
+      handle: new DockerSandbox(link, client, new Snapshots(client, this.#mostLayers), {
+        onDestroyed: () => this.#entries.delete(id),
+        sharesFiles: async () => this.#sharesFiles(),
+      }),
     };
     this.#entries.set(id, entry);
     return entry;

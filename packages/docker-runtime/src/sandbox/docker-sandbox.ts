@@ -4,6 +4,7 @@ import {
   type ExecRequest,
   type ExecutionId,
   type Fence,
+  type FileAccess,
   type LiveLimits,
   OpencodeToolsError,
   type RootChange,
@@ -24,6 +25,7 @@ import { limitOptions } from '../plan/container-options.ts';
 import { measureDirectory } from './measure-directory.ts';
 import { type EngineChange, rootChanges } from './root-changes.ts';
 import { runCommand } from './run-command.ts';
+import { mountsStand } from './read-back-mounts.ts';
 import { sandboxFacts } from './sandbox-facts.ts';
 import { notRunning, sandboxNotFound } from './explain-loss.ts';
 import type { SandboxInside } from './sandbox-inside.ts';
@@ -33,6 +35,13 @@ import { updateError } from './update-error.ts';
 const pollMs = 20;
 const mostGraceMs = 60_000;
 
+/** What the runtime gives a sandbox along. */
+interface SandboxOwner {
+  readonly onDestroyed: () => void;
+  /** Whether host and engine see the same files. */
+  readonly sharesFiles: () => Promise<boolean>;
+}
+
 /** One container, driven through the engine and through what of ours is inside. */
 export class DockerSandbox implements SandboxHandle {
   readonly ref: string;
@@ -41,16 +50,16 @@ export class DockerSandbox implements SandboxHandle {
   readonly #link: SandboxInside;
   readonly #client: EngineClient;
   readonly #snapshots: Snapshots;
-  readonly #onDestroyed: () => void;
+  readonly #owner: SandboxOwner;
 
-  constructor(link: SandboxInside, client: EngineClient, snapshots: Snapshots, onDestroyed: () => void) {
+  constructor(link: SandboxInside, client: EngineClient, snapshots: Snapshots, owner: SandboxOwner) {
     this.ref = link.id;
     this.files = shellFiles(async (request) => this.exec(request), client.quietMs);
     this.background = link.background;
     this.#link = link;
     this.#client = client;
     this.#snapshots = snapshots;
-    this.#onDestroyed = onDestroyed;
+    this.#owner = owner;
   }
 
   /** What reports results has another user, whatever is in the image. */
@@ -105,6 +114,12 @@ export class DockerSandbox implements SandboxHandle {
     });
   }
 
+  async mountsStand(access: FileAccess): Promise<boolean> {
+    return this.#doing('Looking at what the sandbox has mounted', async () =>
+      mountsStand(this.#link, access, this.#owner.sharesFiles),
+    );
+  }
+
   async stop(graceMs: number): Promise<void> {
     await this.#doing('Stopping the sandbox', async () => {
       const { State } = await this.#link.describe();
@@ -138,7 +153,7 @@ export class DockerSandbox implements SandboxHandle {
     await this.#doing('Removing the sandbox', async () => {
       await this.#link.containers.remove(this.ref);
       this.#link.close();
-      this.#onDestroyed();
+      this.#owner.onDestroyed();
     });
   }
 
