@@ -6,12 +6,11 @@ import { freezeStream, storeContent } from './freeze-volume.ts';
 import { addKnown, isKnown } from './known-lines.ts';
 import type { PackWriter } from './pack-writer.ts';
 import { createPacer } from './pacer.ts';
-import type { DiskNode } from './scan-directory.ts';
+import type { DiskNode, Look } from './scan-directory.ts';
 import { type StatCache, loadStatCache } from './stat-cache.ts';
 import { type FileContent, type Found, changed } from './store-contents.ts';
 import type { StoreLayout } from './store-files.ts';
 import { readTar } from './tar-reader.ts';
-import { walkKey } from './tree-entry.ts';
 
 interface Store {
   readonly layout: StoreLayout;
@@ -46,7 +45,7 @@ export async function freezeVolume(
   work.use(listing);
   const cache = await loading;
   const isStored = store.index.keepsAll(cache.packs);
-  const found = recall(inOrder(listing.nodes).map(asDiskNode), cache, isStored, store);
+  const found = recall(inOrder(listing.nodes), cache, isStored, store);
   const wanted = new Map<BytePath, DiskNode>();
   const contents = new Map<string, FileContent>();
   const asked = new Set<string>();
@@ -67,15 +66,21 @@ export async function freezeVolume(
 }
 
 /** What looks as it did the last time and is in the store is given as what is known of it; a file with several names has its digest. */
-function recall(nodes: readonly DiskNode[], cache: StatCache, isStored: boolean, { index, pack }: Store) {
+function recall(nodes: readonly VolumeNode[], cache: StatCache, isStored: boolean, { index, pack }: Store) {
   const found: Found[] = [];
   for (const node of nodes) {
-    const at = node.path === '' ? undefined : cache.recall(node.path, node);
+    const look = lookOf(node);
+    const at = node.path === '' ? undefined : cache.recall(node.path, look);
+    const isAlone = node.links === 1 || node.type === 'directory';
+    if (at !== undefined && isStored && isAlone) {
+      addKnown(found, cache, at);
+      continue;
+    }
     const digest = at === undefined ? '' : cache.digestAt(at);
     const isKept = isStored || digest === '' || index.has(digest) || pack.has(digest);
-    if (at === undefined || !isKept) found.push(node);
-    else if (node.links === 1 || node.type === 'directory') addKnown(found, cache, at);
-    else found.push({ ...node, digest });
+    if (at === undefined || !isKept) found.push(asDiskNode(node, look));
+    else if (isAlone) addKnown(found, cache, at);
+    else found.push({ ...asDiskNode(node, look), digest });
   }
   return found;
 }
@@ -100,22 +105,46 @@ async function readWanted(
   for (const path of wanted.keys()) throw changed(path);
 }
 
-/** In the order of a walk. */
+/** In the order of a walk: each directory is put in order by itself, which takes far fewer comparisons than all paths at once. */
 function inOrder(nodes: readonly VolumeNode[]): readonly VolumeNode[] {
-  const keyed = nodes.map((node) => [walkKey(node.path), node] as const);
-  return keyed.sort(([one], [other]) => (one < other ? -1 : 1)).map(([, node]) => node);
+  const inside = new Map<BytePath, VolumeNode[]>();
+  const ordered: VolumeNode[] = [];
+  for (const node of nodes) {
+    const { path } = node;
+    if (path === '') {
+      ordered.push(node);
+      continue;
+    }
+    const above = path.slice(0, Math.max(0, path.lastIndexOf('/')));
+    const siblings = inside.get(above);
+    if (siblings === undefined) inside.set(above, [node]);
+    else siblings.push(node);
+  }
+  const enter = (directory: BytePath): void => {
+    const siblings = inside.get(directory) ?? [];
+    for (const node of siblings.sort((one, other) => (one.path < other.path ? -1 : 1))) {
+      ordered.push(node);
+      if (node.type === 'directory') enter(node.path);
+    }
+  };
+  enter('');
+  if (ordered.length !== nodes.length) throw new Error('A listing has names without their directories');
+  return ordered;
 }
 
-function asDiskNode({ modifiedNs, changedNs, ...node }: VolumeNode): DiskNode {
-  const [dev = 0, ino = 0] = node.identity.split(':').map(Number);
+function lookOf({ type, size, modifiedNs, changedNs, identity, mode, uid, gid }: VolumeNode): Look {
   return {
-    ...node,
-    dev,
-    ino,
-    mode: node.type === 'symlink' ? 0o777 : node.mode,
-    size: node.type === 'file' ? node.size : 0,
-    mtimeNs: modifiedNs,
+    size: type === 'file' ? size : 0,
     mtimeMs: Number(modifiedNs) / 1e6,
     ctimeMs: Number(changedNs) / 1e6,
+    ino: Number(identity.slice(identity.indexOf(':') + 1)),
+    mode: type === 'symlink' ? 0o777 : mode,
+    uid,
+    gid,
   };
+}
+
+function asDiskNode({ path, type, identity, links, target, modifiedNs }: VolumeNode, look: Look): DiskNode {
+  const dev = Number(identity.slice(0, identity.indexOf(':')));
+  return { path, type, identity, links, target, mtimeNs: modifiedNs, dev, ...look };
 }

@@ -157,11 +157,17 @@ export async function readListing(
 const types: Readonly<Record<string, VolumeNode['type']>> = { f: 'file', d: 'directory', l: 'symlink' };
 
 function parseNode(line: string, target: string): VolumeNode {
-  const words = line.split(' ', 9);
+  const words: string[] = [];
+  let from = 0;
+  while (words.length < 9) {
+    const end = line.indexOf(' ', from);
+    words.push(line.slice(from, end));
+    from = end + 1;
+  }
   const [type = '', mode = '', uid = '', gid = '', size = '', links = '', identity = '', modified = '', changed = ''] =
     words;
   return {
-    path: line.slice(words.join(' ').length + 1),
+    path: line.slice(from),
     type: types[type] ?? 'other',
     mode: Number.parseInt(mode, 8),
     uid: Number(uid),
@@ -177,7 +183,6 @@ function parseNode(line: string, target: string): VolumeNode {
 
 /** Seconds with a fraction of ten digits, as find writes them. */
 function nanoseconds(text: string): bigint {
-  const [seconds = '0', fraction = ''] = text.split('.');
-  const part = BigInt(fraction.padEnd(9, '0').slice(0, 9));
-  return BigInt(seconds) * 1_000_000_000n + (seconds.startsWith('-') ? -part : part);
+  const point = text.indexOf('.');
+  return BigInt(text.slice(0, point) + text.slice(point + 1, point + 10));
 }
