@@ -24,6 +24,8 @@ class Changes {
   readonly written: string[] = [];
   readonly warnings: unknown[] = [];
   isStuck = true;
+  /** Sandboxes of other tasks in the directories. */
+  running: readonly { readonly taskId: string; readonly name: string }[] = [];
   outcome = undone;
 
   readonly kernel = kernelOver({
@@ -43,6 +45,7 @@ class Changes {
       forget: async (id: OperationId) => void this.forgotten.push(id),
     } as never,
     processes: { self: () => self, isAlive: (ref) => !isSameProcess(ref, dead) },
+    runtime: { listIn: async () => this.running } as never,
     notifier: { publish: () => undefined },
     logger: { warn: (...said: readonly unknown[]) => void this.warnings.push(said) } as never,
   });
@@ -171,4 +174,18 @@ test('a merge whose work tree could not go along says so', async () => {
   const settled = await settleWork(changes.kernel, changes.add(other), call);
   expect(settled?.resolution).toBe('completed');
   expect(settled?.summary).toMatch(/files at "\/srv\/project" are still as before/);
+});
+
+test('a directory in which a sandbox of another task runs is put right once that has stopped', async () => {
+  const changes = new Changes();
+  changes.add(other);
+  changes.running = [{ taskId: 'tsk_00000000000000000000000009', name: 'oct-other' }];
+  expect(await settleAbandonedWork(changes.kernel, call)).toMatchObject([
+    { summary: expect.stringContaining('has not stopped') as string },
+  ]);
+  expect(changes.forgotten).toEqual([]);
+  changes.running = [];
+  await settleRecorded(changes.kernel, call);
+  expect(changes.forgotten).toContain(other);
+  expect(changes.written).toEqual(['work.adopted', 'work.interrupted', 'work.undone']);
 });

@@ -6,6 +6,7 @@ import { adoptWork, awaitSettled } from './adopt-work.ts';
 import { clip } from './clip.ts';
 import { type Kernel, draft, finished } from './kernel.ts';
 import type { Call, RecoveredOperation } from './services.ts';
+import { assertNobodyRunsIn, writtenDirectory } from './shared-directory.ts';
 import { isHere } from './with-lease.ts';
 
 /** How a change of a user's directory that broke off is recorded. */
@@ -101,7 +102,7 @@ async function settleEnded(
       : undefined;
   if (adopted === null) return;
   if (adopted !== undefined) leftToRecovery.add(id);
-  const found = await trySettle(kernel, id);
+  const found = await trySettle(kernel, id, operation);
   if (typeof found === 'string') return;
   if (found.left.length > 0) deps.logger.warn('A change was undone', { operationId: id, except: exceptFor(found) });
   if (found.outcome === 'undone' && adopted !== undefined) await recordUndone(kernel, adopted, found, call);
@@ -127,7 +128,7 @@ async function recordUndone(kernel: Kernel, operation: Operation, found: Settled
 
 async function endOf(kernel: Kernel, operation: Operation): Promise<WorkEnd> {
   const directory = directoryOf(operation);
-  const found = await trySettle(kernel, operation.id);
+  const found = await trySettle(kernel, operation.id, operation);
   if (typeof found === 'string') {
     const summary = `the work broke off half way into ${directory}, and is not taken back yet: ${clip(found, 200)}`;
     return { state: 'interrupted', summary, settled: false };
@@ -151,8 +152,16 @@ async function forgetQuietly({ deps }: Kernel, id: OperationId): Promise<void> {
 }
 
 /** @returns why it cannot be settled now, as text */
-async function trySettle({ deps }: Kernel, id: OperationId): Promise<SettledWork | string> {
+async function trySettle(
+  kernel: Kernel,
+  id: OperationId,
+  operation: Operation | undefined,
+): Promise<SettledWork | string> {
+  const { deps } = kernel;
   try {
+    const directory = operation === undefined ? undefined : writtenDirectory(operation);
+    if (operation !== undefined && directory !== undefined)
+      await assertNobodyRunsIn(kernel, directory, operation.taskId);
     return await deps.work.settle(id);
   } catch (error) {
     deps.logger.warn('A change that broke off cannot be settled now', { operationId: id, error: String(error) });

@@ -35,6 +35,7 @@ test.each([
   ['of its own task', 'restore', taskId, { directory: '/work/project' }, true],
   ['whose process has died', 'restore', other, { directory: '/work/project' }, false],
   ['elsewhere', 'work', other, { directory: '/work/project-2' }, true],
+  ['that goes to a branch', 'work', other, { directory: '/work/project', branch: 'work', base: null }, true],
   ['of a volume', 'restore', other, { directory: null }, true],
   ['that writes nothing', 'checkpoint', other, { directory: '/work/project' }, true],
 ] as const)('a sandbox starts beside an operation %s', async (_, kind, of, intent, isAlive) => {

@@ -53,10 +53,16 @@ export async function assertNobodyWritesIn(kernel: Kernel, { id, workspace }: Ta
   }
 }
 
-function isWriting({ kind, intent }: Operation, path: string): boolean {
-  const { directory } = intent;
-  if ((kind !== 'restore' && kind !== 'work') || typeof directory !== 'string') return false;
-  return isWithin(directory, path) || isWithin(path, directory);
+function isWriting(operation: Operation, path: string): boolean {
+  const directory = writtenDirectory(operation);
+  return directory !== undefined && (isWithin(directory, path) || isWithin(path, directory));
+}
+
+/** The directory whose files an operation writes; what goes to a branch leaves them to git. */
+export function writtenDirectory({ kind, intent }: Operation): string | undefined {
+  const { directory, branch } = intent;
+  const writes = kind === 'restore' || (kind === 'work' && branch === undefined);
+  return writes && typeof directory === 'string' ? directory : undefined;
 }
 
 function denied(message: string, remedy: string, details: Record<string, string | readonly string[]>) {
