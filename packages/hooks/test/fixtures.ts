@@ -56,7 +56,7 @@ export const gitProgram: GitPort = {
   },
   async resolve(directory, ref) {
     const { topDirectory, commit, shallow } = await gitProgram.inspect(directory, ref);
-    return { topDirectory, commit, shallow };
+    return { topDirectory, commit, shallow, bare: false };
   },
   isBranchName: (name) =>
     run('git', ['check-ref-format', '--branch', name]).then(

@@ -30,6 +30,7 @@ export function gitPortContract(name: string, git: GitPort): void {
         topDirectory: directory,
         commit: run('rev-parse', 'HEAD').trim(),
         shallow: false,
+        bare: false,
       });
       expect(await git.inspect(directory)).toMatchObject({
         commit: run('rev-parse', 'HEAD').trim(),
@@ -45,7 +46,7 @@ export function gitPortContract(name: string, git: GitPort): void {
       for (const kind of [[], ['--bare']]) {
         const clone = join(directory, `clone${kind.length}`);
         run('clone', '-q', ...kind, '--depth', '1', `file://${directory}`, clone);
-        expect(await git.resolve(clone)).toMatchObject({ shallow: true });
+        expect(await git.resolve(clone)).toMatchObject({ shallow: true, bare: kind.length > 0 });
         expect(await git.inspect(clone)).toMatchObject({ shallow: true });
       }
     });

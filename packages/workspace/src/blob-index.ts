@@ -51,7 +51,15 @@ export class BlobIndex {
 
   /** Whether a blob is stored to stay. */
   has(digest: string): boolean {
-    const found = this.#blobs.find(digest);
+    return this.#stays(this.#blobs.find(digest));
+  }
+
+  /** As `has`, for the 32 bytes of a digest as they lie at a place. */
+  hasIn(bytes: Buffer, at: number): boolean {
+    return this.#stays(this.#blobs.findIn(bytes, at));
+  }
+
+  #stays(found: { readonly pack: ReadPack } | undefined): boolean {
     return found !== undefined && !this.#condemned.has(found.pack.name);
   }
 

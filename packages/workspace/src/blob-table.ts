@@ -22,7 +22,17 @@ export class BlobTable<Pack extends { readonly rows: PackRows }> {
   #count = 0;
 
   find(digest: string): BlobRow<Pack> | undefined {
-    if (this.#count === 0 || !this.#parse(digest)) return undefined;
+    return this.#count > 0 && this.#parse(digest) ? this.#found() : undefined;
+  }
+
+  /** As `find`, for the 32 bytes of a digest as they lie at a place: thousands are looked up without a text of each. */
+  findIn(bytes: Buffer, at: number): BlobRow<Pack> | undefined {
+    for (let word = 0; word < words; word += 1) this.#wanted[word] = bytes.readUInt32BE(at + word * 4);
+    return this.#found();
+  }
+
+  /** The blob whose digest is wanted. */
+  #found(): BlobRow<Pack> | undefined {
     const entry = (this.#slots[this.#slotOf(this.#wanted[0] ?? 0)] ?? 0) - 1;
     const pack = entry < 0 ? undefined : this.#packs[this.#packOf[entry] ?? 0];
     return pack === undefined ? undefined : { pack, row: this.#rowOf[entry] ?? 0 };

@@ -62,7 +62,7 @@ export async function moveWorkTree(git: GitRunner, workTree: string, from: strin
 }
 
 async function callIn(git: GitRunner, cwd: string) {
-  return { cwd, config: (await settingsOf(git, cwd)).filters, timeoutMs: longMs };
+  return { cwd, config: await settingsOf(git, cwd).filters, timeoutMs: longMs };
 }
 
 /** Ignored files count too: git itself would write over them. */

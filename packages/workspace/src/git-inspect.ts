@@ -1,4 +1,7 @@
-import type { RepositoryState } from '@opencode-tools/core';
+import { existsSync } from 'node:fs';
+import { lstat, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { GitPort, RepositoryState } from '@opencode-tools/core';
 import { realDirectory } from './check-directory.ts';
 import { invalid } from './failures.ts';
 import { type GitRunner, gitFailure } from './git-runner.ts';
@@ -41,20 +44,19 @@ export async function resolveInRepository(
   git: GitRunner,
   directory: string,
   ref?: string,
-): Promise<Pick<RepositoryState, 'topDirectory' | 'commit' | 'shallow'>> {
-  const { top, shallow, commit } = await standing(git, directory, ref);
-  return { topDirectory: top, commit, shallow };
+): ReturnType<GitPort['resolve']> {
+  const { top, bare, shallow, commit } = await standing(git, directory, ref);
+  return { topDirectory: top, bare, commit, shallow };
 }
 
 /** Paths that differ from HEAD or the index, or are untracked and not ignored, with filters switched off. */
 export async function listChanges(
   git: GitRunner,
   top: string,
-  settings: Promise<SourceSettings> = settingsOf(git, top),
+  filters = settingsOf(git, top).filters,
 ): Promise<readonly ChangedPath[]> {
   const args = ['status', '--porcelain=v1', '-z', '--untracked-files=all', '--ignore-submodules=all', '--no-renames'];
-  const { filters } = await settings;
-  const out = await git.run(args, { cwd: top, config: filters, timeoutMs: 300_000 });
+  const out = await git.run(args, { cwd: top, config: await filters, timeoutMs: 300_000 });
   return out
     .toString('latin1')
     .split('\0')
@@ -70,7 +72,7 @@ interface Standing {
 }
 
 /** Where a directory is, and the commit. One process answers all; what has no top directory ends it before the commit is looked for. */
-export async function standing(git: GitRunner, directory: string, ref: string | undefined): Promise<Standing> {
+async function standing(git: GitRunner, directory: string, ref: string | undefined): Promise<Standing> {
   const cwd = await realDirectory(directory);
   const asked = ['--is-bare-repository', '--is-inside-work-tree', '--is-shallow-repository'];
   const args = ['rev-parse', ...asked, '--show-toplevel', ...verified(ref)];
@@ -141,14 +143,53 @@ export function isPlain(tree: Buffer): boolean {
 /** What the configuration of a repository says that matters to a seed. */
 export interface SourceSettings {
   /** Empties every filter, so that looking at files runs none. */
-  readonly filters: readonly string[];
+  readonly filters: Promise<readonly string[]>;
   /** The address of `origin`. */
-  readonly remote: string | undefined;
+  readonly remote: Promise<string | undefined>;
 }
 
-export async function settingsOf(git: GitRunner, cwd: string): Promise<SourceSettings> {
+/** What the repository configures; git is not asked where its file is plain and speaks of no such thing. */
+export function settingsOf(git: GitRunner, cwd: string): SourceSettings {
+  const text = plainConfiguration(cwd);
+  let asked: Promise<readonly Setting[]> | undefined;
+  const settings = async (without: RegExp): Promise<readonly Setting[]> => {
+    const plain = await text;
+    if (plain !== undefined && !elsewhere.test(plain) && !without.test(plain)) return [];
+    return (asked ??= askSettings(git, cwd));
+  };
+  return {
+    filters: settings(/filter/i).then(withoutFilters),
+    remote: settings(/remote/i).then((all) => all.findLast(([name]) => name === 'remote.origin.url')?.[1]),
+  };
+}
+
+type Setting = readonly [name: string, value: string];
+
+/** Words by which a configuration leads to other files. */
+const elsewhere = /include|worktreeconfig/i;
+
+/**
+ * The file of a repository's configuration where git is certain to read that one and, unless it leads elsewhere, no other: what git
+ * would not take for a repository makes it look in the directories above.
+ */
+async function plainConfiguration(directory: string): Promise<string | undefined> {
+  const own = join(directory, '.git');
+  try {
+    const [head, text, ...kinds] = await Promise.all([
+      readFile(join(own, 'HEAD'), 'latin1'),
+      readFile(join(own, 'config'), 'latin1'),
+      ...[own, join(own, 'objects'), join(own, 'refs')].map((path) => lstat(path)),
+    ]);
+    const isRepository = /^(ref: refs\/[^\n]+|[0-9a-f]{40})\n$/.test(head) && kinds.every((kind) => kind.isDirectory());
+    return isRepository && !existsSync(join(own, 'commondir')) ? text : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function askSettings(git: GitRunner, cwd: string): Promise<readonly Setting[]> {
   const result = await git.try(['config', '-z', '--get-regexp', '^(filter\\.|remote\\.origin\\.url$)'], { cwd });
-  const settings = result.stdout
+  return result.stdout
     .toString('utf8')
     .split('\0')
     .filter((setting) => setting !== '')
@@ -156,15 +197,15 @@ export async function settingsOf(git: GitRunner, cwd: string): Promise<SourceSet
       const end = setting.indexOf('\n');
       return end === -1 ? ([setting, ''] as const) : ([setting.slice(0, end), setting.slice(end + 1)] as const);
     });
+}
+
+function withoutFilters(settings: readonly Setting[]): readonly string[] {
   const names = settings.map(([name]) => name).filter((name) => name.startsWith('filter.'));
   const filters = new Set(names.map((name) => name.slice(0, name.lastIndexOf('.'))));
-  return {
-    filters: [...filters].flatMap((name) => [
-      `${name}.clean=`,
-      `${name}.smudge=`,
-      `${name}.process=`,
-      `${name}.required=false`,
-    ]),
-    remote: settings.findLast(([name]) => name === 'remote.origin.url')?.[1],
-  };
+  return [...filters].flatMap((name) => [
+    `${name}.clean=`,
+    `${name}.smudge=`,
+    `${name}.process=`,
+    `${name}.required=false`,
+  ]);
 }

@@ -24,7 +24,8 @@ export async function seedContent(seeding: Seeding, request: SeedRequest): Promi
   const { source, signal } = request;
   if (source.kind === 'directory') return seedDirectory(seeding, request, source.path);
   await checkSource(source.repository, seeding.places);
-  const seed = await planGitSeed(seeding.options.git, source);
+  const seed = await planGitSeed(seeding.options.git, source, request.pin);
+  await checkSource(seed.topDirectory, seeding.places);
   // Hooks see only what is accepted; all else goes on beside the look at uncommitted changes, and is given up for them.
   if (request.prepare !== undefined) await seed.accepted;
   const refused = new AbortController();

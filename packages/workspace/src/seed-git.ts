@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type ByteStream, OpencodeToolsError, type SeedRequest, allEnded } from '@opencode-tools/core';
 import { carryChanges } from './carry-changes.ts';
 import { invalid } from './failures.ts';
@@ -11,7 +12,6 @@ import {
   listTree,
   pathsOf,
   settingsOf,
-  standing,
   submodulesAmong,
 } from './git-inspect.ts';
 import { withoutCredentials } from './remote-url.ts';
@@ -44,20 +44,27 @@ export interface PlannedSeed extends GitSeed {
 }
 
 /** Looks at the source and decides what comes along. Refuses what cannot. */
-export async function planGitSeed(git: HostGit, source: GitSource): Promise<PlannedSeed> {
+export async function planGitSeed(
+  git: HostGit,
+  source: GitSource,
+  pin: SeedRequest['pin'] = () => git.resolve(source.repository, source.commit),
+): Promise<PlannedSeed> {
   const { runner } = git;
   const { repository } = source;
-  const [allRefs, settings] = [refsOf(git, repository), settingsOf(runner, repository)];
-  const looking = source.dirty === 'leave' ? Promise.resolve([]) : listChanges(runner, repository, settings);
+  const { filters, remote: origin } = settingsOf(runner, repository);
+  const looking = source.dirty === 'leave' ? Promise.resolve([]) : listChanges(runner, repository, filters);
+  // It takes longest, so it begins before the others.
+  await filters.then(nextTurn, () => undefined);
+  const allRefs = refsOf(git, repository);
   // What is wrong with it is said by what asks where it stands.
-  for (const one of [allRefs, settings, looking]) one.catch(() => undefined);
-  const { top: topDirectory, bare, shallow, commit } = await standing(runner, repository, source.commit);
+  for (const one of [allRefs, origin, looking]) one.catch(() => undefined);
+  const { topDirectory, bare, shallow, commit } = await pin();
   const accepted = applyDirtyPolicy(git, source, { topDirectory, commit }, bare ? Promise.resolve([]) : looking);
   accepted.catch(() => undefined);
   const carries = source.dirty === 'carry' && (await accepted);
   const { head, refs: all } = await allRefs;
   const name = branchName(source, head);
-  const remote = withoutCredentials((await settings).remote?.trim() ?? '');
+  const remote = withoutCredentials((await origin)?.trim() ?? '');
   const refs = all.filter(
     (line) => line.includes(' refs/tags/') || (name !== null && line.endsWith(` refs/heads/${name}`)),
   );

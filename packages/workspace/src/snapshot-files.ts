@@ -189,7 +189,9 @@ export class SnapshotFiles {
   async #names(id: string, stored: ReadonlySet<string>): Promise<boolean> {
     const file = await readFile(this.#path(id)).catch(() => undefined);
     if (file === undefined || checkEnvelope(file) !== undefined) return false;
-    return piecesOf(id, file).every((key) => stored.has(key) || this.#index.has(key));
+    for (let at = headLength; at < file.length; at += 32)
+      if (!this.#index.hasIn(file, at) && !stored.has(file.toString('hex', at, at + 32))) return false;
+    return true;
   }
 
   async #read(id: string): Promise<Buffer> {

@@ -28,6 +28,7 @@ describe('A table of blobs', () => {
     for (const number of range(0, 9_000)) {
       const found = table.find(digestOf(number));
       expect(found?.pack.rows.placeAt(found.row)).toMatchObject({ digest: digestOf(number), length: number });
+      expect(table.findIn(Buffer.from(`00${digestOf(number)}`, 'hex'), 1)).toEqual(found);
     }
     for (const number of range(9_000, 9_100)) expect(table.find(digestOf(number))).toBeUndefined();
   });

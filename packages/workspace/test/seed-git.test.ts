@@ -252,6 +252,37 @@ describe('seeding from a git repository', () => {
     expect(fs.existsSync(join(opened.scratch, 'sprung'))).toBe(true);
   });
 
+  test.for([
+    ['in any case', `printf '[Filter "evil"]\\n\\tClean = "%s"\\n' "$TRAP" >> .git/config`, '.'],
+    ['in an included file', 'git config -f more filter.evil.clean "$TRAP" && git config include.path "$PWD/more"', '.'],
+    [
+      'of a work tree',
+      'git config extensions.worktreeConfig true && git config --worktree filter.evil.clean "$TRAP"',
+      '.',
+    ],
+    ['of a linked work tree', 'git config filter.evil.clean "$TRAP" && git worktree add -q ../linked', '../linked'],
+    [
+      'of a repository above one that is none',
+      'git config filter.evil.clean "$TRAP" && git init -q inner && rm -r inner/.git/objects',
+      'inner',
+    ],
+  ] as const)('runs no filter that is configured %s', async ([, script, place]) => {
+    const trap = join(opened.scratch, 'trap');
+    const sprung = join(opened.scratch, 'sprung');
+    fs.writeFileSync(trap, `#!/bin/sh\ntouch ${sprung}\ncat\n`, { mode: 0o755 });
+    inSource('echo "* filter=evil" > .gitattributes && git add -A && git commit -qm attributes');
+    inSource(`TRAP=${trap}; ${script}`);
+    const directory = join(source, place);
+    run(directory, 'touch -d "1 hour ago" file other 2>/dev/null; find . -name file -o -name other');
+    fs.rmSync(sprung, { force: true });
+    await git.inspect(directory);
+    await seed({ from: directory, dirty: 'leave' });
+    await seed({ from: directory }).catch(() => undefined);
+    expect(fs.existsSync(sprung)).toBe(false);
+    run(directory, 'git status');
+    expect(fs.existsSync(sprung)).toBe(true);
+  });
+
   test('keeps the address of the remote without its credentials, and no path of this host', async () => {
     inSource('git remote add origin https://user:secret@example.com/a.git?token=secret');
     const seeded = await checkout(await seed());

@@ -19,7 +19,10 @@ export interface GitPort {
    */
   inspect(directory: string, ref?: string): Promise<RepositoryState>;
   /** What `inspect` says first, without looking at any file. @throws as `inspect` */
-  resolve(directory: string, ref?: string): Promise<Pick<RepositoryState, 'topDirectory' | 'commit' | 'shallow'>>;
+  resolve(
+    directory: string,
+    ref?: string,
+  ): Promise<Pick<RepositoryState, 'topDirectory' | 'commit' | 'shallow'> & { readonly bare: boolean }>;
   /** True when the name can be a branch. */
   isBranchName(name: string): Promise<boolean>;
   listBranches(directory: string): Promise<readonly string[]>;

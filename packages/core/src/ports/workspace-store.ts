@@ -1,6 +1,7 @@
 import type { SnapshotRef } from '../domain/checkpoint.ts';
 import type { WorkspaceSource } from '../domain/workspace-spec.ts';
 import type { LayerCapability, VolumeRecipe } from './layer-port.ts';
+import type { GitPort } from './git-port.ts';
 import type { ByteStream } from './volume-port.ts';
 
 /** Where a live tree is: an engine volume, or a directory of the host. */
@@ -9,6 +10,8 @@ export type TreeRef =
 
 export interface SeedRequest {
   readonly source: Exclude<WorkspaceSource, { readonly kind: 'empty' }>;
+  /** Of a git source whose commit is not known yet: says where it stands. Asked for while the files are looked at. */
+  readonly pin?: () => ReturnType<GitPort['resolve']>;
   /** Owner that every seeded file gets. */
   readonly owner: { readonly uid: number; readonly gid: number };
   /**

@@ -200,24 +200,22 @@ async function seedWorkspace(
   }
   if (workspace.source.kind === 'empty') return { task, detail };
   call.onProgress?.('freezing the source');
-  const source = await pinSource(workspace.source, git, input);
+  const { source } = workspace;
+  let pinned = source;
+  const pin = async (given: typeof source & { readonly kind: 'git' }) => {
+    const ref = input.workspace?.kind === 'git' ? input.workspace.ref : undefined;
+    const found = await git.resolve(given.repository, ref);
+    const { topDirectory: repository, commit, shallow } = found;
+    pinned = { ...given, repository, commit, ...(shallow ? { shallow } : {}) };
+    return found;
+  };
   const base = await workspaces.seed({
     source,
+    ...(source.kind === 'git' ? { pin: () => pin(source) } : {}),
     owner: task.sandboxSpec.user,
     // A source that nothing is added to is known by itself, and need not be copied to be frozen.
     ...(hooks.listens('workspace:seeding') ? { prepare } : {}),
     ...(call.signal === undefined ? {} : { signal: call.signal }),
   });
-  return { task: { ...task, workspace: { ...workspace, source, base } }, detail };
-}
-
-async function pinSource(
-  source: Exclude<WorkspaceSource, { readonly kind: 'empty' }>,
-  git: Kernel['deps']['git'],
-  input: CreateTask,
-): Promise<Exclude<WorkspaceSource, { readonly kind: 'empty' }>> {
-  if (source.kind === 'directory') return source;
-  const ref = input.workspace?.kind === 'git' ? input.workspace.ref : undefined;
-  const { topDirectory, commit, shallow } = await git.resolve(source.repository, ref);
-  return { ...source, repository: topDirectory, commit, ...(shallow ? { shallow } : {}) };
+  return { task: { ...task, workspace: { ...workspace, source: pinned, base } }, detail };
 }
