@@ -3,14 +3,13 @@ import type { BlobIndex } from './blob-index.ts';
 import { type BytePath, toText } from './byte-path.ts';
 import { type TreePart, addKnown, entriesOf, isKnown } from './known-lines.ts';
 import type { PackWriter } from './pack-writer.ts';
-import { findReplaced } from './find-replaced.ts';
 import { noFollow } from './open-unfollowed.ts';
-import { type Pacer, createPacer } from './pacer.ts';
+import { createPacer } from './pacer.ts';
 import { type Learned, type StoredManifest, saveStatCache } from './save-stat-cache.ts';
 import { type DiskNode, nodeAt } from './scan-directory.ts';
 import { scanKnown } from './scan-known.ts';
 import { type StatCache, emptyStatCache, loadStatCache } from './stat-cache.ts';
-import { type FileContent, type Found, changed, storeContents, storeFile } from './store-contents.ts';
+import { type FileContent, type Found, storeContents } from './store-contents.ts';
 import type { StoreLayout } from './store-files.ts';
 import { ThreadedReader } from './threaded-reader.ts';
 import type { TreeEntry } from './tree-entry.ts';
@@ -53,13 +52,8 @@ export async function freezeDirectory(
     if (node.type === 'file' && node.links === 1) reader.offer(node);
   };
   const scanned = await scanKnown(root, pacer, cache, read);
-  const looked = isStored ? scanned : lookAtLost(root, scanned, store, read);
-  const stored = await storeContents(root, looked, await reader.finish(), { ...store, pacer });
-  const { found, contents } = await readAgain(
-    root,
-    { found: looked, contents: stored, startedMs },
-    { ...store, pacer },
-  );
+  const found = isStored ? scanned : lookAtLost(root, scanned, store, read);
+  const contents = await storeContents(root, found, await reader.finish(), { ...store, pacer });
   reportOmitted(found, root, logger);
   const { tree, ...learning } = frozenTree(found, contents, {
     cache,
@@ -95,30 +89,6 @@ export function frozenTree(
   const learn = async (manifest: StoredManifest) =>
     saveStatCache(layout, place, toLearned(found, contents), startedMs, manifest);
   return { tree: toTree(found, contents), ...(isAllKnown ? {} : { learn }) };
-}
-
-/** What was read, with what lies there now in place of files that were replaced meanwhile. */
-async function readAgain(
-  root: BytePath,
-  { found, contents, startedMs }: Read & { readonly startedMs: number },
-  work: { readonly index: BlobIndex; readonly pack: PackWriter; readonly pacer: Pacer },
-): Promise<Read> {
-  const files = found.filter((one, at): one is DiskNode => contents[at] !== undefined && !isKnown(one));
-  const replaced = new Set<Found>(findReplaced(root, files, startedMs));
-  if (replaced.size === 0) return { found, contents };
-  const now = found.map((one) => (replaced.has(one) && !isKnown(one) ? nodeAt(root, one.path) : one));
-  const again = [...contents];
-  for (const [at, one] of now.entries()) {
-    if (isKnown(one) || one === found[at]) continue;
-    if (one.type !== 'file') throw changed(`${root}/${one.path}`);
-    again[at] = await storeFile(root, one, work);
-  }
-  return { found: now, contents: again };
-}
-
-interface Read {
-  readonly found: readonly Found[];
-  readonly contents: readonly (FileContent | undefined)[];
 }
 
 /** What is known, but for files that the store has lost. @param tell told of each of those */

@@ -1,9 +1,10 @@
-import { closeSync, constants, existsSync, openSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import * as fileSystem from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readFileSync } from 'node:fs';
 import { type BytePath, toFs, toText } from './byte-path.ts';
 import { invalid } from './failures.ts';
 
 export const noFollow = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-const hasDescriptors = existsSync('/proc/self/fd');
+export const hasDescriptors = existsSync('/proc/self/fd');
 
 /**
  * Opens a file for reading and makes sure that it lies where its path says. Whoever may write a directory above it can put a symbolic
@@ -33,11 +34,21 @@ export function readUnfollowed(path: BytePath): Buffer {
   }
 }
 
-/** Whether an open file lies at a real path, or did when it was removed. Systems without `/proc` look at the path once more. */
+/** Whether an open file lies at a real path, or did when it was removed. */
 export function liesAt(file: number, path: BytePath): boolean {
+  return isPlaceOf(fileSystem, file, path, hasDescriptors);
+}
+
+/** As `liesAt`, for a thread: it names nothing from outside. Systems without `/proc` look at the path once more. */
+export function isPlaceOf(
+  { readlinkSync, realpathSync }: Pick<typeof fileSystem, 'readlinkSync' | 'realpathSync'>,
+  file: number,
+  path: BytePath,
+  hasDescriptors: boolean,
+): boolean {
   const place = hasDescriptors
-    ? readlinkSync(openedPath(file, path), { encoding: 'latin1' })
-    : realpathSync(toFs(path), { encoding: 'latin1' });
+    ? readlinkSync(`/proc/self/fd/${file}`, { encoding: 'latin1' })
+    : realpathSync(Buffer.from(path, 'latin1'), { encoding: 'latin1' });
   return place === path || place === `${path} (deleted)`;
 }
 

@@ -30,7 +30,7 @@ export interface ReadBatch {
 /**
  * Reads each batch that comes as a message. It runs in a thread that has nothing but its text, so it names nothing from outside of it.
  */
-export function readBatches({ fs, hash, port }: ThreadTools, { root, flags }: BatchesInput): void {
+export function readBatches({ fs, hash, port, liesAt }: ThreadTools, { root, flags }: BatchesInput): void {
   const columns = 5;
   const readOpened = (file: number, facts: Float64Array, into: Buffer): boolean => {
     let done = 0;
@@ -45,9 +45,10 @@ export function readBatches({ fs, hash, port }: ThreadTools, { root, flags }: Ba
   };
   const read = (path: string, facts: Float64Array, into: Buffer): boolean => {
     try {
-      const file = fs.openSync(Buffer.from(`${root}/${path}`, 'latin1'), flags);
+      const full = `${root}/${path}`;
+      const file = fs.openSync(Buffer.from(full, 'latin1'), flags);
       try {
-        return readOpened(file, facts, into);
+        return liesAt(file, full) && readOpened(file, facts, into);
       } finally {
         fs.closeSync(file);
       }

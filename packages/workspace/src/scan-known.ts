@@ -26,12 +26,14 @@ type Facts = Look & { readonly nlink: number };
  *
  * @param cache what is known from the last time
  * @param tell told of each name that does not look as it did, while more are looked for
+ * @param many from so many known names on there are two
  */
 export async function scanKnown(
   root: BytePath,
   pacer: Pacer,
   cache: StatCache,
   tell?: (node: DiskNode) => void,
+  many = manyNames,
 ): Promise<readonly Found[]> {
   if (cache.size === 0) return scanDirectory(root, pacer, tell);
   const found: Found[] = [];
@@ -53,7 +55,7 @@ export async function scanKnown(
       path,
       guarded(root, path, () => lstatSync(fullPath(root, path))),
     );
-  if (cache.size < manyNames || threadsAtOnce() < 2) await walk(root, pacer, lookAt);
+  if (cache.size < many || threadsAtOnce() < 2) await walk(root, pacer, lookAt);
   else await walkInTwo(root, pacer, cache, lookAt, see);
   return found;
 }

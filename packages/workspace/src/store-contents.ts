@@ -11,7 +11,6 @@ import { packBlob, partBytes } from './packed-blob.ts';
 import type { Pacer } from './pacer.ts';
 import type { DiskNode } from './scan-directory.ts';
 
-/** How files are opened. */
 /** What was found on disk: names, and those that are as they were. */
 export type Found = DiskNode | KnownLines;
 
@@ -66,8 +65,7 @@ function isStored(
   return type !== 'file' || (digest !== '' && (index.has(digest) || pack.has(digest)));
 }
 
-/** @throws as `storeContents` */
-export async function storeFile(root: BytePath, node: DiskNode, work: StoreWork): Promise<FileContent> {
+async function storeFile(root: BytePath, node: DiskNode, work: StoreWork): Promise<FileContent> {
   const full = `${root}/${node.path}`;
   const file = openFile(full);
   try {

@@ -2,6 +2,8 @@ import type { hash } from 'node:crypto';
 import type * as fileSystem from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { type MessagePort, Worker } from 'node:worker_threads';
+import type { BytePath } from './byte-path.ts';
+import { hasDescriptors, isPlaceOf } from './open-unfollowed.ts';
 
 const mostThreads = 4;
 
@@ -10,6 +12,8 @@ export interface ThreadTools {
   readonly fs: typeof fileSystem;
   readonly hash: typeof hash;
   readonly port: MessagePort;
+  /** Whether an open file lies at a real path. */
+  readonly liesAt: (file: number, path: BytePath) => boolean;
 }
 
 /** How many threads can work at once; 1 means that a thread would only take time from this one. */
@@ -25,8 +29,11 @@ export function threadsAtOnce(): number {
  */
 export function startThread<Input>(program: (tools: ThreadTools, input: Input) => void, input: Input): Worker {
   const text = `
-    const { parentPort, workerData } = require('node:worker_threads');
-    const tools = { fs: require('node:fs'), hash: require('node:crypto').hash, port: parentPort };
-    (${String(program)})(tools, workerData);`;
+    const { parentPort: port, workerData } = require('node:worker_threads');
+    const fs = require('node:fs');
+    const isPlaceOf = ${String(isPlaceOf)};
+    const liesAt = (file, path) => isPlaceOf(fs, file, path, ${String(hasDescriptors)});
+    const { hash } = require('node:crypto');
+    (${String(program)})({ fs, hash, port, liesAt }, workerData);`;
   return new Worker(text, { eval: true, workerData: input, env: {}, execArgv: [] });
 }

@@ -1,13 +1,18 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { isOpencodeToolsError } from '@opencode-tools/core';
+import { isOpencodeToolsError, silentLogger } from '@opencode-tools/core';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type BytePath, toBytePath } from '../src/byte-path.ts';
-import { findReplaced } from '../src/find-replaced.ts';
-import { openUnfollowed, readUnfollowed } from '../src/open-unfollowed.ts';
-import { nodeAt } from '../src/scan-directory.ts';
+import { BlobIndex } from '../src/blob-index.ts';
+import { noFollow, openUnfollowed, readUnfollowed } from '../src/open-unfollowed.ts';
+import { PackWriter } from '../src/pack-writer.ts';
+import { createPacer } from '../src/pacer.ts';
+import { type DiskNode, nodeAt } from '../src/scan-directory.ts';
+import { createLayout, layoutOf } from '../src/store-files.ts';
+import { ThreadedReader } from '../src/threaded-reader.ts';
 import { openStore } from './open-store.ts';
 
 const elsewhere = { code: 'OCT_INVALID_ARGUMENT', message: expect.stringContaining('was replaced') as string };
@@ -44,20 +49,30 @@ test('a file below a link in the place of a directory is not opened', () => {
   expect(() => openUnfollowed(`${root}/part/key`)).toThrow(expect.objectContaining(elsewhere));
 });
 
-test('a file that was found through a link is told from the one that lies there', () => {
-  const own = nodeAt(root, 'part/key');
-  swap();
-  const found = nodeAt(root, 'part/key');
-  expect(() => findReplaced(root, [found], Date.now())).toThrow(expect.objectContaining(elsewhere));
-  swapBack();
-  expect(findReplaced(root, [found, own], Date.now())).toEqual([found]);
-});
-
-test('nothing is looked at again where no directory changed since before the scan', () => {
-  const own = { ...nodeAt(root, 'part/key'), ino: 1 };
-  expect(findReplaced(root, [own], Date.now() + 60_000)).toEqual([]);
-  expect(findReplaced(root, [own], Date.now())).toEqual([own]);
-});
+test.runIf(availableParallelism() > 1)(
+  'threads read what was found through a link neither there nor in its place',
+  async () => {
+    const own = nodeAt(root, 'part/key');
+    const readOf = async (node: DiskNode) => {
+      const layout = layoutOf(bed.directory);
+      await createLayout(layout);
+      const pack = new PackWriter(layout);
+      const work = { index: new BlobIndex(layout, silentLogger), pack, pacer: createPacer(undefined) };
+      await using reader = new ThreadedReader(root, noFollow, work, { files: 1, bytes: Infinity });
+      reader.offer(node);
+      const read = await reader.finish();
+      await pack.discard();
+      return read.has(node);
+    };
+    expect(await readOf(own)).toBe(true);
+    swap();
+    const found = nodeAt(root, 'part/key');
+    expect(await readOf(found)).toBe(false);
+    swapBack();
+    expect(await readOf(found)).toBe(false);
+    expect(await readOf(own)).toBe(true);
+  },
+);
 
 test(
   'a directory that is exchanged for a link all the time gives nothing of what lies behind',
