@@ -35,6 +35,20 @@ export class ByteSource {
     return Buffer.concat(parts);
   }
 
+  /** As `take` without waiting: undefined, and nothing is taken, where not all of it is at hand. */
+  takeAtHand(length: number): Buffer | undefined {
+    return this.#current.length - this.#at >= length ? this.#cut(length) : undefined;
+  }
+
+  /** As `line` without waiting: undefined, and nothing is taken, where not all of it is at hand. */
+  lineAtHand(): string | undefined {
+    const end = this.#current.indexOf(lineFeed, this.#at);
+    if (end === -1) return undefined;
+    const text = this.#current.toString('latin1', this.#at, end);
+    this.#at = end + 1;
+    return text;
+  }
+
   /** @returns between one and `most` bytes, or undefined at the end */
   async some(most: number): Promise<Buffer | undefined> {
     if (!(await this.#fill())) return undefined;

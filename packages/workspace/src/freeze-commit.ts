@@ -43,19 +43,23 @@ export async function freezeCommit(
   const pacer = createPacer(options.signal);
   const source = new ByteSource(objects);
   try {
-    const mtimeNs = timeOf(await wholeObject(source, await sizeOfNext(source)));
+    const mtimeNs = timeOf(await wholeObject(source, sizeIn(await source.line())));
     const entries: TreeEntry[] = [];
     for (const { path, mode, type } of paths) {
       const base = { path: canonicalPath(path), uid, gid, mtimeNs, size: 0, digest: '', target: '' };
       if (type === 'tree') entries.push({ ...base, type: 'directory', mode: 0o755 });
       if (type !== 'blob') continue;
-      const size = await sizeOfNext(source);
+      // Nearly all is at hand when its turn comes: waiting for each would cost more than reading it.
+      const size = sizeIn(source.lineAtHand() ?? (await source.line()));
       if ((mode & kinds) === symbolicLink) {
         const target = (await wholeObject(source, size)).toString('latin1');
         entries.push({ ...base, type: 'symlink', mode: 0o777, target });
       } else {
         const permissions = (mode & 0o100) === 0 ? 0o644 : 0o755;
-        entries.push({ ...base, type: 'file', mode: permissions, ...(await storeObject(source, size, store)) });
+        const small = size <= smallFileBytes ? source.takeAtHand(size + 1) : undefined;
+        const stored =
+          small === undefined ? await storeObject(source, size, store) : storeSmall(contentOf(small, size), store);
+        entries.push({ ...base, type: 'file', mode: permissions, ...stored });
       }
       if (pacer.due()) await pacer.rest();
     }
@@ -88,15 +92,17 @@ export function listedPaths(tree: Buffer): readonly ListedPath[] {
 }
 
 /** An object is a line `id type size`, its content, and a line feed. */
-async function sizeOfNext(source: ByteSource): Promise<number> {
-  const said = (await source.line()) ?? 'nothing more';
+function sizeIn(said = 'nothing more'): number {
   const size = Number(/^[0-9a-f]+ (?:blob|commit) (\d+)$/.exec(said)?.[1] ?? Number.NaN);
   if (!Number.isSafeInteger(size)) throw unreadable(said);
   return size;
 }
 
 async function wholeObject(source: ByteSource, size: number): Promise<Buffer> {
-  const bytes = await source.take(size + 1);
+  return contentOf(await source.take(size + 1), size);
+}
+
+function contentOf(bytes: Buffer, size: number): Buffer {
   if (bytes.length <= size || bytes[size] !== lineFeed) throw unreadable('an object ended early');
   return bytes.subarray(0, size);
 }
