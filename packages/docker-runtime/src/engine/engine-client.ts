@@ -90,8 +90,10 @@ async function dialOnce(
   } catch (error) {
     // Nobody takes the rest of it any more.
     if (limits.file.file instanceof Readable) limits.file.file.destroy();
-    if (request.signal?.aborted) throw cancelled(error);
-    throw translate(error, endpoint, limit.signal);
+    const translated = request.signal?.aborted ? cancelled(error) : translate(error, endpoint, limit.signal);
+    // A request whose body was to go on would keep its connection, and the process with it.
+    limit.abort();
+    throw translated;
   } finally {
     limits.end();
     if (!streams) request.signal?.removeEventListener('abort', passOn);

@@ -16,6 +16,11 @@ export function hasStatus(error: unknown, ...statuses: readonly number[]): boole
   return error instanceof EngineError && statuses.includes(error.status);
 }
 
+/** An engine that was starting a process when the container stopped says so with 500 in place of 409. */
+export function saysNotRunning(error: unknown): boolean {
+  return hasStatus(error, 409, 500) && error instanceof Error && /container \S+ is not running/i.test(error.message);
+}
+
 /** Turns whatever a call to the engine threw into an error for callers of the ports. */
 export function asPortError(error: unknown, doing: string): OpencodeToolsError {
   if (isOpencodeToolsError(error)) return error;

@@ -5,8 +5,9 @@ import { LanePool, lanesFor } from './lane-pool.ts';
 
 function pool(most: number) {
   const lanes: Lane[] = [];
-  const open = async (): Promise<Lane> => {
+  const open = async (opened: (lane: Lane) => void): Promise<Lane> => {
     const lane = new Lane(new PassThrough());
+    opened(lane);
     lanes.push(lane);
     return lane;
   };
@@ -129,5 +130,27 @@ describe('a pool of lanes', () => {
     }
     expect(seen.toSorted()).toEqual(['a', 'b', 'c', 'd', 'e', 'f']);
     expect(openings).toEqual([]);
+  });
+
+  test('closes what is just opening, whether it can be used already or has not even come', async () => {
+    const { promise: ready, resolve: come } = Promise.withResolvers<void>();
+    const lanes: Lane[] = [];
+    const opening = new LanePool(async (opened) => {
+      if (lanes.length > 0) await ready;
+      const lane = new Lane(new PassThrough());
+      lanes.push(lane);
+      opened(lane);
+      await ready;
+      return lane;
+    }, 2);
+    const uses = [1, 2].map(async () => opening.use(async (lane) => lane.usable));
+    await turn();
+    expect(lanes.map(({ usable }) => usable)).toEqual([true]);
+    opening.close();
+    expect(lanes.map(({ usable }) => usable)).toEqual([false]);
+    come();
+    expect(await Promise.all(uses)).toEqual([false, false]);
+    expect(lanes.map(({ usable }) => usable)).toEqual([false, false]);
+    expect(await opening.use(async (lane) => lane.usable)).toBe(true);
   });
 });

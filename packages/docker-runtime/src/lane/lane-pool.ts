@@ -26,17 +26,22 @@ export function lanesFor(pids: number | null): number {
 
 /** Lanes to one sandbox: opened as commands overlap, kept for the next command. Further commands wait, served in order. */
 export class LanePool {
-  readonly #open: () => Promise<Lane>;
+  readonly #open: (opened: (lane: Lane) => void) => Promise<Lane>;
   readonly #most: number;
   readonly #idle: Lane[] = [];
   readonly #all = new Set<Lane>();
   readonly #waiting: (() => void)[] = [];
   readonly #wanting: (() => void)[] = [];
+  /** Counts the closings: a lane that was asked for before one is closed when it comes. */
+  #closings = 0;
   #taken = 0;
   #opening = 0;
 
-  /** @param most how many are lent at once, urgent uses left out */
-  constructor(open: () => Promise<Lane>, most: number) {
+  /**
+   * @param open calls `opened` as soon as there is something to be closed, and resolves when the lane can be used
+   * @param most how many are lent at once, urgent uses left out
+   */
+  constructor(open: (opened: (lane: Lane) => void) => Promise<Lane>, most: number) {
     this.#open = open;
     this.#most = most;
   }
@@ -72,8 +77,9 @@ export class LanePool {
     }
   }
 
-  /** Closes every lane, also those whose commands left processes behind. */
+  /** Closes every lane, also those that are just opening, and those whose commands left processes behind. */
   close(): void {
+    this.#closings += 1;
     for (const lane of this.#all) lane.close();
     this.#all.clear();
     this.#idle.length = 0;
@@ -122,10 +128,12 @@ export class LanePool {
   async #openAnother(): Promise<Lane> {
     this.#opening += 1;
     try {
-      const lane = await this.#open();
-      this.#all.add(lane);
-      lane.onLost(() => this.#all.delete(lane));
-      return lane;
+      const before = this.#closings;
+      return await this.#open((lane) => {
+        this.#all.add(lane);
+        lane.onLost(() => this.#all.delete(lane));
+        if (before !== this.#closings) lane.close();
+      });
     } finally {
       this.#opening -= 1;
       this.#wanting.shift()?.();

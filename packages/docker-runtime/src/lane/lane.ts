@@ -29,6 +29,11 @@ const answerLimitMs = 15_000;
 /** A supervisor that only just starts, on a machine that starts others, may take longer. */
 const helloLimitMs = 60_000;
 
+/** Most supervisors that are just started answer before; whoever waits longer is told of a stop of the container within about a second. */
+const firstLookMs = 100;
+const nextLookMs = 1_000;
+const mostLookMs = 30_000;
+
 const ignore = (): void => undefined;
 
 /**
@@ -41,15 +46,24 @@ export class Lane {
   readonly #stderr = new ResultSplitter();
   #usable = true;
   #valve: Valve | undefined;
+  readonly #isGone: () => Promise<boolean>;
+  #look: NodeJS.Timeout | undefined;
+  #lookAfterMs = firstLookMs;
+  #heard = false;
 
-  constructor(stream: Duplex) {
+  /** @param isGone whether the container has stopped since this was opened; asked while an answer stays away */
+  constructor(stream: Duplex, isGone: () => Promise<boolean> = async () => false) {
     this.#stream = stream;
+    this.#isGone = isGone;
     const demultiplexer = new Demultiplexer(
       (chunk) => this.#stdout.push(chunk),
       (chunk) => this.#stderr.push(chunk),
     );
     for (const event of ['end', 'close', 'error']) stream.on(event, () => this.#lose());
-    takeBytes(stream, (bytes) => demultiplexer.push(bytes));
+    takeBytes(stream, (bytes) => {
+      this.#heard = true;
+      demultiplexer.push(bytes);
+    });
   }
 
   /** Calls back when the stream has ended. */
@@ -185,6 +199,28 @@ export class Lane {
     const socket = this.#stream as Duplex & { ref?: () => void; unref?: () => void };
     if (busy) socket.ref?.();
     else socket.unref?.();
+    clearTimeout(this.#look);
+    this.#look = undefined;
+    if (busy) this.#watch(this.#lookAfterMs);
+    this.#lookAfterMs = nextLookMs;
+  }
+
+  /**
+   * An engine may leave the stream open of a process that it was starting when the container stopped. What has not come yet when nothing
+   * came for a while, although it would be taken, does not come from a container that has stopped.
+   */
+  #watch(afterMs: number): void {
+    this.#heard = false;
+    const timer = setTimeout(() => {
+      const isQuiet = (): boolean => !this.#heard && !this.#stream.isPaused();
+      const looking = isQuiet() ? this.#isGone() : Promise.resolve(false);
+      void looking.then((gone) => {
+        if (this.#look !== timer) return;
+        if (gone && isQuiet()) this.close();
+        else this.#watch(Math.min(mostLookMs, Math.max(nextLookMs, 2 * afterMs)));
+      });
+    }, afterMs);
+    this.#look = timer.unref();
   }
 
   #lose(): void {

@@ -6,7 +6,8 @@ import { supervisorCommand } from './supervisor-command.ts';
 
 /** Starts processes in one container. */
 interface Starts {
-  open(options: Parameters<Containers['open']>[1]): Promise<{ readonly stream: Duplex }>;
+  open(options: Parameters<Containers['open']>[1]): Promise<{ readonly id: string; readonly stream: Duplex }>;
+  watch(id: string): () => Promise<boolean>;
 }
 
 interface User {
@@ -21,9 +22,14 @@ export async function attachFirstLane(containers: Containers, id: string): Promi
   return new Lane(await containers.attach(id, { stdin: true }));
 }
 
-/** Starts another supervisor in a running container. */
-export async function openLane(starts: Starts, user: User): Promise<Lane> {
+/**
+ * Starts another supervisor in a running container.
+ *
+ * @param opened called with the lane before anybody answers over it
+ */
+export async function openLane(starts: Starts, user: User, opened: (lane: Lane) => void): Promise<Lane> {
   const lane = await start(starts, supervisorCommand(user, 'lane'));
+  opened(lane);
   await lane.hello();
   return lane;
 }
@@ -34,5 +40,6 @@ export async function openSpool(starts: Starts, user: User, limitSeconds: number
 }
 
 async function start(starts: Starts, argv: readonly string[]): Promise<Lane> {
-  return new Lane((await starts.open({ user: '0:0', env: baseEnvironment, argv })).stream);
+  const { id, stream } = await starts.open({ user: '0:0', env: baseEnvironment, argv });
+  return new Lane(stream, starts.watch(id));
 }

@@ -259,9 +259,9 @@ export class DockerRuntime implements SandboxRuntime {
   }
 
   async #entryFor(id: string, user: SandboxUser): Promise<Entry> {
+    const client = await this.#engine.client();
     const known = this.#entries.get(id);
     if (known) return known;
-    const client = await this.#engine.client();
     const containers = new Containers(client);
     const link = new SandboxLink(containers, id, user, this.#logger);
     const entry = {

@@ -16,7 +16,7 @@ import {
 } from '@opencode-tools/core';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EngineClient } from '../engine/engine-client.ts';
-import { asPortError, hasStatus } from '../engine/engine-error.ts';
+import { asPortError, hasStatus, saysNotRunning } from '../engine/engine-error.ts';
 import { shellFiles } from '../files/shell-files.ts';
 import type { Snapshots } from '../images/snapshot-root.ts';
 import { LaneLostError } from '../lane/lane.ts';
@@ -225,6 +225,7 @@ export class DockerSandbox implements SandboxHandle {
       return await act();
     } catch (error) {
       if (hasStatus(error, 404)) throw sandboxNotFound(this.ref);
+      if (saysNotRunning(error)) throw notRunning(this.ref, error);
       throw asPortError(error instanceof LaneLostError ? await this.#link.explain(error) : error, doing);
     }
   }

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Containers } from '../engine/containers.ts';
+import { hasStatus } from '../engine/engine-error.ts';
 
 const lookMs = 10;
 const limitMs = 10_000;
@@ -36,6 +37,24 @@ export class ProcessStarts {
     const over = (): unknown => this.#open.delete(opening);
     opening.then(({ stream }) => stream.once('close', over), over);
     return opening;
+  }
+
+  /**
+   * Looks whether the container has stopped since a process was started in it, although it may run again. The first look only learns
+   * which start it is, where the engine still knows the process.
+   */
+  watch(id: string): () => Promise<boolean> {
+    let startedAt: string | undefined;
+    return async () => {
+      try {
+        await this.#containers.inspectExec(id);
+        const state = (await this.#containers.find(this.#id))?.State;
+        startedAt ??= state?.StartedAt;
+        return state?.Running !== true || state.StartedAt !== startedAt;
+      } catch (error) {
+        return hasStatus(error, 404);
+      }
+    };
   }
 
   async pause(): Promise<void> {

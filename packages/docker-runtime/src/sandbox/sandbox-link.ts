@@ -7,7 +7,7 @@ import {
   type TerminalRequest,
 } from '@opencode-tools/core';
 import type { ContainerDescription, Containers } from '../engine/containers.ts';
-import { hasStatus } from '../engine/engine-error.ts';
+import { hasStatus, saysNotRunning } from '../engine/engine-error.ts';
 import type { ControlAnswer, ControlVerb, Lane } from '../lane/lane.ts';
 import { LanePool, lanesFor } from '../lane/lane-pool.ts';
 import { attachFirstLane, openLane, openSpool } from '../lane/open-lanes.ts';
@@ -42,7 +42,10 @@ export class SandboxLink implements SandboxInside {
     this.starts = new ProcessStarts(containers, id);
     this.logger = logger;
     this.#user = user;
-    this.lanes = new LanePool(async () => this.#opening(async () => openLane(this.starts, user)), lanesFor(user.pids));
+    this.lanes = new LanePool(
+      async (opened) => this.#opening(async () => openLane(this.starts, user, opened)),
+      lanesFor(user.pids),
+    );
     this.background = new DockerBackground(this);
   }
 
@@ -212,7 +215,7 @@ export class SandboxLink implements SandboxInside {
       return await open();
     } catch (error) {
       if (hasStatus(error, 404)) throw sandboxNotFound(this.id);
-      if (hasStatus(error, 409)) throw notRunning(this.id, error);
+      if (hasStatus(error, 409) || saysNotRunning(error)) throw notRunning(this.id, error);
       throw error;
     }
   }
