@@ -13,7 +13,7 @@ const forMs = process.env['OPENCODE_TOOLS_SOAK'] === '1' ? 90_000 : 6_000;
 
 /** What a call may be told when the sandbox goes away under it or is being changed; each with a remedy. */
 const toldWhy = /^OCT_(SANDBOX_NOT_FOUND|VERSION_CONFLICT|RESOURCE_LIMIT): /;
-const ends = ['exited', 'sandbox-gone', 'owner-died', 'cancelled', 'running', 'stopped'];
+const ends = ['exited', 'sandbox-gone', 'owner-died', 'cancelled', 'running', 'stopped', 'paused'];
 
 interface Line {
   readonly name: string;

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Containers } from '../engine/containers.ts';
+import { HostLock } from './host-lock.ts';
 import { hasStatus } from '../engine/engine-error.ts';
 
 const lookMs = 10;
@@ -22,20 +23,30 @@ export class ProcessStarts {
   readonly #id: string;
   /** Whose streams are open, or will be. */
   readonly #open = new Set<Promise<Exec>>();
+  /** Other processes of ours start and pause as well. */
+  readonly #lock: HostLock;
   /** Over once no pause is being asked for. */
   #pausing: Promise<unknown> = Promise.resolve();
 
   constructor(containers: Containers, id: string) {
     this.#containers = containers;
     this.#id = id;
+    this.#lock = new HostLock(id);
   }
 
   async open(options: ExecOptions): Promise<Exec> {
     for (let waited: unknown; waited !== this.#pausing; await waited) waited = this.#pausing;
-    const opening = this.#containers.open(this.#id, options);
+    const opening = this.#startHeld(options);
     this.#open.add(opening);
     const over = (): unknown => this.#open.delete(opening);
     opening.then(({ stream }) => stream.once('close', over), over);
+    return opening;
+  }
+
+  async #startHeld(options: ExecOptions): Promise<Exec> {
+    const release = await this.#lock.hold();
+    const opening = this.#containers.open(this.#id, options);
+    void this.#hasBegun(opening, AbortSignal.timeout(limitMs)).finally(release);
     return opening;
   }
 
@@ -58,16 +69,26 @@ export class ProcessStarts {
   }
 
   async pause(): Promise<void> {
-    const paused = this.#begun(this.#pausing).then(async () => this.#containers.act(this.#id, 'pause'));
+    const paused = this.#pauseHeld(this.#pausing);
     this.#pausing = paused.catch(() => undefined);
     await paused;
   }
 
-  async #begun(before: Promise<unknown>): Promise<void> {
+  async #pauseHeld(before: Promise<unknown>): Promise<void> {
     await before;
+    const release = await this.#lock.hold();
+    try {
+      await this.#begun();
+      await this.#containers.act(this.#id, 'pause');
+    } finally {
+      release();
+    }
+  }
+
+  async #begun(): Promise<void> {
     const signal = AbortSignal.timeout(limitMs);
     await Promise.all([...this.#open].map(async (opening) => this.#hasBegun(opening, signal)));
-    // What other processes start: the engine describes a container once what it is starting there has begun.
+    // What others start, who know nothing of the lock: the engine describes a container once what it is starting there has begun.
     await this.#containers.find(this.#id);
   }
 

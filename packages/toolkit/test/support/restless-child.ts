@@ -3,7 +3,7 @@ import { randomFrom } from '@opencode-tools/testkit';
 import { openHome } from '../../src/index.ts';
 
 /*
- * Works in a task, or stops and starts its sandbox, over and over, and prints a line of JSON for each call: what it was, how it
+ * Works in a task, or stops, starts and pauses its sandbox, over and over, and prints a line of JSON for each call: what it was, how it
  * ended, how long it took.
  *
  * node restless-child.ts <home> <task> <session> <work or disturb> <seed> <milliseconds>
@@ -46,6 +46,8 @@ const work: Readonly<Record<string, Verb>> = {
 };
 const disturb: Readonly<Record<string, Verb>> = {
   stop: async () => (await sandboxes.stop(id, { graceMs: 0, ...under }, call))?.state ?? 'absent',
+  pause: async () => (await sandboxes.pause(id, call)).state,
+  unpause: async () => (await sandboxes.unpause(id, call)).state,
   start: async () => (await sandboxes.start(id, under, call)).state,
   restart: async () => (await sandboxes.restart(id, { graceMs: 0, ...under }, call)).state,
 };
