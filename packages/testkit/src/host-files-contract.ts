@@ -81,6 +81,23 @@ export function hostFilesContract(name: string, opened: OpenHostFiles): void {
       expect(names.map((name) => name.toString('latin1')).sort()).toEqual(['bad\xff\n', 'sub']);
     });
 
+    test.each(['where nothing lies', 'where another file lies'])(
+      'a file has its other names in other directories, %s',
+      async (place) => {
+        await mkdir(at('out', 'copy', 'b'), { recursive: true });
+        if (place !== 'where nothing lies') await writeFile(at('out', 'copy', 'b', 'x'), 'old');
+        const members = [
+          { name: 'copy/a/x' },
+          { name: 'copy/b/x', type: 'link', linkname: 'copy/a/x' },
+          { name: 'copy/c/d/y', type: 'link', linkname: 'copy/b/x' },
+        ] as const;
+        await opened.files.unpack(opened.tarOf(members), at('out'), 'copy');
+        const first = await stat(at('out', 'copy', 'a', 'x'));
+        for (const other of [at('out', 'copy', 'b', 'x'), at('out', 'copy', 'c', 'd', 'y')])
+          expect((await stat(other)).ino).toBe(first.ino);
+      },
+    );
+
     test('go without what is left out', async () => {
       await mkdir(at('in', 'sub', 'cache'), { recursive: true });
       for (const file of ['sub/cache/a', 'sub/kept', 'secret']) await writeFile(at('in', file), file);

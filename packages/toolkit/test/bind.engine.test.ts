@@ -230,6 +230,9 @@ describe('a directory of the host as a workspace', () => {
     execFileSync('sh', ['-c', 'mv "$0" "$0-old" && cp -a "$0-old" "$0" && echo anew >"$0/file"', project]);
     await delay(5_100);
     expect(await sh(task, 'cat file')).toBe('anew\n');
+    await open.services.sandboxes.pause(task, call);
+    execFileSync('sh', ['-c', 'rm -r "$0" && mv "$0-old" "$0" && echo once more >"$0/file"', project]);
+    expect(await sh(task, 'cat file')).toBe('once more\n');
     await open.services.tasks.delete(task, {}, call);
   });
 

@@ -83,7 +83,7 @@ export class ThreadedReader implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const workers = [...this.#reading.keys()];
-    for (const worker of workers) worker.removeAllListeners();
+    for (const worker of workers) worker.removeAllListeners('message').on('error', () => undefined);
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
 

@@ -89,13 +89,16 @@ class Tree {
   }
 
   async link(path: BytePath, target: BytePath): Promise<void> {
-    const source = await open(await this.#at(target), constants.O_RDONLY | constants.O_NOFOLLOW);
+    // The directory of the other name stays open beside those that are entered for this one.
+    const { fd } = await this.#enter(parentOf(target));
+    const directory = await open(this.#useFd ? `/proc/self/fd/${fd}/.` : this.#root, directoryFlags);
     try {
-      if (!(await source.stat()).isFile()) throw inTheWay(target);
-      const from = await this.#at(target);
+      const name = this.#useFd ? target.slice(target.lastIndexOf('/') + 1) : target;
+      const from = toFs(`${this.#useFd ? `/proc/self/fd/${directory.fd}` : toBytePath(this.#root)}/${name}`);
+      if (!(await lstat(from)).isFile()) throw inTheWay(target);
       await this.#place(path, async (temporary) => link(from, temporary));
     } finally {
-      await source.close();
+      await directory.close();
     }
   }
 

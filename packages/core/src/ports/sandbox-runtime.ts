@@ -224,8 +224,10 @@ export interface SandboxHandle extends AsyncDisposable {
   /**
    * Whether the directories of the host that a running sandbox has are still those that their paths name: nobody removed or replaced
    * one. True where host and engine cannot be compared.
+   *
+   * @param access looks by a command, which is faster and believes what the sandbox says; without it no program of the sandbox is asked
    */
-  mountsStand(access: FileAccess): Promise<boolean>;
+  mountsStand(access?: FileAccess): Promise<boolean>;
   /** Removes the container; volumes stay. Absent is fine. */
   destroy(): Promise<void>;
   /** Paths of the root file system that differ from the image; mounts and our own files left out. */

@@ -4,14 +4,15 @@ import type { Operation } from '../domain/operation.ts';
 import type { LeaseProof } from '../domain/session.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { type FileAccess, temporaryName } from '../ports/sandbox-files.ts';
-import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
+import type { SandboxFacts, SandboxHandle } from '../ports/sandbox-runtime.ts';
 import { currentFence } from './barrier.ts';
 import { clip } from './clip.ts';
 import type { FileChange } from './change-files.ts';
 import { recordedPath } from './file-paths.ts';
 import type { Kernel } from './kernel.ts';
-import { awaitQuiet } from './quiet.ts';
+import { awaitQuiet, isAbandoned } from './quiet.ts';
 import type { Resolution } from './recovery.ts';
+import { assertNobodyWritesIn } from './shared-directory.ts';
 
 const limitMs = 30_000;
 /** What is there until it takes its place is put there by these. */
@@ -37,8 +38,8 @@ export function newTraces(kernel: Kernel, path: string, change: Pick<FileChange<
 }
 
 /**
- * Ends what still runs for a change, and removes what it has beside its place. A sandbox that is stopped is started for that and
- * stopped again, unless somebody else has come to it.
+ * Ends what still runs for a change, and removes what it has beside its place. A sandbox that is stopped or paused is started for
+ * that and is as before afterwards, unless it is used by then.
  *
  * @returns the sandbox while it runs; undefined when there is none, or nothing had to be removed
  */
@@ -54,7 +55,7 @@ export async function clearTraces<T = void>(
   const handle = row?.ref == null ? undefined : await kernel.deps.runtime.find(row.ref);
   if (handle === undefined) return undefined;
   const path = pathOf(operation);
-  const started = placing.has(verb) && (await wake(kernel, handle, operation));
+  const before = placing.has(verb) ? await wake(kernel, handle, operation) : 'running';
   try {
     if ((await handle.inspect()).state !== 'running') return undefined;
     await handle.endExecution(executionId);
@@ -62,8 +63,8 @@ export async function clearTraces<T = void>(
     if (placing.has(verb)) await handle.files.removeTemporary(access, { path, temporary: temporaryOf(executionId) });
     return await look?.(handle, access);
   } finally {
-    const others = (await kernel.deps.leases.listActive(operation.taskId)).some(({ id }) => id !== proof.leaseId);
-    if (started && !others) await handle.stop(0);
+    if (before !== 'running' && !(await isUsed(kernel, operation, proof)))
+      await (before === 'paused' ? handle.pause() : handle.stop(0));
   }
 }
 
@@ -108,17 +109,27 @@ function absent(error: unknown): undefined {
   throw error;
 }
 
-/** @returns whether it was stopped */
-async function wake(kernel: Kernel, handle: SandboxHandle, { taskId }: Operation): Promise<boolean> {
+/** @returns what it was before */
+async function wake(kernel: Kernel, handle: SandboxHandle, { taskId }: Operation): Promise<SandboxFacts['state']> {
   const { state } = await handle.inspect();
-  if (state === 'paused') {
-    await awaitQuiet(kernel, taskId, ['checkpoint'], undefined);
-    await handle.unpause();
+  if (state !== 'paused' && state !== 'stopped') return 'running';
+  await awaitQuiet(kernel, taskId, ['checkpoint'], undefined);
+  await assertNobodyWritesIn(kernel, await kernel.deps.tasks.getTask(taskId));
+  if (state === 'paused') await handle.unpause();
+  else {
+    await handle.start();
+    await handle.fence(await currentFence(kernel, taskId));
   }
-  if (state !== 'stopped') return false;
-  await handle.start();
-  await handle.fence(await currentFence(kernel, taskId));
-  return true;
+  return state;
+}
+
+/** Somebody else has come to the sandbox, or another call of the same session works in it. */
+async function isUsed(kernel: Kernel, { id, taskId }: Operation, proof: LeaseProof): Promise<boolean> {
+  const { leases, tasks } = kernel.deps;
+  if ((await leases.listActive(taskId)).some((lease) => lease.id !== proof.leaseId)) return true;
+  for (const other of await tasks.listOpenOperations(taskId))
+    if (other.id !== id && !(await isAbandoned(kernel, other))) return true;
+  return false;
 }
 
 function pathOf({ intent: { path, exactPath } }: Operation): string {

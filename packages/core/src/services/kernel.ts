@@ -26,6 +26,8 @@ export interface Kernel {
   changeTask<T>(id: TaskId, decide: (task: Task) => Promise<TaskChange<T>> | TaskChange<T>): Promise<T>;
   /** Operations that this process could not end, and does not touch again but by recovery. */
   readonly leftToRecovery: Set<OperationId>;
+  /** What this process settles just now: of several calls that find a broken-off change, one does. */
+  readonly settling: Map<OperationId, Promise<unknown>>;
   /** A row for an operation that starts now, owned by this process. */
   newOperation(kind: OperationKind, taskId: TaskId, proof: LeaseProof | null, intent: JsonObject): Operation;
 }
@@ -50,6 +52,7 @@ export function createKernel(deps: ServiceDependencies): Kernel {
   const kernel: Kernel = {
     deps,
     leftToRecovery: new Set(),
+    settling: new Map(),
     now: () => toTimestamp(deps.clock.nowMs()),
     commit: async (change) => {
       const records = await deps.tasks.commit(change);

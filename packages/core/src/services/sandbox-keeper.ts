@@ -37,6 +37,14 @@ export interface SandboxKeeper {
   forget(taskId: TaskId): void;
 }
 
+interface BroughtUp {
+  readonly handle: SandboxHandle;
+  readonly began: boolean;
+}
+
+const replaced =
+  'its directory was replaced on the host: what ran was ended, and the sandbox started again in the new one';
+
 export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKeeper {
   const { deps } = kernel;
   const known = new Map<TaskId, SandboxHandle>();
@@ -78,8 +86,8 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
       await awaitQuiet(kernel, task.id, ['sandbox', 'restore', 'egress'], leased.signal);
       try {
         await assertNobodyWritesIn(kernel, task);
-        const handle = await bringUp(task, leased, call);
-        await stayUnlessDenied(task, handle);
+        const { handle, began } = await bringUp(task, leased, call);
+        if (began) await stayUnlessDenied(task, handle);
         return handle;
       } catch (error) {
         if (attempt >= maxAttempts || !isOpencodeToolsError(error, 'OCT_VERSION_CONFLICT')) throw error;
@@ -98,51 +106,50 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
     }
   };
 
-  const bringUp = async (task: Task, leased: LeasedWork, call: Call): Promise<SandboxHandle> => {
+  /** @returns the sandbox, running, and whether anything in it runs only now */
+  const bringUp = async (task: Task, leased: LeasedWork, call: Call): Promise<BroughtUp> => {
     const sandbox = await deps.tasks.findSandbox(task.id);
-    if (sandbox === undefined) return make(task, null, leased, call);
-    const handle = await attach(sandbox);
-    if (handle === undefined) return make(task, sandbox, leased, call);
+    const handle = sandbox === undefined ? undefined : await attach(sandbox);
+    if (sandbox === undefined || handle === undefined)
+      return { handle: await make(task, sandbox ?? null, leased, call), began: true };
     const { state } = await handle.inspect();
     if (state === 'failed') {
       await handle.destroy();
-      return make(task, sandbox, leased, call);
+      return { handle: await make(task, sandbox, leased, call), began: true };
     }
-    if (state !== 'running') {
-      await awaitQuiet(kernel, task.id, ['checkpoint'], leased.signal);
-      await wake(handle, task, leased);
-    } else if (!(await mountsStand(handle, task, leased))) {
-      leased.notices.push(
-        'its directory was replaced on the host: what ran was ended, and the sandbox started again in the new one',
-      );
-      await handle.stop(0);
-      await wake(handle, task, leased);
-    }
+    if (state !== 'running') await awaitQuiet(kernel, task.id, ['checkpoint'], leased.signal);
+    const began = await wake(handle, state, task, leased);
     if (sandbox.state !== 'running') await recordState(kernel, sandbox, 'running', leased, call);
-    return handle;
+    return { handle, began };
   };
 
-  const wake = async (handle: SandboxHandle, task: Task, leased: LeasedWork): Promise<void> => {
-    const { state } = await handle.inspect();
+  /** @returns whether anything in it runs only now */
+  const wake = async (handle: SandboxHandle, seen: SandboxState, task: Task, leased: LeasedWork): Promise<boolean> => {
+    const state = seen === 'running' ? seen : (await handle.inspect()).state;
     if (state === 'paused') await handle.unpause();
-    if (state !== 'stopped' && state !== 'creating') return;
-    const { id, workspace } = task;
+    if (state === 'paused' || state === 'running') {
+      if (await mountsStand(handle, task, leased)) return state === 'paused';
+      leased.notices.push(replaced);
+      await handle.stop(0);
+    }
     // The host may have removed the empty directory that keeps a repository from being made there.
-    if (workspace.mode === 'bind') await deps.workspaces.guardDirectory(workspace.path);
+    if (task.workspace.mode === 'bind') await deps.workspaces.guardDirectory(task.workspace.path);
     await handle.start();
-    await handle.fence(await currentFence(kernel, id));
-    if (await mountsStand(handle, task, leased)) return;
+    await handle.fence(await currentFence(kernel, task.id));
+    if (task.workspace.mode !== 'bind' || (await handle.mountsStand())) return true;
     await handle.stop(0);
-    throw new OpencodeToolsError('OCT_POLICY_DENIED', `What is mounted for ${id} is not what its paths name`, {
+    throw new OpencodeToolsError('OCT_POLICY_DENIED', `What is mounted for ${task.id} is not what its paths name`, {
       remedy: 'Something replaced a directory while the sandbox started. Look who writes there, then try again.',
-      details: { taskId: id },
+      details: { taskId: task.id },
     });
   };
 
   const mountsStand = async (handle: SandboxHandle, { id, workspace }: Task, { proof, signal }: LeasedWork) => {
     if (workspace.mode !== 'bind') return true;
+    const access = { executionId: deps.ids.next('execution'), token: proof.token, signal };
+    const stand = await handle.mountsStand(access);
     lookedAtMs.set(id, deps.clock.nowMs());
-    return handle.mountsStand({ executionId: deps.ids.next('execution'), token: proof.token, signal });
+    return stand;
   };
 
   /** Whoever owns a bound directory may replace it at any time. */

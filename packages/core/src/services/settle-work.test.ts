@@ -189,3 +189,12 @@ test('a directory in which a sandbox of another task runs is put right once that
   expect(changes.forgotten).toContain(other);
   expect(changes.written).toEqual(['work.adopted', 'work.interrupted', 'work.undone']);
 });
+
+test('of two calls that find a change at once one settles it', async () => {
+  const changes = new Changes();
+  const operation = changes.add(other, { owner: self });
+  changes.kernel.leftToRecovery.add(other);
+  const both = await Promise.all([1, 2].map(async () => settleWork(changes.kernel, operation, call)));
+  expect(both.filter((settled) => settled !== null)).toHaveLength(1);
+  expect(changes.written.filter((type) => type !== 'work.adopted')).toEqual(['work.interrupted']);
+});

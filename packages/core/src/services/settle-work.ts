@@ -45,6 +45,22 @@ export async function settleAbandonedWork(kernel: Kernel, call: Call): Promise<r
  * @returns null when another process settles it
  */
 export async function settleWork(kernel: Kernel, found: Operation, call: Call): Promise<RecoveredOperation | null> {
+  const { settling } = kernel;
+  const underWay = settling.get(found.id);
+  if (underWay !== undefined) {
+    await underWay.catch(() => undefined);
+    return null;
+  }
+  const own = settleAlone(kernel, found, call);
+  settling.set(found.id, own);
+  try {
+    return await own;
+  } finally {
+    settling.delete(found.id);
+  }
+}
+
+async function settleAlone(kernel: Kernel, found: Operation, call: Call): Promise<RecoveredOperation | null> {
   const operation = await adoptWork(kernel, found, call);
   if (operation === null) {
     await awaitSettled(kernel, found.id);

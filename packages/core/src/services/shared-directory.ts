@@ -25,14 +25,20 @@ export async function assertNobodyRunsIn(kernel: Kernel, directory: string, own:
   );
 }
 
-/** Without an engine no sandbox runs. */
+/** Where nothing listens for calls no sandbox runs; an engine that is slow, or lets nobody in, may have some. */
 async function sandboxesIn(kernel: Kernel, directory: string): Promise<readonly SandboxFacts[]> {
   try {
     return await kernel.deps.runtime.listIn(directory);
   } catch (error) {
-    if (isOpencodeToolsError(error, 'OCT_ENGINE_UNAVAILABLE')) return [];
+    if (isOpencodeToolsError(error, 'OCT_ENGINE_UNAVAILABLE') && nobodyListens(error)) return [];
     throw error;
   }
+}
+
+function nobodyListens({ details, message }: OpencodeToolsError): boolean {
+  const { answers } = details;
+  const said = Array.isArray(answers) ? answers.map((answer) => JSON.stringify(answer)) : [message];
+  return said.every((text) => /\b(?:ENOENT|ECONNREFUSED)\b/.test(text));
 }
 
 /**

@@ -114,7 +114,7 @@ export class DockerSandbox implements SandboxHandle {
     });
   }
 
-  async mountsStand(access: FileAccess): Promise<boolean> {
+  async mountsStand(access?: FileAccess): Promise<boolean> {
     return this.#doing('Looking at what the sandbox has mounted', async () =>
       mountsStand(this.#link, access, this.#owner.sharesFiles),
     );

@@ -5,8 +5,9 @@ const pollMs = 5;
 const limitMs = 10_000;
 
 /**
- * A lock among the processes of a host. It is the name of a socket in the kernel, which goes with the process that has it; nobody
- * connects to it. Where there are no such names, and after ten seconds, everyone gets it.
+ * A lock among the processes of a host that share its network: those in containers with a network of their own do not see it. It is the
+ * name of a socket in the kernel, which goes with the process that has it; nobody connects to it. Where there are no such names, and
+ * after ten seconds, everyone gets it.
  */
 export class HostLock {
   readonly #address: string | undefined;

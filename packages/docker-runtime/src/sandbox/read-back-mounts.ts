@@ -20,7 +20,7 @@ const ownKernel: ReadonlySet<string | undefined> = new Set([undefined, '', 'runc
 /** Whether a running sandbox has the directories of the host that the paths of its mounts name now. */
 export async function mountsStand(
   link: SandboxInside,
-  access: FileAccess,
+  access: FileAccess | undefined,
   sharesFiles: () => Promise<boolean>,
 ): Promise<boolean> {
   const { HostConfig } = await link.describe();
@@ -28,7 +28,8 @@ export async function mountsStand(
     Type === 'bind' && Source !== undefined ? [{ source: Source, target: Target }] : [],
   );
   if (mounts.length === 0 || !ownKernel.has(HostConfig.Runtime) || !(await sharesFiles())) return true;
-  return otherMount(mounts, await mountsInside(link, access), await ownMounts()) === undefined;
+  const inside = access === undefined ? await link.readMounts() : await mountsInside(link, access);
+  return otherMount(mounts, inside, await ownMounts()) === undefined;
 }
 
 /** By a lane, or where the image has no such program as when the sandbox was made. */

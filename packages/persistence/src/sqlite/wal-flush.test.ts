@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { fstatSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { SqliteConnection } from './sqlite-connection.ts';
+import { WalFlush } from './wal-flush.ts';
 
 let directory: string;
 let file: string;
@@ -43,9 +44,27 @@ test('what is written durably says so when its flush fails, and what is not wait
   expect(() => write(true)).toThrow(expect.objectContaining({ code: 'OCT_STORE_UNAVAILABLE' }));
 });
 
-test('each durable commit is flushed into the log that the database goes on with', () => {
+test('what is flushed is the log that the database goes on with', () => {
+  const flushed: (number | bigint)[] = [];
+  const log = new WalFlush(file, (descriptor) => void flushed.push(fstatSync(descriptor).ino));
+  for (const rows of [1, 2, 3]) {
+    write(true);
+    log.flush();
+    expect(committed()).toBe(rows);
+    connection.command('pragma wal_checkpoint(restart)');
+  }
+  expect(flushed).toEqual([1, 2, 3].map(() => statSync(`${file}-wal`).ino));
+  log.close();
+});
+
+test('after a flush has failed nothing counts as durable', () => {
   write(true);
-  write(false);
-  write(true);
-  expect(committed()).toBe(3);
+  let fails = true;
+  const log = new WalFlush(file, () => {
+    if (fails) throw new Error('EIO');
+  });
+  const unavailable = expect.objectContaining({ code: 'OCT_STORE_UNAVAILABLE' }) as Error;
+  expect(() => log.flush()).toThrow(unavailable);
+  fails = false;
+  expect(() => log.flush()).toThrow(unavailable);
 });
