@@ -7,7 +7,8 @@ import { HostLock } from './host-lock.ts';
 const source = fileURLToPath(new URL('host-lock.ts', import.meta.url));
 const onLinux = process.platform === 'linux';
 
-async function holder(name: string): Promise<ReturnType<typeof spawn>> {
+/** A process that holds a lock until it is killed, and when it has it. */
+function holder(name: string): { readonly child: ReturnType<typeof spawn>; readonly holds: Promise<unknown> } {
   const program = `
     const { HostLock } = await import(${JSON.stringify(source)});
     await new HostLock(${JSON.stringify(name)}).hold();
@@ -16,13 +17,13 @@ async function holder(name: string): Promise<ReturnType<typeof spawn>> {
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  await once(child.stdout, 'data');
-  return child;
+  return { child, holds: once(child.stdout, 'data') };
 }
 
 test.runIf(onLinux)('what another process holds is had once that is killed', async () => {
   const name = `test-${process.pid}-1`;
-  const child = await holder(name);
+  const { child, holds } = holder(name);
+  await holds;
   const order: string[] = [];
   const held = new HostLock(name).hold().then((release) => {
     order.push('held');
@@ -39,19 +40,18 @@ test.runIf(onLinux)(
   'one process holds it in several places, and others get it when all have given it back',
   async () => {
     const name = `test-${process.pid}-2`;
-    const [lock, other] = [new HostLock(name), new HostLock(name)];
-    const [one, two] = [await lock.hold(), await lock.hold()];
-    let got = false;
-    const waiting = other.hold().then((release) => {
-      got = true;
-      return release;
-    });
+    const [one, two] = [await new HostLock(name).hold(), await new HostLock(name).hold()];
+    const { child, holds } = holder(name);
+    const order: string[] = [];
+    const got = holds.then(() => order.push('got'));
     one();
     one();
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    expect(got).toBe(false);
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    order.push('given back');
     two();
-    (await waiting)();
-    (await lock.hold())();
+    await got;
+    expect(order).toEqual(['given back', 'got']);
+    child.kill('SIGKILL');
+    (await new HostLock(name).hold())();
   },
 );
