@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { constants, existsSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { type FileHandle, link, lstat, mkdir, open, readdir, rename, rm, symlink } from 'node:fs/promises';
 import { posix } from 'node:path';
 import type { ByteStream, UnpackReport } from '@opencode-tools/core';
 import { type BytePath, canonicalPath, parentOf, toBytePath, toFs, toText } from './byte-path.ts';
 import { errnoOf, invalid, storeFailure } from './failures.ts';
 import type { Content } from './byte-source.ts';
+import { hasDescriptors } from './open-unfollowed.ts';
 import { readTar } from './tar-reader.ts';
 import type { TarMember } from './tar-member.ts';
 
@@ -67,7 +68,7 @@ function reasonToSkip({ type, target }: TarMember, path: BytePath): string | und
 
 class Tree {
   readonly #root: string;
-  readonly #useFd = existsSync('/proc/self/fd');
+  readonly #useFd = hasDescriptors;
   readonly #later: { path: BytePath; mode: number; mtimeNs: bigint }[] = [];
   readonly #temporary = `${prefix}${process.pid}-${randomBytes(8).toString('hex')}`;
   #isTidy = false;

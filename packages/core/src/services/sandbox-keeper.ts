@@ -11,7 +11,7 @@ import type { WarmPool } from './pool/warm-pool.ts';
 import { assertNotHeld } from './pause-sandbox.ts';
 import { awaitQuiet } from './quiet.ts';
 import { assertNobodyWritesIn } from './shared-directory.ts';
-import type { StartingPoint } from './sandbox-plan.ts';
+import { existingVolumes, reasonToMake, startingPoint } from './starting-point.ts';
 import type { Call } from './services.ts';
 import type { LeasedWork } from './with-lease.ts';
 
@@ -85,7 +85,6 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
     for (let attempt = 1; ; attempt += 1) {
       await awaitQuiet(kernel, task.id, ['sandbox', 'restore', 'egress'], leased.signal);
       try {
-        await assertNobodyWritesIn(kernel, task);
         const { handle, began } = await bringUp(task, leased, call);
         if (began) await stayUnlessDenied(task, handle);
         return handle;
@@ -110,9 +109,10 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
   const bringUp = async (task: Task, leased: LeasedWork, call: Call): Promise<BroughtUp> => {
     const sandbox = await deps.tasks.findSandbox(task.id);
     const handle = sandbox === undefined ? undefined : await attach(sandbox);
-    if (sandbox === undefined || handle === undefined)
+    const state = (await handle?.inspect())?.state;
+    if (state !== 'running') await assertNobodyWritesIn(kernel, task);
+    if (sandbox === undefined || handle === undefined || state === undefined)
       return { handle: await make(task, sandbox ?? null, leased, call), began: true };
-    const { state } = await handle.inspect();
     if (state === 'failed') {
       await handle.destroy();
       return { handle: await make(task, sandbox, leased, call), began: true };
@@ -242,19 +242,6 @@ function beingStopped(task: Task): OpencodeToolsError {
   });
 }
 
-/** What a new container of the task begins with: the newest checkpoint of its line, else what the task was created from. */
-async function startingPoint(kernel: Kernel, task: Task, previous: Sandbox | null): Promise<StartingPoint> {
-  const head = task.headCheckpointId === null ? undefined : await kernel.deps.checkpoints.find(task.headCheckpointId);
-  const base = task.workspace.mode === 'volume' ? task.workspace.base : null;
-  const imageId = previous?.imageId ?? head?.root?.imageId ?? task.sandboxSpec.imageId;
-  if (imageId === null) {
-    throw new OpencodeToolsError('OCT_IMAGE_NOT_FOUND', `Task ${task.id} has no image`, {
-      remedy: 'Create the task again with an image.',
-    });
-  }
-  return { imageId, workspace: head?.workspace ?? base, home: head?.home ?? null };
-}
-
 /** Records a new state of the container when it changed. */
 async function recordState(
   kernel: Kernel,
@@ -277,26 +264,4 @@ async function recordState(
       }),
     ],
   });
-}
-
-/** The volumes of a row that the engine still has. */
-async function existingVolumes(kernel: Kernel, sandbox: Sandbox | null): Promise<KeptVolumes> {
-  const existing = async (name: string | null | undefined): Promise<string | null> =>
-    name != null && (await kernel.deps.runtime.volumes.find(name)) !== undefined ? name : null;
-  return { workspace: await existing(sandbox?.workspaceVolume), home: await existing(sandbox?.homeVolume) };
-}
-
-/** Says what was lost, so that nobody takes a workspace of an earlier moment for the present one. */
-function reasonToMake(task: Task, previous: Sandbox | null, keep: KeptVolumes, start: StartingPoint): string {
-  if (previous === null) return 'first use';
-  if (previous.ref === null) return 'there was no container';
-  const lost = [
-    ...(task.workspace.mode === 'volume' && keep.workspace === null ? ['the workspace volume'] : []),
-    ...(keep.home === null ? ['the home volume'] : []),
-  ];
-  if (lost.length === 0)
-    return 'the container was gone; changes of the root file system since the last checkpoint are lost';
-  const instead =
-    start.workspace === null && start.home === null ? 'made empty' : 'made again from the newest checkpoint or source';
-  return `the container and ${lost.join(' and ')} were gone; ${instead}: what was only there is lost`;
 }

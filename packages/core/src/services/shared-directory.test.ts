@@ -8,7 +8,7 @@ import type { Operation, OperationKind } from '../domain/operation.ts';
 import { assertNobodyWritesIn } from './shared-directory.ts';
 
 const other = 'tsk_00000000000000000000000009' as TaskId;
-const workspace = { mode: 'bind', path: '/work/project' } as never;
+const workspace = { mode: 'bind', path: '/srv/project' } as never;
 
 async function start(kind: OperationKind, of: TaskId, intent: JsonObject, isAlive = true): Promise<void> {
   const open: Operation[] = [];
@@ -23,21 +23,21 @@ async function start(kind: OperationKind, of: TaskId, intent: JsonObject, isAliv
 }
 
 test.each([
-  ['restore', '/work/project'],
-  ['restore', '/work'],
-  ['work', '/work/project/part'],
-] as const)('no sandbox starts in /work/project during a %s into %s', async (kind, directory) => {
+  ['restore', '/srv/project'],
+  ['restore', '/srv'],
+  ['work', '/srv/project/part'],
+] as const)('no sandbox starts in /srv/project during a %s into %s', async (kind, directory) => {
   const starting = start(kind, other, { directory });
   await expect(starting).rejects.toMatchObject({ code: 'OCT_POLICY_DENIED', details: { kind } });
 });
 
 test.each([
-  ['of its own task', 'restore', taskId, { directory: '/work/project' }, true],
-  ['whose process has died', 'restore', other, { directory: '/work/project' }, false],
-  ['elsewhere', 'work', other, { directory: '/work/project-2' }, true],
-  ['that goes to a branch', 'work', other, { directory: '/work/project', branch: 'work', base: null }, true],
+  ['of its own task', 'restore', taskId, { directory: '/srv/project' }, true],
+  ['whose process has died', 'restore', other, { directory: '/srv/project' }, false],
+  ['elsewhere', 'work', other, { directory: '/srv/project-2' }, true],
+  ['that goes to a branch', 'work', other, { directory: '/srv/project', branch: 'work', base: null }, true],
   ['of a volume', 'restore', other, { directory: null }, true],
-  ['that writes nothing', 'checkpoint', other, { directory: '/work/project' }, true],
+  ['that writes nothing', 'checkpoint', other, { directory: '/srv/project' }, true],
 ] as const)('a sandbox starts beside an operation %s', async (_, kind, of, intent, isAlive) => {
   await expect(start(kind, of, intent, isAlive)).resolves.toBeUndefined();
 });

@@ -1,7 +1,8 @@
 import { OpencodeToolsError, type RuntimeCapabilities, type SandboxPlan } from '@opencode-tools/core';
+import type { FoundEngine } from '../engine/engine.ts';
 import { lanePrograms } from '../lane/lane-programs.ts';
 
-export interface EngineInfo {
+interface EngineInfo {
   readonly ID?: string;
   readonly SecurityOptions?: readonly string[] | null;
   readonly MemoryLimit?: boolean;
@@ -13,12 +14,21 @@ export interface EngineInfo {
   readonly Plugins?: { readonly Network?: readonly string[] | null };
 }
 
-export interface EngineVersion {
+interface EngineVersion {
   readonly Version?: string;
   readonly ApiVersion?: string;
   readonly Arch?: string;
   readonly Platform?: { readonly Name?: string };
   readonly Components?: readonly { readonly Name?: string }[] | null;
+}
+
+/** Asks an engine what it can do. */
+export async function askCapabilities({ client, endpoint, apiVersion }: FoundEngine): Promise<RuntimeCapabilities> {
+  const [info, version] = await Promise.all([
+    client.call<EngineInfo>({ method: 'GET', path: '/info' }),
+    client.call<EngineVersion>({ method: 'GET', path: '/version' }),
+  ]);
+  return capabilitiesOf(info, { ...version, ApiVersion: apiVersion }, endpoint.url);
 }
 
 /** Reads what an engine can do off its own answers. */

@@ -23,7 +23,7 @@ import { labelKeys } from '../plan/labels.ts';
 import { sharesFiles } from '../plan/read-back-mounts.ts';
 import { placeProgram } from '../shellless/place-program.ts';
 import { shelllessOptions } from '../shellless/shellless-options.ts';
-import { assertCapable, capabilitiesOf, type EngineInfo, type EngineVersion } from './capabilities.ts';
+import { askCapabilities, assertCapable } from './capabilities.ts';
 import { DockerSandbox } from './docker-sandbox.ts';
 import { afterItsMaker, findContainers, findContainersIn, madeByOther } from './find-containers.ts';
 import { listHelperContainers, removeHelperContainer } from './helper-containers.ts';
@@ -92,7 +92,7 @@ export class DockerRuntime implements SandboxRuntime {
   }
 
   async capabilities(): Promise<RuntimeCapabilities> {
-    this.#capabilities ??= this.#askCapabilities();
+    this.#capabilities ??= this.#engine.find().then(askCapabilities);
     try {
       return await this.#capabilities;
     } catch (error) {
@@ -290,15 +290,6 @@ export class DockerRuntime implements SandboxRuntime {
   async #engineSocket(): Promise<string | undefined> {
     const { endpoint } = await this.#engine.find();
     return /^unix:\/\/(.+)$/.exec(endpoint.url)?.[1];
-  }
-
-  async #askCapabilities(): Promise<RuntimeCapabilities> {
-    const { client, endpoint, apiVersion } = await this.#engine.find();
-    const [info, version] = await Promise.all([
-      client.call<EngineInfo>({ method: 'GET', path: '/info' }),
-      client.call<EngineVersion>({ method: 'GET', path: '/version' }),
-    ]);
-    return capabilitiesOf(info, { ...version, ApiVersion: apiVersion }, endpoint.url);
   }
 }
 

@@ -3,8 +3,8 @@ import { OpencodeToolsError } from '@opencode-tools/core';
 
 /**
  * Flushes what was committed to the write-ahead log. SQLite's own flush is an `fsync`, which also writes the times of the
- * file: where the file system keeps a journal this costs several times as much as `fdatasync`, which writes the data and a
- * size that has changed.
+ * file: where the file system keeps a journal this takes about twice as long as `fdatasync`, which writes the data and a size
+ * that has changed.
  */
 export class WalFlush {
   readonly #databasePath: string;
