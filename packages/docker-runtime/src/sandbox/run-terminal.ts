@@ -1,6 +1,12 @@
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type EndReason, type ExecOutcome, OpencodeToolsError, type TerminalRequest } from '@opencode-tools/core';
+import {
+  type EndReason,
+  type ExecOutcome,
+  OpencodeToolsError,
+  type TerminalRequest,
+  type TerminalSize,
+} from '@opencode-tools/core';
 import type { ExecFacts } from '../engine/containers.ts';
 import { asPortError, hasStatus } from '../engine/engine-error.ts';
 import { executionNumber, markFor, wordsOf } from '../lane/run-frame.ts';
@@ -65,16 +71,16 @@ async function attend(
   signal?.addEventListener('abort', giveUp, { once: true });
   if (signal?.aborted) giveUp();
   try {
-    let wanted = size;
-    const resize = async (): Promise<void> => resizeSoon(async () => containers.resizeExec(id, wanted), stream);
-    await resize();
-    onOpen({
-      write: (bytes) => void stream.write(bytes),
-      resize: (to) => {
-        wanted = to;
-        void resize();
-      },
+    const resize = sizer(async (to) => {
+      try {
+        await containers.resizeExec(id, to);
+        return true;
+      } catch {
+        return stream.destroyed || hasEnded(await containers.inspectExec(id));
+      }
     });
+    await resize(size);
+    onOpen({ write: (bytes) => void stream.write(bytes), resize: (to) => void resize(to) });
     for await (const chunk of stream) await onOutput(chunk as Uint8Array);
     return await ended(async () => containers.inspectExec(id));
   } finally {
@@ -85,24 +91,41 @@ async function attend(
   }
 }
 
-/** The engine knows the terminal only some time after it said that it made it. */
-async function resizeSoon(resize: () => Promise<void>, stream: Duplex): Promise<void> {
-  for (let tries = 0; tries < mostTries && !stream.destroyed; tries += 1) {
-    try {
-      return await resize();
-    } catch {
-      await delay(retryMs);
+/**
+ * Gives a terminal the last size that it was told. The engine takes two at once in any order, so it is asked for one after the other;
+ * it knows a terminal only some time after it said that it made it.
+ *
+ * @param apply whether that size needs no further try
+ */
+function sizer(apply: (size: TerminalSize) => Promise<boolean>): (size: TerminalSize) => Promise<void> {
+  let wanted: TerminalSize | undefined;
+  let working = false;
+  return async (size) => {
+    wanted = size;
+    if (working) return;
+    working = true;
+    for (let tries = 0; wanted !== undefined && tries < mostTries; tries += 1) {
+      const next: TerminalSize = wanted;
+      if (!(await apply(next).catch(() => false))) await delay(retryMs);
+      else if (wanted === next) wanted = undefined;
+      else tries = 0;
     }
-  }
+    working = false;
+  };
 }
 
 /** A stream ends somewhat before the engine has noticed the end of its process. */
 async function ended(inspect: () => Promise<ExecFacts>): Promise<ExecFacts> {
   for (let tries = 0; ; tries += 1) {
     const facts = await inspect();
-    if (!facts.Running || tries >= mostTries) return facts;
+    if (hasEnded(facts) || tries >= mostTries) return facts;
     await delay(retryMs);
   }
+}
+
+/** One that has only just been started does not run yet, and has no exit code. */
+function hasEnded({ Running, ExitCode = null }: ExecFacts): boolean {
+  return !Running && ExitCode !== null;
 }
 
 function isGone(error: unknown): boolean {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   type ExecOutcome,
   type ExecutionId,
@@ -37,6 +38,29 @@ export function terminalsOfSandbox(bed: SandboxBed): void {
         on.terminal().write(Buffer.from([3]));
         expect(await on.ended).toMatchObject({ reason: 'exited', exitCode: 130 });
         expect(await open(sandbox, 'exit 7').ended).toMatchObject({ reason: 'exited', exitCode: 7 });
+      });
+    });
+
+    test('has the last of the sizes that it was told, however fast they came', async () => {
+      await bed.withSandbox(async (sandbox) => {
+        const on = open(sandbox, 'echo up; while read -r line; do echo "$line $(stty size)."; done');
+        await on.shows('up\r\n');
+        for (let round = 1; round <= 8; round += 1) {
+          for (let more = 9; more >= 0; more -= 1) on.terminal().resize({ columns: 100 + more, rows: 40 + round });
+          let asked = 0;
+          const says = async (): Promise<string | undefined> => {
+            const question = `${round}-${(asked += 1)}`;
+            on.terminal().write(Buffer.from(`${question}\r`));
+            await on.shows(`${question} `);
+            await until(() => on.shown().endsWith('.\r\n'));
+            return on.shown().split('\r\n').at(-2);
+          };
+          await until(async () => (await says())?.endsWith(` ${40 + round} 100.`) ?? false);
+          await delay(50);
+          expect(await says()).toBe(`${round}-${asked} ${40 + round} 100.`);
+        }
+        on.terminal().write(Buffer.from([4]));
+        expect(await on.ended).toMatchObject({ reason: 'exited', exitCode: 0 });
       });
     });
 
