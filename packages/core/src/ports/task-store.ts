@@ -64,6 +64,12 @@ export interface Change {
    * epoch ends them all.
    */
   readonly epoch?: number;
+  /**
+   * Default `before`: it is on the disk when the commit resolves. `meanwhile`: it outlives this process from then on, and is on its
+   * way to the disk; the next change of this process that does not say so waits for both. Only where every word of what follows
+   * waits for such a change.
+   */
+  readonly reachesDisk?: 'before' | 'meanwhile';
 }
 
 export const taskOrders = ['newest', 'oldest', 'updated'] as const;

@@ -108,6 +108,7 @@ export async function runExecution(
         puts: [{ noun: 'execution', value: execution }],
         detail: hooks,
         key,
+        reachesDisk: 'meanwhile',
       },
       leased,
       call,

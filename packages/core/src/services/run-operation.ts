@@ -25,6 +25,8 @@ export interface OperationRequest {
   readonly key?: IdempotencyKey | undefined;
   /** A sandbox of the pool that the operation takes. */
   readonly takes?: PooledSandbox;
+  /** Default `before`: of an effect that lasts, the disk has the request first. `meanwhile` for one that ends with this process. */
+  readonly reachesDisk?: 'before' | 'meanwhile';
   /** What the operation begins from, if it is not deleted by then. */
   readonly checkpoint?: CheckpointId | undefined;
 }
@@ -78,7 +80,7 @@ export async function runOperation<T>(
 
 /** Appends the request of an operation that is ended apart from it. */
 export async function begin(kernel: Kernel, request: OperationRequest, leased: LeasedWork, call: Call): Promise<void> {
-  const { operation, excludes, checkpoint } = request;
+  const { operation, excludes, checkpoint, reachesDisk = 'before' } = request;
   await kernel.commit({
     guard: {
       ...leaseGuard(leased.proof),
@@ -96,6 +98,7 @@ export async function begin(kernel: Kernel, request: OperationRequest, leased: L
         ...(request.detail === undefined ? {} : { detail: request.detail }),
       }),
     ],
+    reachesDisk,
     ...request.key?.started(operation.id),
     ...(request.takes === undefined ? {} : { takes: request.takes }),
   });

@@ -47,7 +47,7 @@ export class ProjectionRight {
     const other = await ctx.engine.read(() => holderOf(stream));
     if (other === undefined || !isDeadHolder(other)) return null;
     // Of several who find it dead one gets the right; the others find the next holder alive.
-    await ctx.engine.write(() => unlockProjection(stream, other, null), { durable: false });
+    await ctx.engine.write(() => unlockProjection(stream, other, null), { reachesDisk: 'some time' });
     return (await right.#lock()) ? right : null;
   }
 
@@ -70,12 +70,12 @@ export class ProjectionRight {
    * @returns false when this process was stopped for so long that another had the right: what was written last may have come late
    */
   async release(moved: Moved | null): Promise<boolean> {
-    return this.#ctx.engine.write(() => unlockProjection(this.#stream, this.#holder, moved), { durable: false });
+    return this.#ctx.engine.write(() => unlockProjection(this.#stream, this.#holder, moved), { reachesDisk: 'some time' });
   }
 
   #lock(): Promise<boolean> {
     return this.#ctx.engine.write(() => lockProjection(this.#ctx, this.#stream, this.#holder, rightMs), {
-      durable: false,
+      reachesDisk: 'some time',
     });
   }
 

@@ -55,7 +55,7 @@ export class PostgresEngine implements Engine {
   }
 
   async write<T>(plan: () => Plan<T>, options: WriteOptions = {}): Promise<T> {
-    const begin = options.durable === false ? 'begin; set local synchronous_commit = off' : 'begin';
+    const begin = options.reachesDisk === 'some time' ? 'begin; set local synchronous_commit = off' : 'begin';
     return this.#guarded(() => this.#transaction(begin, plan));
   }
 

@@ -4,12 +4,15 @@ import type { Plan } from './plan.ts';
 import type { Traits } from './traits.ts';
 
 export interface WriteOptions {
-  /**
-   * False for book-keeping that may be lost with the power and is then simply done again: it waits for no disk.
-   * Default true.
-   */
-  readonly durable?: boolean;
+  /** Default `before`. */
+  readonly reachesDisk?: ReachesDisk;
 }
+
+/**
+ * When what was written reaches the disk: before its write resolves; meanwhile, which the next write with `before` waits for; or some
+ * time, for book-keeping that may be lost with the power and is then simply done again.
+ */
+export type ReachesDisk = 'before' | 'meanwhile' | 'some time';
 
 /** One opened database: runs plans. A plan is given as a function because it may have to be run again. */
 export interface Engine {

@@ -1,5 +1,6 @@
 import type DatabaseConstructor from 'better-sqlite3';
 import { type Outcome, type Plan, type Runner, type Statement, driveNow } from '../query/plan.ts';
+import type { ReachesDisk } from '../query/engine.ts';
 import type { Row, RowsToLoad } from '../query/rows.ts';
 import { sqliteTraits } from '../query/traits.ts';
 import { loadInto } from './load-into.ts';
@@ -21,7 +22,7 @@ export class SqliteConnection {
     load: (rows) => this.#load(rows),
   };
   #level = '';
-  #durable = true;
+  #reachesDisk: ReachesDisk = 'before';
   #log: WalFlush | null = null;
   #changes = 0;
 
@@ -64,16 +65,23 @@ export class SqliteConnection {
     this.#log = new WalFlush(this.#connection.name);
   }
 
-  beginWrite(durable: boolean): void {
-    this.#durable = durable;
-    this.#synchronous(durable && this.#log === null ? 'FULL' : 'NORMAL');
+  beginWrite(reachesDisk: ReachesDisk): void {
+    this.#reachesDisk = reachesDisk;
+    this.#synchronous(reachesDisk === 'some time' || this.#log !== null ? 'NORMAL' : 'FULL');
     this.command('begin immediate');
   }
 
-  /** What was begun as durable is on disk when this returns. */
+  /** What was begun as to be on the disk before is there when this returns. */
   commitWrite(): void {
+    if (this.#reachesDisk !== 'some time') this.#log?.makeRoom();
     this.command('commit');
-    if (this.#durable) this.#log?.flush();
+    if (this.#reachesDisk === 'before') this.#log?.flush();
+    else if (this.#reachesDisk === 'meanwhile') this.#log?.flushMeanwhile();
+  }
+
+  /** Resolves when nothing is on its way to the disk. */
+  async flushed(): Promise<void> {
+    await this.#log?.flushed();
   }
 
   /** A number that changes when another connection has committed (SQLite documentation, pragma data_version). */

@@ -46,7 +46,7 @@ export class SqliteEngine implements Engine {
   }
 
   async write<T>(plan: () => Plan<T>, options: WriteOptions = {}): Promise<T> {
-    return this.#writes.write(plan, options.durable !== false);
+    return this.#writes.write(plan, options.reachesDisk ?? 'before');
   }
 
   publish(topics: readonly string[], urgent: readonly string[] = []): void {
@@ -83,6 +83,7 @@ export class SqliteEngine implements Engine {
   async close(): Promise<void> {
     if (this.#closed) return;
     await this.#writes.idle();
+    await this.#writer.flushed();
     this.#closed = true;
     this.#reader?.close();
     this.#writer.close();

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { ReachesDisk } from '../query/engine.ts';
 import type { Plan } from '../query/plan.ts';
 import type { SqliteConnection } from './sqlite-connection.ts';
 import { asStoreError } from './sqlite-errors.ts';
@@ -7,7 +8,7 @@ import type { WriteGate } from './write-gate.ts';
 
 interface Pending {
   readonly plan: () => Plan<unknown>;
-  readonly durable: boolean;
+  readonly reachesDisk: ReachesDisk;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -44,9 +45,9 @@ export class WriteQueue {
   }
 
   /** Runs a plan in a transaction; resolves when it is committed. */
-  async write<T>(plan: () => Plan<T>, durable: boolean): Promise<T> {
+  async write<T>(plan: () => Plan<T>, reachesDisk: ReachesDisk): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      this.#pending.push({ plan, durable, resolve: resolve as Pending['resolve'], reject });
+      this.#pending.push({ plan, reachesDisk, resolve: resolve as Pending['resolve'], reject });
       this.#draining ??= this.#drain();
     });
   }
@@ -86,7 +87,7 @@ export class WriteQueue {
   /** Throws only before anything was taken from the queue. */
   #commitBatch(): void {
     const connection = this.#connection;
-    connection.beginWrite(this.#pending.some(({ durable }) => durable));
+    connection.beginWrite(soonest(this.#pending));
     const batch = this.#pending.splice(0, this.#toSeparate || mostPerBatch);
     let outcomes: readonly Outcome[];
     try {
@@ -157,4 +158,10 @@ export class WriteQueue {
     if ('error' in outcome) pending?.reject(asStoreError(outcome.error, this.#location));
     else pending?.resolve(outcome.value);
   }
+}
+
+function soonest(pending: readonly Pending[]): ReachesDisk {
+  for (const first of ['before', 'meanwhile'] as const)
+    if (pending.some(({ reachesDisk }) => reachesDisk === first)) return first;
+  return 'some time';
 }

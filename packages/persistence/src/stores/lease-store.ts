@@ -54,7 +54,7 @@ export class StoredLeases implements LeaseStore {
 
   async renew(proof: LeaseProof, forMs?: number): Promise<Lease> {
     this.#checkWritable();
-    return this.#ctx.engine.write(() => renewPlan(this.#ctx, proof, forMs), { durable: false });
+    return this.#ctx.engine.write(() => renewPlan(this.#ctx, proof, forMs), { reachesDisk: 'some time' });
   }
 
   async release(proof: LeaseProof, end: EndOfLease): Promise<void> {

@@ -134,7 +134,7 @@ async function keepStanding(
     const nowMs = performance.now();
     if (nowMs >= wait.until) return 'time is over';
     if (nowMs >= heartbeatAt) {
-      await ctx.engine.write(() => keepPlace(ctx, request.session.id), { durable: false });
+      await ctx.engine.write(() => keepPlace(ctx, request.session.id), { reachesDisk: 'some time' });
       heartbeatAt = performance.now() + heartbeatMs;
     }
     const limitMs = Math.max(0, Math.min(wait.until, heartbeatAt) - performance.now());
@@ -175,7 +175,7 @@ async function sleepOrAborted(woken: Promise<void>, limitMs: number, signal: Abo
 /** A place that cannot be given up is passed over soon. */
 async function leaveQuietly(ctx: StoreContext, { session }: AcquireLease): Promise<void> {
   try {
-    const wake = await ctx.engine.write(() => giveUpPlace(ctx, session.taskId, session.id), { durable: false });
+    const wake = await ctx.engine.write(() => giveUpPlace(ctx, session.taskId, session.id), { reachesDisk: 'some time' });
     ctx.engine.publish([], wake);
   } catch (error) {
     if (!isOpencodeToolsError(error)) throw error;

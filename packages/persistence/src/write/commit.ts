@@ -25,7 +25,8 @@ export async function commitChange(ctx: StoreContext, change: Change): Promise<r
   const streams = streamsOf(ctx, change);
   // Read before the wait for a turn: another change may learn of a new epoch meanwhile.
   const planned = { ...change, epoch: change.epoch ?? ctx.epoch };
-  const records = await ctx.engine.write(() => commitPlan(ctx, planned, prepared, streams));
+  const { reachesDisk = 'before' } = change;
+  const records = await ctx.engine.write(() => commitPlan(ctx, planned, prepared, streams), { reachesDisk });
   ctx.engine.publish([...streams.keys()]);
   ctx.onAppended([...streams.keys()]);
   return records;
