@@ -70,7 +70,9 @@ export class ProjectionRight {
    * @returns false when this process was stopped for so long that another had the right: what was written last may have come late
    */
   async release(moved: Moved | null): Promise<boolean> {
-    return this.#ctx.engine.write(() => unlockProjection(this.#stream, this.#holder, moved), { reachesDisk: 'some time' });
+    return this.#ctx.engine.write(() => unlockProjection(this.#stream, this.#holder, moved), {
+      reachesDisk: 'some time',
+    });
   }
 
   #lock(): Promise<boolean> {

@@ -175,7 +175,9 @@ async function sleepOrAborted(woken: Promise<void>, limitMs: number, signal: Abo
 /** A place that cannot be given up is passed over soon. */
 async function leaveQuietly(ctx: StoreContext, { session }: AcquireLease): Promise<void> {
   try {
-    const wake = await ctx.engine.write(() => giveUpPlace(ctx, session.taskId, session.id), { reachesDisk: 'some time' });
+    const wake = await ctx.engine.write(() => giveUpPlace(ctx, session.taskId, session.id), {
+      reachesDisk: 'some time',
+    });
     ctx.engine.publish([], wake);
   } catch (error) {
     if (!isOpencodeToolsError(error)) throw error;
