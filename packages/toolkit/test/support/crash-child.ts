@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { type Call, type ServiceDependencies, parseId } from '@opencode-tools/core';
+import { KillSteps } from '@opencode-tools/testkit/kill-steps';
 import { openHome } from '../../src/index.ts';
 
 /**
@@ -10,45 +11,22 @@ import { openHome } from '../../src/index.ts';
  * argv: home, task id, verb, step. Ends with 0 when the verb needed fewer steps.
  */
 const [home = '', task = '', verb = '', step = ''] = process.argv.slice(2);
-const killAt = Number(step);
-let steps = 0;
-
-function pass(): void {
-  steps += 1;
-  if (steps === killAt) process.kill(process.pid, 'SIGKILL');
-}
-
-/** Wraps the named methods; everything else is passed on. */
-function stepping<T extends object>(target: T, methods: readonly (keyof T)[]): T {
-  return new Proxy(target, {
-    get: (object, member) => {
-      const value: unknown = Reflect.get(object, member, object);
-      if (typeof value !== 'function') return value;
-      if (!methods.includes(member as keyof T)) return value.bind(object) as unknown;
-      return async (...args: unknown[]): Promise<unknown> => {
-        pass();
-        const result: unknown = await Reflect.apply(value, object, args);
-        pass();
-        return result;
-      };
-    },
-  });
-}
+const steps = new KillSteps(Number(step));
 
 function decorate(ports: ServiceDependencies): ServiceDependencies {
-  const volumes = stepping(ports.runtime.volumes, ['create', 'writeTree', 'remove']);
+  const volumes = steps.around(ports.runtime.volumes, ['create', 'writeTree', 'remove']);
   const handles = async <T extends object | undefined>(found: Promise<T>): Promise<T> => {
     const handle = await found;
     return (
       handle === undefined
         ? handle
-        : stepping(
+        : steps.around(
             handle as object,
             ['exec', 'fence', 'destroy', 'pause', 'unpause', 'snapshotRoot', 'endAll', 'stop'] as never,
           )
     ) as T;
   };
-  const create = stepping(ports.runtime, ['create']);
+  const create = steps.around(ports.runtime, ['create']);
   const runtime = new Proxy(ports.runtime, {
     get: (object, member) => {
       if (member === 'volumes') return volumes;
@@ -61,18 +39,18 @@ function decorate(ports: ServiceDependencies): ServiceDependencies {
   return {
     ...ports,
     runtime,
-    tasks: stepping(ports.tasks, ['commit']),
-    housekeeping: stepping(ports.housekeeping, [
+    tasks: steps.around(ports.tasks, ['commit']),
+    housekeeping: steps.around(ports.housekeeping, [
       'addPooled',
       'replacePooled',
       'removePooled',
       'keepHouse',
       'leaveHouse',
     ]),
-    leases: stepping(ports.leases, ['acquire', 'confirm', 'release', 'revoke']),
-    work: stepping(ports.work, ['apply', 'settle', 'forget']),
-    workspaces: stepping(ports.workspaces, ['freeze', 'provision', 'importTrees']),
-    images: stepping(ports.images, ['load', 'remove']),
+    leases: steps.around(ports.leases, ['acquire', 'confirm', 'release', 'revoke']),
+    work: steps.around(ports.work, ['apply', 'settle', 'forget']),
+    workspaces: steps.around(ports.workspaces, ['freeze', 'provision', 'importTrees']),
+    images: steps.around(ports.images, ['load', 'remove']),
   };
 }
 

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { type Call, type ServiceDependencies, parseId } from '@opencode-tools/core';
+import { KillSteps } from '@opencode-tools/testkit/kill-steps';
 
 /*
  * A process that brings work into a directory, or only opens the home, and sends itself a signal at a step: the moment before or
@@ -10,38 +11,17 @@ import { type Call, type ServiceDependencies, parseId } from '@opencode-tools/co
  */
 const [home = '', task = '', session = '', directory = '', verb = '', step = '', signal = 'SIGKILL'] =
   process.argv.slice(2);
-let steps = 0;
-let counting = verb === 'open';
+const steps = new KillSteps(Number(step), signal);
+steps.counting = verb === 'open';
 
-function pass(): void {
-  if (!counting) return;
-  steps += 1;
-  if (steps === Number(step)) process.kill(process.pid, signal);
-}
-
-type Method = (...args: unknown[]) => unknown;
-
-function stepInto(target: Record<string, Method>, names: readonly string[]): void {
-  for (const name of names) {
-    const method = target[name] as Method;
-    target[name] = (...args) => {
-      pass();
-      const result = Reflect.apply(method, target, args);
-      if (result instanceof Promise) return result.finally(pass);
-      pass();
-      return result;
-    };
-  }
-}
-
-stepInto(fs as never, ['linkSync', 'mkdirSync', 'renameSync', 'rmSync', 'rmdirSync', 'symlinkSync', 'unlinkSync']);
-stepInto(fs.promises as never, ['rename', 'rm']);
+steps.into(fs, ['linkSync', 'mkdirSync', 'renameSync', 'rmSync', 'rmdirSync', 'symlinkSync', 'unlinkSync']);
+steps.into(fs.promises, ['rename', 'rm']);
 syncBuiltinESMExports();
 const { openHome } = await import('../../src/index.ts');
 
 function decorate(ports: ServiceDependencies): ServiceDependencies {
-  stepInto(ports.tasks as never, ['commit']);
-  stepInto(ports.leases as never, ['renew']);
+  steps.into(ports.tasks, ['commit']);
+  steps.into(ports.leases, ['renew']);
   return ports;
 }
 
@@ -49,11 +29,11 @@ const call: Call = {
   actor: { kind: 'agent', id: 'crash', agent: 'crash', model: null, session: null, onBehalfOf: null },
 };
 const open = await openHome({ home, cwd: home, environment: {}, decorate });
-counting = true;
+steps.counting = true;
 if (verb === 'apply') {
   const under = { checkpoint: 'changed', sessionId: parseId('session', session), directory };
   await open.services.work.apply(parseId('task', task), under, call);
 }
-counting = false;
+steps.counting = false;
 await open.close();
-process.stdout.write(String(steps));
+process.stdout.write(String(steps.count));
