@@ -1,4 +1,13 @@
-import type { Call, ExecutionResult, OpenHome, RunCommand, SessionId, TaskId } from '@opencode-tools/core';
+import { setTimeout as delay } from 'node:timers/promises';
+import type {
+  Call,
+  ExecutionResult,
+  OpenHome,
+  RunCommand,
+  SandboxHandle,
+  SessionId,
+  TaskId,
+} from '@opencode-tools/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestHome, createTestHome } from './support/test-home.ts';
 
@@ -54,6 +63,32 @@ describe('a shell of a session', () => {
     expect((await open.services.ledger.verify()).ok).toBe(true);
   });
 
+  it('that another has only asked for is waited for, and not taken for gone', async () => {
+    const at = await attached('beginning');
+    await run(at, 'true', { shell: 'first' });
+    const asked = Promise.withResolvers<void>();
+    const slow = await home.open({
+      decorate: (ports) => {
+        const find = async (ref: string): Promise<SandboxHandle | undefined> => {
+          const handle = await ports.runtime.find(ref);
+          const openShell: SandboxHandle['background']['openShell'] = async (request) => {
+            asked.resolve();
+            await delay(1_500);
+            await handle?.background.openShell(request);
+          };
+          return handle && withMembers(handle, { background: withMembers(handle.background, { openShell }) });
+        };
+        return { ...ports, runtime: withMembers(ports.runtime, { find }) };
+      },
+    });
+    const first = run(at, 'echo a; X=1', {}, slow);
+    await asked.promise;
+    const second = run(at, 'echo "b$X"');
+    expect((await Promise.all([first, second])).map(({ stdout }) => stdout.text[0])).toEqual(['a', 'b']);
+    expect((await open.services.executions.listShells(at.taskId)).map(({ shell }) => shell)).toEqual(['first', 'work']);
+    await slow.close();
+  });
+
   it('that has ended says so until another is asked for; one that was left in order needs no asking', async () => {
     const at = await attached('ended');
     const last = await run(at, 'X=1; exit 4');
@@ -101,3 +136,14 @@ describe('a shell of a session', () => {
     });
   });
 });
+
+/** The object with other members in place of some of its own. */
+function withMembers<T extends object>(target: T, members: Partial<T>): T {
+  return new Proxy(target, {
+    get: (object, name) => {
+      if (name in members) return members[name as keyof T];
+      const value: unknown = Reflect.get(object, name, object);
+      return typeof value === 'function' ? (value.bind(object) as unknown) : value;
+    },
+  });
+}

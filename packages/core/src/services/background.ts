@@ -45,9 +45,11 @@ export interface BackgroundKeeper {
   attend(execution: Execution, call: Call): Promise<Execution>;
 }
 
+/** What this process is about to begin, in any home that it has open. */
+const spawning = new Set<ExecutionId>();
+
 export function createBackgroundKeeper(kernel: Kernel, keeper: SandboxKeeper): BackgroundKeeper {
   const { deps } = kernel;
-  const spawning = new Set<ExecutionId>();
   const attending = new Map<ExecutionId, Promise<Execution>>();
 
   const attendOnce = async (execution: Execution, call: Call): Promise<Execution> => {

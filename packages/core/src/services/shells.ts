@@ -16,6 +16,8 @@ import type { LeasedWork } from './with-lease.ts';
 
 const closeGraceMs = 2_000;
 const pauseMs = 25;
+/** Within which a shell has begun, or its start has failed. */
+const beginLimitMs = 20_000;
 const pageSize = 200;
 const nameForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/;
 
@@ -51,6 +53,21 @@ export interface ShellKeeper {
 export function createShellKeeper(kernel: Kernel, keeper: SandboxKeeper, background: BackgroundKeeper): ShellKeeper {
   const { deps } = kernel;
   const opening = new Map<string, Promise<Execution>>();
+  /** Shells that are known to have begun. */
+  const begun = new Set<ExecutionId>();
+
+  /** One that another process or home has only just asked for may not have begun. */
+  const untilBegun = async (shell: Execution): Promise<Execution> => {
+    const limit = Date.parse(shell.startedAt) + beginLimitMs;
+    while (!begun.has(shell.id) && deps.clock.nowMs() < limit) {
+      const found = await keeper.find(shell.taskId);
+      const state = found === undefined ? undefined : await found.handle.background.look(shell.id);
+      if (state?.kind === 'none' && (await deps.tasks.findOperation(shell.operationId))?.state === 'open')
+        await pause();
+      else begun.add(shell.id);
+    }
+    return shell;
+  };
 
   const find = async (taskId: TaskId, sessionId: SessionId, name: string): Promise<Execution | undefined> => {
     const [operation] = (await openShells(kernel, taskId)).filter(
@@ -68,7 +85,7 @@ export function createShellKeeper(kernel: Kernel, keeper: SandboxKeeper, backgro
       const now = await background.attend(shell, call);
       if (now.state !== 'running') return now;
       if (performance.now() > deadline) break;
-      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      await pause();
     }
     const operation = await deps.tasks.findOperation(shell.operationId);
     if (found !== undefined && operation?.state === 'open') await endOne(kernel, found.handle, operation, 0, call);
@@ -78,15 +95,17 @@ export function createShellKeeper(kernel: Kernel, keeper: SandboxKeeper, backgro
   const begin: ShellKeeper['enter'] = async (task, choice, plan, leased, key, call) => {
     const sessionId = leased.session.id;
     const before = await find(task.id, sessionId, choice.name);
-    if (before !== undefined && !choice.anew) return before;
+    if (before !== undefined && !choice.anew) return untilBegun(before);
     if (before !== undefined) await end(before, call);
     const last = choice.anew ? undefined : await lastOf(kernel, task.id, leased, choice.name);
     if (last !== undefined && !leftInOrder(last)) throw endedError(last);
     const mine = await background.startShell(task, choice.name, plan, leased, key, call);
+    begun.add(mine.id);
     // Another process of the session may have begun one at the same time: the older one it is, for both.
     const first = (await find(task.id, sessionId, choice.name)) ?? mine;
-    if (first.id !== mine.id) await end(mine, call);
-    return first;
+    if (first.id === mine.id) return mine;
+    await end(mine, call);
+    return untilBegun(first);
   };
 
   return {
@@ -131,6 +150,10 @@ export function createShellKeeper(kernel: Kernel, keeper: SandboxKeeper, backgro
       });
     },
   };
+}
+
+async function pause(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, pauseMs));
 }
 
 export function checkShellName(name: string): string {
