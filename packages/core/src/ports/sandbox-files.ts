@@ -42,6 +42,8 @@ export interface ReadFile {
   readonly limitBytes: number;
   /** True gives the digest of the whole file, whatever is read of it. */
   readonly withDigest: boolean;
+  /** A file of more bytes is not read through for its digest; by default every file is. */
+  readonly digestLimitBytes?: number;
 }
 
 export interface FileBytes {
@@ -50,7 +52,7 @@ export interface FileBytes {
   readonly bytes: Uint8Array;
   /** True when the range or file goes on past the limit. */
   readonly truncated: boolean;
-  /** SHA-256 in hexadecimal; null unless asked for. */
+  /** SHA-256 in hexadecimal; null unless asked for, and of a file beyond `digestLimitBytes`. */
   readonly digest: string | null;
 }
 

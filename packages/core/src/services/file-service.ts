@@ -106,7 +106,8 @@ function editing(options: EditFileOptions): FileChange<Written & { readonly repl
     args: { edits: edits.map((each) => ({ count: 1, ...each })), expectedDigest: expectedDigest ?? null },
     repeatable: true,
     make: async (files, { access, path: at, temporary }) => {
-      const before = await files.read(access(), { path: at, limitBytes: mostEditedBytes, withDigest: true });
+      const limits = { limitBytes: mostEditedBytes, digestLimitBytes: mostEditedBytes };
+      const before = await files.read(access(), { path: at, ...limits, withDigest: true });
       if (before.truncated) throw tooLarge(at, before.facts.sizeBytes);
       if (expectedDigest !== undefined && before.digest !== expectedDigest) throw changedMeanwhile(at);
       const { bytes, replaced } = editText(before.bytes, edits);

@@ -32,7 +32,7 @@ export interface FileContent {
   readonly mode: number;
   /** True when file or range goes on past what is returned. */
   readonly truncated: boolean;
-  /** SHA-256 of the whole file in hexadecimal: the version that a write may expect. Null when it was not asked for. */
+  /** SHA-256 of the whole file in hexadecimal: the version that a write may expect. Null when it was not asked for, or the file has more than 128 MiB. */
   readonly digest: string | null;
 }
 

@@ -15,6 +15,8 @@ import type { Reach } from './reach-files.ts';
 import { integerBetween, invalid } from './validate.ts';
 
 const mostReadBytes = 16 * 1024 ** 2;
+/** Larger files are read without a digest: finding it takes longer than whoever wants a part of a large log waits. */
+const mostDigestedBytes = 128 * 1024 ** 2;
 const mostEntries = 10_000;
 /** So many names may fit a glob before the search is given up as too wide. */
 const mostFound = 200_000;
@@ -36,6 +38,7 @@ export async function readFile({ task, files, access }: Reach, options: ReadFile
     path,
     limitBytes,
     withDigest,
+    digestLimitBytes: mostDigestedBytes,
     ...(range === undefined ? {} : { range }),
   });
   const { bytes, goesOn } = range?.unit === 'lines' ? firstLines(rest.bytes, range.count) : { ...rest, goesOn: false };

@@ -40,7 +40,7 @@ export async function moveFile(
     replace ? '' : `[ -e "$P" ] || [ -L "$P" ] && exit ${exits.exists}\n`,
     'exit 0\n',
   ].join('');
-  await runScript(run, access, { path: from, text });
+  await runScript(run, access, { path: from, target: to, text });
 }
 
 export async function makeDirectory(run: RunCommand, access: FileAccess, path: SandboxPath): Promise<void> {

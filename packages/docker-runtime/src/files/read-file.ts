@@ -8,6 +8,8 @@ import { type RunCommand, fields, runScript, unless } from './run-script.ts';
 const blockBytes = 65_536;
 
 const digestOf = 'D=$(sha256sum <"$P") || exit 19; D=${D%% *}\n';
+/** In place of a digest that would take too long. */
+const tooLarge = '-';
 
 /** Reads a file, or a part of it. The size that a file has is not trusted: those of `/proc` have none. */
 export async function readFile(run: RunCommand, access: FileAccess, request: ReadFile): Promise<FileBytes> {
@@ -19,7 +21,7 @@ export async function readFile(run: RunCommand, access: FileAccess, request: Rea
     unless('[ -f "$P" ]', 'notAFile'),
     unless('[ -r "$P" ]', 'denied'),
     'D=\n',
-    request.withDigest && range !== undefined ? digestOf : '',
+    request.withDigest && range !== undefined ? digestCommand(request) : '',
     `F=$(stat -L -c '${statFormat}' "$P") || exit 19\n`,
     `printf '%s\\n' "$F $D"\n`,
     part.command,
@@ -32,9 +34,9 @@ export async function readFile(run: RunCommand, access: FileAccess, request: Rea
   const bytes = got.subarray(0, limitBytes);
   const truncated = got.length > limitBytes || part.goesOn(got, facts);
   const whole = range === undefined && !truncated;
-  const digest = !request.withDigest ? null : whole ? sha256(bytes) : (header.split(' ')[5] ?? '') || null;
-  if (request.withDigest && digest === null) return { facts, bytes, truncated, digest: await ask(run, access, path) };
-  return { facts, bytes, truncated, digest };
+  if (!request.withDigest) return { facts, bytes, truncated, digest: null };
+  const digest = whole ? sha256(bytes) : header.split(' ')[5] || (await ask(run, access, request));
+  return { facts, bytes, truncated, digest: digest === tooLarge ? null : digest };
 }
 
 interface Part {
@@ -65,10 +67,16 @@ function partOf({ range, limitBytes }: ReadFile): Part {
   };
 }
 
-async function ask(run: RunCommand, access: FileAccess, path: SandboxPath): Promise<string> {
+function digestCommand({ digestLimitBytes }: ReadFile): string {
+  if (digestLimitBytes === undefined) return digestOf;
+  return `if [ "$(stat -L -c %s "$P")" -gt ${digestLimitBytes} ]; then D=${tooLarge}; else ${digestOf.trim()}; fi\n`;
+}
+
+async function ask(run: RunCommand, access: FileAccess, request: ReadFile): Promise<string> {
+  const { path } = request;
   const { stdout } = await runScript(run, access, {
     path,
-    text: `${setPath('P', path)}${unless('[ -f "$P" ]', 'notAFile')}${digestOf}printf '%s' "$D"`,
+    text: `${setPath('P', path)}${unless('[ -f "$P" ]', 'notAFile')}${digestCommand(request)}printf '%s' "$D"`,
   });
   return stdout.toString('latin1');
 }
@@ -86,7 +94,7 @@ export async function statFile(
     `printf '%s\\0' "$F"\n`,
     '[ -L "$P" ] || exit 0\n',
     `T=$(readlink "$P"; echo .); printf '%s\\0' "\${T%??}"\n`,
-    `R=$(readlink -f "$P"; echo .); printf '%s\\0' "\${R%??}"\n`,
+    `R=$(readlink -f "$P" && echo .); printf '%s\\0' "\${R%??}"\n`,
   ].join('');
   const { stdout } = await runScript(run, access, { path, text });
   const [facts = Buffer.alloc(0), target, real] = [...fields(stdout)];

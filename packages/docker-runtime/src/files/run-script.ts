@@ -24,6 +24,8 @@ umask 022
 export interface Script {
   /** The path that failures name. */
   readonly path: SandboxPath;
+  /** The path that is in the way when something exists already; `path` by default. */
+  readonly target?: SandboxPath;
   readonly text: string;
   readonly stdin?: Uint8Array | ByteStream;
   /** Takes the output in place of it being returned; a chunk stays as it is until it returns. */
@@ -68,7 +70,10 @@ export async function runScript(run: RunCommand, access: FileAccess, script: Scr
   const { reason, exitCode } = outcome;
   const stopped = script.enough?.aborted === true && access.signal?.aborted !== true;
   const fine = (reason === 'exited' && [0, ...(script.fine ?? [])].includes(exitCode ?? -1)) || stopped;
-  if (!fine) throw fileFailure(script.path, outcome, complaint, timeoutMs);
+  if (!fine) {
+    const named = exitCode === exits.exists ? (script.target ?? script.path) : script.path;
+    throw fileFailure(named, outcome, complaint, timeoutMs);
+  }
   return { stdout: output.whole(), exitCode: exitCode ?? 0, complaint };
 }
 

@@ -20,6 +20,7 @@ export async function searchText(run: RunCommand, access: FileAccess, request: S
   const text = [
     setPath('P', request.path),
     unless('[ -e "$P" ]', 'absent'),
+    unless('[ -d "$P" ] || [ -f "$P" ]', 'notAFile'),
     `pattern=${quote(request.pattern)}\n`,
     `if command -v rg >/dev/null; then printf 'r'; ${withRipgrep(request)}`,
     `else printf 'g'; ${withGrep(request)}fi\n`,

@@ -21,7 +21,7 @@ export const readFile = defineTool({
     path: z.string(),
     text: z.string(),
     size_bytes: count,
-    digest: z.string(),
+    digest: z.string().optional(),
     first_line: count,
     truncated: z.boolean(),
   }),
@@ -40,7 +40,7 @@ export const readFile = defineTool({
       path: got.path.toWellFormed(),
       text,
       size_bytes: got.sizeBytes,
-      digest: got.digest ?? '',
+      ...(got.digest === null ? {} : { digest: got.digest }),
       first_line: first,
       truncated: got.truncated,
     };

@@ -31,6 +31,18 @@ export function describeReading(bed: FilesBed): void {
       expect((await read('huge', { withDigest: false, range })).bytes).toHaveLength(4);
     });
 
+    test('a file beyond the limit for digests is read without one, and not read through', async () => {
+      await sh('truncate -s 8G huge; echo abc >small');
+      const digestLimitBytes = 1024 ** 2;
+      const started = performance.now();
+      const lines = { unit: 'lines', first: 1, count: 1 } as const;
+      expect(await read('huge', { digestLimitBytes, limitBytes: 10 })).toMatchObject({ truncated: true, digest: null });
+      expect((await read('huge', { digestLimitBytes, limitBytes: 10, range: lines })).digest).toBeNull();
+      expect(performance.now() - started).toBeLessThan(10_000);
+      expect((await read('small', { digestLimitBytes, limitBytes: 1 })).digest).toBe(digestOf(Buffer.from('abc\n')));
+      expect((await read('small', { digestLimitBytes, range: lines })).digest).toBe(digestOf(Buffer.from('abc\n')));
+    });
+
     test('files without a size of their own are read to their end', async () => {
       const got = await read('../proc/self/status');
       expect(Buffer.from(got.bytes).toString()).toContain('Uid:\t1000');
@@ -147,6 +159,12 @@ export function describeReading(bed: FilesBed): void {
       const found = await search('1', { limit: 5 });
       expect(found.truncated).toBe(true);
       expect(found.matches.map(({ text }) => text)).toEqual(['1', '10', '11', '12', '13']);
+    });
+
+    test('what would wait for a writer is refused at once', async () => {
+      await sh('mkfifo pipe');
+      await expect(search('x', { path: '/workspace/pipe' })).rejects.toMatchObject({ code: 'OCT_FILE_REFUSED' });
+      await expect(search('x', { path: '/dev/zero' })).rejects.toMatchObject({ code: 'OCT_FILE_REFUSED' });
     });
 
     test('an expression that is none is refused', async () => {

@@ -10,7 +10,10 @@ export function describeTrees(bed: FilesBed): void {
       await sh('echo a >a; echo b >b; mkdir d; ln -s d l');
       const move = async (from: string, to: string, replace = false): Promise<void> =>
         bed.files().move(access(), { from: `/workspace/${from}`, to: `/workspace/${to}`, replace });
-      await expect(move('a', 'b')).rejects.toMatchObject({ code: 'OCT_VERSION_CONFLICT' });
+      await expect(move('a', 'b')).rejects.toMatchObject({
+        code: 'OCT_VERSION_CONFLICT',
+        message: '/workspace/b exists already',
+      });
       await expect(move('a', 'd', true)).rejects.toMatchObject({ code: 'OCT_VERSION_CONFLICT' });
       await expect(move('no', 'x')).rejects.toMatchObject({ code: 'OCT_FILE_NOT_FOUND' });
       await move('a', 'b', true);
@@ -34,7 +37,8 @@ export function describeTrees(bed: FilesBed): void {
     });
 
     test('a link is described with what it says and where it ends', async () => {
-      await sh('mkdir d; echo x >d/f; ln -s d/f link; ln -s gone dangling');
+      await sh('mkdir d; echo x >d/f; ln -s d/f link; ln -s gone dangling; ln -s loop loop');
+      expect(await bed.files().stat(access(), '/workspace/loop')).toMatchObject({ target: 'loop', real: null });
       expect(await bed.files().stat(access(), '/workspace/link')).toMatchObject({
         type: 'symlink',
         target: 'd/f',
