@@ -101,6 +101,17 @@ describe('a hostile command', () => {
     expect(await agentProcesses(sandbox, 6)).toEqual([]);
   });
 
+  test('that took every process leaves no room for the next, which is told so, until they are ended', async () => {
+    const crowd = 'i=0; while [ $i -lt 150 ]; do setsid sleep 963 >/dev/null 2>&1 </dev/null & i=$((i+1)); done';
+    await runIn(sandbox, crowd).catch(() => undefined);
+    await expect(runIn(sandbox, 'true')).rejects.toMatchObject({
+      code: 'OCT_RESOURCE_LIMIT',
+      details: { limit: 'pids or memory' },
+    });
+    await sandbox.endAll();
+    expect(await runIn(sandbox, 'echo fine')).toMatchObject({ stdout: 'fine\n', exitCode: 0 });
+  });
+
   test('that eats all memory is reported as such', async () => {
     const ran = await runIn(sandbox, 'x=$(head -c 60000000 /dev/zero | tr "\\000" a); while :; do x=$x$x; done', {
       timeoutMs: 30_000,

@@ -144,6 +144,13 @@ describe('a sandbox that nears its limits', () => {
     await watch.close();
     await bed.open.services.tasks.delete(task.id, { force: true }, agent);
   });
+
+  it('tells the caller of a command that could make no further process what the limit is and what to ask for', async () => {
+    const task = await create('out of processes');
+    const { notices } = await run(task, 'i=0; while [ $i -lt 200 ]; do sleep 5 & i=$((i+1)); done');
+    expect(notices?.join()).toMatch(/may have 100 processes and threads.*such as 200: opencode-tools sandbox request/);
+    await bed.open.services.tasks.delete(task.id, { force: true }, agent);
+  });
 });
 
 async function ref(task: Task): Promise<string> {

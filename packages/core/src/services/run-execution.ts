@@ -10,6 +10,7 @@ import { composeExecution, describeCommand } from './compose-execution.ts';
 import { type IdempotencyKey, onTheWay } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
 import { memoryStory } from './memory-story.ts';
+import { processStory } from './process-story.ts';
 import { RecordedOutputs, diskError } from './recorded-outputs.ts';
 import { createRedaction } from './redactor.ts';
 import { runHooks } from './run-hooks.ts';
@@ -116,7 +117,7 @@ export async function runExecution(
         const ended = await execute(keeper, handle, run);
         if (ended.shellEnded === true && shell !== undefined) leased.notices.push(await lastWords(shells, shell, call));
         if (ended.reason === 'out-of-memory') leased.notices.push(await memoryStory(kernel, keeper, task));
-        return endOf(kernel, run, ended);
+        return endOf(kernel, keeper, run, ended);
       },
       { puts: async () => [{ noun: 'execution', value: await failedExecution(kernel, run) }] },
     );
@@ -188,13 +189,20 @@ function executeOn(handle: SandboxHandle, { plan, env, execution, outputs, shell
   });
 }
 
-async function endOf(kernel: Kernel, run: Run, outcome: ExecOutcome): Promise<OperationEnd<ExecutionResult>> {
+async function endOf(
+  kernel: Kernel,
+  keeper: SandboxKeeper,
+  run: Run,
+  outcome: ExecOutcome,
+): Promise<OperationEnd<ExecutionResult>> {
   const { outputs } = run;
   const { stdout, stderr } = await outputs.close();
   const { exitCode, signal } = outcome;
   const reason = outputs.full.aborted ? withoutRest(outcome.reason) : outcome.reason;
   const byItself = reason === 'exited' || reason === 'signalled' || reason === 'out-of-memory';
   const state = byItself ? 'exited' : 'interrupted';
+  if (byItself && exitCode !== 0)
+    run.leased.notices.push(...(await processStory(kernel, keeper, run.task, outputs.preview('stderr').text)));
   const durationMs = Math.round(outcome.durationMs);
   const ended = { ...run.execution, state, reason, exitCode, signal, stdout, stderr, durationMs } as const;
   const tripwires = await tripwiresOf(kernel, run.task, ended.operationId);

@@ -58,7 +58,7 @@ export async function createEngineClient(
     dialOnce(modem, endpoint, quietMs, { ...request, path: prefix + request.path }, mode);
   return {
     quietMs,
-    call: async <T>(request: EngineRequest) => (await dial(request, {})) as T,
+    call: async <T>(request: EngineRequest) => sensible(await dial(request, {})) as T,
     stream: async (request) => {
       const answer = (await dial(request, { isStream: true })) as Readable;
       if (request.moves !== true) return answer;
@@ -67,6 +67,14 @@ export async function createEngineClient(
     hijack: async (request) =>
       (await dial(request, { isStream: true, hijack: true, openStdin: true, allowEmpty: true })) as Duplex,
   };
+}
+
+/** What is no JSON comes as text; of the engine only nothing, `null` and `OK` do. A proxy's page must not pass for an answer. */
+function sensible(answer: unknown): unknown {
+  if (typeof answer !== 'string' && !Buffer.isBuffer(answer)) return answer;
+  const text = answer.toString('utf8').trim();
+  if (['', 'null', 'OK'].includes(text)) return answer;
+  throw new EngineError(502, `what came is no answer of a Docker Engine: ${text.slice(0, 80)}`);
 }
 
 async function dialOnce(

@@ -52,6 +52,18 @@ describe('an engine', () => {
     });
   });
 
+  test('whose proxy answers with a page in its place is said to fail', async () => {
+    const path = await listen((request, response) => {
+      response.end(request.url === '/version' ? '{"ApiVersion":"1.41"}' : '<html>Welcome</html>');
+    });
+    const client = await new Engine({}, `unix://${path}`).client();
+    const failed = await client.call({ method: 'GET', path: '/x' }).catch((error: unknown) => error);
+    expect(asPortError(failed, 'Asking')).toMatchObject({
+      code: 'OCT_ENGINE_FAILED',
+      message: 'Asking: the engine answered 502: what came is no answer of a Docker Engine: <html>Welcome</html>',
+    });
+  });
+
   test('that fails by itself is told from one that refuses, with what to do', async () => {
     const path = await listen((request, response) => {
       const url = request.url ?? '';

@@ -43,6 +43,7 @@ beforeAll(async () => {
 afterEach(async () => {
   proxy.silences.length = 0;
   proxy.resets.length = 0;
+  proxy.faults.length = 0;
   proxy.cut = undefined;
   // What the engine took in before it broke off is adopted by whoever tries again.
   for (const tag of tags.splice(0))
@@ -177,4 +178,35 @@ describe('an engine that lets a stream down', () => {
       expect(given).toMatchObject({ code: 'OCT_TIMEOUT', details: { limit: 'engine progress' } });
     expect(await bytesOf(sandbox.files.pack(access(4), '/tmp/tree'))).toBeGreaterThan(treeBytes);
   });
+});
+
+test('an engine that fails whatever it is asked fails each verb with an error that says so', async () => {
+  const { runtime: broken } = faulty();
+  const handle = await broken.find(sandbox.ref);
+  if (!handle) throw new Error('the sandbox is gone');
+  proxy.faults.push(/./);
+  const verbs: Readonly<Record<string, () => Promise<unknown>>> = {
+    inspect: async () => handle.inspect(),
+    connect: async () => handle.connect(),
+    fence: async () => handle.fence({ minToken: 1, revoked: [] }),
+    endAll: async () => handle.endAll(),
+    start: async () => handle.start(),
+    stop: async () => handle.stop(0),
+    pause: async () => handle.pause(),
+    unpause: async () => handle.unpause(),
+    rootChanges: async () => handle.rootChanges(),
+    snapshotRoot: async () => handle.snapshotRoot({ tag: 'oct-test-never', labels: {} }),
+    stats: async () => handle.stats(),
+    measure: async () => handle.measure('/tmp'),
+    list: async () => handle.files.list(access(1), { path: '/tmp', depth: 1 }),
+    destroy: async () => handle.destroy(),
+  };
+  for (const [verb, run] of Object.entries(verbs)) {
+    const code = await run().then(
+      () => 'done',
+      (error: unknown) => (error as { code?: unknown }).code,
+    );
+    expect({ verb, code }).toEqual({ verb, code: 'OCT_ENGINE_FAILED' });
+  }
+  await broken.close();
 });

@@ -4,6 +4,8 @@ import { constants } from 'node:os';
 export type RunResult =
   | { readonly kind: 'refused' }
   /** The supervisor could not make a process. */
+  | { readonly kind: 'no-process' }
+  /** Not said by a supervisor: the stream to it ended. */
   | { readonly kind: 'lost' }
   | {
       readonly kind: 'ended';
@@ -30,7 +32,8 @@ const form = /^(s?)(\d{1,3}) ([013]) (-|cut|fenced|oom|time|gone|none)$/;
 
 /** Reads a result line; anything that is not one is a broken lane. */
 export function parseRunResult(text: string): RunResult {
-  if (text === 'refused' || text === 'lost') return { kind: text };
+  if (text === 'refused') return { kind: 'refused' };
+  if (text === 'lost') return { kind: 'no-process' };
   const [, signalled, status, left, note] = form.exec(text) ?? [];
   if (status === undefined) throw new Error(`Not a result: ${JSON.stringify(text.slice(0, 80))}`);
   return {

@@ -68,7 +68,7 @@ export class DockerSandbox implements SandboxHandle {
   }
 
   async inspect(): Promise<SandboxFacts> {
-    return sandboxFacts(await this.#link.describe());
+    return this.#doing('Looking at the sandbox', async () => sandboxFacts(await this.#link.describe()));
   }
 
   async exec(request: ExecRequest): Promise<ExecOutcome> {

@@ -168,6 +168,7 @@ class Run {
     if (this.#outputFailure) throw this.#outputFailure.error;
     if (result === undefined) return { reason: this.#cause ?? 'cancelled', exitCode: null, signal: null };
     if (result.kind === 'refused') throw staleToken(this.#request.token);
+    if (result.kind === 'no-process') return this.#noProcess();
     if (result.kind === 'lost') return this.#lost();
     // The command itself may end before the last of what it started: whoever gave it up is told when nothing is left.
     if (result.stuck || this.#cause) await this.#link.cut(this.#execution);
@@ -181,6 +182,12 @@ class Run {
     if (result.note === 'cut') return this.#cause ?? 'cancelled';
     if (result.note !== 'none' && result.note !== 'shell-ended' && result.note !== 'no-shell') return result.note;
     return result.signal === null ? 'exited' : 'signalled';
+  }
+
+  /** Nothing ran: a sandbox at its limits has no room for the command. */
+  async #noProcess(): Promise<Ended> {
+    if (this.#cause) return { reason: this.#cause, exitCode: null, signal: null };
+    throw await this.#link.explain(new LaneLostError('No process could be made'));
   }
 
   /** The stream broke: the container says why. A command that lives on without its lane is ended. */
