@@ -110,6 +110,40 @@ describe('work out of a task, by its agent', () => {
   });
 });
 
+test.each([
+  ['{}\n', false],
+  ['agents: {work: directory}\n', true],
+])('a bind workspace is committed by its agent where the user allows that: %j', async (configuration, allowed) => {
+  const home = await temporaryHome();
+  const config = `${home}.yaml`;
+  await mkdir(dirname(config), { recursive: true });
+  await writeFile(config, configuration);
+  const source = await repository();
+  const git = async (...args: readonly string[]) =>
+    (await run('git', ['-c', 'safe.directory=*', '-C', source, ...args])).stdout.trim();
+  for (const [key, value] of [
+    ['user.name', 'Grace'],
+    ['user.email', 'grace@example.org'],
+  ] as const)
+    await git('config', key, value);
+  if (process.getuid?.() === 0) await run('chown', ['-R', '4321:5432', source]);
+  const { call } = await connect(home, '2025-11-25', ['--config', config]);
+  const made = await call('create_task_sandbox', { title: 'Bind', agent: 'build', image, source, source_kind: 'bind' });
+  const handles = { task_id: String(made.data['task_id']), session_id: String(made.data['session_id']) };
+  deleteAtTheEnd(home, handles.task_id, ['--config', config]);
+  await call('execute_in_task', { ...handles, command: 'echo two >> file' });
+  const done = await call('commit_task_work', { ...handles, message: 'Two lines' });
+  const last = await git('log', '-1', '--format=%an: %s');
+  if (allowed) {
+    expect(done).toMatchObject({ isError: false, data: { committed: true, changes: [{ path: 'file' }] } });
+    expect(last).toBe('Grace: Two lines');
+    return;
+  }
+  expect(done).toMatchObject({ isError: true, data: { code: 'OCT_POLICY_DENIED' } });
+  expect(done.text).toContain('opencode-tools commit');
+  expect(last).not.toContain('Two lines');
+});
+
 test('checkpoints are saved, listed, compared and brought back', async () => {
   const { tool, execute } = await work('{}\n');
   const save = async (name: string) => String((await tool('create_task_checkpoint', { name })).data['checkpoint_id']);

@@ -4,6 +4,7 @@ import { logs, signal, stdin, wait } from './commands/background.ts';
 import { attemptsCheck, attemptsKeep, attemptsStart } from './commands/attempts.ts';
 import { cancel, completeTask, stop } from './commands/end-task.ts';
 import { apply, diff } from './commands/apply.ts';
+import { commit } from './commands/commit.ts';
 import { merge } from './commands/merge.ts';
 import { cp, filesMkdir, filesMv, filesRm } from './commands/change-files.ts';
 import { checkpointsDiff, checkpointsList, checkpointsShow, checkpointsVerify } from './commands/checkpoint-looks.ts';
@@ -75,6 +76,7 @@ export const commandTable: readonly Command[] = [
   diff,
   apply,
   merge,
+  commit,
   filesLs,
   filesCat,
   filesWrite,

@@ -15,6 +15,7 @@ import { getTaskStatus } from './tools/get-task-status.ts';
 import { listFiles, searchFiles } from './tools/list-files.ts';
 import { listTaskCheckpoints } from './tools/list-task-checkpoints.ts';
 import { listTasks } from './tools/list-tasks.ts';
+import { commitTaskWork } from './tools/commit-task-work.ts';
 import { mergeTaskWork } from './tools/merge-task-work.ts';
 import { readFile } from './tools/read-file.ts';
 import { readExecutionOutput } from './tools/read-execution-output.ts';
@@ -50,6 +51,7 @@ export const toolTable: readonly Tool[] = [
   diffTask,
   applyTaskWork,
   mergeTaskWork,
+  commitTaskWork,
   completeTask,
   recordDecision,
   updateTask,
@@ -63,10 +65,11 @@ export const toolTable: readonly Tool[] = [
 
 /** What a model is told once about all tools together. */
 export const serverInstructions =
-  'Each task has a durable Docker sandbox, without network unless egress names policies, and a record that outlive you. Create a ' +
-  'task or attach to one, pass session_id to every call, record decisions, detach when done. Files and globs are relative to the ' +
-  'workspace, or absolute; finding and searching leave out .git and node_modules. expected_digest refuses to write a file that is ' +
-  'not as read_file gave it; expected_version refuses, or merges, a change of what changed since. task_id also takes the last 8 ' +
-  'characters of an id or a unique title, checkpoints also a tag or name. apply_task_work and merge_task_work write on the host of ' +
-  'the user, who decides how far, and accepts tripwires: changes that would run there or steer who works there; with dry_run they ' +
-  'only tell. Calls that change something take idempotency_key, listed or not: repeated with the same key they are done once.';
+  'Each task has a durable Docker sandbox, without network unless egress names policies, and a record that outlive you. ' +
+  'Create a task or attach to one, pass session_id to every call, record decisions, detach when done. File tools work in the ' +
+  'sandbox; files and globs are relative to the workspace, or absolute; finding and searching leave out .git and ' +
+  'node_modules. expected_digest refuses to write a file that is not as read_file gave it; expected_version refuses, or ' +
+  'merges, a change of what changed since. task_id also takes the last 8 characters of an id or a unique title, checkpoints ' +
+  'also a tag or name. apply_task_work, merge_task_work and commit_task_work write on the host of the user, who decides how ' +
+  'far, and accepts tripwires: changes that would run there or steer who works there; with dry_run they only tell. Calls that ' +
+  'change something take idempotency_key, listed or not: repeated with the same key they are done once.';

@@ -246,6 +246,20 @@ export function workPortContract(name: string, open: () => Promise<OpenWorkPort>
         expect(run(mine(), 'status', '--porcelain')).toBe('');
       });
 
+      test('are made of what changed in the work tree of the user, once tripwires are accepted', async () => {
+        await bundled(edit);
+        writeFileSync(mine('edited'), 'mine\n');
+        writeFileSync(mine('Makefile'), 'all:\n');
+        const who = { directory: mine(), message: 'Mine', author: 'Ada <ada@example.org>', dryRun: false };
+        const waiting = await work.commit({ ...who, accept: [], operationId: newId() });
+        expect(waiting).toMatchObject({ committed: false, refused: [{ path: 'Makefile' }] });
+        const made = await work.commit({ ...who, accept: ['Makefile'], operationId: newId() });
+        expect(made).toMatchObject({ committed: true, branch: 'main', commit: await work.branchTip(mine(), 'main') });
+        expect(run(mine(), 'status', '--porcelain')).toBe('');
+        const none = await work.commit({ ...who, accept: [], operationId: newId() });
+        expect(none).toMatchObject({ committed: false, commit: null, conflicts: [] });
+      });
+
       test('are refused where the branch cannot be, where they were damaged, and where they would run on the host', async () => {
         const { base, file, receive, request } = await bundled(() => writeFileSync(inside('Makefile'), 'all:\n'));
         const main = { ...request, branch: 'main', into: true };

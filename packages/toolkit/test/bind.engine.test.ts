@@ -197,6 +197,29 @@ describe('a directory of the host as a workspace', () => {
     await open.services.tasks.delete(task, {}, call);
   });
 
+  test('is committed by a verb of ours, which runs nothing that the sandbox wrote', async () => {
+    repository();
+    const task = await bind();
+    const attack =
+      'printf "* filter=evil\\n" >.gitattributes; printf "[filter \\"evil\\"]\\n\\tclean = touch /x\\n" >.gitmodules';
+    await sh(task, `echo changed >file; mkdir new; echo new >new/file; ${attack}`);
+    const given = { message: 'By the verb', author: 'Ada <ada@example.org>' };
+    const waiting = await open.services.work.commit(task, given, call);
+    expect(waiting).toMatchObject({ committed: false, refused: [{ path: '.gitattributes' }, { path: '.gitmodules' }] });
+    await sh(task, 'rm .gitattributes .gitmodules');
+    const done = await open.services.work.commit(task, given, call);
+    expect(done).toMatchObject({ committed: true, branch: 'main', commit: hostGit('rev-parse', 'main').trim() });
+    expect(await sh(task, 'git status --short; git log -1 --format=%an:%s; git show main:new/file')).toBe(
+      'Ada:By the verb\nnew\n',
+    );
+    expect(lstatSync(join(project, '.git/index'))).toMatchObject(owner);
+    const [record] = await open.services.ledger.history(task, { limit: 1, types: ['work.completed'] });
+    expect(JSON.parse(record?.payload ?? '{}')).toMatchObject({
+      detail: { branch: 'main', commit: done.commit, total: 2 },
+    });
+    await open.services.tasks.delete(task, {}, call);
+  });
+
   test('starts again after the host removed what guards it, or says what is missing', async () => {
     mkdirSync(join(project, '.opencode'));
     const task = await bind();

@@ -70,6 +70,16 @@ async function copyPath(from: BytePath, to: BytePath, path: BytePath, signal: Ab
   for (const child of below) copyNode(join(from, path, child.path), join(to, path, child.path), child);
 }
 
+/**
+ * Copies a file or a symbolic link as it was found, with the directories that it needs.
+ *
+ * @param from real path
+ */
+export function copyFound(from: BytePath, to: BytePath, node: DiskNode): void {
+  makeParents(to, node.path);
+  copyNode(`${from}/${node.path}`, `${to}/${node.path}`, { ...node, mode: node.mode & 0o777 });
+}
+
 function copyNode(from: BytePath, to: BytePath, node: DiskNode): void {
   try {
     if (node.type === 'directory') mkdirSync(toFs(to), { mode: 0o700 });

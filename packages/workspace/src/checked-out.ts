@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { gitPath } from './bare-repository.ts';
 import { type BytePath, parentOf, toBytePath, toText } from './byte-path.ts';
 import { type RawChange, rawChanges } from './commit-changes.ts';
 import { invalid } from './failures.ts';
@@ -23,12 +24,19 @@ export async function workTreeOf(git: GitRunner, top: string, ref: string): Prom
   if (path === undefined) return null;
   if (!existsSync(path))
     throw invalid(`${ref} is checked out at ${path}, which is not there`, 'Run `git worktree prune`, then try again.');
-  for (const name of underWay) {
-    const file = await git.run(['rev-parse', '--path-format=absolute', '--git-path', name], { cwd: path });
-    if (existsSync(file.toString('utf8').replace(/\n$/, '')))
-      throw invalid(`The work tree at ${path} is in the middle of something (${name})`, 'Finish or abort it first.');
-  }
+  await assertNothingUnderWay(git, path);
   return path;
+}
+
+/** @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a work tree in the middle of a merge, rebase or the like */
+export async function assertNothingUnderWay(git: GitRunner, workTree: string): Promise<void> {
+  for (const name of underWay) {
+    if (existsSync(await gitPath(git, workTree, name)))
+      throw invalid(
+        `The work tree at ${workTree} is in the middle of something (${name})`,
+        'Finish or abort it first.',
+      );
+  }
 }
 
 /**

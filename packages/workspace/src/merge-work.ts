@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { type MergeWork, type MergedWork, OpencodeToolsError } from '@opencode-tools/core';
+import { lend } from './bare-repository.ts';
 import { moveWorkTree, obstacles, workTreeOf } from './checked-out.ts';
 import { describeChanges, rawChanges, refuseUnsound } from './commit-changes.ts';
 import { invalid } from './failures.ts';
@@ -7,12 +7,11 @@ import { findCommitTripwires } from './find-commit-tripwires.ts';
 import { resolveInRepository } from './git-inspect.ts';
 import { gitFailure } from './git-runner.ts';
 import type { HostGit } from './git.ts';
-import { type Lender, takeBundleIn } from './received-bundle.ts';
+import { takeBundleIn } from './received-bundle.ts';
 import type { StoreLayout } from './store-files.ts';
 import type { WorkJournals } from './work-journal.ts';
 
 const longMs = 30 * 60_000;
-const resultRef = 'refs/heads/result';
 const who = { NAME: 'opencode-tools', EMAIL: 'opencode-tools@localhost' };
 
 export interface MergeTools {
@@ -29,7 +28,7 @@ export async function mergeWork(tools: MergeTools, work: MergeWork): Promise<Mer
   if (!(await git.isBranchName(branch)))
     throw invalid(`Not a branch name: ${branch}`, 'Use letters, digits, dashes and slashes.', { branch });
   const { topDirectory: top } = await resolveInRepository(runner, work.repository, base);
-  const { bare, tip } = await takeBundleIn(runner, layout, work.operationId, await lenderOf(tools, top), signal);
+  const { bare, tip } = await takeBundleIn(runner, layout, work.operationId, top, signal);
   const raw = await rawChanges(runner, bare, base, tip);
   refuseUnsound(raw);
   const files = await describeChanges(runner, bare, raw);
@@ -59,7 +58,7 @@ export async function mergeWork(tools: MergeTools, work: MergeWork): Promise<Mer
   const conflicts = goesAlong && old !== null ? await obstacles(runner, { workTree, bare }, old, commit) : [];
   const merged = conflicts.length === 0 && refused.length === 0 && !work.dryRun;
   if (merged && moves && commit !== null) {
-    await lend(tools, top, bare, commit);
+    await lend(runner, top, bare, commit);
     await move(tools, work, { top, old, commit, workTree });
   }
   return { ...result, merged, conflicts };
@@ -125,27 +124,6 @@ async function mergeCommits(
   );
   const commit = await runner.run(['commit-tree', tree, '-p', old, '-p', tip, '-m', message], { ...call, environment });
   return { how: 'merged', old, commit: commit.toString('utf8').trim(), conflicts: [] };
-}
-
-async function lenderOf({ git: { runner } }: MergeTools, top: string): Promise<Lender> {
-  const read = async (...args: readonly string[]): Promise<string> =>
-    (await runner.run(['rev-parse', '--path-format=absolute', ...args], { cwd: top }))
-      .toString('utf8')
-      .replace(/\n$/, '');
-  const shallow = await read('--git-path', 'shallow');
-  return {
-    objects: await read('--git-path', 'objects'),
-    objectFormat: await read('--show-object-format'),
-    shallow: await readFile(shallow, 'utf8').catch(() => ''),
-  };
-}
-
-/** Gives the user's repository the objects. No ref leads to them yet, so that git removes them some day when none ever does. */
-async function lend({ git: { runner } }: MergeTools, top: string, bare: string, commit: string): Promise<void> {
-  await runner.run(['update-ref', resultRef, commit], { cwd: bare });
-  const args = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', bare, resultRef];
-  const config = ['fetch.unpackLimit=1', 'core.alternateRefsCommand=true', 'fetch.writeCommitGraph=false'];
-  await runner.run(args, { cwd: top, config, timeoutMs: longMs });
 }
 
 interface Move {

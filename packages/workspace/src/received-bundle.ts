@@ -1,7 +1,7 @@
-import { open, readdir, rm, writeFile } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BundleSink, type OperationId, OpencodeToolsError } from '@opencode-tools/core';
-import { type BytePath, toBytePath } from './byte-path.ts';
+import { makeBare } from './bare-repository.ts';
 import { invalid, storeFailure } from './failures.ts';
 import type { GitCall, GitRunner } from './git-runner.ts';
 import { type StoreLayout, createLayout } from './store-files.ts';
@@ -18,10 +18,6 @@ const unsound = ['hasDot', 'hasDotdot', 'hasDotgit', 'fullPathname', 'nullSha1',
 
 export function bundlePath(layout: StoreLayout, id: OperationId): string {
   return join(layout.works, `${id}.bundle`);
-}
-
-export function barePath(layout: StoreLayout, id: OperationId): string {
-  return join(layout.works, `${id}.git`);
 }
 
 export async function receiveBundle(layout: StoreLayout, id: OperationId): Promise<BundleSink> {
@@ -59,17 +55,8 @@ export async function receiveBundle(layout: StoreLayout, id: OperationId): Promi
   };
 }
 
-/** The user's repository, as far as ours leans on it. */
-export interface Lender {
-  readonly objects: string;
-  readonly objectFormat: string;
-  /** Lines that say where its history ends; empty for a whole one. */
-  readonly shallow: string;
-}
-
 /**
- * Makes a bare repository of ours that has the objects of the user's, and takes the bundle in. Every new object is checked. Its
- * configuration is ours, so that whatever git does in it runs nothing.
+ * Takes the bundle into a repository of ours that has the objects of the user's. Every new object is checked.
  *
  * @returns the repository and the commit
  */
@@ -77,17 +64,11 @@ export async function takeBundleIn(
   git: GitRunner,
   layout: StoreLayout,
   id: OperationId,
-  lender: Lender,
+  top: string,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly bare: string; readonly tip: string }> {
-  const bare = barePath(layout, id);
   await assertBundle(bundlePath(layout, id));
-  await rm(bare, { recursive: true, force: true });
-  const init = ['init', '--quiet', '--bare', '--template=', `--object-format=${lender.objectFormat}`, bare];
-  await git.run(init, { cwd: layout.works, signal });
-  const alternates = Buffer.from(`${quoted(toBytePath(lender.objects))}\n`, 'latin1');
-  await writeFile(join(bare, 'objects', 'info', 'alternates'), alternates);
-  if (lender.shallow !== '') await writeFile(join(bare, 'shallow'), lender.shallow);
+  const bare = await makeBare(git, layout, id, top, signal);
   const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', bundlePath(layout, id)];
   const call = { cwd: bare, timeoutMs: longMs, signal };
   await git.run([...fetch, `+${bundleRef}:${workRef}`], { ...call, config: ['fetch.fsckObjects=true'] });
@@ -110,10 +91,4 @@ async function assertBundle(path: string): Promise<void> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(16), 0, 16, 0);
   if (!signature.test(buffer.toString('latin1', 0, bytesRead)))
     throw invalid('What the task gave is no bundle of commits', 'Look at the git of the task.');
-}
-
-/** As git reads names that hold what a line cannot. */
-function quoted(path: BytePath): string {
-  if (!/["\\\n#]/.test(path)) return path;
-  return `"${path.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`;
 }

@@ -5,7 +5,9 @@ import { type BytePath, toFs, toText } from './byte-path.ts';
 import { errnoOf } from './failures.ts';
 import { findNode } from './scan-directory.ts';
 import { moveWorkTree } from './checked-out.ts';
+import { takeIntoIndex } from './commit-tree.ts';
 import type { GitRunner } from './git-runner.ts';
+import { giveToOwner, inAnyRepository } from './owned-repository.ts';
 import type { MergeJournal, WorkJournal } from './work-journal.ts';
 import { type Staging, removeStaging, undoStep } from './work-staging.ts';
 import type { WorkStep } from './work-steps.ts';
@@ -45,26 +47,28 @@ function findSaved(root: BytePath, name: string, steps: readonly WorkStep[]): Se
 
 /** A branch that has moved stays moved, and its work tree goes along; one that has not is left where it is. */
 export async function settleMerge(
-  git: GitRunner,
-  { repository, ref, old, commit, workTree }: MergeJournal,
+  runner: GitRunner,
+  { repository, ref, old, commit, workTree, index }: MergeJournal,
 ): Promise<SettledWork> {
+  const git = index === undefined ? runner : inAnyRepository(runner);
   if (!existsSync(repository)) return { outcome: 'none', left: [], saved: null };
   const found = await git.try(['rev-parse', '--verify', '--quiet', ref], { cwd: repository });
   if (found.stdout.toString('utf8').trim() !== commit) return { outcome: 'none', left: [], saved: null };
-  if (workTree === null || old === null || !(await hasOut(git, workTree, ref)))
-    return { outcome: 'finished', left: [], saved: null };
-  const moved = await movedAtLast(git, { workTree, old, commit });
-  return { outcome: 'finished', left: moved ? [] : [workTree], saved: null };
+  const tree = index === undefined ? workTree : repository;
+  if (tree === null || !(await hasOut(git, tree, ref))) return { outcome: 'finished', left: [], saved: null };
+  const bring = async (): Promise<void> => {
+    if (index === undefined) return old === null ? undefined : moveWorkTree(git, tree, old, commit);
+    await takeIntoIndex(git, tree, index);
+    await giveToOwner(git, tree, ref);
+  };
+  return { outcome: 'finished', left: (await doneAtLast(bring)) ? [] : [tree], saved: null };
 }
 
 /** The git of whoever was killed may go on for a moment, and has the index then. */
-async function movedAtLast(
-  git: GitRunner,
-  { workTree, old, commit }: { readonly workTree: string; readonly old: string; readonly commit: string },
-): Promise<boolean> {
+async function doneAtLast(bring: () => Promise<void>): Promise<boolean> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await moveWorkTree(git, workTree, old, commit);
+      await bring();
       return true;
     } catch {
       if (attempt >= moveAttempts) return false;
@@ -76,6 +80,7 @@ async function movedAtLast(
 /** Whether a work tree is there and still has the branch checked out. */
 async function hasOut(git: GitRunner, workTree: string, ref: string): Promise<boolean> {
   if (!existsSync(workTree)) return false;
+  if (ref === 'HEAD') return true;
   const { stdout } = await git.try(['symbolic-ref', '--quiet', 'HEAD'], { cwd: workTree });
   return stdout.toString('utf8').trim() === ref;
 }

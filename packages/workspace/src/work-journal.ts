@@ -2,6 +2,7 @@ import { readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type OperationId, isId } from '@opencode-tools/core';
 import type { BytePath } from './byte-path.ts';
+import type { IndexChange } from './git-index.ts';
 import { errnoOf } from './failures.ts';
 import { type StoreLayout, createLayout, writeDurably } from './store-files.ts';
 import type { WorkStep } from './work-steps.ts';
@@ -29,6 +30,8 @@ export interface MergeJournal {
   readonly commit: string;
   /** Work tree that goes along. */
   readonly workTree: string | null;
+  /** What the index of the work tree at `repository` gets, when no file is to change. */
+  readonly index?: readonly IndexChange[];
 }
 
 /** Keeps journals in the store, flushed, by operation. */

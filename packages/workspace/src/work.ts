@@ -1,15 +1,17 @@
 import { rm } from 'node:fs/promises';
 import type { ApplyWork, Logger, WorkPort } from '@opencode-tools/core';
 import { applyWork } from './apply-work.ts';
+import { barePath } from './bare-repository.ts';
 import { BlobIndex } from './blob-index.ts';
 import { BlobReader } from './blob-reader.ts';
 import { realDirectory, refuseOwnHome } from './check-directory.ts';
+import { commitWork } from './commit-work.ts';
 import { errnoOf, storeFailure, throwIfCancelled } from './failures.ts';
 import type { HostGit } from './git.ts';
 import { type Versions, mergeLines } from './merge-lines.ts';
 import { type WorkChange, reviewWork, workChanges } from './review-work.ts';
 import { branchTip, mergeWork } from './merge-work.ts';
-import { barePath, bundlePath, receiveBundle } from './received-bundle.ts';
+import { bundlePath, receiveBundle } from './received-bundle.ts';
 import { settleJournal, settleMerge } from './settle-work.ts';
 import { SnapshotFiles } from './snapshot-files.ts';
 import { createLayout, layoutOf } from './store-files.ts';
@@ -60,6 +62,7 @@ export function createWork(options: {
     branchTip: (repository, branch) => branchTip(options.git, repository, branch),
     receive: (operationId) => receiveBundle(layout, operationId),
     merge: (work) => mergeWork({ git: options.git, layout, journals }, work),
+    commit: (work) => commitWork({ git: options.git, layout, journals }, work),
     forget: async (operationId) => {
       for (const path of [bundlePath(layout, operationId), barePath(layout, operationId)])
         await rm(path, { recursive: true, force: true });

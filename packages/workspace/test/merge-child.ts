@@ -4,10 +4,10 @@ import { syncBuiltinESMExports } from 'node:module';
 import { type OperationId, silentLogger } from '@opencode-tools/core';
 
 /*
- * A process of its own that merges a bundle which was received, and kills itself with SIGKILL at a step: before it calls git, or before
+ * A process of its own that merges a bundle which was received, or commits what changed, and kills itself with SIGKILL at a step: before it calls git, or before
  * and after it renames a file. Prints how many steps there were when it came to its end.
  *
- * node merge-child.ts <store> <repository> <base> <operation> <step>
+ * node merge-child.ts <store> <repository> <base or `commit`> <operation> <step>
  */
 const [store = '', repository = '', base = '', operation = '', step = ''] = process.argv.slice(2);
 let steps = 0;
@@ -33,6 +33,11 @@ const { createGit, createWork } = await import('../src/index.ts');
 const git = createGit({ environment: { PATH: process.env['PATH'] }, logger: silentLogger });
 const work = createWork({ directory: store, git, logger: silentLogger });
 const operationId = operation as OperationId;
-const request = { repository, base, branch: 'main', into: true, accept: [], message: 'Merge it', dryRun: false };
-await work.merge({ ...request, operationId });
+if (base === 'commit') {
+  const who = { message: 'Commit it', author: 'Ada <ada@example.org>' };
+  await work.commit({ directory: repository, ...who, accept: [], operationId, dryRun: false });
+} else {
+  const request = { repository, base, branch: 'main', into: true, accept: [], message: 'Merge it', dryRun: false };
+  await work.merge({ ...request, operationId });
+}
 process.stdout.write(String(steps));

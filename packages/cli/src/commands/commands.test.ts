@@ -1,4 +1,4 @@
-import type { Call, CreateTask, ReadRecords, TaskFilter, TaskWorkMerged } from '@opencode-tools/core';
+import type { Call, CreateTask, ReadRecords, TaskFilter, CommittedWork, TaskWorkMerged } from '@opencode-tools/core';
 import { expect, test } from 'vitest';
 import { runLine, taskId } from '../../test/run-line.ts';
 
@@ -247,4 +247,42 @@ test.each([
   const line = await runLine(['merge', 't', '--branch', 'work', '--accept', 'x'], { work: { merge } });
   expect(asked).toEqual([{ branch: 'work', accept: ['x'], dryRun: false }]);
   expect(line).toMatchObject({ code, stdout });
+});
+
+test.each([
+  [{}, 0, 'committed: 1 path to main in /r\nabc\n'],
+  [
+    { committed: false, commit: null, changes: [], conflicts: [{ path: 'a', reason: 'has a filter' }] },
+    4,
+    'nothing was committed: main in /r\nconflict a: has a filter\n',
+  ],
+  [
+    {
+      committed: false,
+      branch: null,
+      leftOut: ['n'],
+      refused: [{ path: 'Makefile', rule: 'build', why: 'builds run it' }],
+    },
+    5,
+    'nothing was committed: a detached commit in /r\nadded    a\nleft out n: a repository of its own, or neither file nor link\ntripwire build Makefile: builds run it\nAccept each by --accept PATH when it is meant.\n',
+  ],
+] as const)('committing says what happened and what waits: %j', async (difference, code, stdout) => {
+  const committed = {
+    committed: true,
+    repository: '/r',
+    branch: 'main',
+    commit: 'abc',
+    changes: [{ path: 'a', change: 'added' }],
+    tripwires: [],
+    conflicts: [],
+    leftOut: [],
+    refused: [],
+    ...difference,
+  };
+  const asked: unknown[] = [];
+  const commit = async (_id: string, options: object) => (asked.push(options), committed as unknown as CommittedWork);
+  const line = await runLine(['commit', 't', '-m', 'why', '--author', 'A <a>'], { work: { commit } });
+  expect(asked).toEqual([{ message: 'why', author: 'A <a>', accept: [], dryRun: false }]);
+  expect(line).toMatchObject({ code, stdout });
+  expect(await runLine(['commit', 't'], { work: { commit } })).toMatchObject({ code: 2 });
 });

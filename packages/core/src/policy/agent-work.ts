@@ -12,7 +12,7 @@ export const workBranchPrefix = 'opencode-tools/';
 
 /** What an agent asks to be written on the host; the branch is the task's own by default. */
 export type AgentWork =
-  | { readonly verb: 'apply' }
+  | { readonly verb: 'apply' | 'commit' }
   | { readonly verb: 'merge'; readonly branch?: string | undefined; readonly into?: string | undefined };
 
 /** @throws OpencodeToolsError `OCT_POLICY_DENIED`, with who can change that */
@@ -20,7 +20,7 @@ export function assertAgentWork(scope: AgentWorkScope, work: AgentWork): void {
   const needed = scopeOf(work);
   if (agentWorkScopes.indexOf(scope) >= agentWorkScopes.indexOf(needed)) return;
   const what = needed === 'branch' ? 'a branch' : 'the directory and branches that a task came from';
-  const lesser = scope === 'branch' ? ` A branch named ${workBranchPrefix}… is allowed.` : '';
+  const lesser = scope === 'branch' && work.verb !== 'commit' ? ` A branch named ${workBranchPrefix}… is allowed.` : '';
   throw new OpencodeToolsError('OCT_POLICY_DENIED', `Agents may not bring work into ${what}: agents.work is ${scope}`, {
     remedy: `Ask the user to run \`opencode-tools ${work.verb}\`, or to set \`agents.work: ${needed}\`.${lesser}`,
     details: { key: 'agents.work', value: scope },
@@ -28,6 +28,6 @@ export function assertAgentWork(scope: AgentWorkScope, work: AgentWork): void {
 }
 
 function scopeOf(work: AgentWork): AgentWorkScope {
-  if (work.verb === 'apply' || work.into !== undefined) return 'directory';
+  if (work.verb !== 'merge' || work.into !== undefined) return 'directory';
   return work.branch === undefined || work.branch.startsWith(workBranchPrefix) ? 'branch' : 'directory';
 }

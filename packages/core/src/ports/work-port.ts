@@ -81,6 +81,36 @@ export interface MergedWork extends WorkReview {
   readonly refused: readonly Tripwire[];
 }
 
+export interface CommitWork {
+  /** A directory of the user in a work tree; what changed in it is committed, and nothing beside it. */
+  readonly directory: string;
+  readonly message: string;
+  /** `Name <address>`; null for who the user's configuration of git says. */
+  readonly author: string | null;
+  readonly accept: readonly string[];
+  readonly operationId: OperationId;
+  readonly dryRun: boolean;
+  /** As of `ApplyWork`: asked right before the branch moves. */
+  readonly confirm?: () => Promise<void>;
+  readonly signal?: AbortSignal;
+}
+
+export interface CommittedWork extends WorkReview {
+  /** False when something was in the way, or in a dry run: then neither branch nor index was changed. */
+  readonly committed: boolean;
+  /** Top of the work tree. */
+  readonly repository: string;
+  /** Null for a detached commit. */
+  readonly branch: string | null;
+  /** What was, or would be, made; null when nothing differs from the last commit, or when that cannot be said for conflicts. */
+  readonly commit: string | null;
+  readonly conflicts: readonly { readonly path: string; readonly reason: string }[];
+  /** Repositories below the directory, and what is neither file nor link: they are not committed. */
+  readonly leftOut: readonly string[];
+  /** Tripwires that were not accepted. */
+  readonly refused: readonly Tripwire[];
+}
+
 /** Takes the bytes of a bundle in order; a piece may come before the one ahead of it is written. */
 export interface BundleSink {
   /** @throws OpencodeToolsError `OCT_RESOURCE_LIMIT` past 4 GiB */
@@ -125,6 +155,14 @@ export interface WorkPort {
    *   cannot be; `OCT_CAPABILITY_UNSUPPORTED` where git is older than 2.38 and has to merge
    */
   merge(work: MergeWork): Promise<MergedWork>;
+  /**
+   * Commits what changed in a directory of a work tree whose `.git` no sandbox can write: all that `git add --all` would take, on the
+   * branch that is checked out. Files are read by ourselves, and git sees copies of them in a repository of ours. No hook and no filter
+   * runs; a changed file that has a filter is a conflict. The index then has what was committed.
+   *
+   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` outside of a work tree, in the middle of a merge or the like, and without an author
+   */
+  commit(work: CommitWork): Promise<CommittedWork>;
   /** Undoes what an operation had begun, or finishes what it had done but for tidying up. Repeating it changes nothing. */
   settle(operationId: OperationId): Promise<SettledWork>;
   /** Removes what is known of a change, once it is recorded how it ended. */

@@ -1,7 +1,7 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { TaskId } from '../domain/ids.ts';
 import type { AgentWork } from '../policy/agent-work.ts';
-import type { AppliedWork, MergedWork, WorkReview } from '../ports/work-port.ts';
+import type { AppliedWork, CommittedWork, MergedWork, WorkReview } from '../ports/work-port.ts';
 import type { Call, UnderSession } from './call.ts';
 import type { RecoveredOperation } from './session-contract.ts';
 
@@ -34,6 +34,17 @@ export interface MergeOptions extends UnderSession {
   readonly dryRun?: boolean;
 }
 
+export interface CommitOptions extends UnderSession {
+  /** What the commit says; of one line or more. */
+  readonly message: string;
+  /** `Name <address>`; by default who the user's configuration of git says. */
+  readonly author?: string;
+  /** Paths with tripwires that may be committed all the same, relative to the top of the work tree. */
+  readonly accept?: readonly string[];
+  /** True says what would be committed and changes nothing. */
+  readonly dryRun?: boolean;
+}
+
 export interface TaskWorkMerged extends MergedWork {
   readonly repository: string;
 }
@@ -47,7 +58,7 @@ export interface TaskWorkApplied extends AppliedWork {
   readonly directory: string;
 }
 
-/** Brings the work of a volume workspace back to the directory of the user that it came from. */
+/** Brings the work of a task to where the user keeps it: the directory that a volume workspace came from, the repository of a bind workspace. */
 export interface WorkService {
   /**
    * For front ends that agents call: refuses what the user does not let agents do by themselves. They accept no tripwire either.
@@ -78,4 +89,12 @@ export interface WorkService {
    *   submodules; `OCT_CAPABILITY_UNSUPPORTED` without git in the image
    */
   merge(taskId: TaskId, options: MergeOptions, call: Call): Promise<TaskWorkMerged>;
+  /**
+   * Commits what changed in a bind workspace to the branch that is checked out there, as one operation: the sandbox cannot write its
+   * `.git`. Takes what `git add --all` would in that directory; the sandbox need not run. See `WorkPort.commit`.
+   *
+   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a volume workspace, outside of a work tree, in the middle of a merge or the like,
+   *   without an author, and when nothing changed
+   */
+  commit(taskId: TaskId, options: CommitOptions, call: Call): Promise<CommittedWork>;
 }

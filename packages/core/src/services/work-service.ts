@@ -2,6 +2,7 @@ import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { TaskId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
 import { assertAgentWork } from '../policy/agent-work.ts';
+import { commitTask } from './commit-work.ts';
 import type { Kernel } from './kernel.ts';
 import { mergeTask } from './merge-work.ts';
 import { runOperation } from './run-operation.ts';
@@ -32,6 +33,7 @@ export function createWorkService(kernel: Kernel, keeper: SandboxKeeper, checkpo
     assertAgentMay: (work) => assertAgentWork(deps.defaults.agentWork ?? 'branch', work),
     settle: (call) => settleAbandonedWork(kernel, call),
     merge: (taskId, options, call) => mergeTask(kernel, keeper, taskId, options, call),
+    commit: (taskId, options, call) => commitTask(kernel, taskId, options, call),
     review: async (taskId, options, call) => {
       const { checkpoint, fromId, toId } = await workOf(taskId, options, call);
       return { checkpoint, ...(await deps.work.review(fromId, toId)) };

@@ -23,7 +23,7 @@ export const claimPaths = defineTool({
   description: 'In a shared task, say first what you will write and read.',
   input: z.strictObject({
     session_id: sessionId,
-    write: globs.optional().describe('Globs'),
+    write: globs.optional(),
     read: globs.optional(),
     idempotency_key: unlistedKey,
   }),

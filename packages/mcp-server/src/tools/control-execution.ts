@@ -19,7 +19,7 @@ export const controlExecution = defineTool({
       .string()
       .regex(/^SIG[A-Z0-9]{2,10}$/)
       .optional(),
-    text: z.string().max(1_000_000).optional().describe('For write_stdin'),
+    text: z.string().max(1_000_000).optional(),
   }),
   output: z.object({
     execution_id: z.string(),

@@ -42,7 +42,7 @@ type Arguments = z.output<typeof input>;
 export const createTaskSandbox = defineTool({
   name: 'create_task_sandbox',
   title: 'Create a task with its own sandbox',
-  description: 'Create a task with its own Docker sandbox. It lasts until delete_task.',
+  description: 'Create a task with its sandbox; both last until delete_task.',
   input,
   output: z.object({
     task_id: z.string(),

@@ -30,7 +30,7 @@ const input = z.strictObject({
   secrets: z.array(z.string().min(1).max(128)).max(50).optional().describe('Names that the user configured'),
   stdin: z.string().max(1_000_000).optional(),
   timeout_ms: z.int().min(1).max(86_400_000).optional().describe('Default 600000'),
-  max_output_bytes: z.int().min(200).max(largestOutputBytes).optional().describe('Default 12000'),
+  max_output_bytes: z.int().min(200).max(largestOutputBytes).optional(),
   background: z.boolean().optional().describe('Return at once'),
   open_stdin: z.boolean().optional().describe('For write_stdin'),
   shell: z.string().max(32).optional().describe('Name; cwd, variables, functions stay'),

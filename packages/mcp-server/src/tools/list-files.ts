@@ -7,7 +7,7 @@ const mostEntries = 1_000;
 export const listFiles = defineTool({
   name: 'list_files',
   title: 'List files of a task',
-  description: 'List a directory in the sandbox; with glob, find files below it.',
+  description: 'List a directory; with glob, find files below it.',
   annotations: { readOnlyHint: true, idempotentHint: true },
   input: z.strictObject({
     task_id: taskId,
@@ -55,7 +55,7 @@ function textOf(
 export const searchFiles = defineTool({
   name: 'search_files',
   title: 'Search files of a task',
-  description: 'Find lines with a text in files of the sandbox.',
+  description: 'Find lines with a text in files.',
   annotations: { readOnlyHint: true, idempotentHint: true },
   input: z.strictObject({
     task_id: taskId,

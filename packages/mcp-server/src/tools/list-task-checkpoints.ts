@@ -9,7 +9,7 @@ const mostListed = 200;
 export const listTaskCheckpoints = defineTool({
   name: 'list_task_checkpoints',
   title: 'List checkpoints of a task',
-  description: 'List checkpoints, newest first.',
+  description: 'List checkpoints.',
   annotations: { readOnlyHint: true, idempotentHint: true },
   input: z.strictObject({ task_id: taskId }),
   output: z.object({

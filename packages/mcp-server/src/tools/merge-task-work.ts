@@ -11,13 +11,13 @@ const name = z.string().min(1).max(200);
 export const mergeTaskWork = defineTool({
   name: 'merge_task_work',
   title: 'Bring commits of a task to a branch on the host',
-  description: "Bring commits, and what is uncommitted as a last one, to a branch of the task's source.",
+  description: "Bring commits, and what is uncommitted, to a branch of the task's source.",
   annotations: { destructiveHint: true },
   input: z.strictObject({
     task_id: taskId,
     session_id: optionalSessionId,
     branch: name.optional().describe('Default opencode-tools/<short id>'),
-    into: name.optional().describe('Existing one to merge into'),
+    into: name.optional().describe('Existing branch'),
     ref: name.optional(),
     dry_run: z.boolean().optional(),
   }),

@@ -9,7 +9,7 @@ const mostLines = 1_800;
 export const readFile = defineTool({
   name: 'read_file',
   title: 'Read a file of a task',
-  description: 'Read a text file in the sandbox.',
+  description: 'Read a text file.',
   annotations: { readOnlyHint: true, idempotentHint: true },
   input: z.strictObject({
     task_id: taskId,

@@ -13,7 +13,7 @@ const links = <K extends 'execution' | 'checkpoint'>(kind: K) =>
 export const recordDecision = defineTool({
   name: 'record_decision',
   title: 'Record a decision',
-  description: 'Tell the next agent what was decided, why, what else was weighed.',
+  description: 'Tell the next agent what was decided and why.',
   input: z.strictObject({
     task_id: taskId,
     session_id: optionalSessionId,

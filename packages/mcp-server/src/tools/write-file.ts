@@ -17,7 +17,7 @@ const changed = {
 export const writeFile = defineTool({
   name: 'write_file',
   title: 'Write a file of a task',
-  description: 'Write a text file in the sandbox; its directories are made.',
+  description: 'Write a text file; its directories are made.',
   annotations: { destructiveHint: true },
   input: z.strictObject({
     task_id: taskId,
@@ -47,7 +47,7 @@ export const writeFile = defineTool({
 export const editFile = defineTool({
   name: 'edit_file',
   title: 'Edit a file of a task',
-  description: 'Replace exact text in a file of the sandbox, which has to occur count times.',
+  description: 'Replace exact text in a file, which has to occur once, or count times.',
   annotations: { destructiveHint: true },
   input: z.strictObject({
     task_id: taskId,
@@ -55,7 +55,7 @@ export const editFile = defineTool({
     path,
     old_text: z.string().min(1).max(1_000_000),
     new_text: z.string().max(1_000_000),
-    count: z.int().min(1).max(1_000_000).optional().describe('Default 1'),
+    count: z.int().min(1).max(1_000_000).optional(),
     expected_digest: digest,
     idempotency_key: unlistedKey,
   }),

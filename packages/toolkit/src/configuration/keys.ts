@@ -183,7 +183,7 @@ export const configurationKeys = {
     key(
       choice(...agentWorkScopes),
       'branch',
-      'How far agents may bring work out of a sandbox by themselves, through MCP: `review` looks only, `branch` also makes and moves branches named opencode-tools/…, `directory` also changes the directory and branches that the task came from. Tripwires always wait for a person.',
+      'How far agents may bring work out of a sandbox by themselves, through MCP: `review` looks only, `branch` also makes and moves branches named opencode-tools/…, `directory` also changes the directory and branches that the task came from, and commits in bind workspaces. Tripwires always wait for a person.',
     ),
   ),
   caches: userOnly(

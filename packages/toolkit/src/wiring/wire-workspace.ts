@@ -56,7 +56,7 @@ export function wireWorkspace(options: {
   return {
     work: lazyMethods(
       async () => (await module()).createWork({ directory: join(home, 'content'), git: await git(), logger }),
-      ['review', 'apply', 'branchTip', 'receive', 'merge', 'settle', 'forget', 'known'],
+      ['review', 'apply', 'branchTip', 'receive', 'merge', 'commit', 'settle', 'forget', 'known'],
     ),
     directories: lazyMethods(watch, ['note', 'compare', 'forget']),
     hostFiles: {

@@ -4,10 +4,10 @@ import { type Call, type ServiceDependencies, parseId } from '@opencode-tools/co
 import { KillSteps } from '@opencode-tools/testkit/kill-steps';
 
 /*
- * A process that brings work into a directory, or only opens the home, and sends itself a signal at a step: the moment before or
- * after any call that changes a file, a row or a lease. Prints how many steps there were when it came to its end.
+ * A process that brings work into a directory, commits it there, or only opens the home, and sends itself a signal at a step: the
+ * moment before or after any call that changes a file, a row or a lease. Prints how many steps there were when it came to its end.
  *
- * node work-child.ts <home> <task> <session> <directory> <apply or open> <step> <signal>
+ * node work-child.ts <home> <task> <session> <directory> <apply, commit or open> <step> <signal>
  */
 const [home = '', task = '', session = '', directory = '', verb = '', step = '', signal = 'SIGKILL'] =
   process.argv.slice(2);
@@ -33,6 +33,10 @@ steps.counting = true;
 if (verb === 'apply') {
   const under = { checkpoint: 'changed', sessionId: parseId('session', session), directory };
   await open.services.work.apply(parseId('task', task), under, call);
+}
+if (verb === 'commit') {
+  const under = { sessionId: parseId('session', session), message: 'Commit it', author: 'Ada <ada@example.org>' };
+  await open.services.work.commit(parseId('task', task), under, call);
 }
 steps.counting = false;
 await open.close();

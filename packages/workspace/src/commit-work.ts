@@ -1,0 +1,102 @@
+import { existsSync } from 'node:fs';
+import { relative } from 'node:path';
+import type { CommitWork, CommittedWork } from '@opencode-tools/core';
+import { gitPath, lend, makeBare } from './bare-repository.ts';
+import { toBytePath } from './byte-path.ts';
+import { realDirectory } from './check-directory.ts';
+import { assertNothingUnderWay } from './checked-out.ts';
+import { describeChanges, rawChanges } from './commit-changes.ts';
+import { type WorkTree, makeTree, takeIntoIndex } from './commit-tree.ts';
+import { invalid } from './failures.ts';
+import { findCommitTripwires } from './find-commit-tripwires.ts';
+import type { GitRunner } from './git-runner.ts';
+import type { MergeTools } from './merge-work.ts';
+import { giveToOwner, inAnyRepository } from './owned-repository.ts';
+import { createLayout } from './store-files.ts';
+import { identityOf, readUserSettings } from './user-settings.ts';
+import type { MergeJournal } from './work-journal.ts';
+
+/** See `WorkPort.commit`. */
+export async function commitWork(tools: MergeTools, work: CommitWork): Promise<CommittedWork> {
+  const { layout, git } = tools;
+  const runner = inAnyRepository(git.runner);
+  const { operationId, signal, message } = work;
+  const directory = await realDirectory(work.directory);
+  const { branch, ...place } = await placeOf(runner, directory);
+  const { top, head } = place;
+  await assertNothingUnderWay(runner, top);
+  const settings = await readUserSettings(runner, top, directory);
+  const identity = identityOf(work.author, settings);
+  await createLayout(layout);
+  const bare = await makeBare(runner, layout, operationId, top, signal);
+  const made = await makeTree(runner, bare, place, settings, signal);
+  const { conflicts, leftOut, index } = made;
+  const nothing = { changes: [], tripwires: [], refused: [], commit: null };
+  const result = { repository: top, branch, conflicts, leftOut, committed: false };
+  if (conflicts.length > 0 || made.tree === (await treeOf(runner, bare, head))) return { ...result, ...nothing };
+  const parents = head === null ? [] : ['-p', head];
+  const input = Buffer.from(`${message}\n`);
+  const call = { cwd: bare, environment: identity, input, signal };
+  const commit = (await runner.run(['commit-tree', made.tree, ...parents, '-F', '-'], call)).toString('utf8').trim();
+  const from = head ?? (await treeOf(runner, bare, null));
+  const files = await describeChanges(runner, bare, await rawChanges(runner, bare, from, commit));
+  const between = { base: head ?? commit, tip: commit, files };
+  const tripwires = await findCommitTripwires(runner, bare, between);
+  const accepted = new Set(work.accept);
+  const refused = tripwires.filter(({ path }) => !accepted.has(path));
+  const committed = refused.length === 0 && !work.dryRun;
+  if (committed) {
+    await lend(runner, top, bare, commit);
+    const ref = branch === null ? 'HEAD' : `refs/heads/${branch}`;
+    await move(
+      { ...tools, runner },
+      work,
+      { operationId, repository: top, ref, old: head, commit, workTree: null, index },
+      identity,
+    );
+  }
+  const changes = files.map(({ path, change }) => ({ path, change }));
+  return { ...result, committed, changes, tripwires, refused, commit };
+}
+
+async function placeOf(git: GitRunner, directory: string): Promise<WorkTree & { readonly branch: string | null }> {
+  const top = (await git.run(['rev-parse', '--show-toplevel'], { cwd: directory })).toString('utf8').replace(/\n$/, '');
+  const said = async (...args: readonly string[]): Promise<string | null> => {
+    const { code, stdout } = await git.try(args, { cwd: top });
+    return code === 0 ? stdout.toString('utf8').trim() : null;
+  };
+  const head = await said('rev-parse', '--verify', '--quiet', 'HEAD^{commit}');
+  const branch = (await said('symbolic-ref', '--quiet', 'HEAD'))?.replace(/^refs\/heads\//, '') ?? null;
+  return { top, prefix: toBytePath(relative(top, directory)), head, branch };
+}
+
+/** The tree of a commit, or the one that has nothing. */
+async function treeOf(git: GitRunner, bare: string, commit: string | null): Promise<string> {
+  const args = commit === null ? ['mktree'] : ['rev-parse', `${commit}^{tree}`];
+  return (await git.run(args, { cwd: bare })).toString('utf8').trim();
+}
+
+/** The branch first, by compare-and-set: from then on whoever comes later brings the index along. */
+async function move(
+  { runner, journals }: MergeTools & { readonly runner: GitRunner },
+  work: CommitWork,
+  journal: MergeJournal & Required<Pick<MergeJournal, 'index'>>,
+  environment: Readonly<Record<string, string>>,
+): Promise<void> {
+  const { repository: cwd, ref, old, commit, index } = journal;
+  if (existsSync(await gitPath(runner, cwd, 'index.lock')))
+    throw invalid(`Another git is at work in ${cwd}`, 'Wait for it, or remove index.lock when it is gone.');
+  const none = '0'.repeat(commit.length);
+  await journals.write(journal);
+  await work.confirm?.();
+  const said = `commit${old === null ? ' (initial)' : ''}: ${work.message.split('\n', 1)[0] ?? ''}`;
+  await runner.run(['update-ref', '-m', said, ref, commit, old ?? none], { cwd, environment });
+  try {
+    await takeIntoIndex(runner, cwd, index);
+    await giveToOwner(runner, cwd, ref);
+  } catch (error) {
+    const back = old === null ? ['-d', ref, commit] : [ref, old, commit];
+    await runner.run(['update-ref', '-m', 'undone', ...back], { cwd, environment });
+    throw error;
+  }
+}
