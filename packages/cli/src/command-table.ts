@@ -1,4 +1,4 @@
-import { cachesList, cachesRemove } from './commands/caches.ts';
+import { cachesList, cachesRemove, cachesTrim } from './commands/caches.ts';
 import type { Command } from './command.ts';
 import { logs, signal, stdin, wait } from './commands/background.ts';
 import { attemptsCheck, attemptsKeep, attemptsStart } from './commands/attempts.ts';
@@ -152,6 +152,7 @@ export const commandTable: readonly Command[] = [
   policyCheck,
   policyLog,
   cachesList,
+  cachesTrim,
   cachesRemove,
   verify,
   doctor,

@@ -180,6 +180,7 @@ function serviceDefaults(configuration: Configuration) {
     pool: configuration.pool,
     agentWork: configuration.agentWork,
     caches: configuration.caches,
+    ...(configuration.cacheBudgetBytes === null ? {} : { cacheBudgetBytes: configuration.cacheBudgetBytes }),
     secrets: configuration.secrets,
     retention: configuration.checkpoints.retention,
     automatic: configuration.checkpoints.automatic,

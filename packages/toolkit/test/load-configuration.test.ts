@@ -63,6 +63,7 @@ describe('configuration', () => {
       policies: {},
       agentWork: 'branch',
       caches: {},
+      cacheBudgetBytes: 20 * 1024 ** 3,
       secrets: {},
       engineEndpoint: null,
       limits: {

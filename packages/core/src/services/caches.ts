@@ -1,7 +1,11 @@
 import { type HomeId, shortId } from '../domain/ids.ts';
+import type { JsonObject } from '../domain/json.ts';
 import type { Task } from '../domain/task.ts';
+import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { SandboxMount } from '../ports/sandbox-runtime.ts';
+import type { VolumePort } from '../ports/volume-port.ts';
 import type { CacheFacts, CacheService } from './cache-contract.ts';
+import type { Call } from './call.ts';
 import { type Kernel, draft } from './kernel.ts';
 import { invalid } from './validate.ts';
 
@@ -36,18 +40,24 @@ export function cacheMounts({ deps }: Kernel, { sandboxSpec }: Task): readonly S
 
 export function createCacheService(kernel: Kernel): CacheService {
   const { deps } = kernel;
-  const list = async (): Promise<readonly CacheFacts[]> => {
-    const volumes = await deps.runtime.volumes.list({
-      [`${prefix}home`]: deps.homeId,
-      [`${prefix}kind`]: cacheKind,
-    });
-    return volumes
-      .flatMap(({ name: volume, createdAt }) => {
-        const [, name, uid] = /^oct-cache-[0-9a-z]{8}-(.+)-(\d+)$/.exec(volume) ?? [];
-        const path = deps.defaults.caches?.[name ?? ''] ?? null;
-        return name === undefined ? [] : [{ name, path, volume, uid: Number(uid), createdAt }];
-      })
-      .toSorted((one, other) => (one.volume < other.volume ? -1 : 1));
+  const { volumes } = deps.runtime;
+  const budgetBytes = deps.defaults.cacheBudgetBytes ?? null;
+  const list = async ({ sizes = false } = {}): Promise<readonly CacheFacts[]> => {
+    const found = await volumes.list({ [`${prefix}home`]: deps.homeId, [`${prefix}kind`]: cacheKind });
+    const caches: CacheFacts[] = [];
+    for (const { name: volume, createdAt } of found) {
+      const [, name, uid] = /^oct-cache-[0-9a-z]{8}-(.+)-(\d+)$/.exec(volume) ?? [];
+      if (name === undefined) continue;
+      const path = deps.defaults.caches?.[name] ?? null;
+      const bytes = sizes ? await sizeOf(volumes, volume) : null;
+      caches.push({ name, path, volume, uid: Number(uid), createdAt, bytes, budgetBytes });
+    }
+    return caches.toSorted((one, other) => (one.volume < other.volume ? -1 : 1));
+  };
+  const remove = async ({ name, volume, bytes }: CacheFacts, call: Call, detail: JsonObject = {}): Promise<void> => {
+    await volumes.remove(volume);
+    const said = { kind: cacheKind, name, volume, ...(bytes === null ? {} : { bytes }), ...detail };
+    await kernel.commit({ records: [draft({ stream: 'home', type: 'object.removed', call, detail: said })] });
   };
   return {
     list,
@@ -59,15 +69,43 @@ export function createCacheService(kernel: Kernel): CacheService {
           `${JSON.stringify(name.slice(0, 80))} has no volume`,
           'See `opencode-tools caches list`.',
         );
-      for (const { volume } of found) {
-        await deps.runtime.volumes.remove(volume);
-        await kernel.commit({
-          records: [draft({ stream: 'home', type: 'object.removed', call, detail: { kind: cacheKind, name, volume } })],
-        });
-      }
+      for (const cache of found) await remove(cache, call);
       return found;
     },
+    trim: async (call) => {
+      if (budgetBytes === null) return [];
+      const removed: CacheFacts[] = [];
+      for (const cache of await list({ sizes: true })) {
+        if (!isOverBudget(cache)) continue;
+        try {
+          await remove(cache, call, { budgetBytes });
+          removed.push(cache);
+        } catch (error) {
+          if (!isOpencodeToolsError(error, 'OCT_INVALID_ARGUMENT')) throw error;
+          deps.logger.info('A cache over its budget stays while a sandbox has it', { cache: cache.name });
+        }
+      }
+      return removed;
+    },
   };
+}
+
+export function isOverBudget({ bytes, budgetBytes }: CacheFacts): boolean {
+  return bytes !== null && budgetBytes !== null && bytes > budgetBytes;
+}
+
+/** Files that have several names count once. */
+async function sizeOf(volumes: VolumePort, volume: string): Promise<number | null> {
+  await using listing = await volumes.listTree(volume);
+  if (listing === null) return null;
+  const seen = new Set<string>();
+  let bytes = 0;
+  for (const { type, size, links, identity } of listing.nodes) {
+    if (type !== 'file' || (links > 1 && seen.has(identity))) continue;
+    if (links > 1) seen.add(identity);
+    bytes += size;
+  }
+  return bytes;
 }
 
 function labels(homeId: HomeId): Readonly<Record<string, string>> {

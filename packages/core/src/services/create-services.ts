@@ -24,9 +24,9 @@ export function createServices(dependencies: ServiceDependencies): Services {
   const kernel = createKernel(dependencies);
   const pool = new WarmPool(kernel, dependencies.defaults.pool);
   const keeper = createSandboxKeeper(kernel, pool);
-  const housekeeper = createHousekeeper(kernel, pool);
-  const ledger = createLedgerService(kernel);
   const caches = createCacheService(kernel);
+  const housekeeper = createHousekeeper(kernel, pool, caches);
+  const ledger = createLedgerService(kernel);
   const checkpoints = createCheckpointService(kernel, keeper);
   const executions = createExecutionService(kernel, keeper);
   return {

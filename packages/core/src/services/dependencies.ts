@@ -52,6 +52,8 @@ export interface ServiceDefaults {
   readonly agentWork?: AgentWorkScope;
   /** Directories of sandboxes by name of the cache that tasks may have there; none by default. */
   readonly caches?: Readonly<Record<string, string>>;
+  /** What one cache may hold before it is removed when nobody has it; any amount by default. */
+  readonly cacheBudgetBytes?: number;
   /** Secrets that agents may ask for by name; none by default. */
   readonly secrets?: Readonly<Record<string, SecretSource>>;
   /** Which checkpoints of a task stay; default `defaultRetention`. */

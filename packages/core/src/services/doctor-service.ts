@@ -2,10 +2,12 @@ import type { SandboxFacts } from '../ports/sandbox-runtime.ts';
 import type { StoreStatus } from '../ports/store-admin.ts';
 import { asOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { ErrorJson } from '../errors/opencode-tools-error.ts';
+import { isOverBudget } from './caches.ts';
 import { collectGarbage } from './collect-garbage.ts';
 import { leftoverFindings } from './doctor-leftovers.ts';
 import type { Kernel } from './kernel.ts';
 import type {
+  CacheFacts,
   CacheService,
   Call,
   DoctorFinding,
@@ -52,7 +54,7 @@ async function examine(tools: Tools, options: DoctorOptions, call: Call): Promis
   const engine = await part('engine', noEngine, () => examineEngine(kernel, findings));
   const usable = engine.capabilities !== null;
   if (usable) await part('layers', undefined, () => examineLayers(kernel, findings));
-  if (usable) await part('caches', undefined, () => examineCaches(tools, findings));
+  if (usable) await part('caches', undefined, () => examineCaches(tools, findings, options, call));
   if (usable) await part('image', undefined, () => examineImage(kernel, findings));
   const taken = await part('work', [], () => settleBrokenOff(kernel, findings, call));
   const others = !usable ? [] : await part('operations', [], () => recoverAbandoned(kernel, findings, call));
@@ -132,15 +134,33 @@ async function examineLayers(kernel: Kernel, findings: DoctorFinding[]): Promise
   }
 }
 
-async function examineCaches({ caches }: Tools, findings: DoctorFinding[]): Promise<void> {
-  for (const { name, path, volume } of await caches.list()) {
-    if (path !== null) findings.push(ok('caches', `${name} is the volume ${volume}`));
+async function examineCaches(
+  { caches }: Tools,
+  findings: DoctorFinding[],
+  { reap, dryRun }: DoctorOptions,
+  call: Call,
+): Promise<void> {
+  const trimmed = reap === true && dryRun !== true ? await caches.trim(call) : [];
+  findings.push(...trimmed.map((cache) => ok('caches', `${cache.name} held ${sizeText(cache)} and was removed`)));
+  for (const cache of await caches.list({ sizes: true })) {
+    const { name, path, volume } = cache;
+    if (isOverBudget(cache)) {
+      const message = `${name} holds ${sizeText(cache)}; it goes once no sandbox has it, stopped ones included`;
+      const remedy = `Destroy the sandboxes that have it (opencode-tools sandbox destroy), then: opencode-tools caches remove ${name}`;
+      findings.push({ severity: 'warning', subject: volume, message, remedy });
+    } else if (path !== null) findings.push(ok('caches', `${name} is the volume ${volume}: ${sizeText(cache)}`));
     else {
       const message = `This cache is not configured any more`;
       const remedy = `Remove it: opencode-tools caches remove ${name}`;
       findings.push({ severity: 'warning', subject: volume, message, remedy });
     }
   }
+}
+
+function sizeText({ bytes, budgetBytes }: CacheFacts): string {
+  const megabytes = (count: number): string => `${Math.round(count / 1e6)} MB`;
+  const held = bytes === null ? 'an unknown size' : megabytes(bytes);
+  return budgetBytes === null ? held : `${held} of ${megabytes(budgetBytes)}`;
 }
 
 async function examineImage(kernel: Kernel, findings: DoctorFinding[]): Promise<void> {

@@ -2,6 +2,7 @@ import type { Housekeeping } from '../ports/housekeeping-store.ts';
 import type { PooledSandbox } from '../domain/pooled-sandbox.ts';
 import type { Call } from './call.ts';
 import type { PrunedCheckpoints } from './checkpoint-contract.ts';
+import type { CacheFacts } from './cache-contract.ts';
 import type { ReapReport } from './reaper/reap.ts';
 
 export interface HousekeepingStatus {
@@ -20,6 +21,8 @@ export interface HousekeepingTurn {
   readonly reaped: ReapReport | null;
   /** Checkpoints that went by the retention policy; null when it was not time for that. */
   readonly pruned: PrunedCheckpoints | null;
+  /** Caches that held more than their budget and went, as often. */
+  readonly trimmed: readonly CacheFacts[];
 }
 
 /**

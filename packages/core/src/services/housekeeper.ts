@@ -3,7 +3,7 @@ import type { HousekeeperService, HousekeepingTurn } from './housekeeper-contrac
 import { defaultSpec } from './pool/default-spec.ts';
 import { settleAbandoned } from './pool/settle-abandoned.ts';
 import type { WarmPool } from './pool/warm-pool.ts';
-import type { PrunedCheckpoints } from './checkpoint-contract.ts';
+import type { CacheService } from './cache-contract.ts';
 import { pruneCheckpoints } from './prune-checkpoints.ts';
 import { type ReapReport, reap } from './reaper/reap.ts';
 import type { Call } from './services.ts';
@@ -17,11 +17,13 @@ const tidyMs = 60 * 60_000;
 /** What could not be removed is tried again after this. */
 const retryMs = 60 * 60_000;
 
+const notYet = { pruned: null, trimmed: [] } as const;
+
 const own: Call = {
   actor: { kind: 'system', id: 'housekeeper', agent: null, model: null, session: null, onBehalfOf: null },
 };
 
-export function createHousekeeper(kernel: Kernel, pool: WarmPool): HousekeeperService {
+export function createHousekeeper(kernel: Kernel, pool: WarmPool, caches: CacheService): HousekeeperService {
   const { deps } = kernel;
   const { reapIntervalMs, reapGraceMs: graceMs } = deps.defaults;
   const openedAtMs = deps.clock.nowMs();
@@ -45,12 +47,13 @@ export function createHousekeeper(kernel: Kernel, pool: WarmPool): HousekeeperSe
     return report;
   };
 
-  const tidyInTurn = async (): Promise<PrunedCheckpoints | null> => {
+  const tidyInTurn = async (): Promise<Pick<HousekeepingTurn, 'pruned' | 'trimmed'>> => {
     const nowMs = deps.clock.nowMs();
-    if (nowMs < nextTidyMs) return null;
+    if (nowMs < nextTidyMs) return notYet;
     nextTidyMs = nowMs + tidyMs;
     await settleRecorded(kernel, own);
-    return pruneCheckpoints(kernel, undefined, { dryRun: false }, own);
+    const trimmed = await caches.trim(own);
+    return { pruned: await pruneCheckpoints(kernel, undefined, { dryRun: false }, own), trimmed };
   };
 
   /** Who is provably dead is followed at once; of others, and on other hosts, the lease's time decides. */
@@ -75,9 +78,9 @@ export function createHousekeeper(kernel: Kernel, pool: WarmPool): HousekeeperSe
     }
     if (held) await settleAbandoned(kernel, pool);
     const reaped = held ? await reapInTurn() : null;
-    const pruned = held ? await tidyInTurn() : null;
+    const tidied = held ? await tidyInTurn() : notYet;
     await pool.refill();
-    return { held, reaped, pruned };
+    return { held, reaped, ...tidied };
   };
 
   const turn = (): Promise<HousekeepingTurn> => {

@@ -193,6 +193,13 @@ export const configurationKeys = {
       'Caches by name, each a volume that tasks share (`create-task --cache`), and the directory that it has in sandboxes: `npm: default`, `pip: default`, or a path. Not part of checkpoints.',
     ),
   ),
+  cacheBudget: userOnly(
+    key(
+      byteSize({ min: 0, max: 1024 * gibibyte }),
+      20 * gibibyte,
+      'What one cache may hold. One that holds more is removed, with all that is in it, once no sandbox has it; 0 sets no bound.',
+    ),
+  ),
   secrets: userOnly(
     key(
       secrets(),

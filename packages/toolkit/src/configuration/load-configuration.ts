@@ -62,6 +62,8 @@ export interface Configuration {
   readonly exec: { readonly timeoutMs: number; readonly outputLimitBytes: number; readonly outputMaxBytes: number };
   readonly agentWork: AgentWorkScope;
   readonly caches: ConfiguredCaches;
+  /** Null for any amount. */
+  readonly cacheBudgetBytes: number | null;
   readonly secrets: ConfiguredSecrets;
   readonly policies: ConfiguredPolicies;
   readonly egress: {
@@ -194,6 +196,7 @@ function shape(
     },
     agentWork: values['agents.work'],
     caches: values.caches,
+    cacheBudgetBytes: values.cacheBudget === 0 ? null : values.cacheBudget,
     secrets: values.secrets,
     policies: values.policies,
     egress: {
