@@ -1,6 +1,6 @@
 /* The supervisor of one command in the background, or of one shell: nobody needs to listen to it. */
 #pragma once
-#include "spool.h"
+#include "untouched.h"
 
 struct waited { int file; short events, seen; };
 

@@ -30,7 +30,8 @@ static void leave_lane(void) {
   place_file(empty_file, 1);
   place_file(empty_file, 2);
   handle_signal(SIGCHLD, 1);
-  for (;;) sys(ppoll, 0, 0, 0, 0);
+  struct waited clock = { guard, POLLIN, 0 };
+  for (;;) if (wait_for(&clock, 1, -1) > 0) clock_was_set();
 }
 
 static void ask_shell(void) { /* writes down what is wanted of a shell, before what stands for it can say so */
@@ -134,10 +135,26 @@ static void send_signal(void) {
   answer("ok", there);
 }
 
+static void made(void) { answer(set_mark(mark_file, 1) ? "ok" : "left", 0); }
+
+static void mark(void) {
+  char path[64];
+  answer(set_mark((put_in_place(path, "root.", asked.words[0]), path), 0) ? "ok" : "left", 0);
+}
+
+static void seal(void) {
+  char path[64];
+  put_in_place(path, "root.", asked.words[0]);
+  answer(sys(renameat2, AT_FDCWD, path, AT_FDCWD, mark_file) == 0 ? "ok" : "left", 0);
+}
+
+static void same_root(void) { answer(root_is_untouched() ? "ok" : "left", 0); }
+
 static void carry_out(void) {
   static const struct { const char *verb; void (*carry)(void); } verbs[] = {
     { "run", run }, { "init", initialise }, { "fence", fence }, { "cut", cut }, { "all", all }, { "admit", admit }, { "look", look },
-    { "pull", pull }, { "signal", send_signal }, { "eof", end_input }, { "forget", forget } };
+    { "pull", pull }, { "signal", send_signal }, { "eof", end_input }, { "forget", forget },
+    { "made", made }, { "mark", mark }, { "seal", seal }, { "same", same_root } };
   if (same(asked.verb, "end", 4)) { stop_execution(asked.words[0]); return; }
   put_in_place(spool_path, "bg.", asked.words[0]);
   for (unsigned n = 0; n < sizeof verbs / sizeof *verbs; n++)
@@ -182,11 +199,13 @@ static void serve(void) {
     if (gone && !command.process) leave_lane();
     int pending = pump.on && (pump.from < pump.to || input.from < input.to);
     int pumping = pump.on && pump.file >= 0;
-    struct waited files[3] = {
+    struct waited files[4] = {
       { signals, POLLIN, 0 },
       { gone || (pump.on && (pending || !pumping)) ? -1 : 0, POLLIN, 0 },
-      { pumping && pending ? pump.file : -1, POLLOUT, 0 } };
-    wait_for(files, 3, -1);
+      { pumping && pending ? pump.file : -1, POLLOUT, 0 },
+      { guard, POLLIN, 0 } };
+    wait_for(files, 4, -1);
+    if (files[3].seen) clock_was_set();
     if (files[0].seen && take_signals(signals) && take_ended()) { report(); continue; }
     if (pumping) pump_input(files[1].seen, pending ? files[2].seen : 1);
     else if (files[1].seen) {
@@ -251,12 +270,14 @@ static void prepare(void) { /* what an image may lack */
   if (memory_file < 0) memory_file = open_file("/sys/fs/cgroup/memory/memory.oom_control", O_RDONLY, 0);
   put_in_place(lane_path, "lane.", sys(getpid, 0, 0, 0, 0));
   lane_file = open_file(lane_path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  guard = -1;
   if (!first) return;
   if (!exists(PLACE ".oct-lane")) copy_itself();
   sys(renameat2, AT_FDCWD, PLACE ".oct-lane", AT_FDCWD, PLACE "oct-lane");
   if (sys(newfstatat, AT_FDCWD, "/tmp", &facts, 0) == 0 && !(facts.st_mode & S_ISVTX)) sys(fchmodat, AT_FDCWD, "/tmp", 01777, 0);
   if (read_file("/etc/hosts", text, sizeof text) <= 0)
     write_file("/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n", O_TRUNC, 0644);
+  guard_clock(); /* the youngest of what is made here */
 }
 
 __attribute__((used)) void begin(long *stack) {

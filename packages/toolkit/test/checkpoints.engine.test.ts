@@ -1,12 +1,13 @@
 import { chownSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TaskId } from '@opencode-tools/core';
-import { describe, expect, test } from 'vitest';
+import type { ServiceDependencies, TaskId } from '@opencode-tools/core';
+import { describe, expect, test, vi } from 'vitest';
 import { tester as call, useTestHome } from './support/test-home.ts';
 
 describe('checkpoints of a volume on a real engine', () => {
   const bed = useTestHome();
+  let ports: ServiceDependencies;
 
   const sh = (task: TaskId, script: string) =>
     bed.open.services.executions.run(task, { command: { kind: 'script', script } }, call);
@@ -37,6 +38,29 @@ describe('checkpoints of a volume on a real engine', () => {
       (await bed.open.services.doctor.run(call)).findings.filter(({ severity }) => severity === 'problem'),
     ).toEqual([]);
     expect((await sh(fork.id, 'cat /opt/tool')).stdout.text).toBe('2\n');
+  });
+
+  test('hold what changed in the root file system between a look at it and the pause', async () => {
+    const open = await bed.home.open({ decorate: (given) => (ports = given) });
+    const { checkpoints, tasks, executions } = open.services;
+    const task = await tasks.create({ title: 'at once', image: bed.home.image }, call);
+    const run = (script: string) => executions.run(task.id, { command: { kind: 'script', script } }, call);
+    await run('echo one >file');
+    expect(await checkpoints.create(task.id, { name: 'untouched' }, call)).toMatchObject({ root: { changedPaths: 0 } });
+    const { ref } = (await ports.tasks.findSandbox(task.id)) ?? {};
+    const handle = await ports.runtime.find(ref ?? '');
+    if (handle === undefined) throw new Error('There is no sandbox');
+    await run('echo tool >/opt/tool; echo two >file');
+    const look = vi.spyOn(handle, 'rootIsUntouched').mockResolvedValueOnce(true);
+    const taken = await checkpoints.create(task.id, { name: 'touched' }, call);
+    expect(taken.root?.changedPaths).toBeGreaterThan(0);
+    expect(look).toHaveBeenCalledTimes(2);
+    look.mockRestore();
+    const fork = await tasks.fork(task.id, { checkpoint: 'touched' }, call);
+    const script = 'cat file /opt/tool';
+    const ran = await executions.run(fork.id, { command: { kind: 'script', script } }, call);
+    expect(ran.stdout.text).toBe('two\ntool\n');
+    await open.close();
   });
 
   test('of a workspace without content give it back to its user', async () => {

@@ -232,6 +232,11 @@ export interface SandboxHandle extends AsyncDisposable {
   destroy(): Promise<void>;
   /** Paths of the root file system that differ from the image; mounts and our own files left out. */
   rootChanges(): Promise<readonly RootChange[]>;
+  /**
+   * Whether it is proven that nothing of the root file system has changed since the sandbox was made. Far cheaper than the list, and asked of
+   * the inside: what is true held from the beginning up to the call. False means that nobody can say, as of a paused sandbox.
+   */
+  rootIsUntouched(): Promise<boolean>;
   /** Saves the root file system as an image. Idempotent by tag. */
   snapshotRoot(image: {
     readonly tag: string;

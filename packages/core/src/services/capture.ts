@@ -33,13 +33,18 @@ export async function captureTask(
     const sandbox = await kernel.deps.tasks.findSandbox(task.id);
     return { ...(await captureTrees(kernel, task, sandbox, signal)), root: await rootAtRest(kernel, task, sandbox) };
   }
-  return whilePaused(found.handle, async () => {
-    const [trees, root] = await allEnded(
-      captureTrees(kernel, task, found.sandbox, signal),
-      captureRoot(kernel, task, found.handle, operationId),
-    );
-    return { ...trees, root };
-  });
+  const { handle, sandbox } = found;
+  const freeze = async (ofRoot: () => Promise<RootRef>): Promise<Captured> =>
+    whilePaused(handle, async () => {
+      const [trees, root] = await allEnded(captureTrees(kernel, task, sandbox, signal), ofRoot());
+      return { ...trees, root };
+    });
+  if (await handle.rootIsUntouched()) {
+    const captured = await freeze(async () => asMade(handle));
+    // The inside cannot be asked while it is paused. What holds afterwards held meanwhile.
+    if (await handle.rootIsUntouched()) return captured;
+  }
+  return freeze(async () => captureRoot(kernel, task, handle, operationId));
 }
 
 /** Tells whether a checkpoint already holds exactly what was captured. */
@@ -117,12 +122,17 @@ async function captureRoot(
   handle: SandboxHandle,
   operationId: OperationId,
 ): Promise<RootRef> {
-  const { imageId } = await handle.inspect();
   const changes = (await handle.rootChanges()).filter(({ path }) => path !== homeMount && path !== task.workspace.path);
-  if (changes.length === 0) return { baseImageId: imageId, imageId, changedPaths: 0 };
+  if (changes.length === 0) return asMade(handle);
   const labels = objectLabels(kernel.deps.homeId, task, operationId, 'root');
+  const { imageId } = await handle.inspect();
   const committed = await handle.snapshotRoot({ tag: rootImageTag(task, operationId), labels });
   return { baseImageId: imageId, imageId: committed.imageId, changedPaths: changes.length };
+}
+
+async function asMade(handle: SandboxHandle): Promise<RootRef> {
+  const { imageId } = await handle.inspect();
+  return { baseImageId: imageId, imageId, changedPaths: 0 };
 }
 
 async function whilePaused<T>(handle: SandboxHandle, work: () => Promise<T>): Promise<T> {

@@ -77,6 +77,17 @@ export class LanePool {
     }
   }
 
+  /** As `use`, with a lane that nobody uses; undefined when there is none, without waiting or opening one. */
+  async useIdle<T>(use: (lane: Lane) => Promise<T>): Promise<T | undefined> {
+    const lane = this.#takeIdle();
+    if (lane === undefined) return undefined;
+    try {
+      return await use(lane);
+    } finally {
+      this.#keep(lane);
+    }
+  }
+
   /** Closes every lane, also those that are just opening, and those whose commands left processes behind. */
   close(): void {
     this.#closings += 1;

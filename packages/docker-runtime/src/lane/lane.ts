@@ -232,7 +232,13 @@ export class Lane {
 }
 
 /** `admit` makes a mark known that no lane's command has, if the fence lets its token pass: a token and the mark. */
-export type ControlVerb = 'fence' | 'cut' | 'all' | 'admit';
+export type ControlVerb = 'fence' | 'cut' | 'all' | 'admit' | RootVerb;
+
+/**
+ * Of the root file system. `made`: nobody has done anything yet. `same`: nothing has changed since. `mark` and a number: a new
+ * beginning, which holds once it is sealed by `seal` and its number. The answer is `left` where that cannot be said.
+ */
+export type RootVerb = 'made' | 'same' | 'mark' | 'seal';
 
 export interface ControlAnswer {
   readonly outcome: 'ok' | 'left' | 'lower';

@@ -191,7 +191,7 @@ export class DockerRuntime implements SandboxRuntime {
       if (plan.fence !== null) entry.link.remember(plan.fence);
       await ownVolumes(await this.#engine.client(), this.volumes, id, plan);
       if (!hasShell) await placeProgram(this.#engine, await entry.link.describe(), this.#homeId);
-      await entry.link.start();
+      await entry.link.start({ isNew: true });
       await readBackMounts(entry.link, { ...plan, mounts }, await this.#sharesFiles());
       signal?.throwIfAborted();
       return entry.handle;
@@ -221,11 +221,12 @@ export class DockerRuntime implements SandboxRuntime {
     const hasShell = commandUser(container)?.hasShell !== false;
     const { link, handle } = await this.#entryFor(container.Id, userOf(plan, hasShell));
     if (plan.fence !== null) link.remember(plan.fence);
-    if (container.State.Status === 'created') {
+    const isNew = container.State.Status === 'created';
+    if (isNew) {
       await ownVolumes(await this.#engine.client(), this.volumes, container.Id, plan);
       if (!hasShell) await placeProgram(this.#engine, container, this.#homeId);
     }
-    if (!container.State.Running) await link.start();
+    if (!container.State.Running) await link.start({ isNew });
     else if (!container.State.Paused) await link.initialise();
     if (!container.State.Paused && plan.mounts.some(({ kind }) => kind === 'bind')) {
       const mounts = await checkMounts(plan.mounts, await this.#mountPolicy());

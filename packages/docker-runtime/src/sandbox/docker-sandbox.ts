@@ -23,7 +23,7 @@ import { LaneLostError } from '../lane/lane.ts';
 import { executionNumber } from '../lane/run-frame.ts';
 import { limitOptions } from '../plan/container-options.ts';
 import { measureDirectory } from './measure-directory.ts';
-import { type EngineChange, rootChanges } from './root-changes.ts';
+import { RootWatch } from './root-watch.ts';
 import { runCommand } from './run-command.ts';
 import { mountsStand } from './read-back-mounts.ts';
 import { sandboxFacts } from './sandbox-facts.ts';
@@ -49,6 +49,7 @@ export class DockerSandbox implements SandboxHandle {
   readonly background: BackgroundCommands;
   readonly #link: SandboxInside;
   readonly #client: EngineClient;
+  readonly #root: RootWatch;
   readonly #snapshots: Snapshots;
   readonly #owner: SandboxOwner;
 
@@ -58,6 +59,7 @@ export class DockerSandbox implements SandboxHandle {
     this.background = link.background;
     this.#link = link;
     this.#client = client;
+    this.#root = new RootWatch(link, client);
     this.#snapshots = snapshots;
     this.#owner = owner;
   }
@@ -158,15 +160,11 @@ export class DockerSandbox implements SandboxHandle {
   }
 
   async rootChanges(): Promise<readonly RootChange[]> {
-    return this.#doing('Listing changes of the root file system', async () => {
-      const container = await this.#link.describe();
-      const path = `/containers/${this.ref}/changes`;
-      const answer = await this.#client.call<unknown>({ method: 'GET', path, limitMs: 120_000 });
-      // The engine says `null` of a container in which nothing changed, which the client hands over as raw bytes.
-      const changes = Array.isArray(answer) ? (answer as readonly EngineChange[]) : [];
-      const tmpfs = Object.keys(container.HostConfig.Tmpfs ?? {});
-      return rootChanges(changes, [...container.Mounts.map((mount) => mount.Destination), ...tmpfs]);
-    });
+    return this.#doing('Listing changes of the root file system', async () => this.#root.list());
+  }
+
+  async rootIsUntouched(): Promise<boolean> {
+    return this.#doing('Looking at the root file system', async () => this.#root.isUntouched());
   }
 
   async snapshotRoot(image: {

@@ -1,6 +1,6 @@
 import type { BackgroundCommands, ByteStream, ExecOutcome, Fence, Logger, TerminalRequest } from '@opencode-tools/core';
 import type { ContainerDescription, Containers } from '../engine/containers.ts';
-import type { ControlAnswer, LaneOutput } from '../lane/lane.ts';
+import type { ControlAnswer, LaneOutput, RootVerb } from '../lane/lane.ts';
 import type { UseOptions } from '../lane/lane-pool.ts';
 import type { RunFrame } from '../lane/run-frame.ts';
 import type { RunResult } from '../lane/run-result.ts';
@@ -45,8 +45,8 @@ export interface SandboxInside {
   describe(): Promise<ContainerDescription>;
   /** The fence that `start` and `initialise` write. */
   remember(fence: Fence): void;
-  /** Starts the container; a fence that is known is there before anything else can be asked for. */
-  start(): Promise<void>;
+  /** Starts the container; a fence that is known is there before anything else can be asked for. @param options.isNew for the first time */
+  start(options?: { readonly isNew?: boolean }): Promise<void>;
   /** Writes the fence into a running container that has none yet. */
   initialise(): Promise<void>;
   /** Opens what the first command would have to open otherwise. */
@@ -58,6 +58,8 @@ export interface SandboxInside {
   endAll(): Promise<number>;
   /** Sends a signal to every process of the commands' user, 0 for none. Returns how many there are. */
   ask(signal: 0 | 15): Promise<number>;
+  /** Asks about the root file system of a container that runs; undefined when no lane is free for it. */
+  askOfRoot(verb: RootVerb, ...words: readonly number[]): Promise<boolean | undefined>;
   runTerminal(request: TerminalRequest): Promise<ExecOutcome>;
   /** `/proc/self/mountinfo` (proc_pid_mountinfo(5)) as a process inside has it. */
   readMounts(): Promise<string>;

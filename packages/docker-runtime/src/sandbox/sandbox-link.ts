@@ -8,7 +8,7 @@ import {
 } from '@opencode-tools/core';
 import type { ContainerDescription, Containers } from '../engine/containers.ts';
 import { hasStatus, saysNotRunning } from '../engine/engine-error.ts';
-import type { ControlAnswer, ControlVerb, Lane } from '../lane/lane.ts';
+import type { ControlAnswer, ControlVerb, Lane, RootVerb } from '../lane/lane.ts';
 import { LanePool, lanesFor } from '../lane/lane-pool.ts';
 import { attachFirstLane, openLane, openSpool } from '../lane/open-lanes.ts';
 import { readOutput } from '../lane/read-output.ts';
@@ -65,11 +65,12 @@ export class SandboxLink implements SandboxInside {
   }
 
   /** Starts the container and writes the fence, if this process knows it, before anything else can be asked for. */
-  async start(): Promise<void> {
+  async start({ isNew = false } = {}): Promise<void> {
     this.close();
     const lane = await attachFirstLane(this.containers, this.id);
     try {
       await this.containers.act(this.id, 'start');
+      if (isNew) await lane.control('made');
       if (this.#fence) await lane.control('init', ...fenceWords(this.#fence));
       else await lane.hello();
       this.#unfenced = this.#fence === undefined;
@@ -128,6 +129,11 @@ export class SandboxLink implements SandboxInside {
   /** Says whether the fence lets a token pass; then the processes with the mark are not taken for strays. */
   async admit(token: number, mark: bigint): Promise<boolean> {
     return (await this.control('admit', token, mark)).outcome === 'ok';
+  }
+
+  async askOfRoot(verb: RootVerb, ...words: readonly number[]): Promise<boolean | undefined> {
+    const answer = await this.lanes.useIdle(async (lane) => lane.control(verb, ...words));
+    return answer && answer.outcome === 'ok';
   }
 
   /** A supervisor for one command in the background. */

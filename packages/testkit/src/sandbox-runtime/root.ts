@@ -14,6 +14,13 @@ export function rootOfSandbox(bed: SandboxBed): void {
       });
     });
 
+    test('is not said to be untouched after a command changed it, however old it makes that look', async () => {
+      await bed.withSandbox(async (sandbox) => {
+        await runIn(sandbox, 'echo x >/home/agent/new; touch -d "2001-01-01 00:00:00" /home/agent/new /home/agent');
+        expect(await sandbox.rootIsUntouched()).toBe(false);
+      });
+    });
+
     test('can be read-only', async () => {
       await bed.withSandbox(
         async (sandbox) => {
