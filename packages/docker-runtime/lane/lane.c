@@ -135,21 +135,6 @@ static void send_signal(void) {
   answer("ok", there);
 }
 
-static void made(void) { answer(set_mark(mark_file, 1) ? "ok" : "left", 0); }
-
-static void mark(void) {
-  char path[64];
-  answer(set_mark((put_in_place(path, "root.", asked.words[0]), path), 0) ? "ok" : "left", 0);
-}
-
-static void seal(void) {
-  char path[64];
-  put_in_place(path, "root.", asked.words[0]);
-  answer(sys(renameat2, AT_FDCWD, path, AT_FDCWD, mark_file) == 0 ? "ok" : "left", 0);
-}
-
-static void same_root(void) { answer(root_is_untouched() ? "ok" : "left", 0); }
-
 static void carry_out(void) {
   static const struct { const char *verb; void (*carry)(void); } verbs[] = {
     { "run", run }, { "init", initialise }, { "fence", fence }, { "cut", cut }, { "all", all }, { "admit", admit }, { "look", look },

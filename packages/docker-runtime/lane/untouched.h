@@ -131,3 +131,18 @@ static int root_is_untouched(void) {
   if (!older || apart > SOME_MILLISECONDS || apart < -SOME_MILLISECONDS) return 0;
   return exists(guard_file) && exists(mark_file);
 }
+
+static void made(void) { answer(set_mark(mark_file, 1) ? "ok" : "left", 0); }
+
+static void mark(void) {
+  char path[64];
+  answer(set_mark((put_in_place(path, "root.", asked.words[0]), path), 0) ? "ok" : "left", 0);
+}
+
+static void seal(void) {
+  char path[64];
+  put_in_place(path, "root.", asked.words[0]);
+  answer(sys(renameat2, AT_FDCWD, path, AT_FDCWD, mark_file) == 0 ? "ok" : "left", 0);
+}
+
+static void same_root(void) { answer(root_is_untouched() ? "ok" : "left", 0); }
