@@ -51,6 +51,9 @@ export function hostFilesContract(name: string, opened: OpenHostFiles): void {
       const { pid } = spawnSync('true');
       const left = at('out', `.opencode-tools-copying-${pid}-0`);
       await writeFile(left, 'half');
+      // Whoever else made that: we make no directory of such a name.
+      const strange = `.opencode-tools-copying-${pid}-1`;
+      await mkdir(at('out', strange));
       await writeFile(at('out', `.opencode-tools-copying-${process.pid}-0`), 'under way');
       const chunks: Uint8Array[] = [];
       for await (const chunk of opened.files.pack(at('in', 'file'), 'file')) chunks.push(Uint8Array.from(chunk));
@@ -61,7 +64,9 @@ export function hostFilesContract(name: string, opened: OpenHostFiles): void {
       await opened.files.unpack(opened.files.pack(at('in'), 'in'), at('out'), 'copy');
       expect(await readFile(at('out', 'copy', 'file'), 'utf8')).toBe('new');
       expect(await readlink(at('out', 'copy', 'link'))).toBe('file');
-      expect(await readdir(at('out'))).toEqual([`.opencode-tools-copying-${process.pid}-0`, 'copy']);
+      expect((await readdir(at('out'))).sort()).toEqual(
+        [strange, `.opencode-tools-copying-${process.pid}-0`, 'copy'].sort(),
+      );
       expect((await readdir(at('out', 'copy'))).sort()).toEqual(['broken', 'file', 'link']);
     });
 

@@ -7,6 +7,7 @@ import {
   readFileSync,
   readdirSync,
   realpathSync,
+  renameSync,
   rmSync,
   statSync,
   utimesSync,
@@ -63,6 +64,31 @@ test('two checkpoints are compared file by file, by name or id, in either direct
   await expect(checkpoints.compare(task.id, 'first', 'third')).rejects.toMatchObject({
     code: 'OCT_CHECKPOINT_NOT_FOUND',
   });
+});
+
+test('a directory that is not there, or is empty at once, as of a disk that is not mounted, is told', async () => {
+  const told: string[] = [];
+  const watched = { ...call, onProgress: (message: string) => void told.push(message) };
+  const warnings = () => told.splice(0).filter((message) => message.includes(project));
+  const takeWatched = (name: string) => checkpoints.create(task.id, { name }, watched);
+  const first = await takeWatched('first');
+  expect(warnings()).toEqual([]);
+  renameSync(project, `${project}-elsewhere`);
+  expect(await takeWatched('gone')).toMatchObject({ workspace: { digest: first.workspace?.digest } });
+  expect(warnings()).toEqual([
+    expect.stringMatching(/is not there. The checkpoint has it as of the last one. .* mount that/),
+  ]);
+  mkdirSync(project);
+  await takeWatched('empty');
+  expect(warnings()).toEqual([expect.stringMatching(/is empty, which had 2 entries .* mount that/)]);
+  await takeWatched('still empty');
+  expect(warnings()).toEqual([]);
+  rmSync(project, { recursive: true });
+  renameSync(`${project}-elsewhere`, project);
+  const records = await home.open.services.ledger.history(task.id, { types: ['checkpoint.completed'] });
+  expect(records.filter(({ payload }) => payload?.includes('mount that'))).toHaveLength(2);
+  expect(await takeWatched('there again')).toMatchObject({ workspace: { digest: first.workspace?.digest } });
+  expect(warnings()).toEqual([]);
 });
 
 test('a check names the snapshot and the path that are damaged, and which checkpoints that concerns', async () => {

@@ -1,5 +1,6 @@
 import type { ByteStream } from '@opencode-tools/core';
-import { type BytePath, canonicalPath } from './byte-path.ts';
+import { canonicalPath } from './byte-path.ts';
+import { EntryTree } from './entry-tree.ts';
 import { toEntry } from './freeze-volume.ts';
 import { createPacer } from './pacer.ts';
 import type { Collect } from './store-parts.ts';
@@ -23,27 +24,20 @@ export async function freezeLayers(
   if (!below.every(({ type, digest }) => type !== 'file' || store.index.has(digest))) return undefined;
   const pacer = createPacer(options.signal);
   const linked = new Set(below.flatMap(({ path, type, target }) => (type === 'link' ? [path, target] : [])));
-  const entries = new Map(below.map((entry) => [entry.path, entry]));
+  const tree = new EntryTree(below);
+  const { entries } = tree;
   for (const layer of layers) {
     for await (const [member, content] of readTar(await layer())) {
       const path = canonicalPath(member.name);
       const { type, overlay } = member;
       if (overlay === 'moved' || type === 'link') return undefined;
       const staysDirectory = type === 'directory' && overlay !== 'opaque' && entries.get(path)?.type === 'directory';
-      const goes = staysDirectory ? [] : subtree(entries, path);
+      const goes = staysDirectory ? [] : tree.subtree(path);
       if (goes.some((one) => linked.has(one))) return undefined;
-      for (const one of goes) entries.delete(one);
-      if (type !== 'other') entries.set(path, await toEntry(path, member, content, { ...store, entries }));
+      for (const one of goes) tree.delete(one);
+      if (type !== 'other') tree.set(path, await toEntry(path, member, content, { ...store, entries }));
       if (pacer.due()) await pacer.rest();
     }
   }
   return canonicalTree([...entries.values()]);
-}
-
-/** A path with all below it. */
-function subtree(entries: ReadonlyMap<BytePath, TreeEntry>, path: BytePath): readonly BytePath[] {
-  const entry = entries.get(path);
-  if (entry?.type !== 'directory') return entry === undefined ? [] : [path];
-  const prefix = path === '' ? '' : `${path}/`;
-  return [...entries.keys()].filter((one) => one === path || one.startsWith(prefix));
 }

@@ -120,6 +120,15 @@ function* namesOf({ paths, facts }: SharedLook): Generator<readonly [BytePath, F
   }
 }
 
+/** Names in what is a directory. What it cannot tell is told by the walk, which looks again. */
+function listed(root: BytePath, path: BytePath): readonly string[] | undefined {
+  try {
+    return lstatSync(fullPath(root, path)).isDirectory() ? namesIn(root, path) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Divides a walk by what is known of the directory: a share has about as many names as another. */
 function divide(root: BytePath, cache: StatCache): readonly WalkShare[] {
   const most = cache.size / shareCount;
@@ -133,11 +142,12 @@ function divide(root: BytePath, cache: StatCache): readonly WalkShare[] {
   };
   const add = (path: BytePath, [from, to]: readonly [number, number]): void => {
     let share = shares.at(-1) ?? open();
-    if (to - from > most && lstatSync(fullPath(root, path), { throwIfNoEntry: false })?.isDirectory() === true) {
+    const names = to - from > most ? listed(root, path) : undefined;
+    if (names !== undefined) {
       if (share.whole.length > 0) share = open();
       share.alone.push(path);
       let at = from;
-      for (const name of namesIn(root, path)) {
+      for (const name of names) {
         const child = path === '' ? name : `${path}/${name}`;
         const range = cache.rangeOf(child, at);
         at = range[1];

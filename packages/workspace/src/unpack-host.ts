@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, link, lstat, mkdir, open, readdir, rename, rm, symlink } from 'node:fs/promises';
+import { type FileHandle, link, lstat, mkdir, open, readdir, rename, rm, symlink, unlink } from 'node:fs/promises';
 import { posix } from 'node:path';
 import type { ByteStream, UnpackReport } from '@opencode-tools/core';
 import { type BytePath, canonicalPath, parentOf, toBytePath, toFs, toText } from './byte-path.ts';
@@ -204,10 +204,11 @@ class Tree {
   }
 }
 
+/** What we leave is a file or a link. A directory of such a name is somebody else's, and nothing of it is in the way. */
 async function removeAbandoned(place: BytePath): Promise<void> {
   for (const name of await readdir(toFs(place))) {
     const pid = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : 0;
-    if (pid > 0 && !isAlive(pid)) await rm(toFs(`${place}/${name}`), { force: true });
+    if (pid > 0 && !isAlive(pid)) await unlink(toFs(`${place}/${name}`)).catch(() => undefined);
   }
 }
 

@@ -76,6 +76,17 @@ test.runIf(availableParallelism() > 1)('what is not as it was scanned is left fo
   expect(statSync(join(layout.packs, name)).size).toBeLessThan(3_000 * (10 + 48) + 200);
 });
 
+test('what cannot be looked at while the walk is divided is told as by one walk', async () => {
+  plant(names(3, ''), () => 3);
+  await freeze();
+  const cache = await loadStatCache(layoutOf(bed.directory), toBytePath(tree));
+  const root = toBytePath(at('a name that is too long'.repeat(20)));
+  await expect(scanKnown(root, createPacer(undefined), cache, undefined, 1)).rejects.toMatchObject({
+    code: 'OCT_INVALID_ARGUMENT',
+    details: { path: root, errno: 'ENAMETOOLONG' },
+  });
+});
+
 test('a directory is seen as it is by the two who look at it', async () => {
   plant([...names(10, 'many/'), ...names(10, ''), 'last/deep/er'], () => 3);
   symlinkSync('many', at('way'));

@@ -17,6 +17,16 @@ export interface Captured {
   readonly root: RootRef | null;
 }
 
+/** What was captured, and what whoever asked has to be told of the directory; null when nothing is odd about it. */
+interface Capture {
+  readonly captured: Captured;
+  readonly warning: string | null;
+}
+
+interface CapturedTrees extends Pick<Captured, 'workspace' | 'home'> {
+  readonly warning: string | null;
+}
+
 /**
  * Freezes workspace, home directory and root file system as of one instant: the sandbox is paused meanwhile. What does not
  * exist yet, or no more, is captured as what it would be made from.
@@ -27,24 +37,25 @@ export async function captureTask(
   task: Task,
   operationId: OperationId,
   signal: AbortSignal,
-): Promise<Captured> {
+): Promise<Capture> {
   const found = await keeper.find(task.id);
   if (found === undefined) {
     const sandbox = await kernel.deps.tasks.findSandbox(task.id);
-    return { ...(await captureTrees(kernel, task, sandbox, signal)), root: await rootAtRest(kernel, task, sandbox) };
+    return join(await captureTrees(kernel, task, sandbox, signal), await rootAtRest(kernel, task, sandbox));
   }
   const { handle, sandbox } = found;
-  const freeze = async (ofRoot: () => Promise<RootRef>): Promise<Captured> =>
-    whilePaused(handle, async () => {
-      const [trees, root] = await allEnded(captureTrees(kernel, task, sandbox, signal), ofRoot());
-      return { ...trees, root };
-    });
+  const freeze = async (ofRoot: () => Promise<RootRef>): Promise<Capture> =>
+    whilePaused(handle, async () => join(...(await allEnded(captureTrees(kernel, task, sandbox, signal), ofRoot()))));
   if (await handle.rootIsUntouched()) {
     const captured = await freeze(async () => asMade(handle));
     // The inside cannot be asked while it is paused. What holds afterwards held meanwhile.
     if (await handle.rootIsUntouched()) return captured;
   }
   return freeze(async () => captureRoot(kernel, task, handle, operationId));
+}
+
+function join({ workspace, home, warning }: CapturedTrees, root: RootRef | null): Capture {
+  return { captured: { workspace, home, root }, warning };
 }
 
 /** Tells whether a checkpoint already holds exactly what was captured. */
@@ -57,6 +68,8 @@ export function isCapturedBy(captured: Captured, checkpoint: Checkpoint | undefi
   );
 }
 
+/** Those of a tree that has nothing but its top directory. */
+const emptyEntries = 1;
 export const rootImagePrefix = 'opencode-tools/root-';
 
 /** The name under which a committed root file system is found by the operation that made it. */
@@ -69,15 +82,17 @@ async function captureTrees(
   task: Task,
   sandbox: Sandbox | undefined,
   signal: AbortSignal,
-): Promise<Pick<Captured, 'workspace' | 'home'>> {
+): Promise<CapturedTrees> {
   const head = task.headCheckpointId === null ? undefined : await kernel.deps.checkpoints.find(task.headCheckpointId);
+  let isMissing = false;
   const freeze = async (tree: TreeRef | null, instead: SnapshotRef | null): Promise<SnapshotRef | null> => {
     if (tree === null) return instead;
     try {
       return await kernel.deps.workspaces.freeze(tree, { signal });
     } catch (error) {
-      if (isGone(tree, error)) return instead;
-      throw error;
+      if (!isGone(tree, error)) throw error;
+      isMissing = true;
+      return instead;
     }
   };
   const base = task.workspace.mode === 'volume' ? task.workspace.base : null;
@@ -89,7 +104,24 @@ async function captureTrees(
     freeze(workspaceTree, head?.workspace ?? base),
     freeze(homeTree, head?.home ?? null),
   );
-  return { workspace, home };
+  return { workspace, home, warning: warningOf(task, head?.workspace ?? null, isMissing ? null : workspace) };
+}
+
+/**
+ * A disk that is not mounted looks like a directory that was removed or emptied, and nobody can tell one from the other. What lies on it is
+ * not in the checkpoint.
+ *
+ * @param now null when there is no directory
+ */
+function warningOf({ workspace }: Task, before: SnapshotRef | null, now: SnapshotRef | null): string | null {
+  if (workspace.mode !== 'bind') return null;
+  const advice = 'If it lies on a disk that is not mounted, mount that and take another.';
+  if (now === null) {
+    const kept = before === null ? 'The checkpoint has nothing of it.' : 'The checkpoint has it as of the last one.';
+    return `${workspace.path} is not there. ${kept} ${advice}`;
+  }
+  if (now.entries > emptyEntries || before === null || before.entries <= emptyEntries) return null;
+  return `${workspace.path} is empty, which had ${before.entries} entries at the last checkpoint. ${advice}`;
 }
 
 /** The user has removed the directory, or put a file in its place; a mount of it may still show an empty one inside. */

@@ -58,29 +58,36 @@ export async function takeCheckpoint(
     call,
     async () => {
       call.onProgress?.('freezing the workspace');
-      const captured = await captureTask(kernel, keeper, task, operation.id, leased.signal);
+      const { captured, warning } = await captureTask(kernel, keeper, task, operation.id, leased.signal);
+      if (warning !== null) {
+        call.onProgress?.(warning);
+        deps.logger.warn(warning, { taskId: task.id });
+      }
       const current = task.headCheckpointId === null ? undefined : await deps.checkpoints.find(task.headCheckpointId);
-      if (input.onlyIfChanged && current !== undefined && isCapturedBy(captured, current)) return unchanged(current);
-      return taken(kernel, composeCheckpoint(kernel, { input, task, captured, operation, head, agent: session.agent }));
+      if (input.onlyIfChanged && current !== undefined && isCapturedBy(captured, current))
+        return unchanged(current, warning);
+      const parts = { input, task, captured, operation, head, agent: session.agent };
+      return taken(kernel, composeCheckpoint(kernel, parts), warning);
     },
     { clear: () => deps.images.remove(imageTag) },
   );
 }
 
-function unchanged(current: Checkpoint): OperationEnd<TakenCheckpoint> {
+function unchanged(current: Checkpoint, warning: string | null): OperationEnd<TakenCheckpoint> {
   return {
     result: { checkpoint: current, taken: false },
     verb: 'unchanged',
     outcome: { checkpointId: current.id, unchanged: true },
-    detail: { checkpointId: current.id },
+    detail: { checkpointId: current.id, ...(warning === null ? {} : { warning }) },
     puts: () => [],
   };
 }
 
-function taken(kernel: Kernel, checkpoint: Checkpoint): OperationEnd<TakenCheckpoint> {
+function taken(kernel: Kernel, checkpoint: Checkpoint, warning: string | null): OperationEnd<TakenCheckpoint> {
   return {
     result: { checkpoint, taken: true },
     outcome: { checkpointId: checkpoint.id },
+    ...(warning === null ? {} : { detail: { warning } }),
     stored: asJson(checkpoint),
     puts: async () => {
       const task = await kernel.deps.tasks.getTask(checkpoint.taskId);
