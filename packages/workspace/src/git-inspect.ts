@@ -1,10 +1,8 @@
-import { existsSync } from 'node:fs';
-import { lstat, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { GitPort, RepositoryState } from '@opencode-tools/core';
 import { realDirectory } from './check-directory.ts';
 import { invalid } from './failures.ts';
 import { type GitRunner, gitFailure } from './git-runner.ts';
+import { plainConfiguration, plainHead } from './plain-repository.ts';
 
 const mostPaths = 100;
 
@@ -71,9 +69,11 @@ interface Standing {
   readonly commit: string;
 }
 
-/** Where a directory is, and the commit. One process answers all; what has no top directory ends it before the commit is looked for. */
+/** Where a directory is, and the commit. One process answers all, if it takes one; what has no top directory ends it before the commit is looked for. */
 async function standing(git: GitRunner, directory: string, ref: string | undefined): Promise<Standing> {
   const cwd = await realDirectory(directory);
+  const head = ref === undefined ? await plainHead(cwd) : undefined;
+  if (head !== undefined) return { top: cwd, bare: false, shallow: false, commit: head.commit };
   const asked = ['--is-bare-repository', '--is-inside-work-tree', '--is-shallow-repository'];
   const args = ['rev-parse', ...asked, '--show-toplevel', ...verified(ref)];
   const { code, stdout, stderr } = await git.try(args, { cwd });
@@ -167,25 +167,6 @@ type Setting = readonly [name: string, value: string];
 
 /** Words by which a configuration leads to other files. */
 const elsewhere = /include|worktreeconfig/i;
-
-/**
- * The file of a repository's configuration where git is certain to read that one and, unless it leads elsewhere, no other: what git
- * would not take for a repository makes it look in the directories above.
- */
-async function plainConfiguration(directory: string): Promise<string | undefined> {
-  const own = join(directory, '.git');
-  try {
-    const [head, text, ...kinds] = await Promise.all([
-      readFile(join(own, 'HEAD'), 'latin1'),
-      readFile(join(own, 'config'), 'latin1'),
-      ...[own, join(own, 'objects'), join(own, 'refs')].map((path) => lstat(path)),
-    ]);
-    const isRepository = /^(ref: refs\/[^\n]+|[0-9a-f]{40})\n$/.test(head) && kinds.every((kind) => kind.isDirectory());
-    return isRepository && !existsSync(join(own, 'commondir')) ? text : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 async function askSettings(git: GitRunner, cwd: string): Promise<readonly Setting[]> {
   const result = await git.try(['config', '-z', '--get-regexp', '^(filter\\.|remote\\.origin\\.url$)'], { cwd });

@@ -14,10 +14,13 @@ import {
   settingsOf,
   submodulesAmong,
 } from './git-inspect.ts';
+import { plainHead, plainTags } from './plain-repository.ts';
 import { withoutCredentials } from './remote-url.ts';
 import { type BegunRepository, fillRepository } from './seed-repository.ts';
 
 const longMs = 30 * 60_000;
+/** A log of references says who runs this on which machine. */
+const withoutLog = ['core.logAllRefUpdates=false'];
 
 type GitSource = Extract<SeedRequest['source'], { readonly kind: 'git' }>;
 
@@ -55,7 +58,7 @@ export async function planGitSeed(
   const looking = source.dirty === 'leave' ? Promise.resolve([]) : listChanges(runner, repository, filters);
   // It takes longest, so it begins before the others.
   await filters.then(nextTurn, () => undefined);
-  const allRefs = refsOf(git, repository);
+  const allRefs = refsOf(git, source);
   // What is wrong with it is said by what asks where it stands.
   for (const one of [allRefs, origin, looking]) one.catch(() => undefined);
   const { topDirectory, bare, shallow, commit } = await pin();
@@ -107,7 +110,7 @@ export async function seedFromGit(
   await fillRepository(git.runner, seed, begun, signal);
   const place = branch === null ? ['--detach', commit] : ['--no-track', '-B', branch, commit];
   const checkout = ['checkout', '--quiet', '--force', ...place];
-  await git.runner.run(checkout, { cwd: directory, signal, timeoutMs: longMs });
+  await git.runner.run(checkout, { cwd: directory, config: withoutLog, signal, timeoutMs: longMs });
   if (seed.carries) await carryChanges(git.runner, seed.topDirectory, directory, signal);
 }
 
@@ -127,14 +130,12 @@ export async function seedWithoutFiles<T>(
 ): Promise<T> {
   const { commit, paths } = seed;
   const { directory, environment } = begun;
-  const fill = async (): Promise<void> => {
-    await fillRepository(runner, seed, begun, signal);
-    await runner.run(['read-tree', commit], { cwd: directory, signal });
-  };
+  const index = runner.run(['read-tree', commit], { cwd: directory, environment, signal });
+  const fill = allEnded(fillRepository(runner, seed, begun, signal), index);
   const input = objectsToRead(commit, paths);
   const objects = runner.stream(['cat-file', '--batch', '--buffer'], { cwd: directory, environment, input, signal });
   // What is wrong with the source is said best by what makes the repository.
-  const [, files] = await allEnded(fill(), read(objects));
+  const [, files] = await allEnded(fill, read(objects));
   return files;
 }
 
@@ -183,8 +184,26 @@ function branchName({ ref }: GitSource, head: string | null): string | null {
   return name === null || name.startsWith('-') || name === 'HEAD' || name.includes('\0') ? null : name;
 }
 
-/** All tags and branches as `<object> <name>`, and the branch that is checked out; null for a detached commit. */
-async function refsOf(git: HostGit, cwd: string) {
+interface Refs {
+  /** The branch that is checked out; null for a detached commit. */
+  readonly head: string | null;
+  /** Tags and branches as `<object> <name>`. */
+  readonly refs: readonly string[];
+}
+
+/** All tags, and at least the branch that is seeded. */
+async function refsOf(git: HostGit, { repository: cwd, ref }: GitSource): Promise<Refs> {
+  return (ref === null || ref === 'HEAD' ? await plainRefs(cwd) : undefined) ?? askRefs(git, cwd);
+}
+
+async function plainRefs(directory: string): Promise<Refs | undefined> {
+  const [head, tags] = await Promise.all([plainHead(directory), plainTags(directory)]);
+  if (head === undefined || tags === undefined) return undefined;
+  const { branch, commit } = head;
+  return { head: branch, refs: branch === null ? tags : [...tags, `${commit} refs/heads/${branch}`] };
+}
+
+async function askRefs(git: HostGit, cwd: string): Promise<Refs> {
   const wanted = ['refs/tags', 'refs/heads'];
   const out = await git.runner.run(['for-each-ref', '--format=%(HEAD)%(objectname) %(refname)', ...wanted], { cwd });
   const lines = out.toString('utf8').split('\n');

@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { OpencodeToolsError } from '@opencode-tools/core';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { OpencodeToolsError, allEnded } from '@opencode-tools/core';
 import type { Environment } from './extract-tar.ts';
 import { asTheyAre } from './git-inspect.ts';
 import { type GitRunner, partialCloneRemedy } from './git-runner.ts';
 import type { GitSeed } from './seed-git.ts';
 
 const longMs = 30 * 60_000;
-const seedRef = 'refs/opencode-tools/seed';
+const seedPlace = 'refs/opencode-tools';
 /** Nothing of it outlasts a crash, so nothing has to reach the disk. */
 const temporary = ['core.fsync=none'];
 
@@ -18,23 +18,36 @@ export interface BegunRepository {
   readonly environment: Environment;
 }
 
-/** Makes an empty repository. No template, hook or configuration comes along. */
+/**
+ * Makes an empty repository. No template, hook or configuration comes along; what git would look for on this machine, such as
+ * whether its file system tells small letters from capitals, is not true of the volume that the repository goes to.
+ */
 export async function beginRepository(
   runner: GitRunner,
-  { topDirectory, commit, branch }: GitSeed,
+  { topDirectory, commit, branch, remote }: GitSeed,
   directory: string,
   signal?: AbortSignal,
 ): Promise<BegunRepository> {
-  await mkdir(directory, { mode: 0o755 });
-  const objectFormat = commit.length === 64 ? 'sha256' : 'sha1';
-  const init = ['init', '--quiet', '--template=', `--object-format=${objectFormat}`];
-  const [objects] = await Promise.all([
-    objectsOf(runner, topDirectory, signal),
-    runner.run([...init, `--initial-branch=${branch ?? 'main'}`], { cwd: directory, signal }),
-  ]);
+  const own = join(directory, '.git');
+  const begin = async (): Promise<void> => {
+    for (const place of ['objects/info', 'objects/pack', 'refs/heads', 'refs/tags'])
+      await mkdir(join(own, place), { recursive: true, mode: 0o755 });
+    await writeFile(join(own, 'config'), configurationOf(commit.length === 64, remote));
+    await writeFile(join(own, 'HEAD'), `ref: refs/heads/${branch ?? 'main'}\n`);
+  };
+  const [objects] = await allEnded(objectsOf(runner, topDirectory, signal), begin());
   // A name may have a colon, or begin with what quotes it.
   const quoted = JSON.stringify(objects);
   return { directory, environment: { ...asTheyAre, GIT_ALTERNATE_OBJECT_DIRECTORIES: quoted } };
+}
+
+function configurationOf(isSha256: boolean, remote: string | undefined): string {
+  const core = `\trepositoryformatversion = ${isSha256 ? 1 : 0}\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n`;
+  const extensions = isSha256 ? '[extensions]\n\tobjectformat = sha256\n' : '';
+  const url = remote?.replaceAll(/["\\]/g, '\\$&').replaceAll('\n', '\\n');
+  const fetch = '+refs/heads/*:refs/remotes/origin/*';
+  const origin = url === undefined ? '' : `[remote "origin"]\n\turl = "${url}"\n\tfetch = ${fetch}\n`;
+  return `[core]\n${core}${extensions}${origin}`;
 }
 
 /** Where the objects of a repository are; git is asked where that is not plain to see, as in a linked work tree. */
@@ -53,18 +66,15 @@ export async function fillRepository(
   signal?: AbortSignal,
 ): Promise<void> {
   const { directory } = begun;
-  const { commit, branch, remote } = seed;
+  const { commit, branch } = seed;
   const tags = await packedTags(runner, seed, begun, signal);
   if (tags === undefined) await fetchSeed(runner, seed, directory, signal);
-  const commands = [
-    ...(tags ?? []).map(({ name, object }) => `create ${name}\0${object}\0`),
-    ...(tags === undefined ? [`delete ${seedRef}\0\0`] : []),
-    ...(branch === null ? ['option no-deref\0'] : []),
-    `update HEAD\0${commit}\0\0`,
-  ];
-  const input = Buffer.from(commands.join(''), 'latin1');
-  await runner.run(['update-ref', '-m', 'seed', '--stdin', '-z'], { cwd: directory, input, signal });
-  if (remote !== undefined) await runner.run(['remote', 'add', 'origin', remote], { cwd: directory, signal });
+  const own = join(directory, '.git');
+  const lines = (tags ?? []).map(({ name, object }) => `${object} ${name}\n`);
+  if (lines.length > 0) await writeFile(join(own, 'packed-refs'), lines.join(''), 'latin1');
+  const place = branch === null ? 'HEAD' : `refs/heads/${branch}`;
+  await mkdir(dirname(join(own, place)), { recursive: true, mode: 0o755 });
+  await writeFile(join(own, place), `${commit}\n`);
 }
 
 interface Tag {
@@ -129,13 +139,21 @@ async function fetchSeed(
   directory: string,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const args = ['fetch', '--quiet', '--no-write-fetch-head', '--update-shallow', topDirectory, `${commit}:${seedRef}`];
+  const args = [
+    'fetch',
+    '--quiet',
+    '--no-write-fetch-head',
+    '--update-shallow',
+    topDirectory,
+    `${commit}:${seedPlace}/seed`,
+  ];
   const config = [...temporary, 'fetch.unpackLimit=1'];
   try {
     await runner.run(args, { cwd: directory, config, timeoutMs: longMs, signal });
   } catch (error) {
     throw String(error).includes('promisor remote') ? lacking(topDirectory, error) : error;
   }
+  await rm(join(directory, '.git', seedPlace), { recursive: true });
 }
 
 /** Git calls the remote a promisor that has the objects which a partial clone left out. */

@@ -291,6 +291,40 @@ describe('seeding from a git repository', () => {
     expect(run(await checkout(await seed()), 'git remote')).toBe('');
   });
 
+  test('writes whatever is the address of the remote as that alone', async () => {
+    const odd = 'git@example.com:a"b\\c;d#e\n[core]\n\tpager = evil';
+    execFileSync('git', ['remote', 'add', 'origin', odd], { cwd: source, env: environment });
+    const seeded = await checkout(await seed());
+    expect(run(seeded, 'git config remote.origin.url')).toBe(`${odd}\n`);
+    expect(run(seeded, 'git config core.pager || echo none')).toBe('none\n');
+    expect(run(seeded, 'git config remote.origin.fetch')).toBe('+refs/heads/*:refs/remotes/origin/*\n');
+  });
+
+  test('seeds from a repository whose objects have long names', async () => {
+    inSource('rm -r .git && git init -q -b main --object-format=sha256 && git add -A && git commit -qm long');
+    const seeded = await checkout(await seed());
+    expect(run(seeded, 'git status --porcelain --branch && git fsck --strict 2>&1')).toBe('## main\n');
+  });
+
+  test('says nothing in the repository of who seeded it', async () => {
+    for (const attributes of ['', '* text=auto']) {
+      inSource(`printf '%s' "${attributes}" > .gitattributes && git add -A && git commit -qm attributes`);
+      expect(fs.existsSync(join(await checkout(await seed()), '.git/logs'))).toBe(false);
+    }
+  });
+
+  test('gives a repository of the form that git makes', async () => {
+    const seeded = await checkout(await seed());
+    const made = join(opened.scratch, 'made');
+    run(opened.scratch, `git init -q -b main --template= made`);
+    for (const name of ['config', 'HEAD'])
+      expect(fs.readFileSync(join(seeded, '.git', name), 'utf8')).toBe(
+        fs.readFileSync(join(made, '.git', name), 'utf8'),
+      );
+    const directories = 'find .git -type d | sort';
+    expect(run(seeded, directories)).toBe(run(made, directories));
+  });
+
   test('refuses submodules, naming them', async () => {
     inSource('git -c protocol.file.allow=always submodule --quiet add "$PWD/.git" module && git commit -qm module');
     await expect(seed()).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT', details: { submodules: ['module'] } });
