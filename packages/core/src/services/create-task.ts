@@ -6,6 +6,7 @@ import type { Task } from '../domain/task.ts';
 import { conflictStrategies, leaseModes } from '../domain/task.ts';
 import type { DirtyPolicy, WorkspaceSource, WorkspaceSpec } from '../domain/workspace-spec.ts';
 import { dirtyPolicies } from '../domain/workspace-spec.ts';
+import { allEnded } from './all-ended.ts';
 import { idempotentFromStart } from './idempotent.ts';
 import { type Kernel, draft } from './kernel.ts';
 import { cacheNames } from './caches.ts';
@@ -25,6 +26,8 @@ import {
 } from './validate.ts';
 
 const volumePath = '/workspace';
+/** What is asked before a task is there. */
+const hookPoints = ['task:creating', 'workspace:seeding'] as const;
 const noNetwork: NetworkSpec = { mode: 'fixed-none', rules: [] };
 
 /** Checks everything, pins the image, freezes the source, and records the task in one transaction. */
@@ -36,20 +39,19 @@ export async function createTask(kernel: Kernel, input: CreateTask, call: Call):
     ...(input.dependsOn ?? []),
   ]);
   return idempotentFromStart(kernel, call, 'create', asJson(input) as JsonValue, async (key) => {
-    await assertRuntime(kernel, checked.sandboxSpec.runtime);
-    const image = await kernel.deps.images.ensure(
-      checked.sandboxSpec.image,
-      call.signal === undefined ? {} : { signal: call.signal },
-    );
-    const pinned: Task = { ...checked, sandboxSpec: { ...checked.sandboxSpec, imageId: image.id } };
     const who = { agent: input.agent ?? call.actor.agent ?? call.actor.id, model: input.model ?? call.actor.model };
+    const seed = (task: Task) => seedWorkspace(kernel, task, input, who, call);
+    // Hooks see a task with its image, and what they refuse is not looked at. Where there are none nothing has to wait.
+    const early = hookPoints.some((point) => kernel.deps.hooks.listens(point)) ? undefined : seed(checked);
+    const [imageId, begun] = await allEnded(pinImage(kernel, checked, call), early ?? Promise.resolve(undefined));
+    const pinned = withImage(checked, imageId);
     const hooks = await runHooks(
       kernel,
       { point: 'task:creating', task: pinned, ...who, sessionId: null },
       { stream: 'home', call },
     );
-    const seeded = await seedWorkspace(kernel, pinned, input, who, call);
-    const { task } = seeded;
+    const seeded = begun ?? (await seed(pinned));
+    const task = withImage(seeded.task, imageId);
     const summary = { taskId: task.id, title: task.title };
     await kernel.commit({
       records: [
@@ -66,6 +68,16 @@ export async function createTask(kernel: Kernel, input: CreateTask, call: Call):
     });
     return task;
   });
+}
+
+async function pinImage(kernel: Kernel, { sandboxSpec }: Task, call: Call): Promise<string> {
+  await assertRuntime(kernel, sandboxSpec.runtime);
+  const options = call.signal === undefined ? {} : { signal: call.signal };
+  return (await kernel.deps.images.ensure(sandboxSpec.image, options)).id;
+}
+
+function withImage(task: Task, imageId: string): Task {
+  return { ...task, sandboxSpec: { ...task.sandboxSpec, imageId } };
 }
 
 /** Checks what the caller said and adds what it did not; the image is not looked for yet, nor the source frozen. */

@@ -5,6 +5,7 @@ import type { Sandbox } from '../domain/sandbox.ts';
 import type { Task } from '../domain/task.ts';
 import type { Put } from '../ledger/put.ts';
 import type { SandboxHandle, SandboxPlan } from '../ports/sandbox-runtime.ts';
+import { allEnded } from './all-ended.ts';
 import { cacheMounts } from './caches.ts';
 import { currentFence } from './barrier.ts';
 import type { Kernel } from './kernel.ts';
@@ -85,7 +86,6 @@ export async function makeSandbox(
     if (claimed === 'broken') return makeWithoutPool(kernel, input, leased, call);
     if (claimed !== undefined) return claimed;
   }
-  const reserved = await withRecipes(kernel, plan, [...facts.emptyVolumes]);
   const intent = { container: plan.name, madeVolumes: newVolumes(facts, input.keep), ...input.detail };
   const operation: Operation = { ...planned, intent };
   const row = sandboxRow(facts, kernel.deps.runtime.name, kernel.now());
@@ -105,7 +105,7 @@ export async function makeSandbox(
     call,
     async () => {
       await input.prepare?.();
-      const handle = await build(kernel, input, reserved, facts, leased, call);
+      const handle = await build(kernel, input, plan, facts, leased, call);
       const { forgeableResults } = handle;
       const workspaceStore = await storeOf(kernel, facts.workspaceVolume, input.keep.workspace !== null);
       const sandbox: Sandbox = { ...row, state: 'running', ref: handle.ref, updatedAt: kernel.now() };
@@ -211,12 +211,13 @@ async function build(
     const labels = objectLabels(homeId, task, plan.operationId, kind);
     await workspaces.provision({ volume, labels, owner: plan.user, snapshotId, signal: leased.signal });
   };
-  await Promise.all([
+  const fill = allEnded(
     facts.workspaceVolume !== null && keep.workspace === null && start.workspace !== null
       ? provision(facts.workspaceVolume, 'workspace', start.workspace.id)
-      : null,
-    keep.home === null && start.home !== null ? provision(facts.homeVolume, 'home', start.home.id) : null,
-  ]);
+      : Promise.resolve(),
+    keep.home === null && start.home !== null ? provision(facts.homeVolume, 'home', start.home.id) : Promise.resolve(),
+  );
+  const [reserved] = await allEnded(withRecipes(kernel, plan, [...facts.emptyVolumes]), fill);
   call.onProgress?.('starting the sandbox');
-  return runtime.create(plan, { signal: leased.signal });
+  return runtime.create(reserved, { signal: leased.signal });
 }

@@ -25,7 +25,7 @@ import { placeProgram } from '../shellless/place-program.ts';
 import { shelllessOptions } from '../shellless/shellless-options.ts';
 import { askCapabilities, assertCapable } from './capabilities.ts';
 import { DockerSandbox } from './docker-sandbox.ts';
-import { afterItsMaker, findContainers, findContainersIn, madeByOther } from './find-containers.ts';
+import { afterItsMaker, findContainers, findContainersIn, findMade, madeByOther } from './find-containers.ts';
 import { listHelperContainers, removeHelperContainer } from './helper-containers.ts';
 import { prepareMounts } from './prepare-mounts.ts';
 import { readBackMounts } from './read-back-mounts.ts';
@@ -105,8 +105,6 @@ export class DockerRuntime implements SandboxRuntime {
     try {
       assertPossible(plan);
       const containers = await this.#containers();
-      const [existing] = await findContainers(containers, { homeId: plan.homeId, operationId: plan.operationId });
-      if (existing) return await this.#adopt(existing, plan);
       return await this.#starts.pass(async () => this.#make(containers, plan, options.signal), options.signal);
     } catch (error) {
       throw asPortError(error, 'Making a sandbox');
@@ -177,7 +175,11 @@ export class DockerRuntime implements SandboxRuntime {
 
   async #make(containers: Containers, plan: SandboxPlan, signal?: AbortSignal): Promise<SandboxHandle> {
     const engine = { client: await this.#engine.client(), volumes: this.volumes, logger: this.#logger };
-    const { mounts, trust } = await prepareMounts(engine, plan, await this.#mountPolicy());
+    const preparing = prepareMounts(engine, plan, await this.#mountPolicy());
+    // What is there already needs nothing of it.
+    const [existing] = await Promise.all([findMade(containers, plan), preparing.catch(() => undefined)]);
+    if (existing) return this.#adopt(existing, plan);
+    const { mounts, trust, foreign } = await preparing;
     const capabilities = this.capabilities();
     capabilities.catch(() => undefined);
     if (plan.runtime !== null) assertCapable(await capabilities, plan, this.#requireLimits);
@@ -189,7 +191,7 @@ export class DockerRuntime implements SandboxRuntime {
       assertCapable(await capabilities, plan, this.#requireLimits);
       signal?.throwIfAborted();
       if (plan.fence !== null) entry.link.remember(plan.fence);
-      await ownVolumes(await this.#engine.client(), this.volumes, id, plan);
+      await ownVolumes(engine.client, this.volumes, id, plan, foreign);
       if (!hasShell) await placeProgram(this.#engine, await entry.link.describe(), this.#homeId);
       await entry.link.start({ isNew: true });
       await readBackMounts(entry.link, { ...plan, mounts }, await this.#sharesFiles());

@@ -37,14 +37,22 @@ function hasDirectory({ HostConfig }: ContainerDescription, directory: string): 
   return sources.some((source) => isWithin(source, directory) || isWithin(directory, source));
 }
 
-/** An engine takes a container's name before it shows the container. */
-export async function madeByOther(
+/** What an earlier call for the same operation made. */
+export async function findMade(
   containers: Containers,
   { homeId, operationId }: SandboxPlan,
 ): Promise<ContainerDescription | undefined> {
+  return (await findContainers(containers, { homeId, operationId }))[0];
+}
+
+/** An engine takes a container's name before it shows the container. */
+export async function madeByOther(
+  containers: Containers,
+  plan: SandboxPlan,
+): Promise<ContainerDescription | undefined> {
   const deadline = performance.now() + makerLimitMs;
   for (;;) {
-    const [made] = await findContainers(containers, { homeId, operationId });
+    const made = await findMade(containers, plan);
     if (made || performance.now() > deadline) return made;
     await delay(makerPollMs);
   }

@@ -1,28 +1,43 @@
 import { dirname } from 'node:path/posix';
 import type { SandboxMount, SandboxPlan, VolumePort } from '@opencode-tools/core';
 import { pack } from 'tar-stream';
-import { Containers } from '../engine/containers.ts';
+import { Containers, absentAsUndefined } from '../engine/containers.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
 import { labelKeys } from '../plan/labels.ts';
 
 /** Where images of ours have a directory of the sandbox's user, for volumes to be made from. */
 const ownedTargets = ['/workspace', '/home/agent'];
 
+/** A volume that is made with its container. */
+export type FreshVolume = Extract<SandboxMount, { kind: 'volume' }> & {
+  readonly create: Readonly<Record<string, string>>;
+};
+
 /**
- * Gives the volumes that were made with a container to the plan's user, before it starts: the engine itself sets owner and
- * mode of their top directories, so that nothing needs to run as root for it. A volume takes over what the image has at its
- * target, so there is nothing to do where the image says that its directories belong to the user.
+ * The volumes of a plan that have to be given to its user. A volume takes over what the image has at its target, so there is nothing to
+ * do where the image says that its directories belong to the user.
+ */
+export async function foreignVolumes(client: EngineClient, plan: SandboxPlan): Promise<readonly FreshVolume[]> {
+  const fresh = plan.mounts.filter(isFresh);
+  if (fresh.length === 0) return [];
+  const owned = (await ownerOf(client, plan.imageId)) === `${plan.user.uid}:${plan.user.gid}`;
+  return fresh.filter(({ target }) => !owned || !ownedTargets.includes(target));
+}
+
+/**
+ * Gives volumes that were made with a container to the plan's user, before it starts: the engine itself sets owner and
+ * mode of their top directories, so that nothing needs to run as root for it.
+ *
+ * @param known what `foreignVolumes` gives, if that is asked already
  */
 export async function ownVolumes(
   client: EngineClient,
   volumes: VolumePort,
   id: string,
   plan: SandboxPlan,
+  known?: readonly FreshVolume[],
 ): Promise<void> {
-  const fresh = plan.mounts.filter(isFresh);
-  if (fresh.length === 0) return;
-  const owned = (await ownerOf(client, plan.imageId)) === `${plan.user.uid}:${plan.user.gid}`;
-  const foreign = fresh.filter(({ target }) => !owned || !ownedTargets.includes(target));
+  const foreign = known ?? (await foreignVolumes(client, plan));
   if (foreign.length === 0) return;
   if (plan.readOnlyRoot) {
     // An engine unpacks nothing into a container whose root is read-only, not even where a volume is mounted.
@@ -74,19 +89,19 @@ function holderOf(target: string, { mounts }: SandboxPlan) {
     .toSorted((one, other) => other.target.length - one.target.length)[0];
 }
 
-type FreshVolume = Extract<SandboxMount, { kind: 'volume' }> & { readonly create: Readonly<Record<string, string>> };
-
 function isFresh(mount: SandboxMount): mount is FreshVolume {
   return mount.kind === 'volume' && mount.create !== undefined;
 }
 
+/** An image that is not there is told by what is made of it. */
 async function ownerOf(client: EngineClient, imageId: string): Promise<string | undefined> {
   const path = `/images/${encodeURIComponent(imageId)}/json`;
-  const { Config } = await client.call<{ Config: { Labels: Readonly<Record<string, string>> | null } | null }>({
-    method: 'GET',
-    path,
-  });
-  return Config?.Labels?.[labelKeys.owner];
+  const found = await absentAsUndefined(client.call<ImageLabels>({ method: 'GET', path }));
+  return found?.Config?.Labels?.[labelKeys.owner];
+}
+
+interface ImageLabels {
+  readonly Config: { readonly Labels: Readonly<Record<string, string>> | null } | null;
 }
 
 async function directories(targets: readonly string[], { uid, gid }: SandboxPlan['user']): Promise<Buffer> {
