@@ -16,6 +16,8 @@ import { ThreadedReader } from '../src/threaded-reader.ts';
 import { openStore } from './open-store.ts';
 
 const elsewhere = { code: 'OCT_INVALID_ARGUMENT', message: expect.stringContaining('was replaced') as string };
+/** On a busy machine fewer rounds are made. */
+const longestMs = 20_000;
 let bed: Awaited<ReturnType<typeof openStore>>;
 let tree: string;
 let secrets: string;
@@ -76,8 +78,9 @@ test.runIf(availableParallelism() > 1)(
 
 test(
   'a directory that is exchanged for a link all the time gives nothing of what lies behind',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async () => {
+    const until = performance.now() + longestMs;
     for (let number = 0; number < 50; number += 1) writeFileSync(join(tree, `part/file-${number}`), `decoy ${number}`);
     for (let number = 0; number < 50; number += 1)
       writeFileSync(join(secrets, `file-${number}`), `of the host ${number}`);
@@ -93,7 +96,7 @@ test(
     const workerData = { part: join(tree, 'part'), away: join(tree, 'away'), secrets };
     const swapper = new Worker(swapping, { eval: true, workerData });
     try {
-      for (let round = 0; round < 300; round += 1) {
+      for (let round = 0; round < 300 && performance.now() < until; round += 1) {
         const frozen = await bed.store.freeze({ kind: 'directory', path: tree }).catch((error: unknown) => {
           if (!isOpencodeToolsError(error)) throw error;
           return undefined;

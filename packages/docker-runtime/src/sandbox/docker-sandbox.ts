@@ -134,11 +134,11 @@ export class DockerSandbox implements SandboxHandle {
   }
 
   async pause(): Promise<void> {
-    await this.#unless('paused', async () => this.#link.starts.pause());
+    await this.#whileItRuns('paused', async () => this.#link.starts.pause());
   }
 
   async unpause(): Promise<void> {
-    await this.#unless('unpaused', async () => this.#link.containers.act(this.ref, 'unpause'));
+    await this.#whileItRuns('unpaused', async () => this.#link.starts.unpause());
   }
 
   async update(limits: LiveLimits): Promise<void> {
@@ -206,14 +206,13 @@ export class DockerSandbox implements SandboxHandle {
     }
   }
 
-  async #unless(state: 'paused' | 'unpaused', act: () => Promise<void>): Promise<void> {
+  async #whileItRuns(state: 'paused' | 'unpaused', act: () => Promise<void>): Promise<void> {
     await this.#doing(`Bringing the sandbox to be ${state}`, async () => {
       try {
         await act();
       } catch (error) {
-        const { State } = await this.#link.describe();
-        if (!State.Running) throw notRunning(this.ref, error);
-        if (State.Paused !== (state === 'paused')) throw error;
+        if (!(await this.#link.describe()).State.Running) throw notRunning(this.ref, error);
+        throw error;
       }
     });
   }

@@ -6,6 +6,7 @@ import { hasStatus } from '../engine/engine-error.ts';
 
 const lookMs = 10;
 const limitMs = 10_000;
+const mostTries = 5;
 
 type ExecOptions = Parameters<Containers['open']>[1];
 
@@ -68,7 +69,30 @@ export class ProcessStarts {
     };
   }
 
+  /** Has the container paused, whoever else pauses or unpauses it. @throws the engine's answer when it does not run */
   async pause(): Promise<void> {
+    await this.#until(true, async () => this.#pauseInTurn());
+  }
+
+  /** Has the container not paused, likewise. */
+  async unpause(): Promise<void> {
+    await this.#until(false, async () => this.#containers.act(this.#id, 'unpause'));
+  }
+
+  /** The engine refuses what is so already, and others may have undone that by the time one looks. */
+  async #until(paused: boolean, act: () => Promise<void>): Promise<void> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await act();
+      } catch (error) {
+        const state = (await this.#containers.find(this.#id))?.State;
+        if (state?.Running === true && state.Paused === paused) return;
+        if (state?.Running !== true || tries >= mostTries) throw error;
+      }
+    }
+  }
+
+  async #pauseInTurn(): Promise<void> {
     const paused = this.#pauseHeld(this.#pausing);
     this.#pausing = paused.catch(() => undefined);
     await paused;

@@ -208,7 +208,7 @@ export class SandboxLink implements SandboxInside {
   async #awake<T>(work: () => Promise<T>): Promise<T> {
     const { State } = await this.describe();
     if (!State.Paused) return work();
-    await this.containers.act(this.id, 'unpause');
+    await this.starts.unpause();
     try {
       return await work();
     } finally {

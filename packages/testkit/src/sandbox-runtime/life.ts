@@ -1,3 +1,4 @@
+import type { SandboxHandle } from '@opencode-tools/core';
 import { describe, expect, test } from 'vitest';
 import { agentProcesses, runIn } from '../sandbox-samples.ts';
 import { until } from '../until.ts';
@@ -63,6 +64,19 @@ export function lifeOfSandbox(bed: SandboxBed): void {
         await until(async () => (await agentProcesses(sandbox)).length > 0);
         await sandbox.stop(5_000);
         expect((await running).stdout).toBe('up\nbye\n');
+      });
+    });
+
+    test('may be paused and unpaused by others at the same time', async () => {
+      await bed.withSandbox(async (sandbox) => {
+        const same = await bed.other().find(sandbox.ref);
+        const paused = async (handle: SandboxHandle | undefined): Promise<void> => {
+          await handle?.pause();
+          await handle?.unpause();
+        };
+        for (let round = 0; round < 40; round += 1) await Promise.all([paused(sandbox), paused(same)]);
+        expect(await runIn(sandbox, 'echo on')).toMatchObject({ stdout: 'on\n' });
+        await same?.[Symbol.asyncDispose]();
       });
     });
 
