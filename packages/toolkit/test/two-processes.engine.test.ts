@@ -65,8 +65,9 @@ describe(`one process works in a task while another stops and starts its sandbox
       const all = [...worked, ...disturbed];
       const odd = all.filter(({ end }) => !ends.includes(end) && !toldWhy.test(end));
       expect(odd).toEqual([]);
-      expect(worked.length).toBeGreaterThan(10);
-      expect(disturbed.length).toBeGreaterThan(5);
+      // Each waits for the other, and on a busy machine for the engine.
+      expect(worked.length).toBeGreaterThan(4);
+      expect(disturbed.length).toBeGreaterThan(2);
       expect(worked.some(({ end }) => end === 'exited')).toBe(true);
 
       const log = (await sh('cat log')).split('\n').filter((line) => line !== '');

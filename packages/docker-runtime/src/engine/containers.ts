@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { EngineClient, EngineRequest } from './engine-client.ts';
 import { hasStatus } from './engine-error.ts';
-import { untilFrozen } from './until-frozen.ts';
+import { untilFrozen, untilMounted } from './try-again.ts';
 
 /** The parts that we read of the engine's description of a container. */
 export interface ContainerDescription {
@@ -131,6 +131,20 @@ export class Containers {
     await this.#client.call({ method: 'POST', path: `/exec/${id}/resize`, query });
   }
 
+  /** Starts a container, connected to its main process's streams before that begins. */
+  async startAttached(id: string, options: Parameters<Containers['attach']>[1]): Promise<Duplex> {
+    return untilMounted(async () => {
+      const stream = await this.attach(id, options);
+      try {
+        await this.act(id, 'start');
+        return stream;
+      } catch (error) {
+        stream.destroy();
+        throw error;
+      }
+    });
+  }
+
   async inspectExec(id: string): Promise<ExecFacts> {
     return this.#client.call<ExecFacts>({ method: 'GET', path: `/exec/${id}/json` });
   }
@@ -147,6 +161,7 @@ export class Containers {
     });
   }
 
+  /** Resolves with the exit code of a container that has been started: at once when it does not run. */
   async wait(id: string, limitMs: number, signal?: AbortSignal): Promise<number> {
     const request = { method: 'POST', path: `/containers/${id}/wait`, limitMs, signal } as const;
     return (await this.#client.call<{ StatusCode: number }>(request)).StatusCode;

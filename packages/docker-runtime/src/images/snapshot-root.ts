@@ -1,6 +1,6 @@
 import type { ContainerDescription } from '../engine/containers.ts';
 import { absentAsUndefined } from '../engine/containers.ts';
-import { untilFrozen } from '../engine/until-frozen.ts';
+import { untilFrozen } from '../engine/try-again.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
 import { fullLabels } from '../plan/labels.ts';
 import { supervisorVariable } from '../lane/supervisor-command.ts';

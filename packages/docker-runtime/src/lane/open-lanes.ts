@@ -15,11 +15,9 @@ interface User {
   readonly gid: number;
 }
 
-/**
- * Connects to the main process of a container that is about to start; what is asked of the lane waits for it there.
- */
-export async function attachFirstLane(containers: Containers, id: string): Promise<Lane> {
-  return new Lane(await containers.attach(id, { stdin: true }));
+/** Starts a container whose main process is a supervisor; what is asked of the lane waits for it there. */
+export async function startFirstLane(containers: Containers, id: string): Promise<Lane> {
+  return new Lane(await containers.startAttached(id, { stdin: true }));
 }
 
 /**

@@ -8,7 +8,7 @@ import { Demultiplexer } from '../lane/demultiplex.ts';
 import { programText } from '../lane/lane-program.ts';
 import { bootCommand, controlDirectory, supervisorVariable } from '../lane/supervisor-command.ts';
 import { helperOptions } from '../volumes/helper-container.ts';
-import { fullLabels } from '../plan/labels.ts';
+import { fullLabels, labelKeys } from '../plan/labels.ts';
 import { failed } from './layer-helper.ts';
 import { layersTarget } from './layer-paths.ts';
 import { layerPrograms } from './layer-programs.ts';
@@ -52,7 +52,7 @@ export function layerContainer(container: LayerContainer): object {
   const { stdin } = container;
   return {
     ...base,
-    // Not a helper of one call: it ends with its process, or with its work.
+    // Not a helper of one call: it ends with its process.
     Labels: fullLabels({ home: container.homeId, kind: 'layer-helper' }),
     Image: container.image,
     Entrypoint: [],
@@ -84,7 +84,7 @@ export async function runOnce(
   signal?: AbortSignal,
   input?: AsyncIterable<Uint8Array>,
 ): Promise<Buffer> {
-  const id = await containers.create(undefined, options, signal);
+  const id = await containers.create(undefined, ofOneCall(options), signal);
   const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
   const demultiplexer = new Demultiplexer(
     (chunk) => stdout.push(chunk),
@@ -94,10 +94,9 @@ export async function runOnce(
   const stop = (): void => void containers.remove(id).catch(() => undefined);
   signal?.addEventListener('abort', stop, { once: true });
   try {
-    const attached = await containers.attach(id, { stdin: input !== undefined });
+    const attached = await containers.startAttached(id, { stdin: input !== undefined });
     const exited = containers.wait(id, runLimitMs, over.signal);
     exited.catch(() => undefined);
-    await containers.act(id, 'start');
     const sent = input === undefined ? undefined : send(input, attached, client.quietMs, over.signal);
     sent?.catch(() => undefined);
     // Copying says nothing: while that lasts, the engine is asked whether it still lives.
@@ -143,4 +142,14 @@ export async function firstImage(
     }
   }
   return undefined;
+}
+
+/** Its exit code has to be there when it is asked for, so the container does not remove itself. */
+function ofOneCall(options: object): object {
+  const { Labels, HostConfig } = options as { readonly Labels: object; readonly HostConfig: object };
+  return {
+    ...options,
+    Labels: { ...Labels, [labelKeys.kind]: 'helper' },
+    HostConfig: { ...HostConfig, AutoRemove: false },
+  };
 }

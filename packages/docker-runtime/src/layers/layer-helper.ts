@@ -59,10 +59,7 @@ export class LayerHelper {
     const { containers } = engine;
     const id = await containers.create(undefined, options);
     try {
-      const stream = await containers.attach(id, { stdin: true });
-      const helper = new LayerHelper(engine, id, stream);
-      await containers.act(id, 'start');
-      return helper;
+      return new LayerHelper(engine, id, await containers.startAttached(id, { stdin: true }));
     } catch (error) {
       await containers.remove(id).catch(() => undefined);
       throw error;

@@ -124,7 +124,7 @@ async function ended(inspect: () => Promise<ExecFacts>): Promise<ExecFacts> {
 }
 
 /** One that has only just been started does not run yet, and has no exit code. */
-function hasEnded({ Running, ExitCode = null }: ExecFacts): boolean {
+function hasEnded({ Running, ExitCode }: ExecFacts): boolean {
   return !Running && ExitCode !== null;
 }
 

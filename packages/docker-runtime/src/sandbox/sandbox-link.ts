@@ -10,7 +10,7 @@ import type { ContainerDescription, Containers } from '../engine/containers.ts';
 import { hasStatus, saysNotRunning } from '../engine/engine-error.ts';
 import type { ControlAnswer, ControlVerb, Lane, RootVerb } from '../lane/lane.ts';
 import { LanePool, lanesFor } from '../lane/lane-pool.ts';
-import { attachFirstLane, openLane, openSpool } from '../lane/open-lanes.ts';
+import { startFirstLane, openLane, openSpool } from '../lane/open-lanes.ts';
 import { readOutput } from '../lane/read-output.ts';
 import { mountsCommand } from '../lane/supervisor-command.ts';
 import { DockerBackground } from './docker-background.ts';
@@ -67,9 +67,8 @@ export class SandboxLink implements SandboxInside {
   /** Starts the container and writes the fence, if this process knows it, before anything else can be asked for. */
   async start({ isNew = false } = {}): Promise<void> {
     this.close();
-    const lane = await attachFirstLane(this.containers, this.id);
+    const lane = await startFirstLane(this.containers, this.id);
     try {
-      await this.containers.act(this.id, 'start');
       if (isNew) await lane.control('made');
       if (this.#fence) await lane.control('init', ...fenceWords(this.#fence));
       else await lane.hello();

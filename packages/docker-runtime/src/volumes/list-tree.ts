@@ -63,11 +63,10 @@ async function listing(
   const over = new AbortController();
   opening.defer(() => containers.remove(id));
   opening.defer(() => over.abort());
-  const attached = await containers.attach(id, { stdin: true, moves: true });
+  const attached = await containers.startAttached(id, { stdin: true, moves: true });
   opening.defer(() => void attached.destroy());
   const exited = containers.wait(id, longestReadMs, over.signal);
   exited.catch(() => undefined);
-  await containers.act(id, 'start');
   const stderr: Buffer[] = [];
   const broken = async (told?: number): Promise<Error> => {
     const code = await withinQuiet(exited, client.quietMs);

@@ -52,7 +52,7 @@ export async function createReader(
   { command, stdin }: { readonly command: readonly string[]; readonly stdin: boolean },
 ): Promise<string | undefined> {
   const base = helperOptions(homeId, volume, true) as { HostConfig: object };
-  const host = { ...base.HostConfig, AutoRemove: true, CapAdd: ['DAC_READ_SEARCH'], ReadonlyRootfs: true };
+  const host = { ...base.HostConfig, CapAdd: ['DAC_READ_SEARCH'], ReadonlyRootfs: true };
   const options = {
     ...base,
     Image: image,
@@ -83,10 +83,9 @@ async function* stream(
   const stderr: Buffer[] = [];
   const over = new AbortController();
   try {
-    const attached = await containers.attach(id, { stdin: false, moves: true });
+    const attached = await containers.startAttached(id, { stdin: false, moves: true });
     const exited = containers.wait(id, longestReadMs, over.signal);
     exited.catch(() => undefined);
-    await containers.act(id, 'start');
     yield* stdoutOf(whileProgressing(attached, client.quietMs), stderr, signal);
     const code = await withinQuiet(exited, client.quietMs);
     if (code > changedWhileRead) throw unreadable(volume, code, Buffer.concat(stderr).toString('utf8'));

@@ -11,16 +11,27 @@ const firstWaitMs = 100;
  * @throws EngineError what the engine said at the last try, or anything else that it said
  */
 export async function untilFrozen<T>(act: () => Promise<T>): Promise<T> {
+  return whileSaid('unable to freeze', act);
+}
+
+/**
+ * Starts a container. A volume of layers is mounted once at a time, and a mount that has gone is still there for whatever was just
+ * being started and has a copy of all mounts: other containers, for some milliseconds. The waits are as above.
+ *
+ * @throws EngineError likewise
+ */
+export async function untilMounted<T>(act: () => Promise<T>): Promise<T> {
+  return whileSaid('device or resource busy', act);
+}
+
+async function whileSaid<T>(words: string, act: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await act();
     } catch (error) {
-      if (tries === mostTries || !cannotFreeze(error)) throw error;
+      const again = error instanceof EngineError && error.status === 500 && error.message.includes(words);
+      if (!again || tries === mostTries) throw error;
       await delay(firstWaitMs * 2 ** (tries - 1));
     }
   }
-}
-
-function cannotFreeze(error: unknown): boolean {
-  return error instanceof EngineError && error.status === 500 && error.message.includes('unable to freeze');
 }
