@@ -57,9 +57,10 @@ const until = performance.now() + Number(forMs);
 for (let number = 1; performance.now() < until; number += 1) {
   const [name, verb] = verbs[Math.floor(random() * verbs.length)] ?? verbs[0] ?? ['', async () => ''];
   const from = performance.now();
+  // A command may wait 20 s while the sandbox stays paused, and an answer that never comes is waited for 15 s.
   const late = setTimeout(() => {
     process.stdout.write(`${JSON.stringify({ name, number, end: 'HANGS' })}\n`, () => process.exit(3));
-  }, 45_000);
+  }, 90_000);
   const end = await verb(number).catch((error: unknown) =>
     isOpencodeToolsError(error) ? `${error.code}: ${error.message}` : `UNTYPED: ${String(error)}`,
   );
