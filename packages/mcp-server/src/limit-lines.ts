@@ -16,8 +16,13 @@ export interface LongLine {
  *
  * @param limitBytes without the line's end
  * @param onLongLine called at the end of each line that was left out
+ * @param accepts called with each other line; one for which it says no is left out as well
  */
-export function limitLines(limitBytes: number, onLongLine: (line: LongLine) => void): Transform {
+export function limitLines(
+  limitBytes: number,
+  onLongLine: (line: LongLine) => void,
+  accepts: (line: Buffer) => boolean = () => true,
+): Transform {
   let held: Buffer[] = [];
   let bytes = 0;
   let scanner: TopLevelId | undefined;
@@ -33,8 +38,10 @@ export function limitLines(limitBytes: number, onLongLine: (line: LongLine) => v
     else scanner.push(part);
   };
   const endLine = (transform: Transform): void => {
-    if (scanner === undefined) transform.push(Buffer.concat([...held, Buffer.of(newline)]));
-    else onLongLine({ id: scanner.id, bytes });
+    if (scanner === undefined) {
+      const line = Buffer.concat([...held, Buffer.of(newline)]);
+      if (accepts(line)) transform.push(line);
+    } else onLongLine({ id: scanner.id, bytes });
     held = [];
     bytes = 0;
     scanner = undefined;

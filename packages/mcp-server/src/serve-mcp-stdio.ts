@@ -4,6 +4,7 @@ import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/s
 import { type Logger, silentLogger } from '@opencode-tools/core';
 import { type McpServerOptions, createMcpServer } from './create-mcp-server.ts';
 import { type LongLine, limitLines } from './limit-lines.ts';
+import { unreadable } from './unreadable.ts';
 
 const longestMessageBytes = 10 * 1024 ** 2;
 const invalidRequest = -32_600;
@@ -43,17 +44,28 @@ export function serveMcpStdio(options: ServeMcpStdioOptions): McpConnection {
   };
 }
 
-/** Closes itself at the end of input and when output breaks; says so. Answers a message that is too long instead of ending. */
+/** Closes itself at the end of input and when output breaks; says so. Answers what is too long, or no message, instead of ending. */
 class WatchedTransport extends StdioServerTransport {
   readonly #closed = Promise.withResolvers<void>();
   readonly #stdin: Readable;
   readonly #lines: Transform;
 
   constructor(stdin: Readable, stdout: Writable, logger: Logger) {
-    const lines = limitLines(longestMessageBytes, (line) => {
-      logger.warn('A message was too long and was not read', { bytes: line.bytes });
-      this.#refuse(line);
-    });
+    const lines = limitLines(
+      longestMessageBytes,
+      (line) => {
+        logger.warn('A message was too long and was not read', { bytes: line.bytes });
+        this.#refuse(line);
+      },
+      (line) => {
+        const fault = unreadable(line);
+        if (fault === undefined) return true;
+        logger.warn('A line was no message and was not read', { code: fault.code });
+        const { id, code, message } = fault;
+        this.#answer(id, { code, message });
+        return false;
+      },
+    );
     super(lines, stdout, { maxBufferSize: 2 * longestMessageBytes });
     this.#stdin = stdin;
     this.#lines = lines;
@@ -80,7 +92,10 @@ class WatchedTransport extends StdioServerTransport {
 
   #refuse({ id, bytes }: LongLine): void {
     const message = `The message has ${bytes} bytes; at most ${longestMessageBytes} are read. Pass large content in several calls, or as a file of the workspace.`;
-    const error = { code: invalidRequest, message, data: { bytes, maxBytes: longestMessageBytes } };
+    this.#answer(id, { code: invalidRequest, message, data: { bytes, maxBytes: longestMessageBytes } });
+  }
+
+  #answer(id: string | number | null, error: object): void {
     // JSON-RPC answers what it cannot read under the id null, which the SDK's type leaves out.
     const answer = { jsonrpc: '2.0', id, error } as unknown as JSONRPCMessage;
     this.send(answer).catch(() => undefined);

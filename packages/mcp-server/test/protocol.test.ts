@@ -319,3 +319,15 @@ test('a message of more than 10 MB is answered with an error, and the connection
   expect(refused.structuredContent).toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
   expect((await client.callTool('execute_in_task', execute.arguments)).isError).toBeUndefined();
 });
+
+test('a line that is no message is answered with an error, and the connection lives on', async () => {
+  const client = await run({});
+  client.stdin.write('not json\n');
+  client.stdin.write('{"jsonrpc":"2.0","id":"odd","method":"tools/call","params":[]}\n');
+  const answers = await until(() => client.received.length >= 3 && client.received.slice(-2));
+  expect(answers).toEqual([
+    { jsonrpc: '2.0', id: null, error: { code: -32_700, message: expect.stringContaining('not JSON') as string } },
+    { jsonrpc: '2.0', id: 'odd', error: { code: -32_600, message: expect.stringContaining('object') as string } },
+  ]);
+  expect((await client.callTool('execute_in_task', execute.arguments)).isError).toBeUndefined();
+});
