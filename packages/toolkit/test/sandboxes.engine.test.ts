@@ -43,6 +43,37 @@ describe('the sandbox of a task by itself', () => {
     await bed.open.services.tasks.delete(task.id, { force: true }, agent);
   });
 
+  it('that somebody paused past opencode-tools is let go on for what waits for it, and by the verb', async () => {
+    const { sandboxes, files, sessions } = bed.open.services;
+    const task = await create('paused from outside');
+    const { session } = await sessions.attach(task.id, { agent: 'tester' }, agent);
+    const mine = { sessionId: session.id };
+    const say = async () =>
+      bed.open.services.executions.run(
+        task.id,
+        { ...mine, command: { kind: 'script', script: 'echo hi >f; cat f' }, timeoutMs: 30_000 },
+        agent,
+      );
+    await say();
+    const pause = async () => bed.home.docker('pause', await ref(task));
+    await pause();
+    expect(await say()).toMatchObject({
+      execution: { exitCode: 0 },
+      stdout: { text: 'hi\n' },
+      notices: [expect.stringContaining('had paused the sandbox')],
+    });
+    await pause();
+    expect(Buffer.from((await files.read(task.id, { ...mine, path: 'f' }, agent)).bytes).toString()).toBe('hi\n');
+    await pause();
+    expect(await files.write(task.id, { ...mine, path: 'g', content: Buffer.from('g') }, agent)).toMatchObject({
+      created: true,
+    });
+    await pause();
+    await sandboxes.unpause(task.id, person);
+    expect(await bed.home.docker('inspect', '-f', '{{.State.Paused}}', await ref(task))).toMatch(/false/);
+    await bed.open.services.tasks.delete(task.id, { force: true }, agent);
+  });
+
   it('takes other limits while a command runs, asked for by an agent and granted by a person', async () => {
     const { sandboxes } = bed.open.services;
     const task = await create('limits');

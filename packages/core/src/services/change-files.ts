@@ -18,6 +18,7 @@ import { runOperation } from './run-operation.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, UnderSession } from './services.ts';
 import { ensureRunningStatus } from './task-moves.ts';
+import { wakingFrozen } from './wake-frozen.ts';
 import { type LeasedWork, withLease } from './with-lease.ts';
 
 /** One change of files, as its verb decided it. */
@@ -87,12 +88,14 @@ export async function changeFiles<T extends object>(
       });
       const claims = await activeClaims(kernel, task);
       const make = async (): Promise<ChangeMade<T>> =>
-        change.make(handle.files, {
-          access,
-          path,
-          tell: claims.length > 0,
-          temporary: temporaryOf(traces.executionId),
-        });
+        wakingFrozen(kernel, handle, task.id, async () =>
+          change.make(handle.files, {
+            access,
+            path,
+            tell: claims.length > 0,
+            temporary: temporaryOf(traces.executionId),
+          }),
+        );
       const detail = { verb, path: intent.path };
       const request = { operation, excludes: ['restore', 'deletion'], detail, key } as const;
       let isRefused = false;

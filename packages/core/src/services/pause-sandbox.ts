@@ -42,10 +42,13 @@ export async function releaseSandbox(
   await awaitQuiet(kernel, id, ['checkpoint', 'sandbox', 'restore'], call.signal);
   const { epoch } = kernel.deps.tasks;
   const sandbox = await kernel.deps.tasks.findSandbox(id);
-  if (sandbox === undefined || (sandbox.state !== 'paused' && sandbox.hold == null)) return sandbox;
+  if (sandbox === undefined) return undefined;
+  const recorded = sandbox.state === 'paused' || sandbox.hold != null;
+  if (!recorded && sandbox.state !== 'running') return sandbox;
   const found = await keeper.find(id);
   const state = found === undefined ? 'absent' : (await found.handle.inspect()).state;
   if (state === 'paused') await found?.handle.unpause();
+  if (!recorded) return sandbox;
   const now = state === 'paused' ? 'running' : state;
   return record(kernel, epoch, { ...sandbox, state: now, hold: null, pressure: null }, 'sandbox.unpaused', {}, call);
 }

@@ -33,14 +33,15 @@ export async function awaitQuiet(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const deadline = kernel.deps.clock.nowMs() + limitMs;
-  while (await anyUnderWay(kernel, taskId, kinds)) {
+  while (await isUnderWay(kernel, taskId, kinds)) {
     signal?.throwIfAborted();
     if (kernel.deps.clock.nowMs() > deadline) throw stillBusy(taskId, kinds);
     await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
 }
 
-async function anyUnderWay(kernel: Kernel, taskId: TaskId, kinds: readonly OperationKind[]): Promise<boolean> {
+/** Tells whether an operation of the kinds is under way on a task, by a process that lives. */
+export async function isUnderWay(kernel: Kernel, taskId: TaskId, kinds: readonly OperationKind[]): Promise<boolean> {
   for (const operation of await kernel.deps.tasks.listOpenOperations(taskId)) {
     if (kinds.includes(operation.kind) && !(await isAbandoned(kernel, operation))) return true;
   }

@@ -6,6 +6,7 @@ import { largestFencingToken } from '../ports/sandbox-runtime.ts';
 import type { Kernel } from './kernel.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call } from './services.ts';
+import { wakingFrozen } from './wake-frozen.ts';
 import { type LeasedWork, assertHere, withLease } from './with-lease.ts';
 
 /** A sandbox whose files can be read now. */
@@ -34,7 +35,8 @@ export async function reachFiles<T>(
     const access = accessAs(kernel, largestFencingToken, call.signal);
     let started = false;
     try {
-      return await work({ task, files: found.handle.files, access: () => ((started = true), access()) });
+      const reach: Reach = { task, files: found.handle.files, access: () => ((started = true), access()) };
+      return await wakingFrozen(kernel, found.handle, task.id, async () => work(reach));
     } catch (error) {
       if (!started || !isOpencodeToolsError(error, 'OCT_SANDBOX_NOT_FOUND')) throw error;
       keeper.forget(task.id);
@@ -44,7 +46,7 @@ export async function reachFiles<T>(
     const handle = await keeper.ensureRunning(task, leased, call);
     try {
       const access = accessAs(kernel, leased.proof.token, leased.signal);
-      return await work({ task, files: handle.files, access });
+      return await wakingFrozen(kernel, handle, task.id, async () => work({ task, files: handle.files, access }));
     } finally {
       if (sessionId === undefined) await putAway(kernel, keeper, task.id, leased, call);
     }

@@ -10,6 +10,7 @@ import { composeExecution, describeCommand } from './compose-execution.ts';
 import { type IdempotencyKey, onTheWay } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
 import { memoryStory } from './memory-story.ts';
+import { wakingFrozen } from './wake-frozen.ts';
 import { processStory } from './process-story.ts';
 import { RecordedOutputs, diskError } from './recorded-outputs.ts';
 import { createRedaction } from './redactor.ts';
@@ -114,7 +115,7 @@ export async function runExecution(
       leased,
       call,
       async () => {
-        const ended = await execute(keeper, handle, run);
+        const ended = await execute(kernel, keeper, handle, run);
         if (ended.shellEnded === true && shell !== undefined) leased.notices.push(await lastWords(shells, shell, call));
         if (ended.reason === 'out-of-memory') leased.notices.push(await memoryStory(kernel, keeper, task));
         return endOf(kernel, keeper, run, ended);
@@ -153,10 +154,11 @@ async function lastWords(shells: ShellKeeper, shell: Execution, call: Call): Pro
 }
 
 /** A container that vanished before the command began is made anew, once. */
-async function execute(keeper: SandboxKeeper, handle: SandboxHandle, run: Run): Promise<ExecOutcome> {
+async function execute(kernel: Kernel, keeper: SandboxKeeper, handle: SandboxHandle, run: Run): Promise<ExecOutcome> {
   const { task, leased, call, shell, shells } = run;
   try {
-    return await executeOn(handle, run);
+    const woken = (): void => void leased.notices.push('somebody had paused the sandbox; it was let go on');
+    return await wakingFrozen(kernel, handle, task.id, async () => executeOn(handle, run), woken);
   } catch (error) {
     if (shell !== undefined && isShellGone(error)) throw await shells.ended(shell, call);
     if (!isOpencodeToolsError(error, 'OCT_SANDBOX_NOT_FOUND')) throw error;
