@@ -5,8 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from './open-sqlite-registry.ts';
 
-const child = fileURLToPath(new URL('full-disk-child.ts', import.meta.url));
-const mount = 'mount -t tmpfs -o size=3000k tmpfs "$1" && exec "$2" --conditions=@opencode-tools/source "$3" "$1"';
+const everyVerb = fileURLToPath(new URL('full-disk-child.ts', import.meta.url));
+const exporting = fileURLToPath(new URL('full-export-child.ts', import.meta.url));
+const mount = 'mount -t tmpfs -o size=3000k tmpfs "$1" && exec "$2" --conditions=@opencode-tools/source "$3" "$1" "$4"';
 
 interface Attempt {
   readonly verb: string;
@@ -16,18 +17,21 @@ interface Attempt {
 }
 
 /** The disk is one of its own, in a namespace that ends with the process. */
-function onSmallDisk(directory: string) {
-  const argv = ['--user', '--map-root-user', '--mount', 'sh', '-c', mount, 'sh', directory, process.execPath, child];
-  const { stdout, stderr, status } = spawnSync('unshare', argv, { encoding: 'utf8' });
+function onSmallDisk(directory: string, child: string, elsewhere = ''): unknown {
+  const argv = ['--user', '--map-root-user', '--mount', 'sh', '-c', mount, 'sh', directory, process.execPath];
+  const { stdout, stderr, status } = spawnSync('unshare', [...argv, child, elsewhere], { encoding: 'utf8' });
   if (status !== 0) throw new Error(stderr);
-  return JSON.parse(stdout) as { readonly attempts: readonly Attempt[]; readonly left: unknown };
+  return JSON.parse(stdout);
 }
 
 test('a full disk is named by every verb, and nothing is lost', () => {
   const temporary = temporaryDirectory();
   const disk = join(temporary.path, 'disk');
   mkdirSync(disk, { recursive: true });
-  const { attempts, left } = onSmallDisk(disk);
+  const { attempts, left } = onSmallDisk(disk, everyVerb) as {
+    readonly attempts: readonly Attempt[];
+    readonly left: unknown;
+  };
   for (const { verb, code, message, remedy } of attempts) {
     expect({ verb, code, remedy }).toEqual({
       verb,
@@ -38,5 +42,29 @@ test('a full disk is named by every verb, and nothing is lost', () => {
   }
   expect([...new Set(attempts.map(({ verb }) => verb))]).toEqual(['write', 'backup', 'rollback', 'restore', 'rebuild']);
   expect(left).toEqual({ ok: true, tasks: 2, backups: 1, temporary: [] });
+  temporary.remove();
+});
+
+test('an export to a full disk says so, and leaves the folder as it was', () => {
+  const temporary = temporaryDirectory();
+  const disk = join(temporary.path, 'disk');
+  mkdirSync(disk, { recursive: true });
+  const { id, ends } = onSmallDisk(disk, exporting, join(temporary.path, 'home')) as {
+    readonly id: string;
+    readonly ends: readonly Record<string, unknown>[];
+  };
+  for (const { repository, code, message, remedy, same, names } of ends) {
+    const folder = code === 'done' || String(repository).endsWith('first') ? ['.task-memory', id] : [];
+    expect({ names }).toEqual({ names: folder });
+    if (code === 'done') continue;
+    expect({ code, same, remedy }).toEqual({
+      code: 'OCT_RESOURCE_LIMIT',
+      same: true,
+      remedy: 'Make room on the disk, then try again.',
+    });
+    expect(message).toBe(`There is no room left in ${String(repository)}; what was there before is unchanged`);
+  }
+  expect(ends.filter(({ code }) => code !== 'done').length).toBeGreaterThan(10);
+  expect(ends.filter(({ code }) => code === 'done')).toHaveLength(2);
   temporary.remove();
 });

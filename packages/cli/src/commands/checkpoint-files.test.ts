@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type Checkpoint, OpencodeToolsError } from '@opencode-tools/core';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { runLine } from '../../test/run-line.ts';
@@ -34,6 +36,20 @@ test('checkpoints export writes a whole file or none, and replaces none', async 
   expect((await runLine(['checkpoints', 'export', 't', 'c', 'bad.tar'], exporting(broken()), { cwd })).code).toBe(8);
   expect((await runLine(['checkpoints', 'export', 't', 'c', 'no/such.tar'], exporting(), { cwd })).code).toBe(2);
   expect(readdirSync(cwd)).toEqual(['out.tar']);
+});
+
+test('checkpoints export to a full disk says so and leaves no part of a file', () => {
+  const child = fileURLToPath(new URL('../../test/full-disk-child.ts', import.meta.url));
+  const mount = 'mount -t tmpfs -o size=3000k tmpfs "$1" && exec "$2" --conditions=@opencode-tools/source "$3" "$1"';
+  const argv = ['--user', '--map-root-user', '--mount', 'sh', '-c', mount, 'sh', cwd, process.execPath, child];
+  const { stdout, stderr } = spawnSync('unshare', argv, { encoding: 'utf8' });
+  expect(stderr).toBe('');
+  const { ends, ...left } = JSON.parse(stdout) as { ends: readonly { code: number; stderr: string }[] };
+  expect(left).toEqual({ names: ['filler', 'old.tar'], old: 'an older export' });
+  for (const end of ends) {
+    expect(end).toMatchObject({ code: 7, stderr: expect.stringContaining('no room left') as string });
+    expect(end.stderr).toContain('Make room on the disk');
+  }
 });
 
 test('checkpoints import reads a file, or standard input', async () => {

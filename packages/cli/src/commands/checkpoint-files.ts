@@ -120,6 +120,13 @@ function taken(file: string): OpencodeToolsError {
 }
 
 function notWritten(file: string, cause: unknown): OpencodeToolsError {
+  if (isErrno(cause, 'ENOSPC') || isErrno(cause, 'EDQUOT')) {
+    return new OpencodeToolsError('OCT_RESOURCE_LIMIT', `There is no room left for the file ${quoted(file)}`, {
+      remedy: 'Make room on the disk, then try again; nothing of it was left there.',
+      details: { limit: 'disk', file },
+      cause,
+    });
+  }
   return new OpencodeToolsError('OCT_INVALID_ARGUMENT', `The file ${quoted(file)} cannot be written`, {
     remedy: `Check that ${quoted(dirname(file))} is a directory that may be written and has room.`,
     details: { argument: 'file' },

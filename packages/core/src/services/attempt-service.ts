@@ -128,6 +128,7 @@ async function keep(
   if (dryRun) {
     return { dryRun, kept, checkpoint: null, archived: others.map((task) => ({ task, receipt: null })) };
   }
+  refuseIfDecided(await kernel.deps.checkpoints.list(taskId), others);
   const state = await save(kernel, keeper, kept, 'kept', call);
   const source = await kernel.deps.tasks.getTask(taskId);
   const checkpoint = await adopt(kernel, source, kept, { state, others }, call);
@@ -142,7 +143,10 @@ async function keep(
   return { dryRun, kept, checkpoint, archived };
 }
 
-/** Gives the first task the state of the kept attempt, once. */
+/**
+ * Gives the first task the state of the kept attempt, once. Of several that are to be kept at once that one is which came first: the
+ * version of the first task decides, and its checkpoint says which it is until the others are gone.
+ */
 async function adopt(
   kernel: Kernel,
   source: Task,
@@ -150,18 +154,36 @@ async function adopt(
   { state, others }: { readonly state: Checkpoint; readonly others: readonly Task[] },
   call: Call,
 ): Promise<Checkpoint> {
-  const as = { taskId: source.id, name: clip(`kept: ${kept.title}`, 100), reason: `The state of attempt ${kept.id}` };
-  const isIt = ({ parentId, reason }: Checkpoint): boolean => parentId === state.id && reason === as.reason;
-  const before = (await kernel.deps.checkpoints.list(source.id)).find(isIt);
-  if (before !== undefined) return before;
-  const checkpoint = copyCheckpoint(kernel, state, as);
-  const detail = { taskId: kept.id, checkpointId: checkpoint.id, archived: others.map(({ id }) => id) };
-  const puts = [{ noun: 'checkpoint', value: checkpoint }] as const;
-  await kernel.commit({
-    guard: { checkpoint: state.id },
-    records: [draft({ stream: source.id, type: 'fork.kept', call, puts, detail })],
+  const as = { taskId: source.id, name: clip(`kept: ${kept.title}`, 100), reason: reasonFor(kept) };
+  return kernel.changeTask(source.id, async (current) => {
+    const adopted = await kernel.deps.checkpoints.list(source.id);
+    refuseIfDecided(adopted, others);
+    const before = adopted.find(({ parentId, reason }) => parentId === state.id && reason === as.reason);
+    if (before !== undefined) return { change: null, result: before };
+    const checkpoint = copyCheckpoint(kernel, state, as);
+    const detail = { taskId: kept.id, checkpointId: checkpoint.id, archived: others.map(({ id }) => id) };
+    const puts = [
+      { noun: 'task', value: { ...current, version: current.version + 1, updatedAt: kernel.now() } },
+      { noun: 'checkpoint', value: checkpoint },
+    ] as const;
+    const records = [draft({ stream: source.id, type: 'fork.kept', call, puts, detail })];
+    return { change: { guard: { checkpoint: state.id }, records }, result: checkpoint };
   });
-  return checkpoint;
+}
+
+function reasonFor({ id }: Task): string {
+  return `The state of attempt ${id}`;
+}
+
+/** @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` while another attempt is being kept, and this one on its way out */
+function refuseIfDecided(checkpoints: readonly Checkpoint[], others: readonly Task[]): void {
+  const reasons = new Set(checkpoints.map(({ reason }) => reason));
+  const kept = others.find((other) => reasons.has(reasonFor(other)));
+  if (kept === undefined) return;
+  throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Attempt ${kept.id} is being kept already`, {
+    remedy: `Finish that: opencode-tools attempts keep ${kept.forkedFrom?.taskId ?? ''} ${kept.id}. The others come back with \`opencode-tools recover\`.`,
+    details: { argument: 'attempt', taskId: kept.id },
+  });
 }
 
 function pick(forks: readonly Task[], reference: string): Task {

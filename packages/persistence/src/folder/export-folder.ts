@@ -48,7 +48,7 @@ export async function exportFolder(
   try {
     return await write(engine, { ...facts, taskId }, directory, homeDirectory);
   } catch (error) {
-    throw error instanceof OpencodeToolsError || errnoOf(error) === undefined ? error : notWritten(directory, error);
+    throw error instanceof OpencodeToolsError || errnoOf(error) === '' ? error : notWritten(directory, error);
   }
 }
 
@@ -59,7 +59,9 @@ async function write(
   homeDirectory: string,
 ): Promise<ExportedMemory> {
   const { taskId, extent } = facts;
-  await using folder = await openFolder(directory, homeDirectory);
+  await using base = await openBase(directory, homeDirectory);
+  const there = await base.find(folderName);
+  await using folder = there ?? (await base.make(folderName));
   await tidy(folder, taskId);
   const fresh = `.${taskId}.${process.pid}-${randomBytes(6).toString('hex')}.new`;
   const head = { seq: extent.headSeq, hash: extent.headHash };
@@ -68,12 +70,29 @@ async function write(
     const changed = !(await isThere(folder, taskId, manifest));
     if (changed) await swap(folder, taskId, fresh);
     return { taskId, path: path.join(folder.path, taskId), changed, head };
+  } catch (error) {
+    if (there === undefined) {
+      await folder.remove(fresh, everyFile);
+      await base.remove(folderName, []);
+    }
+    throw error;
   } finally {
     await folder.remove(fresh, everyFile);
   }
 }
 
 function notWritten(directory: string, cause: unknown): OpencodeToolsError {
+  if (['ENOSPC', 'EDQUOT'].includes(errnoOf(cause))) {
+    return new OpencodeToolsError(
+      'OCT_RESOURCE_LIMIT',
+      `There is no room left in ${directory}; what was there before is unchanged`,
+      {
+        remedy: 'Make room on the disk, then try again.',
+        details: { limit: 'disk', path: directory },
+        cause,
+      },
+    );
+  }
   return new OpencodeToolsError('OCT_INVALID_ARGUMENT', `${directory} cannot be written to`, {
     remedy: 'Check that you may write there and that the disk has room. What was there before is unchanged.',
     details: { argument: 'directory', path: directory },
@@ -95,16 +114,17 @@ function* everything(taskId: TaskId): Plan<Facts | undefined> {
   return { ...facts, all: found.map((row) => fromRow<Execution>(row)) };
 }
 
-/** Opens `.task-memory` in a folder, and makes it when it is not there. */
-async function openFolder(directory: string, homeDirectory: string): Promise<HeldDirectory> {
-  await using base = await HeldDirectory.open(directory);
+/** Opens the folder that `.task-memory` is or comes in. */
+async function openBase(directory: string, homeDirectory: string): Promise<HeldDirectory> {
+  const base = await HeldDirectory.open(directory);
   if (isWithin(base.path, await realpath(homeDirectory))) {
+    await base.close();
     throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `${base.path} is in the home of opencode-tools`, {
       remedy: 'Name the folder of a repository.',
       details: { argument: 'directory', path: base.path },
     });
   }
-  return (await base.find(folderName)) ?? (await base.make(folderName));
+  return base;
 }
 
 /** Puts right what exports that were cut off left behind. */
