@@ -14,6 +14,7 @@ export const generateKeyPairSync = late('generateKeyPairSync');
 export const hash = late('hash');
 export const randomBytes = late('randomBytes');
 export const randomFillSync = late('randomFillSync');
+export const randomInt = late('randomInt');
 export const randomUUID = late('randomUUID');
 export const sign = late('sign');
 
