@@ -16,6 +16,7 @@
  * - A request that is cut off by the death of its sender is never carried out, and its running command is ended.
  * - Nothing that is needed to end processes makes one.
  */
+#include "output.h"
 #include "shell.h"
 
 static long signals;
@@ -25,13 +26,18 @@ static struct { long file; int on; char bytes[BLOCK]; long from, to; } pump;
 
 static void leave_lane(void) {
   sys(unlinkat, AT_FDCWD, lane_path, 0, 0);
-  if (!first) leave(0);
   place_file(empty_file, 0);
   place_file(empty_file, 1);
   place_file(empty_file, 2);
   handle_signal(SIGCHLD, 1);
-  struct waited clock = { guard, POLLIN, 0 };
-  for (;;) if (wait_for(&clock, 1, -1) > 0) clock_was_set();
+  for (int n = 0; n < 2; n++) let_go_of(&outputs[n]);
+  while (first || outputs[0].file >= 0 || outputs[1].file >= 0) {
+    struct waited files[3] = { { guard, POLLIN, 0 }, { outputs[0].file, POLLIN, 0 }, { outputs[1].file, POLLIN, 0 } };
+    wait_for(files, 3, -1);
+    if (files[0].seen) clock_was_set();
+    if (files[1].seen || files[2].seen) drop_outputs();
+  }
+  leave(0);
 }
 
 static void ask_shell(void) { /* writes down what is wanted of a shell, before what stands for it can say so */
@@ -76,12 +82,13 @@ static void report(void) {
   conclude();
   if (in_a_shell()) in_shell();
   put_result(text);
+  end_outputs(command.nonce, left != 0);
   says(command.nonce, text);
   if (pump.on) leave_lane();
 }
 
 static void run(void) {
-  struct streams streams = { empty_file, 1, 2, -1, -1 };
+  struct streams streams = { empty_file, -1, -1, -1, -1 };
   if (!allowed(asked.words[0])) { says(asked.nonce, "refused"); return; }
   pump.on = asked.flags[0] == 'i';
   if (pump.on) {
@@ -89,7 +96,7 @@ static void run(void) {
     sys(fcntl, pump.file, F_SETFL, O_NONBLOCK, 0);
   }
   if (asked.flags[0] == 's') ask_shell();
-  int begun = begin_command(streams);
+  int begun = open_outputs(&streams) && begin_command(streams);
   if (pump.on) close_file(streams.in);
   if (!begun) { says(asked.nonce, "lost"); if (pump.on) leave_lane(); }
 }
@@ -184,12 +191,14 @@ static void serve(void) {
     if (gone && !command.process) leave_lane();
     int pending = pump.on && (pump.from < pump.to || input.from < input.to);
     int pumping = pump.on && pump.file >= 0;
-    struct waited files[4] = {
+    struct waited files[6] = {
       { signals, POLLIN, 0 },
       { gone || (pump.on && (pending || !pumping)) ? -1 : 0, POLLIN, 0 },
       { pumping && pending ? pump.file : -1, POLLOUT, 0 },
-      { guard, POLLIN, 0 } };
-    wait_for(files, 4, -1);
+      { guard, POLLIN, 0 },
+      { outputs[0].file, POLLIN, 0 },
+      { outputs[1].file, POLLIN, 0 } };
+    wait_for(files, 6, -1);
     if (files[3].seen) clock_was_set();
     if (files[0].seen && take_signals(signals) && take_ended()) { report(); continue; }
     if (pumping) pump_input(files[1].seen, pending ? files[2].seen : 1);
@@ -198,6 +207,9 @@ static void serve(void) {
       if (input.over) gone = 1;
       if (gone && command.process) stop_execution(command.execution);
     }
+    for (int n = 0; n < 2; n++)
+      if (files[n + 4].seen && command.process) send_output(&outputs[n], command.nonce);
+      else if (files[n + 4].seen) drop_outputs();
   }
 }
 

@@ -3,6 +3,7 @@ import { backgroundOfSandbox } from './sandbox-runtime/background.ts';
 import { commandsOfSandbox } from './sandbox-runtime/commands.ts';
 import { fenceOfSandbox } from './sandbox-runtime/fence.ts';
 import { lifeOfSandbox } from './sandbox-runtime/life.ts';
+import { outputsOfSandbox } from './sandbox-runtime/outputs.ts';
 import { rootOfSandbox } from './sandbox-runtime/root.ts';
 import { shellsOfSandbox } from './sandbox-runtime/shells.ts';
 import { terminalsOfSandbox } from './sandbox-runtime/terminals.ts';
@@ -15,6 +16,7 @@ export function sandboxRuntimeContract(name: string, open: () => Promise<OpenSan
   describe(`${name} as a sandbox runtime`, () => {
     const bed = useSandboxBed(open);
     commandsOfSandbox(bed);
+    outputsOfSandbox(bed);
     backgroundOfSandbox(bed);
     shellsOfSandbox(bed);
     terminalsOfSandbox(bed);

@@ -42,8 +42,9 @@ const ignore = (): void => undefined;
  */
 export class Lane {
   readonly #stream: Duplex;
-  readonly #stdout = new ResultSplitter();
-  readonly #stderr = new ResultSplitter();
+  #isFull = false;
+  readonly #stdout = new ResultSplitter(() => this.#isFull);
+  readonly #stderr = new ResultSplitter(() => this.#isFull);
   #usable = true;
   #valve: Valve | undefined;
   readonly #isGone: () => Promise<boolean>;
@@ -108,7 +109,7 @@ export class Lane {
 
   /** Runs one command to its end. Standard input uses the lane up; a stream for it never throws. */
   async run(frame: Omit<RunFrame, 'nonce'>, output: LaneOutput, stdin?: Uint8Array | ByteStream): Promise<RunResult> {
-    const valve = new Valve(this.#stream);
+    const valve = new Valve({ pause: () => this.#pause(), resume: () => this.#resume() });
     this.#valve = valve;
     this.#hold(true);
     try {
@@ -175,12 +176,26 @@ export class Lane {
   }
 
   async #answer(nonce: string, output: SplitOutput): Promise<string> {
-    const [stdout, stderr] = await Promise.all([
-      this.#stdout.expect(nonce, output.onStdout),
-      this.#stderr.expect(nonce, output.onStderr),
-    ]);
+    const answers = [this.#stdout.expect(nonce, output.onStdout), this.#stderr.expect(nonce, output.onStderr)] as const;
+    const [stdout, stderr] = await Promise.all(answers).catch((error: unknown) => {
+      this.close();
+      throw error;
+    });
     if (stdout !== stderr) throw this.#broken(`${stdout} | ${stderr}`);
     return stdout;
+  }
+
+  #pause(): void {
+    this.#isFull = true;
+    this.#stream.pause();
+  }
+
+  /** What came with the last of what was taken is first, and may be too much again. */
+  #resume(): void {
+    this.#isFull = false;
+    this.#stdout.goOn();
+    this.#stderr.goOn();
+    if (!this.#isFull) this.#stream.resume();
   }
 
   #broken(answer: string): LaneLostError {

@@ -1,13 +1,18 @@
-import type { Readable } from 'node:stream';
 import type { OutputHandler } from '@opencode-tools/core';
+
+/** What can be held back: a stream. */
+interface Held {
+  pause(): unknown;
+  resume(): unknown;
+}
 
 /** Holds a stream back while somebody still deals with what came out of it. */
 export class Valve {
-  readonly #stream: Pick<Readable, 'pause' | 'resume'>;
+  readonly #stream: Held;
   #pending = 0;
   #released = false;
 
-  constructor(stream: Pick<Readable, 'pause' | 'resume'>) {
+  constructor(stream: Held) {
     this.#stream = stream;
   }
 

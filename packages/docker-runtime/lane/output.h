@@ -1,0 +1,108 @@
+/*
+ * What a command puts out, on its way to the lane. It comes through pipes of ours, so that no command has hold of the streams of a lane. Of
+ * an output that is long, blocks that become much smaller go as \036, the nonce, and `=SIZE PACKED` before their bytes: what the engine
+ * passes on costs more than to pack it. Everything else goes as it is.
+ */
+#pragma once
+#include "background.h"
+#include "pack.h"
+
+enum { HEAD = 96, LONG_OUTPUT = 1 << 18, SMALLEST_PACKED = 4096, TIMES_SMALLER = 5, MOST_PLAIN = 64, AVAILABLE = 0x541b /* FIONREAD */ };
+
+/*
+ * The two ends of a pipe, which one command after the other has: that the command's is open here too spares the word that it was closed
+ * there. Of a long output, `plain` blocks go as they are, twice as many after each that was in vain.
+ */
+static struct output { int file; long commands, to, seen, plain, in_vain; } outputs[2] = {
+  { .file = -1, .commands = -1, .to = 1 }, { .file = -1, .commands = -1, .to = 2 } };
+static struct { char bytes[HEAD + PACKED_AT_ONCE + 16], from[PACKED_AT_ONCE]; unsigned short table[TABLE]; } *packing;
+
+static int open_output(struct output *output) {
+  int ends[2];
+  if (output->commands < 0) {
+    close_file(output->file);
+    output->file = -1;
+    if (sys(pipe2, ends, O_CLOEXEC, 0, 0) < 0) return 0;
+    output->file = ends[0];
+    output->commands = ends[1];
+    sys(fcntl, ends[0], F_SETFL, O_NONBLOCK, 0);
+    sys(fchmod, ends[1], 0622, 0, 0); /* programs open /dev/stdout */
+  }
+  output->seen = output->plain = output->in_vain = 0;
+  return 1;
+}
+
+static int open_outputs(struct streams *streams) { /* whether there are any */
+  if (!open_output(&outputs[0]) || !open_output(&outputs[1])) return 0;
+  streams->out = outputs[0].commands;
+  streams->error = outputs[1].commands;
+  return 1;
+}
+
+static void let_go_of(struct output *output) { /* whoever else holds it decides when it ends */
+  close_file(output->commands);
+  output->commands = -1;
+}
+
+static long fill(struct output *output, char *into, long room) { /* with what is there */
+  long size = 0;
+  while (size < room) {
+    long got = sys(read, output->file, into + size, room - size, 0);
+    if (got == INTERRUPTED) continue;
+    if (got <= 0) break;
+    size += got;
+  }
+  output->seen += size;
+  return size;
+}
+
+static void send_packed(struct output *output, const char *nonce) {
+  if (!packing) packing = new_memory(sizeof *packing);
+  char *head = packing->bytes, *bytes = head + HEAD;
+  long size = fill(output, packing->from, PACKED_AT_ONCE), packed = 0;
+  if (size >= SMALLEST_PACKED) {
+    packed = pack((byte *)packing->from, size, (byte *)bytes, size / TIMES_SMALLER, packing->table);
+    output->in_vain = packed ? 0 : output->in_vain ? output->in_vain * 2 : 1;
+    if (output->in_vain > MOST_PLAIN) output->in_vain = MOST_PLAIN;
+    output->plain = output->in_vain;
+  }
+  if (!packed) { write_all(output->to, packing->from, size); return; }
+  char *end = put_number(put_text(put_text(put_text(head, "\036"), nonce), "="), size);
+  end = put_text(put_number(put_text(end, " "), packed), "\n");
+  char *start = bytes - (end - head);
+  while (end > head) *--bytes = *--end;
+  write_all(output->to, start, packed + (packing->bytes + HEAD - start));
+}
+
+static void send_output(struct output *output, const char *nonce) { /* what is there, to as much as a pipe takes */
+  static char bytes[PACKED_AT_ONCE];
+  if (output->seen >= LONG_OUTPUT && output->plain-- <= 0) { send_packed(output, nonce); return; }
+  long size = fill(output, bytes, sizeof bytes);
+  write_all(output->to, bytes, size);
+}
+
+/* The command has ended: what it put out is there. Others may hold its outputs, and go on. */
+static void end_outputs(const char *nonce, int others_write) {
+  for (struct output *output = outputs; output < outputs + 2; output++) {
+    int there = 0;
+    sys(ioctl, output->file, AVAILABLE, &there, 0);
+    for (long before = -1, until = output->seen + there; output->seen < until && output->seen != before; ) {
+      before = output->seen;
+      send_output(output, nonce);
+    }
+    if (others_write) let_go_of(output);
+  }
+  if (packing) sys(munmap, packing, sizeof *packing, 0, 0);
+  packing = 0;
+}
+
+/* Nobody hears any more what is put out, but whoever still does never waits for a reader. */
+static void drop_outputs(void) {
+  static char bytes[4096];
+  for (struct output *output = outputs; output < outputs + 2; output++) {
+    long size = output->file < 0 ? AGAIN : sys(read, output->file, bytes, sizeof bytes, 0);
+    if (size > 0 || size == AGAIN || size == INTERRUPTED) continue;
+    close_file(output->file);
+    output->file = -1;
+  }
+}
