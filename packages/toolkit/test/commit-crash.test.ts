@@ -85,6 +85,10 @@ test(`after a kill at any step the next process finds the commit made or not, an
     const made = git(directory, 'log', '--format=%s').split('\n').length === 2;
     expect(types.includes('work.completed')).toBe(made);
     expect(git(directory, 'status', '--porcelain')).toBe(made ? '' : 'M file\n?? new');
+    // What was noted of a commit that is recorded already goes with the next look.
+    const next = await home.openAgain();
+    expect((await next.services.doctor.run(call)).recovered).toEqual([]);
+    await next.close();
     expect(fs.readdirSync(join(home.open.directory, 'content', 'works'))).toEqual([]);
     const again = home.open.services.work.commit(id, { message: 'Once more', author }, call);
     if (made) await expect(again).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });

@@ -50,6 +50,11 @@ export async function lend(git: GitRunner, top: string, bare: string, commit: st
   await git.run(args, { cwd: top, config, timeoutMs: longMs });
 }
 
+/** Where git keeps what belongs to one work tree alone. */
+export async function gitDirectory(git: GitRunner, top: string): Promise<string> {
+  return oneName(git, top, '--git-dir');
+}
+
 /** Where a repository keeps a file of its own, which work trees may share. */
 export async function gitPath(git: GitRunner, top: string, name: string): Promise<string> {
   return oneName(git, top, '--git-path', name);

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
-import { gitPath } from './bare-repository.ts';
+import { join } from 'node:path';
+import { gitDirectory } from './bare-repository.ts';
 import { type BytePath, parentOf, toBytePath, toText } from './byte-path.ts';
 import { type RawChange, rawChanges } from './commit-changes.ts';
 import { invalid } from './failures.ts';
@@ -30,8 +31,9 @@ export async function workTreeOf(git: GitRunner, top: string, ref: string): Prom
 
 /** @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a work tree in the middle of a merge, rebase or the like */
 export async function assertNothingUnderWay(git: GitRunner, workTree: string): Promise<void> {
+  const own = await gitDirectory(git, workTree);
   for (const name of underWay) {
-    if (existsSync(await gitPath(git, workTree, name)))
+    if (existsSync(join(own, name)))
       throw invalid(
         `The work tree at ${workTree} is in the middle of something (${name})`,
         'Finish or abort it first.',

@@ -46,8 +46,9 @@ export async function makeTree(
   const indexedNs = await timeOfIndex(git, top);
   const entries = await readIndex(git, { cwd: top, signal }, prefix);
   refuseUnmerged(top, entries);
-  if (head !== null && prefix !== '') await git.run(['read-tree', head], ours);
-  const committed = prefix === '' ? [] : await readIndex(git, ours, prefix);
+  // From a commit git knows the trees of what does not change.
+  if (head !== null) await git.run(['read-tree', head], ours);
+  const committed = head === null ? [] : await readIndex(git, ours, prefix);
   await changeIndex(git, ours, indexChanges(committed, entries));
   const root = toBytePath(top);
   const look = await lookAtWorkTree(root, prefix, { entries, indexedNs }, createPacer(signal));
@@ -90,7 +91,9 @@ async function prepare(
     await writeFile(join(bare, 'info', name), text);
   }
   const environment = { GIT_DIR: bare, GIT_WORK_TREE: copies };
-  return { cwd: copies, environment, config: settings.config, timeoutMs: longMs, signal };
+  // What is worth keeping is flushed when the user's repository gets it.
+  const config = [...settings.config, 'core.fsync=none'];
+  return { cwd: copies, environment, config, timeoutMs: longMs, signal };
 }
 
 /** Brings an index to what was committed, but for what the user has put into it meanwhile. Repeating it changes nothing. */
