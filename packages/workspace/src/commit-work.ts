@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { relative } from 'node:path';
-import type { CommitWork, CommittedWork } from '@opencode-tools/core';
+import { type CommitWork, type CommittedWork, isWithin } from '@opencode-tools/core';
 import { gitPath, lend, makeBare } from './bare-repository.ts';
 import { toBytePath } from './byte-path.ts';
 import { realDirectory } from './check-directory.ts';
@@ -61,6 +61,9 @@ export async function commitWork(tools: MergeTools, work: CommitWork): Promise<C
 
 async function placeOf(git: GitRunner, directory: string): Promise<WorkTree & { readonly branch: string | null }> {
   const top = (await git.run(['rev-parse', '--show-toplevel'], { cwd: directory })).toString('utf8').replace(/\n$/, '');
+  // Its configuration says where the files are.
+  if (!isWithin(directory, top))
+    throw invalid(`${directory} has a repository that is the work tree of ${top}`, 'Commit there with git.', { top });
   const said = async (...args: readonly string[]): Promise<string | null> => {
     const { code, stdout } = await git.try(args, { cwd: top });
     return code === 0 ? stdout.toString('utf8').trim() : null;

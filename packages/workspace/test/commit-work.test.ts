@@ -308,6 +308,14 @@ test('is refused outside of a work tree, and while another git has the index', a
   await expect(commit(at)).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
 });
 
+test('is refused where git looks elsewhere for the files than in the directory', async () => {
+  const [at, other] = [bed.repository('turned', () => undefined), bed.repository('elsewhere', () => undefined)];
+  edited(other);
+  git(at('.'), 'config', 'core.worktree', other('.'));
+  const elsewhere = { code: 'OCT_INVALID_ARGUMENT', message: expect.stringContaining('work tree of') as string };
+  await expect(commit(at)).rejects.toMatchObject(elsewhere);
+});
+
 test('a branch that moved meanwhile is not moved back', async () => {
   const at = bed.repository('raced', () => undefined);
   edited(at);
