@@ -223,12 +223,12 @@ export class DockerRuntime implements SandboxRuntime {
     const hasShell = commandUser(container)?.hasShell !== false;
     const { link, handle } = await this.#entryFor(container.Id, userOf(plan, hasShell));
     if (plan.fence !== null) link.remember(plan.fence);
-    const isNew = container.State.Status === 'created';
-    if (isNew) {
+    if (container.State.Status === 'created') {
       await ownVolumes(await this.#engine.client(), this.volumes, container.Id, plan);
       if (!hasShell) await placeProgram(this.#engine, container, this.#homeId);
     }
-    if (!container.State.Running) await link.start({ isNew });
+    // Perhaps with the supervisor of an earlier version, so nothing is said of its root file system.
+    if (!container.State.Running) await link.start();
     else if (!container.State.Paused) await link.initialise();
     if (!container.State.Paused && plan.mounts.some(({ kind }) => kind === 'bind')) {
       const mounts = await checkMounts(plan.mounts, await this.#mountPolicy());

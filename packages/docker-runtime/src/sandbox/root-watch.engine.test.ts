@@ -1,5 +1,5 @@
 import type { SandboxHandle, SandboxPlan } from '@opencode-tools/core';
-import { type TestEngine, openTestEngine, runIn, samplePlan } from '@opencode-tools/testkit';
+import { type TestEngine, openTestEngine, runIn, samplePlan, until } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openRuntime } from '../../test/open-runtime.ts';
 
@@ -36,6 +36,13 @@ const withSandbox = async (use: (sandbox: SandboxHandle) => Promise<void>, chang
 
 async function run(sandbox: SandboxHandle, script: string): Promise<void> {
   expect(await runIn(sandbox, script)).toMatchObject({ exitCode: 0 });
+}
+
+/** As nobody in a sandbox can, with the engine's own rights. */
+async function asRoot(sandbox: SandboxHandle, script: string): Promise<void> {
+  const command = { Cmd: ['/bin/sh', '-c', script], User: '0:0' };
+  const { Id } = await engine.call<{ Id: string }>('POST', `/containers/${sandbox.ref}/exec`, command);
+  await engine.call('POST', `/exec/${Id}/start`, { Detach: true });
 }
 
 describe('a root file system', () => {
@@ -85,6 +92,17 @@ describe('a root file system', () => {
       expect(await sandbox.rootIsUntouched()).toBe(false);
       expect(await sandbox.rootChanges()).toContainEqual({ path: '/home/agent/there/file', change: 'modified' });
       expect(await sandbox.rootIsUntouched()).toBe(false);
+    });
+  });
+
+  test.each([
+    ['is another distance from the one that is never set', 'echo 0 0 >/run/oct/root'],
+    ['is not waited for any more', 'rm /run/oct/clock'],
+  ])('is not proven untouched when the clock %s', async (_what, script) => {
+    await withSandbox(async (sandbox) => {
+      expect(await sandbox.rootIsUntouched()).toBe(true);
+      await asRoot(sandbox, script);
+      await until(async () => !(await sandbox.rootIsUntouched()));
     });
   });
 
