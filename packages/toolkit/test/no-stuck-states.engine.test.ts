@@ -1,4 +1,11 @@
-import { type OpenHome, type Task, type TaskStatus, isOpencodeToolsError, taskStatuses } from '@opencode-tools/core';
+import {
+  type OpenHome,
+  type ServiceDependencies,
+  type Task,
+  type TaskStatus,
+  isOpencodeToolsError,
+  taskStatuses,
+} from '@opencode-tools/core';
 import { type EngineProxy, openEngineProxy, testSeed } from '@opencode-tools/testkit';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -116,6 +123,16 @@ const faults: Readonly<Record<string, Fault>> = {
   },
   'a dead process has the lease': { happen: (task) => killed(task, 'exec', 3) },
   'a killed process left an operation open': { happen: (task) => killed(task, 'checkpoint', 7) },
+  'the home was put back from before': {
+    happen: async (task) => {
+      let ports: ServiceDependencies | undefined;
+      const later = await home.open({ decorate: (given) => (ports = given) });
+      const handle = await ports?.runtime.find((await ports.tasks.findSandbox(task.id))?.ref ?? '');
+      if ((await handle?.inspect())?.state === 'running') await handle?.fence({ minToken: 2 ** 30, revoked: [] });
+      await later.close();
+      return undefined;
+    },
+  },
   'another session is attached': {
     happen: async (task) => {
       await open.services.sessions.attach(task.id, { agent: 'other' }, call);
@@ -171,8 +188,10 @@ const table = Object.entries(faults).flatMap(([name, fault], index) =>
   cells(index).map((cell) => ({ name, fault, ...cell })),
 );
 /** What a process remembers of a container that is gone must not stand in the way of these. */
-const running = (['stop', 'delete'] as const).map((verb) => {
-  const name = 'the container was removed';
+const whileItRuns = ['the container was removed', 'the home was put back from before'].flatMap((name) =>
+  (['stop', 'delete'] as const).map((verb) => ({ name, verb })),
+);
+const running = whileItRuns.map(({ name, verb }) => {
   return {
     name,
     fault: faults[name] as Fault,

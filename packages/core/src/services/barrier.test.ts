@@ -75,6 +75,22 @@ describe('the takeover barrier', () => {
     ]);
   });
 
+  test('a sandbox of a newer registry is left alone, or stopped by a takeover', async () => {
+    const desk = deskWith();
+    Object.assign(desk.handle ?? {}, {
+      fence: async () =>
+        Promise.reject(new OpencodeToolsError('OCT_STALE_FENCING_TOKEN', 'The fence is higher already')),
+      stop: async () => void desk.asked.push(['stop']),
+    });
+    await expect(passBarrier(desk.kernel, pending, call)).rejects.toMatchObject({
+      code: 'OCT_STALE_FENCING_TOKEN',
+      remedy: expect.stringContaining('--takeover') as string,
+    });
+    expect(desk.asked).toEqual([]);
+    expect(await passBarrier(desk.kernel, pending, call, { takeover: true })).toBe(0);
+    expect(desk.asked).toEqual([['stop'], ['confirm', proof]]);
+  });
+
   test('a container that goes away meanwhile took everything along; any other failure keeps the lease unusable', async () => {
     const failing = (error: Error) => ({ ref: 'box', inspect: async () => Promise.reject(error) });
     const gone = deskWith({ handle: failing(new OpencodeToolsError('OCT_SANDBOX_NOT_FOUND', 'gone')) });

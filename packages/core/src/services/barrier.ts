@@ -1,6 +1,6 @@
 import type { Lease, LeaseProof } from '../domain/session.ts';
-import type { TaskId } from '../domain/ids.ts';
-import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { type TaskId, shortId } from '../domain/ids.ts';
+import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { Fence, SandboxHandle } from '../ports/sandbox-runtime.ts';
 import type { Kernel } from './kernel.ts';
 import { awaitQuiet } from './quiet.ts';
@@ -9,19 +9,31 @@ import type { Call } from './services.ts';
 /** Each attempt that fails means that somebody else passed the barrier. */
 const maxAttempts = 10;
 
+export interface BarrierOptions {
+  /** How long the lease lasts from then on, when not for its ttl. */
+  readonly forMs?: number;
+  /** True stops a sandbox that knows of newer tokens than the registry, with whatever runs in it. */
+  readonly takeover?: boolean;
+}
+
 /**
  * The takeover barrier. The store has already raised the token; this writes it into the sandbox, ends whatever runs under
  * tokens that it excludes, and only then makes the new lease usable. Idempotent: a call that died half way is repeated.
  *
- * @param forMs how long the lease lasts from then on, when not for its ttl
- * @returns how many processes were ended
+ * @returns how many processes were ended, as far as they were counted
+ * @throws OpencodeToolsError `OCT_STALE_FENCING_TOKEN` when the sandbox was used under a newer registry than this one
  */
-export async function passBarrier(kernel: Kernel, lease: Lease, call: Call, forMs?: number): Promise<number> {
+export async function passBarrier(
+  kernel: Kernel,
+  lease: Lease,
+  call: Call,
+  { forMs, takeover = false }: BarrierOptions = {},
+): Promise<number> {
   if (lease.state === 'held') return 0;
   const { deps } = kernel;
   const sandbox = await deps.tasks.findSandbox(lease.taskId);
   const handle = sandbox?.ref == null ? undefined : await deps.runtime.find(sandbox.ref);
-  const ended = handle === undefined ? 0 : await fenceSandbox(kernel, handle, lease, call);
+  const ended = handle === undefined ? 0 : await fenceSandbox(kernel, handle, { lease, takeover }, call);
   await deps.leases.confirm(proofOf(lease), call.actor, forMs);
   return ended;
 }
@@ -56,7 +68,12 @@ async function raiseFence(kernel: Kernel, handle: SandboxHandle, taskId: TaskId)
 }
 
 /** A container that goes away meanwhile takes everything that ran in it along. */
-async function fenceSandbox(kernel: Kernel, handle: SandboxHandle, lease: Lease, call: Call): Promise<number> {
+async function fenceSandbox(
+  kernel: Kernel,
+  handle: SandboxHandle,
+  { lease, takeover }: { readonly lease: Lease; readonly takeover: boolean },
+  call: Call,
+): Promise<number> {
   try {
     const { state } = await handle.inspect();
     if (state === 'stopped' || state === 'failed' || state === 'creating') return 0;
@@ -67,6 +84,24 @@ async function fenceSandbox(kernel: Kernel, handle: SandboxHandle, lease: Lease,
     return await raiseFence(kernel, handle, lease.taskId);
   } catch (error) {
     if (isOpencodeToolsError(error, 'OCT_SANDBOX_NOT_FOUND')) return 0;
-    throw error;
+    if (!isOpencodeToolsError(error, 'OCT_STALE_FENCING_TOKEN')) throw error;
+    if (!takeover) throw olderThanSandbox(lease.taskId, error);
+    // Its fence goes with the run of the container, and the next start writes that of the registry.
+    await handle.stop(0);
+    return 0;
   }
+}
+
+/** No token is in a sandbox before it is in the registry: this one was put back, or is a copy. */
+function olderThanSandbox(taskId: TaskId, cause: unknown): OpencodeToolsError {
+  const id = shortId(taskId);
+  return new OpencodeToolsError(
+    'OCT_STALE_FENCING_TOKEN',
+    `The sandbox of ${id} was used under a newer registry than that of this home`,
+    {
+      remedy: `The home was put back from a copy, or is one. To go on with it, ending what runs there: \`opencode-tools resume-task ${id} --takeover\` (attach_agent_to_task with takeover).`,
+      details: { taskId },
+      cause,
+    },
+  );
 }

@@ -78,7 +78,11 @@ async function attach(
   const acquired = await acquireWaiting(kernel, task, session, options, acting);
   kernel.deps.memory.touch(taskId);
   const attachment = await keptShort(kernel, acquired.lease, acting, async () => {
-    const entered = await enter(kernel, { task, session, globs, ...acquired }, acting);
+    const entered = await enter(
+      kernel,
+      { task, session, globs, takeover: options.takeover === true, ...acquired },
+      acting,
+    );
     await answer(entered);
     return entered;
   });
@@ -110,15 +114,16 @@ interface Entering extends AcquiredLease {
   readonly task: Task;
   readonly session: Session;
   readonly globs: ClaimGlobs | undefined;
+  readonly takeover: boolean;
 }
 
 /** What makes a granted lease usable, and the task `running`. */
 async function enter(kernel: Kernel, entering: Entering, call: Call): Promise<Attachment> {
-  const { task, session, globs, lease, displaced } = entering;
+  const { task, session, globs, lease, displaced, takeover } = entering;
   const claimant = { task, session, proof: proofOf(lease) };
   const granted = globs === undefined ? {} : { claim: await grantClaim(kernel, claimant, globs, call) };
   if (!isHere(kernel, task)) return { session, lease, task, displaced, recovered: [], endedProcesses: 0, ...granted };
-  const endedProcesses = await passBarrier(kernel, lease, call, untoldFor(lease.ttlMs));
+  const endedProcesses = await passBarrier(kernel, lease, call, { forMs: untoldFor(lease.ttlMs), takeover });
   const recovered = await recoverTask(kernel, proofOf(lease), call);
   const running = await start(kernel, task, session, lease, call);
   const [held] = (await kernel.deps.leases.listActive(task.id)).filter((candidate) => candidate.id === lease.id);

@@ -72,7 +72,9 @@ async function underLease<T>(
   const timer = setInterval(() => void renewOrAbort(kernel, proof, lost), Math.max(250, lease.ttlMs / 3));
   try {
     await renewIfAged(kernel, lease);
-    const recovered = options.sandbox ? await enterSandbox(kernel, lease, { ...call, signal }) : [];
+    const recovered = options.sandbox
+      ? await enterSandbox(kernel, lease, options.takeover === true, { ...call, signal })
+      : [];
     return await work({ proof, session, signal, recovered, notices: [] });
   } catch (error) {
     if (lost.signal.aborted && isOpencodeToolsError(lost.signal.reason, 'OCT_LEASE_LOST')) throw lost.signal.reason;
@@ -83,8 +85,13 @@ async function underLease<T>(
 }
 
 /** Passes the takeover barrier and settles what dead processes left open. */
-async function enterSandbox(kernel: Kernel, lease: Lease, call: Call): Promise<readonly RecoveredOperation[]> {
-  await passBarrier(kernel, lease, call);
+async function enterSandbox(
+  kernel: Kernel,
+  lease: Lease,
+  takeover: boolean,
+  call: Call,
+): Promise<readonly RecoveredOperation[]> {
+  await passBarrier(kernel, lease, call, { takeover });
   return recoverTask(kernel, proofOf(lease), call);
 }
 
