@@ -45,6 +45,7 @@ export function validatePolicy(network: NetworkSpec, where = 'network'): void {
   if (!networkModes.includes(network.mode)) {
     throw invalid(`${where}.mode`, network.mode, `Use one of ${networkModes.join(', ')}.`);
   }
+  assertList(network.rules, `${where}.rules`);
   if (network.mode !== 'policy' && network.rules.length > 0) {
     throw invalid(`${where}.rules`, network.rules.length, 'Rules need mode "policy"; without it there is no network.');
   }
@@ -53,6 +54,9 @@ export function validatePolicy(network: NetworkSpec, where = 'network'): void {
 }
 
 function validateRule(rule: EgressRule, where: string, names: Set<string>): void {
+  for (const member of ['name', 'host'] as const)
+    if (typeof rule[member] !== 'string') throw invalid(`${where}.${member}`, rule[member], 'Give a text.');
+  for (const member of ['ports', 'methods', 'pathPrefixes'] as const) assertList(rule[member], `${where}.${member}`);
   if (!ruleName.test(rule.name) || decisionNames.includes(rule.name)) {
     throw invalid(
       `${where}.name`,
@@ -114,8 +118,13 @@ function validateHost(text: string, where: string): void {
     throw invalid(where, text, 'A wildcard needs a domain of two labels or more.');
 }
 
-function invalid(argument: string, value: string | number, remedy: string): OpencodeToolsError {
-  const shown = JSON.stringify(value).slice(0, 100);
+/** Callers without types leave lists out. */
+function assertList(value: unknown, argument: string): void {
+  if (!Array.isArray(value)) throw invalid(argument, value, 'Give a list; an empty one for none.');
+}
+
+function invalid(argument: string, value: unknown, remedy: string): OpencodeToolsError {
+  const shown = (JSON.stringify(value) ?? 'left out').slice(0, 100);
   return new OpencodeToolsError('OCT_INVALID_ARGUMENT', `${argument} cannot be ${shown}`, {
     remedy,
     details: { argument },

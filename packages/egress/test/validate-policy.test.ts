@@ -23,6 +23,10 @@ test.each([
 const refused: readonly (readonly [argument: string, network: unknown])[] = [
   ['network.mode', { mode: 'open', rules: [] }],
   ['network.rules', { mode: 'fixed-none', rules: [rule('pypi.org')] }],
+  ['network.rules', { mode: 'fixed-none' }],
+  ['network.rules[0].name', policy({ ...rule('pypi.org'), name: undefined } as never)],
+  ['network.rules[0].host', policy({ ...rule('pypi.org'), host: 7 } as never)],
+  ['network.rules[0].methods', policy({ ...rule('pypi.org'), methods: undefined } as never)],
   ['network.rules[0].name', policy(rule('pypi.org', { name: '' }))],
   ['network.rules[0].name', policy(rule('pypi.org', { name: 'default-deny' }))],
   ['network.rules[1].name', policy(rule('pypi.org'), rule('example.org'))],

@@ -22,17 +22,20 @@ const shells = ['sh', 'ash', 'hush'];
  * @param options `user: false` leaves out the user, so that nothing in the image can change to it; `shell: false` leaves out
  *   whatever is called as a shell
  */
-export function busyboxTree(options: { readonly user?: boolean; readonly shell?: boolean } = {}): Buffer {
+export function busyboxTree(options: { readonly user?: boolean; readonly shell?: boolean | 'ends' } = {}): Buffer {
   const busybox = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path));
   if (!busybox) throw new Error('The engine tests make their image from busybox: apt-get install busybox-static');
   const applets = spawnSync(busybox, ['--list'], { encoding: 'utf8' }).stdout.trim().split('\n');
   return imageTree(options.user !== false, [
     { name: 'bin/busybox', type: 'file', mode: 0o755, content: readFileSync(busybox) },
     ...applets
-      .filter((name) => name !== 'busybox' && (options.shell !== false || !shells.includes(name)))
+      .filter((name) => name !== 'busybox' && ((options.shell ?? true) === true || !shells.includes(name)))
       .map((name) => ({ name: `bin/${name}`, type: 'link', mode: 0o777, target: 'busybox' }) as const),
+    ...(options.shell === 'ends' ? [endingShell] : []),
   ]);
 }
+
+const endingShell = { name: 'bin/sh', type: 'file', mode: 0o755, content: Buffer.from('#!/bin/false\n') } as const;
 
 /** The directories that programs expect, `agent` unless left out, and what else is named. */
 export function imageTree(withUser: boolean, programs: readonly ImageEntry[]): Buffer {

@@ -20,6 +20,8 @@ export interface TestEngine {
   clientImage(): Promise<string>;
   /** An image with a program and without a shell. */
   shellessImage(): Promise<string>;
+  /** An image whose shell ends whatever it is given. */
+  endingShellImage(): Promise<string>;
   /** Speaks to the engine directly. */
   call<T>(method: string, path: string, body?: unknown): Promise<T>;
   /** What exists on the engine for `homeId`, as `container:<name>`, `volume:<name>`, `network:<id>`, `image:<id>`. */
@@ -47,6 +49,7 @@ export async function openTestEngine(
     gnuImage: async () => add(hostProgramsTree()),
     clientImage: async () => add(clientTree()),
     shellessImage: async () => add(busyboxTree({ shell: false })),
+    endingShellImage: async () => add(busyboxTree({ shell: 'ends' })),
     call: async <T>(method: string, path: string, body?: unknown) => (await callEngine(method, path, json(body))) as T,
     leftovers: async () => listLeftovers(callEngine, homeId, images),
     close: async () => {

@@ -10,6 +10,7 @@ import {
   leaseTtl,
   oneLine,
   resourceLimits,
+  secretSource,
 } from './validate.ts';
 
 function refusal(argument: string) {
@@ -137,4 +138,15 @@ describe('environment', () => {
     expect(() => environment({ TOKEN: 'secret\0' })).toThrow(refusal('env'));
     expect(() => environment({ TOKEN: 'secret\0' })).not.toThrow(/secret/);
   });
+});
+
+test.each([
+  { from: 'elsewhere' },
+  { from: 'env' },
+  { from: 'file' },
+  { from: 'command', command: ['pass', 'show'] },
+  { from: 'command', argv: [] },
+  { from: 'file', path: 'relative' },
+])('a secret from %j is refused', (source) => {
+  expect(() => secretSource('secrets', source as never)).toThrow(refusal('secrets'));
 });

@@ -49,6 +49,17 @@ export function resourceLimits(limits: ResourceLimits): ResourceLimits {
 
 /** Where a secret comes from: a variable's name, an absolute path, or a program with its arguments. */
 export function secretSource(argument: string, source: SecretSource): SecretSource {
+  const { from } = source;
+  const known = { env: 'variable', file: 'path', command: 'argv' } as const;
+  if (!Object.hasOwn(known, from))
+    throw invalid(
+      argument,
+      `is from ${JSON.stringify(from) ?? 'nowhere'}`,
+      `Say from: ${Object.keys(known).join(', ')}.`,
+    );
+  const member = (source as unknown as Readonly<Record<string, unknown>>)[known[from]];
+  if (from === 'command' ? !Array.isArray(member) : typeof member !== 'string')
+    throw invalid(argument, `has no ${known[from]}`, `Give ${known[from]} with from: ${from}.`);
   if (source.from === 'env') environmentName(source.variable);
   else if (source.from === 'file') {
     if (!source.path.startsWith('/') || source.path.includes('\0'))

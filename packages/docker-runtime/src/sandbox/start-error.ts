@@ -16,7 +16,9 @@ const noProgram = [126, 127];
 export async function startError(containers: Containers, id: string, error: unknown): Promise<unknown> {
   const message = error instanceof Error ? error.message : '';
   const refused = hasStatus(error, 400) && /no such file|not found|permission denied/i.test(message);
-  if (!refused && !(error instanceof LaneLostError && (await endedWith(containers, id, noProgram)))) return error;
+  const code = !refused && error instanceof LaneLostError ? await endOf(containers, id) : undefined;
+  if (code !== undefined && !noProgram.includes(code)) return endedByItself(code, error);
+  if (!refused && code === undefined) return error;
   return new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', 'The image cannot be a sandbox: it has no /bin/sh', {
     remedy: 'Use an image with a shell, such as opencode-sandbox-base.',
     details: { capability: 'shell' },
@@ -24,9 +26,22 @@ export async function startError(containers: Containers, id: string, error: unkn
   });
 }
 
-async function endedWith(containers: Containers, id: string, codes: readonly number[]): Promise<boolean> {
-  const code = await containers.wait(id, endLimitMs).catch(() => undefined);
-  return code !== undefined && codes.includes(code);
+/** What takes commands ends only when it is told to: the shell that was to start it did not. */
+function endedByItself(code: number, cause: unknown): OpencodeToolsError {
+  return new OpencodeToolsError(
+    'OCT_CAPABILITY_UNSUPPORTED',
+    `The image cannot be a sandbox: its /bin/sh ended by itself, with ${code}`,
+    {
+      remedy: 'Use an image whose /bin/sh is a shell that runs what `-c` gives it, such as opencode-sandbox-base.',
+      details: { capability: 'a shell that runs commands', exitCode: code },
+      cause,
+    },
+  );
+}
+
+/** Undefined when the container goes on. */
+async function endOf(containers: Containers, id: string): Promise<number | undefined> {
+  return containers.wait(id, endLimitMs).catch(() => undefined);
 }
 
 export function isShellless(reason: unknown): boolean {

@@ -277,3 +277,11 @@ describe('the fence of a sandbox without a shell', () => {
     );
   });
 });
+
+test('an image whose shell ends by itself is refused with the reason', async () => {
+  const ending = await engine.endingShellImage();
+  await expect(parts.runtime.create(samplePlan(engine.homeId, ending))).rejects.toMatchObject({
+    code: 'OCT_CAPABILITY_UNSUPPORTED',
+    message: 'The image cannot be a sandbox: its /bin/sh ended by itself, with 1',
+  });
+});
