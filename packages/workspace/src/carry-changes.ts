@@ -3,6 +3,7 @@ import {
   closeSync,
   constants,
   copyFileSync,
+  fstatSync,
   lstatSync,
   mkdirSync,
   rmSync,
@@ -16,6 +17,7 @@ import type { GitRunner } from './git-runner.ts';
 import { openUnfollowed, openedPath } from './open-unfollowed.ts';
 import { createPacer } from './pacer.ts';
 import { type DiskNode, findNode, scanDirectory } from './scan-directory.ts';
+import { changed } from './store-contents.ts';
 
 /**
  * Brings uncommitted changes along: what is staged is staged, what is not is not, untracked files that are not ignored are
@@ -74,6 +76,7 @@ async function copyPath(from: BytePath, to: BytePath, path: BytePath, signal: Ab
  * Copies a file or a symbolic link as it was found, with the directories that it needs.
  *
  * @param from real path
+ * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a file that is not the one that was found, or has another size
  */
 export function copyFound(from: BytePath, to: BytePath, node: DiskNode): void {
   makeParents(to, node.path);
@@ -84,7 +87,7 @@ function copyNode(from: BytePath, to: BytePath, node: DiskNode): void {
   try {
     if (node.type === 'directory') mkdirSync(toFs(to), { mode: 0o700 });
     else if (node.type === 'symlink') symlinkSync(toFs(node.target), toFs(to));
-    else if (node.type === 'file') copyFile(from, to);
+    else if (node.type === 'file') copyFile(from, to, node);
     else return;
     if (node.type === 'symlink') return;
     chmodSync(toFs(to), node.type === 'directory' ? node.mode | 0o700 : node.mode);
@@ -95,9 +98,12 @@ function copyNode(from: BytePath, to: BytePath, node: DiskNode): void {
   }
 }
 
-function copyFile(from: BytePath, to: BytePath): void {
+function copyFile(from: BytePath, to: BytePath, { identity, size }: DiskNode): void {
   const file = openUnfollowed(from);
   try {
+    const facts = fstatSync(file, { bigint: true });
+    // A pipe would be waited for.
+    if (!facts.isFile() || `${facts.dev}:${facts.ino}` !== identity || facts.size !== BigInt(size)) throw changed(from);
     copyFileSync(openedPath(file, from), toFs(to), constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
   } finally {
     closeSync(file);
