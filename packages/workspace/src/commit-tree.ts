@@ -63,10 +63,17 @@ export async function makeTree(
   const wanted = [...look.suspects, ...(await notIgnored(git, ours, look.unknown))];
   const leftOut = look.leftOut.map(toText);
   const filtered = await filteredAmong(git, ours, wanted, settings.filters);
-  if (filtered.length > 0) {
-    const reason = 'has a filter, which does not run here; commit it yourself';
-    return { tree: '', index: [], conflicts: filtered.map((path) => ({ path: toText(path), reason })), leftOut };
-  }
+  const conflicts = [
+    ...look.inTheWay.map((path) => ({
+      path: toText(path),
+      reason: 'is neither a file nor a link any more; remove it',
+    })),
+    ...filtered.map((path) => ({
+      path: toText(path),
+      reason: 'has a filter, which does not run here; commit it yourself',
+    })),
+  ];
+  if (conflicts.length > 0) return { tree: '', index: [], conflicts, leftOut };
   const copied = new Set(look.rules.map(({ path }) => path));
   await copy(wanted.filter(({ path }) => !copied.has(path)));
   const gone = look.gone.map((path) => ({ path, after: null }));

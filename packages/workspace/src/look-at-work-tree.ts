@@ -1,4 +1,4 @@
-import type { BytePath } from './byte-path.ts';
+import { type BytePath, parentOf } from './byte-path.ts';
 import { type IndexEntry, gitlink, isAsIndexed } from './git-index.ts';
 import type { Pacer } from './pacer.ts';
 import { type DiskNode, findNode, nodeAt, walk } from './scan-directory.ts';
@@ -14,17 +14,15 @@ export interface WorkTreeLook {
   readonly rules: readonly DiskNode[];
   /** Repositories, and what is neither file nor link. */
   readonly leftOut: readonly BytePath[];
+  /** What the index has, and is neither file, link nor directory now. */
+  readonly inTheWay: readonly BytePath[];
 }
 
-interface Found {
-  readonly suspects: DiskNode[];
-  readonly unknown: DiskNode[];
-  readonly rules: DiskNode[];
-  readonly leftOut: BytePath[];
-}
+type Found = { readonly [Kind in Exclude<keyof WorkTreeLook, 'gone'>]: WorkTreeLook[Kind][number][] };
 
 /**
- * Compares a directory of a work tree with an index by `lstat` alone. Repositories in it are not entered.
+ * Compares a directory of a work tree with an index by `lstat` alone. Repositories in it are not entered, but where the index has
+ * something below: whoever may write there can make a repository of any directory.
  *
  * @param root top of the work tree, a real path
  * @param prefix directory below it; empty for all
@@ -38,19 +36,29 @@ export async function lookAtWorkTree(
 ): Promise<WorkTreeLook> {
   const known = new Map(index.entries.map((entry) => [entry.path, entry]));
   const found = new Set<BytePath>();
-  const look: Found = { suspects: [], unknown: [], rules: [], leftOut: [] };
+  const look: Found = { suspects: [], unknown: [], rules: [], leftOut: [], inTheWay: [] };
+  let parents: ReadonlySet<BytePath> | undefined;
+  const isEntered = (path: BytePath, entry: IndexEntry | undefined): boolean => {
+    if (path === prefix) return true;
+    if (entry?.mode === gitlink) return false;
+    if (!hasRepository(root, path) || (parents ??= parentsOf(index.entries)).has(path)) return true;
+    look.leftOut.push(path);
+    return false;
+  };
   const visit = (path: BytePath): boolean => {
     if (/(^|\/)\.git$/i.test(path)) return false;
     const entry = known.get(path);
     const node = nodeAt(root, path);
-    if (node.type === 'directory') return path === prefix || isEntered(root, path, entry, look.leftOut);
+    if (node.type === 'directory') return isEntered(path, entry);
+    const isKnown = entry !== undefined && entry.mode !== gitlink;
     if (node.type === 'other') {
-      look.leftOut.push(path);
+      (isKnown && !entry.skipped ? look.inTheWay : look.leftOut).push(path);
+      found.add(path);
       return false;
     }
     if (node.type === 'file' && /(^|\/)\.git(ignore|attributes)$/.test(path)) look.rules.push(node);
     found.add(path);
-    if (entry === undefined || entry.mode === gitlink) look.unknown.push(node);
+    if (!isKnown) look.unknown.push(node);
     else if (!entry.skipped && (entry.intended || !isAsIndexed(entry, node, index.indexedNs))) look.suspects.push(node);
     return false;
   };
@@ -60,17 +68,26 @@ export async function lookAtWorkTree(
   return { ...look, gone: gone.map(({ path }) => path) };
 }
 
-function isEntered(root: BytePath, path: BytePath, entry: IndexEntry | undefined, leftOut: BytePath[]): boolean {
-  if (entry?.mode === gitlink) return false;
-  if (findNode(root, `${path}/.git`) === undefined) return true;
-  leftOut.push(path);
-  return false;
+/** As git sees it, but for files and links: where they lead is not looked at. */
+function hasRepository(root: BytePath, directory: BytePath): boolean {
+  const at = `${directory}/.git`;
+  const node = findNode(root, at);
+  if (node?.type !== 'directory') return node?.type === 'symlink' || (node?.type === 'file' && node.size > 0);
+  const has = (name: string): boolean => findNode(root, `${at}/${name}`) !== undefined;
+  return has('HEAD') && (has('objects') || has('commondir'));
+}
+
+function parentsOf(entries: readonly IndexEntry[]): ReadonlySet<BytePath> {
+  const parents = new Set<BytePath>();
+  for (const { path } of entries)
+    for (let at = parentOf(path); at !== '' && !parents.has(at); at = parentOf(at)) parents.add(at);
+  return parents;
 }
 
 /** What says so in the directories between the top and the one that is looked at. */
 function rulesAbove(root: BytePath, prefix: BytePath, rules: DiskNode[]): void {
   for (let at = prefix; at !== '';) {
-    at = at.includes('/') ? at.slice(0, at.lastIndexOf('/')) : '';
+    at = parentOf(at);
     for (const name of ['.gitignore', '.gitattributes']) {
       const node = findNode(root, at === '' ? name : `${at}/${name}`);
       if (node?.type === 'file') rules.push(node);

@@ -105,7 +105,7 @@ export interface CommittedWork extends WorkReview {
   /** What was, or would be, made; null when nothing differs from the last commit, or when that cannot be said for conflicts. */
   readonly commit: string | null;
   readonly conflicts: readonly { readonly path: string; readonly reason: string }[];
-  /** Repositories below the directory, and what is neither file nor link: they are not committed. */
+  /** Repositories below the directory that have no tracked file, and what is neither file nor link: they are not committed. */
   readonly leftOut: readonly string[];
   /** Tripwires that were not accepted. */
   readonly refused: readonly Tripwire[];

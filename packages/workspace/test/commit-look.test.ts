@@ -1,0 +1,78 @@
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type MergeBed, git, openMergeBed } from './merge-bed.ts';
+
+type At = (file: string) => string;
+
+let bed: MergeBed;
+beforeAll(async () => {
+  bed = await openMergeBed();
+});
+afterAll(async () => bed.close());
+
+async function commit(at: At) {
+  const [directory, author, operationId] = [at('.'), 'Ada <ada@example.org>', bed.newId()];
+  try {
+    return await bed.work.commit({ directory, message: 'by us', author, accept: [], operationId, dryRun: false });
+  } finally {
+    await bed.work.forget(operationId);
+  }
+}
+
+/** What may stand as `.git` in a directory. */
+const kinds: Readonly<Record<string, (at: At, directory: string) => unknown>> = {
+  'an empty one': (at, directory) => fs.mkdirSync(at(`${directory}/.git`)),
+  'an empty file': (at, directory) => fs.writeFileSync(at(`${directory}/.git`), ''),
+  'one that lacks what git needs': (at, directory) => {
+    fs.mkdirSync(at(`${directory}/.git`));
+    fs.writeFileSync(at(`${directory}/.git/HEAD`), 'ref: refs/heads/main\n');
+  },
+  'a repository without a commit': (at, directory) => git(at(directory), 'init', '-q'),
+  'a repository': (at, directory) => {
+    git(at(directory), 'init', '-q');
+    git(at(directory), 'commit', '-q', '--allow-empty', '-m', 'inner');
+  },
+  'a file that leads to one': (at, directory) =>
+    git(at(directory), 'init', '-q', `--separate-git-dir=${at(`../${directory}-away`)}`),
+  'a link': (at, directory) => fs.symlinkSync('/nowhere', at(`${directory}/.git`)),
+};
+const repositories = new Set(['a repository without a commit', 'a repository', 'a file that leads to one', 'a link']);
+
+test.each(Object.entries(kinds))('tracked files beside a `.git` that is %s stay, edited or not', async (what, make) => {
+  const at = bed.repository(`beside-${what}`.replaceAll(' ', '-'), () => undefined);
+  fs.mkdirSync(at('src/deep'));
+  fs.writeFileSync(at('src/deep/same'), 'same\n');
+  git(at('.'), 'add', '.');
+  git(at('.'), 'commit', '-q', '-m', 'deep');
+  make(at, 'src');
+  fs.writeFileSync(at('src/a'), 'two\n');
+  fs.writeFileSync(at('src/deep/new'), 'new\n');
+  fs.mkdirSync(at('other'));
+  make(at, 'other');
+  fs.writeFileSync(at('other/file'), 'file\n');
+  const done = await commit(at);
+  const ofOther = repositories.has(what) ? [] : ['other/file'];
+  expect(done).toMatchObject({ committed: true, conflicts: [], leftOut: repositories.has(what) ? ['other'] : [] });
+  expect(done.changes.map(({ path }) => path)).toEqual([...ofOther, 'src/a', 'src/deep/new']);
+  const all = ['.gitignore', 'gone/deep/b', 'keep', 'mine', ...ofOther, 'src/a', 'src/deep/new', 'src/deep/same'];
+  expect(git(at('.'), 'ls-tree', '-r', '--name-only', 'HEAD').split('\n').filter(Boolean)).toEqual(all);
+});
+
+test('a pipe where a tracked file was is in the way; elsewhere it is left out', async () => {
+  const at = bed.repository('pipe', () => undefined);
+  const old = git(at('.'), 'rev-parse', 'HEAD');
+  fs.writeFileSync(at('src/a'), 'two\n');
+  fs.rmSync(at('keep'));
+  for (const name of ['keep', 'pipe']) execFileSync('mkfifo', [at(name)]);
+  expect(await commit(at)).toMatchObject({
+    committed: false,
+    commit: null,
+    conflicts: [{ path: 'keep', reason: expect.stringContaining('neither a file nor a link') as string }],
+    leftOut: ['pipe'],
+  });
+  expect(git(at('.'), 'rev-parse', 'HEAD')).toBe(old);
+  fs.rmSync(at('keep'));
+  expect(await commit(at)).toMatchObject({ committed: true, conflicts: [], leftOut: ['pipe'] });
+  expect(git(at('.'), 'diff', '--name-status', 'HEAD^', 'HEAD')).toBe('D\tkeep\nM\tsrc/a\n');
+});
