@@ -70,8 +70,9 @@ await withTemporaryHome(async ({ services, ports, directory }) => {
   const all = async (bytes) => {
     if ((await bytes) !== outputBytes) throw new Error(`${await bytes} bytes came of ${outputBytes}`);
   };
-  const listing = `for n in $(seq 1000); do ls -lR /usr; done 2>/dev/null | head -c ${outputBytes} >/workspace/listing`;
-  await byTask(['sh', '-c', listing]);
+  const listing =
+    'ls -lR /usr >/tmp/one; for n in $(seq 1000); do cat /tmp/one; done 2>/dev/null | head -c "$0" >/workspace/listing';
+  await byTask(['sh', '-c', listing, String(outputBytes)]);
   const large = (argv) => ({
     'docker exec, to a file': async () => void (await fromDocker(argv)),
     'ours: the runtime alone': async () => all(byRuntime(argv)),
