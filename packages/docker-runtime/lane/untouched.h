@@ -132,7 +132,8 @@ static int root_is_untouched(void) {
   return exists(guard_file) && exists(mark_file);
 }
 
-static void made(void) { answer(set_mark(mark_file, 1) ? "ok" : "left", 0); }
+/* No command can have run without a fence: whoever comes late, when another has taken the container over, marks nothing. */
+static void made(void) { answer(!exists(fence_file) && set_mark(mark_file, 1) ? "ok" : "left", 0); }
 
 static void mark(void) {
   char path[64];

@@ -30,10 +30,11 @@ import { listHelperContainers, removeHelperContainer } from './helper-containers
 import { prepareMounts } from './prepare-mounts.ts';
 import { readBackMounts } from './read-back-mounts.ts';
 import { sandboxEvents } from './sandbox-events.ts';
-import { commandUser, sandboxFacts } from './sandbox-facts.ts';
+import { commandUser, sandboxFacts, userOf } from './sandbox-facts.ts';
 import type { SandboxInside, SandboxUser } from './sandbox-inside.ts';
 import { SandboxLink } from './sandbox-link.ts';
 import { isShellless, startError } from './start-error.ts';
+import { takenOver } from './taken-over.ts';
 import { Turnstile } from './turnstile.ts';
 
 /**
@@ -130,11 +131,9 @@ export class DockerRuntime implements SandboxRuntime {
     return this.#facts(doing, async (containers) => findContainersIn(containers, directory));
   }
 
-  async listHelpers({
-    homeId,
-  }: Parameters<SandboxRuntime['listHelpers']>[0]): ReturnType<SandboxRuntime['listHelpers']> {
+  async listHelpers(of: Parameters<SandboxRuntime['listHelpers']>[0]): ReturnType<SandboxRuntime['listHelpers']> {
     try {
-      return await listHelperContainers(await this.#containers(), homeId);
+      return await listHelperContainers(await this.#containers(), of.homeId);
     } catch (error) {
       throw asPortError(error, 'Listing helper containers');
     }
@@ -183,17 +182,22 @@ export class DockerRuntime implements SandboxRuntime {
     const capabilities = this.capabilities();
     capabilities.catch(() => undefined);
     if (plan.runtime !== null) assertCapable(await capabilities, plan, this.#requireLimits);
+    const since = performance.now();
     const id = await this.#createContainer(containers, { ...plan, mounts: [...mounts, ...trust] }, signal);
     if (typeof id !== 'string') return this.#adopt(id, plan);
     const hasShell = !this.#shellless.has(plan.imageId);
     const entry = await this.#entryFor(id, userOf(plan, hasShell));
+    let isOurs = false;
     try {
       assertCapable(await capabilities, plan, this.#requireLimits);
       signal?.throwIfAborted();
       if (plan.fence !== null) entry.link.remember(plan.fence);
       await ownVolumes(engine.client, this.volumes, id, plan, foreign);
       if (!hasShell) await placeProgram(this.#engine, await entry.link.describe(), this.#homeId);
+      const taken = await takenOver(containers, id, since);
+      if (taken) return this.#adopt(taken, plan);
       await entry.link.start({ isNew: true });
+      isOurs = true;
       await readBackMounts(entry.link, { ...plan, mounts }, await this.#sharesFiles());
       signal?.throwIfAborted();
       return entry.handle;
@@ -201,7 +205,7 @@ export class DockerRuntime implements SandboxRuntime {
       const reason = signal?.aborted
         ? new OpencodeToolsError('OCT_CANCELLED', 'Making a sandbox was cancelled')
         : await startError(containers, id, error);
-      await this.#removeQuietly(entry);
+      if (isOurs || !(await takenOver(containers, id, since))) await this.#removeQuietly(entry);
       if (!hasShell || !isShellless(reason)) throw reason;
       this.#shellless.add(plan.imageId);
       return this.#make(containers, plan, signal);
@@ -245,8 +249,7 @@ export class DockerRuntime implements SandboxRuntime {
   ): Promise<string | ContainerDescription> {
     try {
       const { architecture } = await this.#engine.find();
-      const optionsOf = this.#shellless.has(plan.imageId) ? shelllessOptions : containerOptions;
-      const options = optionsOf(plan, architecture);
+      const options = (this.#shellless.has(plan.imageId) ? shelllessOptions : containerOptions)(plan, architecture);
       return await containers.create(plan.name, options, signal);
     } catch (error) {
       if (hasStatus(error, 404)) throw imageNotFound(plan.imageId);
@@ -265,8 +268,7 @@ export class DockerRuntime implements SandboxRuntime {
     const client = await this.#engine.client();
     const known = this.#entries.get(id);
     if (known) return known;
-    const containers = new Containers(client);
-    const link = new SandboxLink(containers, id, user, this.#logger);
+    const link = new SandboxLink(new Containers(client), id, user, this.#logger);
     const entry = {
       link,
       handle: new DockerSandbox(link, client, new Snapshots(client, this.#mostLayers), {
@@ -294,8 +296,4 @@ export class DockerRuntime implements SandboxRuntime {
     const { endpoint } = await this.#engine.find();
     return /^unix:\/\/(.+)$/.exec(endpoint.url)?.[1];
   }
-}
-
-function userOf({ user, limits }: SandboxPlan, hasShell: boolean): SandboxUser {
-  return { ...user, pids: limits.pids, hasShell };
 }

@@ -5,7 +5,7 @@ import type { ContainerDescription, Containers } from '../engine/containers.ts';
 import { labelKeys } from '../plan/labels.ts';
 
 /** How long a container may take from being made to being started before its maker counts as gone. */
-const makerLimitMs = 3_000;
+export const makerLimitMs = 3_000;
 const makerPollMs = 20;
 
 /** The containers of sandboxes that fit. */

@@ -6,8 +6,9 @@ import {
   openTestEngine,
   runIn,
   samplePlan,
+  until,
 } from '@opencode-tools/testkit';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type DockerRuntimeOptions, createDockerRuntime } from '../index.ts';
 
 let engine: TestEngine;
@@ -71,6 +72,25 @@ describe('a sandbox that cannot be made', () => {
     await (await runtime.find(left?.ref ?? ''))?.destroy();
     await runtime.close();
   });
+});
+
+test('a maker who was stopped, and goes on when another took the sandbox over, leaves it as it is', async () => {
+  const [slow, quick] = [open(), open()];
+  const plan = samplePlan(engine.homeId, engine.imageId);
+  const capabilities = await slow.runtime.capabilities();
+  const { promise, resolve } = Promise.withResolvers<typeof capabilities>();
+  vi.spyOn(slow.runtime, 'capabilities').mockReturnValue(promise);
+  const late = slow.runtime.create(plan);
+  await until(async () => (await quick.runtime.list({ homeId: engine.homeId })).length > 0);
+  const sandbox = await quick.runtime.create(plan);
+  expect(await runIn(sandbox, 'echo x >/home/agent/new')).toMatchObject({ exitCode: 0 });
+  resolve(capabilities);
+  expect((await late).ref).toBe(sandbox.ref);
+  expect(await (await late).rootIsUntouched()).toBe(false);
+  expect(await runIn(sandbox, 'cat /home/agent/new')).toMatchObject({ stdout: 'x\n' });
+  await sandbox.destroy();
+  await slow.runtime.close();
+  await quick.runtime.close();
 });
 
 describe('a root file system of many layers', () => {

@@ -1,7 +1,10 @@
-import type { SandboxHandle, SandboxPlan } from '@opencode-tools/core';
+import { type SandboxHandle, type SandboxPlan, silentLogger } from '@opencode-tools/core';
 import { type TestEngine, openTestEngine, runIn, samplePlan, until } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openRuntime } from '../../test/open-runtime.ts';
+import { Containers } from '../engine/containers.ts';
+import { Engine } from '../engine/engine.ts';
+import { SandboxLink } from './sandbox-link.ts';
 
 let engine: TestEngine;
 let runtime: ReturnType<typeof openRuntime>['runtime'];
@@ -116,6 +119,19 @@ describe('a root file system', () => {
       await sandbox.stop(0);
       expect(await sandbox.rootIsUntouched()).toBe(false);
       await sandbox.start();
+      expect(await sandbox.rootIsUntouched()).toBe(false);
+    });
+  });
+
+  test('is not proven untouched by a maker who comes to mark it when commands have run', async () => {
+    await withSandbox(async (sandbox) => {
+      await run(sandbox, 'echo x >/home/agent/new');
+      const { client } = await new Engine(process.env).find();
+      const user = { uid: 1000, gid: 1000, pids: null, hasShell: true };
+      const link = new SandboxLink(new Containers(client), sandbox.ref, user, silentLogger);
+      await link.connect();
+      expect(await link.askOfRoot('made')).toBe(false);
+      link.close();
       expect(await sandbox.rootIsUntouched()).toBe(false);
     });
   });

@@ -1,4 +1,4 @@
-import type { HomeId, OperationId, SandboxFacts, TaskId } from '@opencode-tools/core';
+import type { HomeId, OperationId, SandboxFacts, SandboxPlan, TaskId } from '@opencode-tools/core';
 import type { ContainerDescription } from '../engine/containers.ts';
 import { labelKeys } from '../plan/labels.ts';
 import { startsWithoutShell } from '../shellless/shellless-options.ts';
@@ -38,4 +38,9 @@ export function commandUser(container: ContainerDescription): SandboxUser | unde
   const hasShell = !startsWithoutShell(command);
   const [uid, gid] = command.slice(hasShell ? 4 : 1).map(Number);
   return uid && gid ? { uid, gid, pids: container.HostConfig.PidsLimit ?? null, hasShell } : undefined;
+}
+
+/** Whom the commands of a sandbox that is made run as. */
+export function userOf({ user, limits }: SandboxPlan, hasShell: boolean): SandboxUser {
+  return { ...user, pids: limits.pids, hasShell };
 }
