@@ -1,23 +1,11 @@
-import {
-  chmodSync,
-  closeSync,
-  constants,
-  copyFileSync,
-  fstatSync,
-  lstatSync,
-  mkdirSync,
-  rmSync,
-  symlinkSync,
-  utimesSync,
-} from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
 import { type BytePath, canonicalPath, parentOf, toBytePath, toFs, toText } from './byte-path.ts';
-import { invalid, treeFailure } from './failures.ts';
+import { copyFile, writing } from './copy-file.ts';
+import { invalid } from './failures.ts';
 import { type ChangedPath, listChanges } from './git-inspect.ts';
 import type { GitRunner } from './git-runner.ts';
-import { openUnfollowed, openedPath } from './open-unfollowed.ts';
 import { createPacer } from './pacer.ts';
 import { type DiskNode, findNode, scanDirectory } from './scan-directory.ts';
-import { changed } from './store-contents.ts';
 
 /**
  * Brings uncommitted changes along: what is staged is staged, what is not is not, untracked files that are not ignored are
@@ -64,50 +52,39 @@ function refuseUnmerged(changes: readonly ChangedPath[], directory: string): voi
 
 async function copyPath(from: BytePath, to: BytePath, path: BytePath, signal: AbortSignal | undefined): Promise<void> {
   const node = findNode(from, path);
-  rmSync(toFs(`${to}/${path}`), { recursive: true, force: true });
+  await writing(`${to}/${path}`, () => rmSync(toFs(`${to}/${path}`), { recursive: true, force: true }));
   if (node === undefined) return;
-  makeParents(to, path);
-  const below =
-    node.type === 'directory' ? await scanDirectory(`${from}/${path}`, createPacer(signal)) : [{ ...node, path: '' }];
-  for (const child of below) copyNode(join(from, path, child.path), join(to, path, child.path), child);
+  await writing(`${to}/${path}`, () => makeParents(to, path));
+  const pacer = createPacer(signal);
+  const below = node.type === 'directory' ? await scanDirectory(`${from}/${path}`, pacer) : [{ ...node, path: '' }];
+  for (const child of below) {
+    await copyNode(join(from, path, child.path), join(to, path, child.path), child, signal);
+    if (pacer.due()) await pacer.rest();
+  }
 }
 
 /**
  * Copies a file or a symbolic link as it was found, with the directories that it needs.
  *
  * @param from real path
- * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a file that is not the one that was found, or has another size
+ * @throws as `copyFile`
  */
-export function copyFound(from: BytePath, to: BytePath, node: DiskNode): void {
-  makeParents(to, node.path);
-  copyNode(`${from}/${node.path}`, `${to}/${node.path}`, { ...node, mode: node.mode & 0o777 });
+export async function copyFound(from: BytePath, to: BytePath, node: DiskNode, signal?: AbortSignal): Promise<void> {
+  const copy = `${to}/${node.path}`;
+  await writing(copy, () => makeParents(to, node.path));
+  await copyNode(`${from}/${node.path}`, copy, { ...node, mode: node.mode & 0o777 }, signal);
 }
 
-function copyNode(from: BytePath, to: BytePath, node: DiskNode): void {
-  try {
+async function copyNode(from: BytePath, to: BytePath, node: DiskNode, signal: AbortSignal | undefined): Promise<void> {
+  if (node.type === 'other') return;
+  if (node.type === 'file') await copyFile(from, to, node, signal);
+  await writing(to, () => {
+    if (node.type === 'symlink') return symlinkSync(toFs(node.target), toFs(to));
     if (node.type === 'directory') mkdirSync(toFs(to), { mode: 0o700 });
-    else if (node.type === 'symlink') symlinkSync(toFs(node.target), toFs(to));
-    else if (node.type === 'file') copyFile(from, to, node);
-    else return;
-    if (node.type === 'symlink') return;
     chmodSync(toFs(to), node.type === 'directory' ? node.mode | 0o700 : node.mode);
     const seconds = Number(node.mtimeNs) / 1e9;
     utimesSync(toFs(to), seconds, seconds);
-  } catch (error) {
-    throw treeFailure(from, error);
-  }
-}
-
-function copyFile(from: BytePath, to: BytePath, { identity, size }: DiskNode): void {
-  const file = openUnfollowed(from);
-  try {
-    const facts = fstatSync(file, { bigint: true });
-    // A pipe would be waited for.
-    if (!facts.isFile() || `${facts.dev}:${facts.ino}` !== identity || facts.size !== BigInt(size)) throw changed(from);
-    copyFileSync(openedPath(file, from), toFs(to), constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
-  } finally {
-    closeSync(file);
-  }
+  });
 }
 
 /** Makes missing parents, and puts directories where the checkout has a file or link that the source replaced. */

@@ -1,5 +1,6 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { OpencodeToolsError } from '@opencode-tools/core';
 import { gitPath } from './bare-repository.ts';
 import { type BytePath, toBytePath, toText } from './byte-path.ts';
 import { copyFound } from './carry-changes.ts';
@@ -12,6 +13,8 @@ import type { DiskNode } from './scan-directory.ts';
 import type { UserSettings } from './user-settings.ts';
 
 const longMs = 30 * 60_000;
+/** Of changed files in a commit: a sandbox makes one of any size from nothing. */
+const mostBytes = 4 * 1024 ** 3;
 
 export interface WorkTree {
   /** Real path of its top. */
@@ -52,10 +55,12 @@ export async function makeTree(
   await changeIndex(git, ours, indexChanges(committed, entries));
   const root = toBytePath(top);
   const look = await lookAtWorkTree(root, prefix, { entries, indexedNs }, createPacer(signal));
+  let room = mostBytes;
   const copy = async (nodes: readonly DiskNode[]): Promise<void> => {
     const pacer = createPacer(signal);
+    room = roomAfter(nodes, room);
     for (const node of nodes) {
-      copyFound(root, toBytePath(ours.cwd), node);
+      await copyFound(root, toBytePath(ours.cwd), node, signal);
       if (pacer.due()) await pacer.rest();
     }
   };
@@ -82,6 +87,21 @@ export async function makeTree(
   await git.run(add, { ...ours, input: asInput(wanted.map(({ path }) => path)) });
   const tree = (await git.run(['write-tree'], ours)).toString('utf8').trim();
   return { tree, index: indexChanges(entries, await readIndex(git, ours, prefix)), conflicts: [], leftOut };
+}
+
+/** What may still be copied when these are. A file that grows meanwhile is not copied. */
+function roomAfter(nodes: readonly DiskNode[], room: number): number {
+  const left = nodes.reduce((rest, { size }) => rest - size, room);
+  if (left >= 0) return left;
+  const path = toText(nodes.reduce((largest, node) => (node.size > largest.size ? node : largest)).path);
+  throw new OpencodeToolsError(
+    'OCT_RESOURCE_LIMIT',
+    `What changed is more than the ${mostBytes} bytes of a commit; the largest file is ${path}`,
+    {
+      remedy: 'Remove or ignore what is not to be committed, or commit it with git.',
+      details: { limit: 'commit', valueBytes: mostBytes, path },
+    },
+  );
 }
 
 /** Makes a directory for copies, and has git in a repository of ours take it for the user's work tree. */

@@ -76,3 +76,14 @@ test('a pipe where a tracked file was is in the way; elsewhere it is left out', 
   expect(await commit(at)).toMatchObject({ committed: true, conflicts: [], leftOut: ['pipe'] });
   expect(git(at('.'), 'diff', '--name-status', 'HEAD^', 'HEAD')).toBe('D\tkeep\nM\tsrc/a\n');
 });
+
+test('more than a commit may take is refused before it is copied', async () => {
+  const at = bed.repository('huge', () => undefined);
+  fs.writeFileSync(at('src/a'), 'two\n');
+  fs.writeFileSync(at('huge'), '');
+  fs.truncateSync(at('huge'), 5 * 1024 ** 3);
+  const limited = { code: 'OCT_RESOURCE_LIMIT', message: expect.stringContaining('huge') as string };
+  await expect(commit(at)).rejects.toMatchObject({ ...limited, details: { limit: 'commit', path: 'huge' } });
+  fs.appendFileSync(at('.gitignore'), 'huge\n');
+  expect(await commit(at)).toMatchObject({ committed: true, changes: [{ path: '.gitignore' }, { path: 'src/a' }] });
+});

@@ -1,11 +1,14 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type BytePath, toBytePath } from '../src/byte-path.ts';
 import { copyFound } from '../src/carry-changes.ts';
 import { nodeAt } from '../src/scan-directory.ts';
 import { openStore } from './open-store.ts';
+
+const mebibyte = 1024 ** 2;
 
 let bed: Awaited<ReturnType<typeof openStore>>;
 let from: BytePath;
@@ -47,7 +50,7 @@ test('a file is copied as it was found', async () => {
 test.each(Object.entries(exchanges))('a file is not copied once it is, or has, %s', async (_, exchange) => {
   const node = nodeAt(from, 'part/file');
   exchange(`${from}/part/file`);
-  await expect((async () => copyFound(from, to, node))()).rejects.toMatchObject(changed);
+  await expect(copyFound(from, to, node)).rejects.toMatchObject(changed);
   expect(fs.existsSync(`${to}/part/file`)).toBe(false);
 });
 
@@ -58,9 +61,43 @@ test('a pipe in the place of a file is not waited for', async () => {
   // Whoever waits is let go on, to tell it.
   const writer = spawn('sh', ['-c', 'sleep 3; exec echo planted > "$0"', `${from}/part/file`], { stdio: 'ignore' });
   try {
-    await expect((async () => copyFound(from, to, node))()).rejects.toMatchObject(changed);
+    await expect(copyFound(from, to, node)).rejects.toMatchObject(changed);
     expect(fs.existsSync(`${to}/part/file`)).toBe(false);
   } finally {
     writer.kill();
   }
+});
+
+test('a large file is copied whole, in pieces between which other work goes on and the copy can be cancelled', async () => {
+  const bytes = Buffer.from(Array.from({ length: 7 * mebibyte }, (_, at) => at % 251));
+  fs.writeFileSync(`${from}/part/file`, bytes);
+  await copyFound(from, to, nodeAt(from, 'part/file'));
+  expect(fs.readFileSync(`${to}/part/file`).equals(bytes)).toBe(true);
+  fs.truncateSync(`${from}/part/file`, 256 * mebibyte);
+  const cancelling = new AbortController();
+  setImmediate(() => cancelling.abort());
+  const another = `${to}/another`;
+  fs.mkdirSync(another);
+  const copying = copyFound(from, another, nodeAt(from, 'part/file'), cancelling.signal);
+  await expect(copying).rejects.toMatchObject({ code: 'OCT_CANCELLED' });
+  expect(fs.statSync(`${another}/part/file`).size).toBeLessThan(256 * mebibyte);
+});
+
+test('where the copy cannot be made, the store is told of, not the file', async () => {
+  const node = nodeAt(from, 'part/file');
+  fs.writeFileSync(`${to}/a file`, '');
+  const unavailable = { code: 'OCT_STORE_UNAVAILABLE', details: { errno: 'ENOTDIR' } };
+  await expect(copyFound(from, `${to}/a file`, node)).rejects.toMatchObject(unavailable);
+  fs.mkdirSync(`${to}/part/file`, { recursive: true });
+  await expect(copyFound(from, to, node)).rejects.toMatchObject({ code: 'OCT_STORE_UNAVAILABLE' });
+});
+
+test('a full disk of the store is told as that', () => {
+  const child = fileURLToPath(new URL('full-copy-child.ts', import.meta.url));
+  const mount =
+    'mount -t tmpfs -o size=1000k,nr_inodes=10 tmpfs "$1" && exec "$2" --conditions=@opencode-tools/source "$3" "$4" "$1"';
+  const argv = ['--user', '--map-root-user', '--mount', 'sh', '-c', mount, 'sh', to, process.execPath, child, from];
+  const { stdout, stderr } = spawnSync('unshare', argv, { encoding: 'utf8' });
+  expect(stderr).toBe('');
+  expect(JSON.parse(stdout)).toEqual(Array.from({ length: 3 }, () => 'OCT_RESOURCE_LIMIT'));
 });

@@ -160,7 +160,8 @@ export interface WorkPort {
    * branch that is checked out. Files are read by ourselves, and git sees copies of them in a repository of ours. No hook and no filter
    * runs; a changed file that has a filter is a conflict. The index then has what was committed.
    *
-   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` outside of a work tree, in the middle of a merge or the like, and without an author
+   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` outside of a work tree, in the middle of a merge or the like, and without an author;
+   *   `OCT_RESOURCE_LIMIT` when what changed has more than 4 GiB
    */
   commit(work: CommitWork): Promise<CommittedWork>;
   /** Undoes what an operation had begun, or finishes what it had done but for tidying up. Repeating it changes nothing. */
