@@ -1,6 +1,6 @@
-import { chmodSync, lstatSync, mkdirSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, rmSync, utimesSync } from 'node:fs';
 import { type BytePath, canonicalPath, parentOf, toBytePath, toFs, toText } from './byte-path.ts';
-import { copyFile, writing } from './copy-file.ts';
+import { copyFile, copyLink, writing } from './copy-file.ts';
 import { invalid } from './failures.ts';
 import { type ChangedPath, listChanges } from './git-inspect.ts';
 import type { GitRunner } from './git-runner.ts';
@@ -77,9 +77,9 @@ export async function copyFound(from: BytePath, to: BytePath, node: DiskNode, si
 
 async function copyNode(from: BytePath, to: BytePath, node: DiskNode, signal: AbortSignal | undefined): Promise<void> {
   if (node.type === 'other') return;
+  if (node.type === 'symlink') return copyLink(from, to, node);
   if (node.type === 'file') await copyFile(from, to, node, signal);
   await writing(to, () => {
-    if (node.type === 'symlink') return symlinkSync(toFs(node.target), toFs(to));
     if (node.type === 'directory') mkdirSync(toFs(to), { mode: 0o700 });
     chmodSync(toFs(to), node.type === 'directory' ? node.mode | 0o700 : node.mode);
     const seconds = Number(node.mtimeNs) / 1e9;

@@ -1,8 +1,18 @@
-import { closeSync, fstatSync, openSync, read, readSync, writeFile, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  openSync,
+  read,
+  readSync,
+  readlinkSync,
+  symlinkSync,
+  writeFile,
+  writeFileSync,
+} from 'node:fs';
 import { promisify } from 'node:util';
 import { type BytePath, parentOf, toFs, toText } from './byte-path.ts';
 import { storeFailure, throwIfCancelled, treeFailure } from './failures.ts';
-import { openUnfollowed } from './open-unfollowed.ts';
+import { inUnfollowed, openUnfollowed } from './open-unfollowed.ts';
 import type { DiskNode } from './scan-directory.ts';
 import { changed } from './store-contents.ts';
 
@@ -33,6 +43,20 @@ export async function copyFile(from: BytePath, to: BytePath, node: DiskNode, sig
   } finally {
     closeSync(source);
   }
+}
+
+/**
+ * Copies a link that is as it was found, and lies where its path says.
+ *
+ * @throws as `copyFile`
+ */
+export async function copyLink(from: BytePath, to: BytePath, { target }: DiskNode): Promise<void> {
+  const name = from.slice(from.lastIndexOf('/') + 1);
+  const now = await reading(from, () =>
+    inUnfollowed(parentOf(from), (parent) => readlinkSync(toFs(`${parent}/${name}`), { encoding: 'latin1' })),
+  );
+  if (now !== target) throw changed(from);
+  await writing(to, () => symlinkSync(toFs(target), toFs(to)));
 }
 
 async function copyBytes(

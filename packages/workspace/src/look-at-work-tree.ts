@@ -1,7 +1,7 @@
 import { type BytePath, parentOf } from './byte-path.ts';
 import { type IndexEntry, gitlink, isAsIndexed } from './git-index.ts';
 import type { Pacer } from './pacer.ts';
-import { type DiskNode, findNode, nodeAt, walk } from './scan-directory.ts';
+import { type DiskNode, findNode, namesInUnfollowed, nodeAt, walk } from './scan-directory.ts';
 
 /** What a work tree has, beside what its index says. */
 export interface WorkTreeLook {
@@ -62,7 +62,7 @@ export async function lookAtWorkTree(
     else if (!entry.skipped && (entry.intended || !isAsIndexed(entry, node, index.indexedNs))) look.suspects.push(node);
     return false;
   };
-  await walk(root, pacer, visit, [prefix]);
+  await walk(root, pacer, visit, [prefix], namesInUnfollowed);
   rulesAbove(root, prefix, look.rules);
   const gone = index.entries.filter(({ path, mode, skipped }) => !found.has(path) && mode !== gitlink && !skipped);
   return { ...look, gone: gone.map(({ path }) => path) };

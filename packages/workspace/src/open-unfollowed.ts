@@ -13,8 +13,8 @@ export const hasDescriptors = existsSync('/proc/self/fd');
  * @param path a real path
  * @throws what opening throws; OpencodeToolsError `OCT_INVALID_ARGUMENT` for a file that lies elsewhere
  */
-export function openUnfollowed(path: BytePath): number {
-  const file = openSync(toFs(path), noFollow);
+export function openUnfollowed(path: BytePath, flags = noFollow): number {
+  const file = openSync(toFs(path), flags);
   try {
     if (liesAt(file, path)) return file;
     throw movedAway(path);
@@ -52,9 +52,19 @@ export function isPlaceOf(
   return place === path || place === `${path} (deleted)`;
 }
 
-/** A path of an open file by which nothing else can be meant, where the system has one. */
-export function openedPath(file: number, path: BytePath): string | Buffer {
-  return hasDescriptors ? `/proc/self/fd/${file}` : toFs(path);
+/**
+ * Opens a directory as `openUnfollowed` does a file.
+ *
+ * @param use called with a path of the directory by which no other can be meant, where the system has one
+ * @throws as `openUnfollowed`
+ */
+export function inUnfollowed<T>(path: BytePath, use: (opened: BytePath) => T): T {
+  const directory = openUnfollowed(path, noFollow | constants.O_DIRECTORY);
+  try {
+    return use(hasDescriptors ? `/proc/self/fd/${directory}` : path);
+  } finally {
+    closeSync(directory);
+  }
 }
 
 export function movedAway(path: BytePath) {

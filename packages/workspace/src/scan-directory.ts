@@ -1,6 +1,7 @@
 import { constants, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { type BytePath, toFs } from './byte-path.ts';
 import { errnoOf, treeFailure } from './failures.ts';
+import { inUnfollowed } from './open-unfollowed.ts';
 import type { Pacer } from './pacer.ts';
 
 type NodeType = 'file' | 'directory' | 'symlink' | 'other';
@@ -62,12 +63,14 @@ export async function scanDirectory(
  *
  * @param visit called for each name in order; says whether it is a directory, to go on with what is in it
  * @param tops where to begin, by default at the top
+ * @param list gives the names in a directory; by default also in one that was exchanged for a link after it was visited
  */
 export async function walk(
   root: BytePath,
   pacer: Pacer,
   visit: (path: BytePath) => boolean,
   tops: readonly BytePath[] = [''],
+  list = namesIn,
 ): Promise<void> {
   const waiting = tops.toReversed();
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
@@ -75,7 +78,7 @@ export async function walk(
     if (pacer.due()) await pacer.rest();
     if (!isDirectory) continue;
     const below = path === '' ? '' : `${path}/`;
-    const names = namesIn(root, path);
+    const names = list(root, path);
     for (let index = names.length - 1; index >= 0; index -= 1) waiting.push(`${below}${names[index] ?? ''}`);
   }
 }
@@ -158,4 +161,10 @@ export function findNode(root: BytePath, path: BytePath): DiskNode | undefined {
 /** Names in a directory in the order of their bytes. */
 export function namesIn(root: BytePath, directory: BytePath): readonly string[] {
   return guarded(root, directory, () => readdirSync(fullPath(root, directory), { encoding: 'latin1' }).sort());
+}
+
+/** As `namesIn`, for a real path: neither the directory nor one above it is a link. */
+export function namesInUnfollowed(root: BytePath, directory: BytePath): readonly string[] {
+  const full = directory === '' ? root : `${root}/${directory}`;
+  return guarded(root, directory, () => inUnfollowed(full, (opened) => namesIn(opened, '')));
 }

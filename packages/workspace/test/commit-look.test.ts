@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { toBytePath } from '../src/byte-path.ts';
+import { lookAtWorkTree } from '../src/look-at-work-tree.ts';
 import { type MergeBed, git, openMergeBed } from './merge-bed.ts';
 
 type At = (file: string) => string;
@@ -86,4 +88,24 @@ test('more than a commit may take is refused before it is copied', async () => {
   await expect(commit(at)).rejects.toMatchObject({ ...limited, details: { limit: 'commit', path: 'huge' } });
   fs.appendFileSync(at('.gitignore'), 'huge\n');
   expect(await commit(at)).toMatchObject({ committed: true, changes: [{ path: '.gitignore' }, { path: 'src/a' }] });
+});
+
+test('a directory that is exchanged for a link before it is listed is not listed', async () => {
+  const at: At = (name) => `${bed.scratch}/listed/${name}`;
+  for (const name of ['tree/part', 'secrets']) fs.mkdirSync(at(name), { recursive: true });
+  fs.symlinkSync('../of/the/host', at('secrets/link'));
+  let looks = 0;
+  const exchanging = {
+    // Asked for once a name was looked at: of the top, then of the directory in it.
+    due: () => {
+      looks += 1;
+      if (looks !== 2) return false;
+      fs.renameSync(at('tree/part'), at('away'));
+      fs.symlinkSync(at('secrets'), at('tree/part'));
+      return false;
+    },
+    rest: () => Promise.resolve(),
+  };
+  const look = lookAtWorkTree(toBytePath(at('tree')), '', { entries: [], indexedNs: 0n }, exchanging);
+  await expect(look).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
 });

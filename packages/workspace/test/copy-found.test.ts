@@ -68,6 +68,23 @@ test('a pipe in the place of a file is not waited for', async () => {
   }
 });
 
+test('a link is copied as it was found, and never from behind a link in the place of its directory', async () => {
+  fs.symlinkSync('own', `${from}/part/link`);
+  await copyFound(from, to, nodeAt(from, 'part/link'));
+  expect(fs.readlinkSync(`${to}/part/link`)).toBe('own');
+  fs.rmSync(`${to}/part`, { recursive: true });
+  fs.mkdirSync(`${bed.scratch}/secrets`);
+  fs.symlinkSync('of/the/host', `${bed.scratch}/secrets/link`);
+  fs.renameSync(`${from}/part`, `${from}/away`);
+  fs.symlinkSync(`${bed.scratch}/secrets`, `${from}/part`);
+  const found = nodeAt(from, 'part/link');
+  await expect(copyFound(from, to, found)).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+  fs.unlinkSync(`${from}/part`);
+  fs.renameSync(`${from}/away`, `${from}/part`);
+  await expect(copyFound(from, to, found)).rejects.toMatchObject(changed);
+  expect(fs.readdirSync(`${to}/part`)).toEqual([]);
+});
+
 test('a large file is copied whole, in pieces between which other work goes on and the copy can be cancelled', async () => {
   const bytes = Buffer.from(Array.from({ length: 7 * mebibyte }, (_, at) => at % 251));
   fs.writeFileSync(`${from}/part/file`, bytes);
