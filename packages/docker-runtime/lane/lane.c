@@ -25,6 +25,7 @@ static int first, gone;
 static struct { long file; int on; char bytes[BLOCK]; long from, to; } pump;
 
 static void leave_lane(void) {
+  close_file(pump.file); /* whatever the command left behind may read until the end of its input */
   sys(unlinkat, AT_FDCWD, lane_path, 0, 0);
   place_file(empty_file, 0);
   place_file(empty_file, 1);

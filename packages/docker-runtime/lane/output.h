@@ -11,20 +11,28 @@ enum { HEAD = 96, LONG_OUTPUT = 1 << 18, SMALLEST_PACKED = 4096, TIMES_SMALLER =
 
 /*
  * The two ends of a pipe, which one command after the other has: that the command's is open here too spares the word that it was closed
- * there. Of a long output, `plain` blocks go as they are, twice as many after each that was in vain.
+ * there. What a command did to it, flags and size, is undone before the next. Of a long output, `plain` blocks go as they are, twice as many after each that was in vain.
  */
-static struct output { int file; long commands, to, seen, plain, in_vain; } outputs[2] = {
+static struct output { int file; long commands, room, to, seen, plain, in_vain; } outputs[2] = {
   { .file = -1, .commands = -1, .to = 1 }, { .file = -1, .commands = -1, .to = 2 } };
 static struct { char bytes[HEAD + PACKED_AT_ONCE + 16], from[PACKED_AT_ONCE]; unsigned short table[TABLE]; } *packing;
 
+static void let_go_of(struct output *output) { /* whoever else holds it decides when it ends */
+  close_file(output->commands);
+  output->commands = -1;
+}
+
 static int open_output(struct output *output) {
   int ends[2];
-  if (output->commands < 0) {
+  if (output->commands >= 0 && sys(fcntl, output->commands, F_GETPIPE_SZ, 0, 0) != output->room) let_go_of(output);
+  if (output->commands >= 0) sys(fcntl, output->commands, F_SETFL, O_WRONLY, 0);
+  else {
     close_file(output->file);
     output->file = -1;
     if (sys(pipe2, ends, O_CLOEXEC, 0, 0) < 0) return 0;
     output->file = ends[0];
     output->commands = ends[1];
+    output->room = sys(fcntl, ends[1], F_GETPIPE_SZ, 0, 0);
     sys(fcntl, ends[0], F_SETFL, O_NONBLOCK, 0);
     sys(fchmod, ends[1], 0622, 0, 0); /* programs open /dev/stdout */
   }
@@ -37,11 +45,6 @@ static int open_outputs(struct streams *streams) { /* whether there are any */
   streams->out = outputs[0].commands;
   streams->error = outputs[1].commands;
   return 1;
-}
-
-static void let_go_of(struct output *output) { /* whoever else holds it decides when it ends */
-  close_file(output->commands);
-  output->commands = -1;
 }
 
 static long fill(struct output *output, char *into, long room) { /* with what is there */

@@ -1,5 +1,5 @@
 import type { SandboxHandle } from '@opencode-tools/core';
-import { type TestEngine, openTestEngine, runIn, samplePlan } from '@opencode-tools/testkit';
+import { type TestEngine, openTestEngine, runIn, samplePlan, until } from '@opencode-tools/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { openRuntime } from '../../test/open-runtime.ts';
 
@@ -72,4 +72,28 @@ test('ending what runs works on a lane that can make no process', async () => {
   const { ended } = await sandbox.fence({ minToken: 6, revoked: [] });
   expect(ended).toBeGreaterThan(50);
   expect(await runIn(sandbox, 'echo next', { token: 6 })).toMatchObject({ stdout: 'next\n', exitCode: 0 });
+});
+
+test('a command finds its outputs as every command does, whatever the one before it made of them', async () => {
+  const gnu = await runtime.create(samplePlan(engine.homeId, await engine.gnuImage()));
+  try {
+    const big = 'head -c 8000000 /dev/zero';
+    await runIn(gnu, 'dd oflag=nonblock </dev/null; kill -KILL $$');
+    expect(await runIn(gnu, big)).toMatchObject({ exitCode: 0, stderr: '' });
+    expect((await runIn(gnu, `${big} | tr '\\0' x`)).stdoutBytes).toHaveLength(8_000_000);
+  } finally {
+    await gnu.destroy();
+  }
+});
+
+test('what a command leaves behind comes to the end of its input, also when it holds the outputs', async () => {
+  const script = 'exec 3<&0; (cat <&3 >/tmp/all; echo over >>/tmp/all) & until [ -s /tmp/all ]; do :; done';
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const stdin = (async function* () {
+    yield Buffer.from('given ');
+    await promise;
+  })();
+  expect(await runIn(sandbox, script, { stdin })).toMatchObject({ exitCode: 0 });
+  await until(async () => (await runIn(sandbox, 'cat /tmp/all')).stdout === 'given over\n');
+  resolve();
 });
