@@ -118,12 +118,9 @@ function asCommit(found: string | undefined, directory: string, ref: string | un
   throw invalid(`No commit ${ref} in the repository at ${directory}`, remedy, { directory, ref });
 }
 
-/** Names objects as they are, whatever the repository puts in their place. */
-export const asTheyAre = { GIT_NO_REPLACE_OBJECTS: '1' } as const;
-
 /** Every path of a commit, directories included, as `mode type object`, a tab and the name, with a zero at its end. */
 export async function listTree(git: GitRunner, cwd: string, commit: string): Promise<Buffer> {
-  return git.run(['ls-tree', '-r', '-t', '-z', '--full-tree', commit], { cwd, environment: asTheyAre });
+  return git.run(['ls-tree', '-r', '-t', '-z', '--full-tree', commit], { cwd });
 }
 
 export function submodulesAmong(tree: Buffer): readonly string[] {

@@ -164,6 +164,8 @@ function safeEnvironment(environment: Environment): Environment {
     GIT_ATTR_NOSYSTEM: '1',
     GIT_TERMINAL_PROMPT: '0',
     GIT_OPTIONAL_LOCKS: '0',
+    // Objects are named as they are, whatever the repository puts in their place (`git replace`).
+    GIT_NO_REPLACE_OBJECTS: '1',
     GIT_NO_LAZY_FETCH: '1',
     GIT_LITERAL_PATHSPECS: '1',
   };

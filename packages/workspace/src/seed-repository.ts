@@ -3,7 +3,6 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { OpencodeToolsError, allEnded } from '@opencode-tools/core';
 import type { Environment } from './extract-tar.ts';
-import { asTheyAre } from './git-inspect.ts';
 import { type GitRunner, partialCloneRemedy } from './git-runner.ts';
 import type { GitSeed } from './seed-git.ts';
 
@@ -38,7 +37,7 @@ export async function beginRepository(
   const [objects] = await allEnded(objectsOf(runner, topDirectory, signal), begin());
   // A name may have a colon, or begin with what quotes it.
   const quoted = JSON.stringify(objects);
-  return { directory, environment: { ...asTheyAre, GIT_ALTERNATE_OBJECT_DIRECTORIES: quoted } };
+  return { directory, environment: { GIT_ALTERNATE_OBJECT_DIRECTORIES: quoted } };
 }
 
 function configurationOf(isSha256: boolean, remote: string | undefined): string {
@@ -111,7 +110,7 @@ async function tagsOn(
 ): Promise<readonly Tag[] | undefined> {
   if (!hasTags) return [];
   const list = (...more: readonly string[]) =>
-    runner.try(['for-each-ref', ...more, 'refs/tags'], { cwd: topDirectory, environment: asTheyAre, signal });
+    runner.try(['for-each-ref', ...more, 'refs/tags'], { cwd: topDirectory, signal });
   const [all, merged] = await Promise.all([
     list('--format=%(objecttype) %(*objecttype)'),
     list(`--merged=${commit}`, '--format=%(objectname) %(refname)'),

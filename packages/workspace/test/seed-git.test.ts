@@ -72,6 +72,10 @@ describe('seeding from a git repository', () => {
     const seeded = await checkout(await seed({ dirty: 'leave' }));
     expect(fs.readFileSync(join(seeded, 'file'), 'utf8')).toBe('one\nthree\n');
     expect(run(seeded, 'git log --format=%s && git status --porcelain')).toBe('second\nfirst\n');
+    await seed({ dirty: 'refuse' });
+    inSource('echo four >>file');
+    const carried = await checkout(await seed({ dirty: 'carry' }));
+    expect(fs.readFileSync(join(carried, 'file'), 'utf8')).toBe('one\nthree\nfour\n');
   });
 
   test('refuses a source that lacks objects of the commit, and leaves nothing behind', async () => {
