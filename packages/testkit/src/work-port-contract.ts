@@ -250,7 +250,13 @@ export function workPortContract(name: string, open: () => Promise<OpenWorkPort>
         await bundled(edit);
         writeFileSync(mine('edited'), 'mine\n');
         writeFileSync(mine('Makefile'), 'all:\n');
-        const who = { directory: mine(), message: 'Mine', author: 'Ada <ada@example.org>', dryRun: false };
+        const who = {
+          directory: mine(),
+          bound: [mine()],
+          message: 'Mine',
+          author: 'Ada <a@example.org>',
+          dryRun: false,
+        };
         const waiting = await work.commit({ ...who, accept: [], operationId: newId() });
         expect(waiting).toMatchObject({ committed: false, refused: [{ path: 'Makefile' }] });
         const made = await work.commit({ ...who, accept: ['Makefile'], operationId: newId() });

@@ -9,6 +9,7 @@ import { describeChanges, rawChanges } from './commit-changes.ts';
 import { type WorkTree, makeTree, takeIntoIndex } from './commit-tree.ts';
 import { invalid } from './failures.ts';
 import { findCommitTripwires } from './find-commit-tripwires.ts';
+import { findRepository, inRepository } from './find-repository.ts';
 import type { GitRunner } from './git-runner.ts';
 import type { MergeTools } from './merge-work.ts';
 import { giveToOwner, inAnyRepository } from './owned-repository.ts';
@@ -19,13 +20,13 @@ import type { MergeJournal } from './work-journal.ts';
 /** See `WorkPort.commit`. */
 export async function commitWork(tools: MergeTools, work: CommitWork): Promise<CommittedWork> {
   const { layout, git } = tools;
-  const runner = inAnyRepository(git.runner);
   const { operationId, signal, message } = work;
   const directory = await realDirectory(work.directory);
-  const { branch, ...place } = await placeOf(runner, directory);
+  const bound = [directory, ...work.bound];
+  const { runner, gitDirectory, branch, ...place } = await placeOf(inAnyRepository(git.runner), directory, bound);
   const { top, head } = place;
   await assertNothingUnderWay(runner, top);
-  const settings = await readUserSettings(runner, top, directory);
+  const settings = await readUserSettings(runner, top, bound);
   const identity = identityOf(work.author, settings);
   await createLayout(layout);
   const bare = await makeBare(runner, layout, operationId, top, signal);
@@ -51,7 +52,7 @@ export async function commitWork(tools: MergeTools, work: CommitWork): Promise<C
     await move(
       { ...tools, runner },
       work,
-      { operationId, repository: top, ref, old: head, commit, workTree: null, index },
+      { operationId, repository: top, gitDirectory, ref, old: head, commit, workTree: null, index },
       identity,
     );
   }
@@ -59,18 +60,28 @@ export async function commitWork(tools: MergeTools, work: CommitWork): Promise<C
   return { ...result, committed, changes, tripwires, refused, commit };
 }
 
-async function placeOf(git: GitRunner, directory: string): Promise<WorkTree & { readonly branch: string | null }> {
-  const top = (await git.run(['rev-parse', '--show-toplevel'], { cwd: directory })).toString('utf8').replace(/\n$/, '');
+interface Place extends WorkTree {
+  readonly branch: string | null;
+  readonly gitDirectory: string;
+  /** For calls at the top. */
+  readonly runner: GitRunner;
+}
+
+async function placeOf(git: GitRunner, directory: string, bound: readonly string[]): Promise<Place> {
+  const { place, gitDirectory } = await findRepository(directory, bound);
+  const call = { cwd: place, environment: { GIT_DIR: gitDirectory } };
+  const top = (await git.run(['rev-parse', '--show-toplevel'], call)).toString('utf8').replace(/\n$/, '');
   // Its configuration says where the files are.
   if (!isWithin(directory, top))
     throw invalid(`${directory} has a repository that is the work tree of ${top}`, 'Commit there with git.', { top });
+  const runner = inRepository(git, top, gitDirectory);
   const said = async (...args: readonly string[]): Promise<string | null> => {
-    const { code, stdout } = await git.try(args, { cwd: top });
+    const { code, stdout } = await runner.try(args, { cwd: top });
     return code === 0 ? stdout.toString('utf8').trim() : null;
   };
   const head = await said('rev-parse', '--verify', '--quiet', 'HEAD^{commit}');
   const branch = (await said('symbolic-ref', '--quiet', 'HEAD'))?.replace(/^refs\/heads\//, '') ?? null;
-  return { top, prefix: toBytePath(relative(top, directory)), head, branch };
+  return { top, prefix: toBytePath(relative(top, directory)), head, branch, gitDirectory, runner };
 }
 
 /** The tree of a commit, or the one that has nothing. */

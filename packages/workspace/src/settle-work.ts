@@ -6,6 +6,7 @@ import { errnoOf } from './failures.ts';
 import { findNode } from './scan-directory.ts';
 import { moveWorkTree } from './checked-out.ts';
 import { takeIntoIndex } from './commit-tree.ts';
+import { inRepository } from './find-repository.ts';
 import type { GitRunner } from './git-runner.ts';
 import { giveToOwner, inAnyRepository } from './owned-repository.ts';
 import type { MergeJournal, WorkJournal } from './work-journal.ts';
@@ -48,9 +49,9 @@ function findSaved(root: BytePath, name: string, steps: readonly WorkStep[]): Se
 /** A branch that has moved stays moved, and its work tree goes along; one that has not is left where it is. */
 export async function settleMerge(
   runner: GitRunner,
-  { repository, ref, old, commit, workTree, index }: MergeJournal,
+  { repository, gitDirectory, ref, old, commit, workTree, index }: MergeJournal,
 ): Promise<SettledWork> {
-  const git = index === undefined ? runner : inAnyRepository(runner);
+  const git = gitDirectory === undefined ? runner : inRepository(inAnyRepository(runner), repository, gitDirectory);
   if (!existsSync(repository)) return { outcome: 'none', left: [], saved: null };
   const found = await git.try(['rev-parse', '--verify', '--quiet', ref], { cwd: repository });
   if (found.stdout.toString('utf8').trim() !== commit) return { outcome: 'none', left: [], saved: null };

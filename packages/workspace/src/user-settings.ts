@@ -17,21 +17,20 @@ export interface UserSettings {
 }
 
 /**
- * Reads the configuration of a repository, of the user and of the host. What a file in the directory says counts for nothing, however
+ * Reads the configuration of a repository, of the user and of the host. What a file in such a directory says counts for nothing, however
  * it is led to, unless it is in its `.git`: a sandbox can write it.
  *
  * @param top of the work tree
- * @param directory that a sandbox has
+ * @param bound directories that sandboxes have
  */
-export async function readUserSettings(git: GitRunner, top: string, directory: string): Promise<UserSettings> {
+export async function readUserSettings(git: GitRunner, top: string, bound: readonly string[]): Promise<UserSettings> {
   const environment = { GIT_CONFIG_NOSYSTEM: undefined, GIT_CONFIG_GLOBAL: undefined };
   const args = ['config', '-z', '--list', '--show-origin', '--includes'];
   const words = (await git.run(args, { cwd: top, environment })).toString('utf8').split('\0');
   const values = new Map<string, string>();
   for (let at = 0; at + 1 < words.length; at += 2) {
     const [origin = '', entry = ''] = words.slice(at, at + 2);
-    if (!origin.startsWith('file:') || (await isWritable(resolve(top, origin.slice('file:'.length)), directory)))
-      continue;
+    if (!origin.startsWith('file:') || (await isWritable(resolve(top, origin.slice('file:'.length)), bound))) continue;
     const key = entry.split('\n', 1)[0] ?? '';
     values.set(key, entry.length === key.length ? 'true' : entry.slice(key.length + 1));
   }
@@ -73,9 +72,9 @@ const asArgument =
     return `${key}=${isPath ? join(top, value) : value}`;
   };
 
-async function isWritable(file: string, directory: string): Promise<boolean> {
+async function isWritable(file: string, bound: readonly string[]): Promise<boolean> {
   const place = await realpath(file).catch(() => file);
-  return isWithin(place, directory) && !isWithin(place, join(directory, '.git'));
+  return bound.some((directory) => isWithin(place, directory) && !isWithin(place, join(directory, '.git')));
 }
 
 function unknown(message: string, remedy: string): OpencodeToolsError {

@@ -30,6 +30,8 @@ export interface MergeJournal {
   readonly commit: string;
   /** Work tree that goes along. */
   readonly workTree: string | null;
+  /** Where git has to look, when it is not to find the repository itself. */
+  readonly gitDirectory?: string;
   /** What the index of the work tree at `repository` gets, when no file is to change. */
   readonly index?: readonly IndexChange[];
 }

@@ -26,9 +26,10 @@ function named(at: At, name: string): void {
 }
 
 async function commit(at: At, more: Partial<CommitWork> = {}): Promise<CommittedWork> {
-  const request = { directory: at('.'), message: 'by us', author, accept: [], operationId: bed.newId(), dryRun: false };
-  const done = await bed.work.commit({ ...request, ...more });
-  await bed.work.forget(more.operationId ?? request.operationId);
+  const request = { directory: at('.'), message: 'by us', author, accept: [], bound: [], dryRun: false };
+  const operationId = more.operationId ?? bed.newId();
+  const done = await bed.work.commit({ ...request, ...more, operationId });
+  await bed.work.forget(operationId);
   return done;
 }
 

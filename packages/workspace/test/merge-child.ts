@@ -35,7 +35,7 @@ const work = createWork({ directory: store, git, logger: silentLogger });
 const operationId = operation as OperationId;
 if (base === 'commit') {
   const who = { message: 'Commit it', author: 'Ada <ada@example.org>' };
-  await work.commit({ directory: repository, ...who, accept: [], operationId, dryRun: false });
+  await work.commit({ directory: repository, ...who, accept: [], bound: [repository], operationId, dryRun: false });
 } else {
   const request = { repository, base, branch: 'main', into: true, accept: [], message: 'Merge it', dryRun: false };
   await work.merge({ ...request, operationId });

@@ -84,6 +84,8 @@ export interface MergedWork extends WorkReview {
 export interface CommitWork {
   /** A directory of the user in a work tree; what changed in it is committed, and nothing beside it. */
   readonly directory: string;
+  /** Directories of the host that sandboxes of any task can write, but for the `.git` at the top of each. */
+  readonly bound: readonly string[];
   readonly message: string;
   /** `Name <address>`; null for who the user's configuration of git says. */
   readonly author: string | null;
@@ -161,7 +163,7 @@ export interface WorkPort {
    * runs; a changed file that has a filter is a conflict. The index then has what was committed.
    *
    * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` outside of a work tree, in the middle of a merge or the like, and without an author;
-   *   `OCT_RESOURCE_LIMIT` when what changed has more than 4 GiB
+   *   `OCT_RESOURCE_LIMIT` when what changed has more than 4 GiB; `OCT_POLICY_DENIED` for a repository that a sandbox could have written
    */
   commit(work: CommitWork): Promise<CommittedWork>;
   /** Undoes what an operation had begun, or finishes what it had done but for tidying up. Repeating it changes nothing. */

@@ -1,5 +1,6 @@
 import type { TaskId } from '../domain/ids.ts';
 import type { CommittedWork } from '../ports/work-port.ts';
+import { boundDirectories } from './bound-directories.ts';
 import type { Call } from './call.ts';
 import type { Kernel } from './kernel.ts';
 import { runOperation } from './run-operation.ts';
@@ -41,6 +42,7 @@ export async function commitTask(
       async () => {
         const result = await deps.work.commit({
           ...request,
+          bound: await boundDirectories(kernel),
           confirm: stillHeld(kernel, leased),
           signal: leased.signal,
         });

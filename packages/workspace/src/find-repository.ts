@@ -1,0 +1,95 @@
+import { constants } from 'node:fs';
+import { lstat, readFile, realpath } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { OpencodeToolsError, isWithin } from '@opencode-tools/core';
+import { toBytePath } from './byte-path.ts';
+import { errnoOf, invalid, treeFailure } from './failures.ts';
+import type { GitCall, GitRunner } from './git-runner.ts';
+
+const unblocked = constants.O_RDONLY | constants.O_NONBLOCK;
+
+/** Where a repository of the user is, as it was found without git. */
+export interface FoundRepository {
+  /** The directory that has its `.git`. */
+  readonly place: string;
+  /** Real path of what belongs to that work tree alone. */
+  readonly gitDirectory: string;
+}
+
+/**
+ * Finds the repository that a directory is in by the nearest `.git`, and never takes a directory itself for one, as git does: whoever
+ * may write it could have made it look so.
+ *
+ * @param directory real path
+ * @param bound directories that sandboxes can write, in which only the `.git` at the top is kept from them
+ * @throws OpencodeToolsError `OCT_POLICY_DENIED` for a repository that a sandbox could have written; `OCT_INVALID_ARGUMENT` for none
+ */
+export async function findRepository(directory: string, bound: readonly string[]): Promise<FoundRepository> {
+  for (let place = directory; ; place = dirname(place)) {
+    const dotGit = join(place, '.git');
+    const gitDirectory = await leadsTo(dotGit);
+    if (gitDirectory !== undefined) {
+      refuse(gitDirectory, bound);
+      const common = await linkedIn(gitDirectory, 'commondir');
+      if (common !== undefined) refuse(common, bound);
+      // A linked work tree is known to its repository.
+      if (common === undefined || (await linkedIn(gitDirectory, 'gitdir')) !== dotGit) refuse(dotGit, bound);
+      return { place, gitDirectory };
+    }
+    if (place === dirname(place))
+      throw invalid(`Not in a git repository: ${directory}`, 'Name a directory inside a git repository.', {
+        directory,
+      });
+  }
+}
+
+/** A runner whose calls at the top of the work tree are for the repository that was found, whatever git would find. */
+export function inRepository(git: GitRunner, top: string, gitDirectory: string): GitRunner {
+  const placed = <T extends Pick<GitCall, 'cwd' | 'environment'>>(call: T): T => {
+    const environment = { GIT_DIR: gitDirectory, GIT_WORK_TREE: top, ...call.environment };
+    return call.cwd === top ? { ...call, environment } : call;
+  };
+  return {
+    try: (args, call) => git.try(args, placed(call)),
+    run: (args, call) => git.run(args, placed(call)),
+    stream: (args, call) => git.stream(args, placed(call)),
+  };
+}
+
+/** @returns the real path of a repository; undefined for what git passes over, as an empty directory */
+async function leadsTo(dotGit: string): Promise<string | undefined> {
+  try {
+    const real = await realpath(dotGit);
+    if ((await lstat(real)).isDirectory()) return (await lstat(join(real, 'HEAD'))).isDirectory() ? undefined : real;
+    const said = await linkedIn(dirname(dotGit), '.git');
+    if (said !== undefined) return said;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
+    throw treeFailure(toBytePath(dotGit), error);
+  }
+  throw invalid(`${dotGit} does not lead to a repository`, 'Repair it with `git worktree repair`, or remove it.');
+}
+
+/** The real path that a file says. */
+async function linkedIn(directory: string, name: string): Promise<string | undefined> {
+  try {
+    const path = join(directory, name);
+    if (!(await lstat(path)).isFile()) return undefined;
+    const text = (await readFile(path, { encoding: 'utf8', flag: unblocked }))
+      .replace(/^gitdir: /, '')
+      .replace(/\n+$/, '');
+    return text === '' ? undefined : await realpath(resolve(directory, text));
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
+    throw error;
+  }
+}
+
+function refuse(path: string, bound: readonly string[]): void {
+  const writer = bound.find((directory) => isWithin(path, directory) && !isWithin(path, join(directory, '.git')));
+  if (writer === undefined) return;
+  throw new OpencodeToolsError('OCT_POLICY_DENIED', `A sandbox that has ${writer} could have written ${path}`, {
+    remedy: 'Look at it, and commit yourself with git; or let the task have the directory whose repository it is.',
+    details: { path, directory: writer },
+  });
+}
