@@ -1,10 +1,17 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { CreateTask, OpenHome, ServiceDependencies, TaskId } from '@opencode-tools/core';
+import {
+  type CreateTask,
+  type OpenHome,
+  OpencodeToolsError,
+  type ServiceDependencies,
+  type TaskId,
+} from '@opencode-tools/core';
 import { until } from '@opencode-tools/testkit';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { callBy } from './support/home-without-engine.ts';
 import { type TestHome, createTestHome } from './support/test-home.ts';
+import { withMembers } from './support/with-members.ts';
 
 const ada = callBy('ada');
 let home: TestHome;
@@ -68,6 +75,29 @@ it('a cache over its budget goes once no sandbox has it, and never before; docto
   const next = await create({ caches: ['npm'] });
   expect(await run(next, 'ls -A ~/.npm')).toBe('');
   await remove(next);
+});
+
+it('a cache that cannot be measured is listed and stays, and holds up no other housekeeping', async () => {
+  const id = await create({ caches: ['npm'] });
+  await run(id, 'head -c 2000000 /dev/zero >~/.npm/large');
+  await remove(id);
+  const listTree = async (): Promise<never> => {
+    throw new OpencodeToolsError('OCT_INTERNAL', 'A file went while it was listed');
+  };
+  const unable = await home.open({
+    configFile,
+    clock: { nowMs: () => Date.now() + aheadMs },
+    decorate: (given) => {
+      const volumes = withMembers(given.runtime.volumes, { listTree });
+      return { ...given, runtime: withMembers(given.runtime, { volumes }) };
+    },
+  });
+  const [npm] = await unable.services.caches.list({ sizes: true });
+  expect(npm).toMatchObject({ name: 'npm', bytes: null });
+  aheadMs += 61 * 60_000;
+  expect(await unable.services.housekeeper.turn()).toMatchObject({ held: true, trimmed: [], pruned: {} });
+  await unable.close();
+  expect(await open.services.caches.trim(ada)).toMatchObject([{ name: 'npm' }]);
 });
 
 it('while a cache is taken away a sandbox that has it starts with all of it or with none', async () => {

@@ -10,6 +10,7 @@ import type {
 } from '@opencode-tools/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestHome, createTestHome } from './support/test-home.ts';
+import { withMembers } from './support/with-members.ts';
 
 const call: Call = {
   actor: { kind: 'agent', id: 'test', agent: 'test', model: null, session: null, onBehalfOf: null },
@@ -136,14 +137,3 @@ describe('a shell of a session', () => {
     });
   });
 });
-
-/** The object with other members in place of some of its own. */
-function withMembers<T extends object>(target: T, members: Partial<T>): T {
-  return new Proxy(target, {
-    get: (object, name) => {
-      if (name in members) return members[name as keyof T];
-      const value: unknown = Reflect.get(object, name, object);
-      return typeof value === 'function' ? (value.bind(object) as unknown) : value;
-    },
-  });
-}

@@ -9,7 +9,7 @@ export interface CacheFacts {
   /** Numeric user whose sandboxes share it. */
   readonly uid: number;
   readonly createdAt: string;
-  /** What its files hold; null when that was not asked for, or the engine has no image of ours to look with. */
+  /** What its files hold; null when that was not asked for, or could not be found out just now. */
   readonly bytes: number | null;
   /** What it may hold; null for any amount. */
   readonly budgetBytes: number | null;

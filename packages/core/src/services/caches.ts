@@ -11,6 +11,7 @@ import { invalid } from './validate.ts';
 
 const prefix = 'io.opencode-tools.';
 export const cacheKind = 'cache';
+const measureLimitMs = 30_000;
 
 /** Checks names of caches against those that the configuration has. */
 export function cacheNames(kernel: Kernel, names: readonly string[]): readonly string[] {
@@ -42,6 +43,15 @@ export function createCacheService(kernel: Kernel): CacheService {
   const { deps } = kernel;
   const { volumes } = deps.runtime;
   const budgetBytes = deps.defaults.cacheBudgetBytes ?? null;
+  /** Null also when files come and go too fast, or are too many. */
+  const measure = async (volume: string): Promise<number | null> => {
+    try {
+      return await sizeOf(volumes, volume, AbortSignal.timeout(measureLimitMs));
+    } catch (error) {
+      deps.logger.info('A cache could not be measured', { volume, error: String(error) });
+      return null;
+    }
+  };
   const list = async ({ sizes = false } = {}): Promise<readonly CacheFacts[]> => {
     const found = await volumes.list({ [`${prefix}home`]: deps.homeId, [`${prefix}kind`]: cacheKind });
     const caches: CacheFacts[] = [];
@@ -49,7 +59,7 @@ export function createCacheService(kernel: Kernel): CacheService {
       const [, name, uid] = /^oct-cache-[0-9a-z]{8}-(.+)-(\d+)$/.exec(volume) ?? [];
       if (name === undefined) continue;
       const path = deps.defaults.caches?.[name] ?? null;
-      const bytes = sizes ? await sizeOf(volumes, volume) : null;
+      const bytes = sizes ? await measure(volume) : null;
       caches.push({ name, path, volume, uid: Number(uid), createdAt, bytes, budgetBytes });
     }
     return caches.toSorted((one, other) => (one.volume < other.volume ? -1 : 1));
@@ -95,8 +105,8 @@ export function isOverBudget({ bytes, budgetBytes }: CacheFacts): boolean {
 }
 
 /** Files that have several names count once. */
-async function sizeOf(volumes: VolumePort, volume: string): Promise<number | null> {
-  await using listing = await volumes.listTree(volume);
+async function sizeOf(volumes: VolumePort, volume: string, signal: AbortSignal): Promise<number | null> {
+  await using listing = await volumes.listTree(volume, signal);
   if (listing === null) return null;
   const seen = new Set<string>();
   let bytes = 0;

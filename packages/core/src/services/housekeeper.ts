@@ -52,8 +52,8 @@ export function createHousekeeper(kernel: Kernel, pool: WarmPool, caches: CacheS
     if (nowMs < nextTidyMs) return notYet;
     nextTidyMs = nowMs + tidyMs;
     await settleRecorded(kernel, own);
-    const trimmed = await caches.trim(own);
-    return { pruned: await pruneCheckpoints(kernel, undefined, { dryRun: false }, own), trimmed };
+    const pruned = await pruneCheckpoints(kernel, undefined, { dryRun: false }, own);
+    return { pruned, trimmed: await caches.trim(own) };
   };
 
   /** Who is provably dead is followed at once; of others, and on other hosts, the lease's time decides. */
