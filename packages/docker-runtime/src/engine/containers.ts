@@ -131,13 +131,24 @@ export class Containers {
     await this.#client.call({ method: 'POST', path: `/exec/${id}/resize`, query });
   }
 
-  /** Starts a container, connected to its main process's streams before that begins. */
-  async startAttached(id: string, options: Parameters<Containers['attach']>[1]): Promise<Duplex> {
+  /**
+   * Starts a container, connected to its main process's streams before that begins.
+   *
+   * @param take gets the stream before the start, and again with another one should that have to be tried again
+   */
+  async startAttached<T>(
+    id: string,
+    options: Parameters<Containers['attach']>[1],
+    take: (stream: Duplex) => T,
+  ): Promise<T> {
     return untilMounted(async () => {
       const stream = await this.attach(id, options);
+      // Whoever reads is told of it; until then it must not end the process.
+      stream.on('error', () => undefined);
+      const taken = take(stream);
       try {
         await this.act(id, 'start');
-        return stream;
+        return taken;
       } catch (error) {
         stream.destroy();
         throw error;

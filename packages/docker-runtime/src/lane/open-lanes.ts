@@ -17,7 +17,7 @@ interface User {
 
 /** Starts a container whose main process is a supervisor; what is asked of the lane waits for it there. */
 export async function startFirstLane(containers: Containers, id: string): Promise<Lane> {
-  return new Lane(await containers.startAttached(id, { stdin: true }));
+  return containers.startAttached(id, { stdin: true }, (stream) => new Lane(stream));
 }
 
 /**

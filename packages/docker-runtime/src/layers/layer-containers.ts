@@ -94,7 +94,7 @@ export async function runOnce(
   const stop = (): void => void containers.remove(id).catch(() => undefined);
   signal?.addEventListener('abort', stop, { once: true });
   try {
-    const attached = await containers.startAttached(id, { stdin: input !== undefined });
+    const attached = await containers.startAttached(id, { stdin: input !== undefined }, (stream) => stream);
     const exited = containers.wait(id, runLimitMs, over.signal);
     exited.catch(() => undefined);
     const sent = input === undefined ? undefined : send(input, attached, client.quietMs, over.signal);

@@ -59,7 +59,7 @@ export class LayerHelper {
     const { containers } = engine;
     const id = await containers.create(undefined, options);
     try {
-      return new LayerHelper(engine, id, await containers.startAttached(id, { stdin: true }));
+      return await containers.startAttached(id, { stdin: true }, (stream) => new LayerHelper(engine, id, stream));
     } catch (error) {
       await containers.remove(id).catch(() => undefined);
       throw error;

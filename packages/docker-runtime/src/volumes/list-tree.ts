@@ -63,7 +63,7 @@ async function listing(
   const over = new AbortController();
   opening.defer(() => containers.remove(id));
   opening.defer(() => over.abort());
-  const attached = await containers.startAttached(id, { stdin: true, moves: true });
+  const attached = await containers.startAttached(id, { stdin: true, moves: true }, (stream) => stream);
   opening.defer(() => void attached.destroy());
   const exited = containers.wait(id, longestReadMs, over.signal);
   exited.catch(() => undefined);

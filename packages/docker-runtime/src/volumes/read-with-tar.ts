@@ -83,7 +83,7 @@ async function* stream(
   const stderr: Buffer[] = [];
   const over = new AbortController();
   try {
-    const attached = await containers.startAttached(id, { stdin: false, moves: true });
+    const attached = await containers.startAttached(id, { stdin: false, moves: true }, (stream) => stream);
     const exited = containers.wait(id, longestReadMs, over.signal);
     exited.catch(() => undefined);
     yield* stdoutOf(whileProgressing(attached, client.quietMs), stderr, signal);

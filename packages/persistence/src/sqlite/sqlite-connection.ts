@@ -73,7 +73,7 @@ export class SqliteConnection {
 
   /** What was begun as to be on the disk before is there when this returns. */
   commitWrite(): void {
-    if (this.#reachesDisk !== 'some time') this.#log?.makeRoom();
+    if (this.#reachesDisk !== 'some time') this.#log?.prepare();
     this.command('commit');
     if (this.#reachesDisk === 'before') this.#log?.flush();
     else if (this.#reachesDisk === 'meanwhile') this.#log?.flushMeanwhile();

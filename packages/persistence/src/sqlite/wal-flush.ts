@@ -84,18 +84,16 @@ export class WalFlush {
   }
 
   /**
-   * Lets the log be longer than what SQLite has written to it, which reads no further than to the first frame that is none. Only for
-   * whoever has the right to write: nobody else may write behind the end meanwhile.
+   * For whoever has the right to write, before what is to be flushed is written. The system tells of what it could not write only those who
+   * had the file open by then.
    */
-  makeRoom(): void {
-    this.#changes += 1;
-    if (this.#hasRoom || this.#changes < fewChanges) return;
+  prepare(): void {
     try {
-      const descriptor = this.#open('now');
-      const { size } = fstatSync(descriptor);
-      if (size > 0) this.#hasRoom = size >= mostRoomBytes || this.#diskIsFull() || !lengthen(descriptor, size);
+      this.#open('now');
+      this.#open('meanwhile');
+      this.#makeRoom();
     } catch {
-      this.#hasRoom = true;
+      // Before the first change of all there is no log; and a flush says what is wrong with it.
     }
   }
 
@@ -103,6 +101,18 @@ export class WalFlush {
     for (const descriptor of Object.values(this.#descriptors)) closeSync(descriptor);
     delete this.#descriptors.now;
     delete this.#descriptors.meanwhile;
+  }
+
+  /**
+   * Lets the log be longer than what SQLite has written to it, which reads no further than to the first frame that is none. Nobody else may
+   * write behind the end meanwhile.
+   */
+  #makeRoom(): void {
+    this.#changes += 1;
+    if (this.#hasRoom || this.#changes < fewChanges) return;
+    const descriptor = this.#open('now');
+    const { size } = fstatSync(descriptor);
+    if (size > 0) this.#hasRoom = size >= mostRoomBytes || this.#diskIsFull() || !lengthen(descriptor, size);
   }
 
   #diskIsFull(): boolean {
