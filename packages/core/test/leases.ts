@@ -84,6 +84,7 @@ export class LeaseDesk {
           this.asked.push(['confirm', by]);
           return this.lease;
         },
+        raiseTokens: async (by, seen) => void this.asked.push(['raiseTokens', { by, seen }]),
         renew: async (by: LeaseProof) => {
           this.asked.push(['renew', by]);
           return (this.renewals.shift() ?? (async () => this.lease))();

@@ -40,8 +40,10 @@ static int allowed(number token) {
 static number *new_fence;
 static long new_count;
 static int lower;
+static number highest;
 
 static void compare_fence(number one, int first) { /* what is revoked stays so, or is below the least token */
+  if (one > highest) highest = one;
   if (first) { if (new_fence[0] < one) lower = 1; return; }
   if (one < new_fence[0]) return;
   for (long n = 1; n < new_count; n++) if (new_fence[n] == one) return;
@@ -59,7 +61,7 @@ static void append_fence(number *words, long count) { /* in one write, so that n
 static int would_lower(number *words, long count) {
   new_fence = words;
   new_count = count;
-  lower = 0;
+  highest = lower = 0;
   each_of_fence(compare_fence);
   return lower;
 }

@@ -106,7 +106,7 @@ static void answer_end(int done) { answer(done ? "ok" : "left", count_ended); }
 
 static void fence(void) {
   if (asked.count == 0) leave_lane();
-  if (would_lower(asked.words, asked.count)) { answer("lower", 0); return; }
+  if (would_lower(asked.words, asked.count)) { answer("lower", highest); return; }
   append_fence(asked.words, asked.count);
   answer_end(end_scope(FENCE));
 }

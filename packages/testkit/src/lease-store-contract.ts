@@ -229,6 +229,19 @@ export function leaseStoreContract(name: string, open: () => Promise<OpenRegistr
       }
     });
 
+    test('leaps over the tokens that another copy of the registry gave out, for the holder of a lease alone', async () => {
+      const proof = await proofOf();
+      await leases.raiseTokens(proof, 5_000, sampleActor);
+      expect(await leases.renew(proof)).toMatchObject({ token: proof.token, state: 'held' });
+      const next = await attach({ takeover: true });
+      expect(next.lease.token).toBe(5_000 + 2 ** 20 + 1);
+      await expect(leases.raiseTokens(proof, 0, sampleActor)).rejects.toMatchObject({ code: 'OCT_LEASE_LOST' });
+      await leases.raiseTokens(leaseProof(next.lease), 0, sampleActor);
+      expect((await attach({ takeover: true })).lease.token).toBe(next.lease.token + 2 ** 20 + 1);
+      expect(await recordTypes()).toContain('lease.tokens_raised');
+      expect(await registry.ledger.verify(task.id)).toMatchObject({ broken: null });
+    });
+
     test('a new epoch revokes all leases and leaps over every token', async () => {
       const proof = await proofOf();
       const before = (await registry.admin.status()).epoch;

@@ -6,7 +6,7 @@ import {
   isOpencodeToolsError,
   taskStatuses,
 } from '@opencode-tools/core';
-import { type EngineProxy, openEngineProxy, testSeed } from '@opencode-tools/testkit';
+import { type EngineProxy, openEngineProxy, runIn, testSeed } from '@opencode-tools/testkit';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -215,6 +215,25 @@ it.each([...running, ...table])(
     expect(await home.objectsOf(task.id)).toEqual([]);
   },
 );
+
+it('a takeover of a sandbox that a newer registry fenced excludes whoever acts under its tokens', async () => {
+  const task = await open.services.tasks.create({ title: 'put back', image: home.image }, call);
+  await attachAndRun(task);
+  let ports: ServiceDependencies | undefined;
+  const later = await home.open({ decorate: (given) => (ports = given) });
+  const handle = await ports?.runtime.find((await ports.tasks.findSandbox(task.id))?.ref ?? '');
+  const newer = 2 ** 30;
+  await handle?.fence({ minToken: newer, revoked: [] });
+  const under = async (token: number) => handle && runIn(handle, 'echo ran', { token });
+  expect(await under(newer)).toMatchObject({ stdout: 'ran\n' });
+  const { session } = await open.services.sessions.attach(task.id, { agent: 'next', takeover: true }, call);
+  const command = { kind: 'script', script: 'true' } as const;
+  const { execution } = await open.services.executions.run(task.id, { command, sessionId: session.id }, call);
+  expect(execution.exitCode).toBe(0);
+  await expect(under(newer)).rejects.toMatchObject({ code: 'OCT_STALE_FENCING_TOKEN' });
+  await later.close();
+  await verbs.delete(task);
+});
 
 async function exists(task: Task): Promise<boolean> {
   const found = await open.services.tasks.get(task.id).catch((error: unknown) => error);

@@ -27,6 +27,7 @@ export function announceLeases(leases: LeaseStore, ledger: Pick<Ledger, 'head' |
     },
     acquire: (request) => told(request.session.taskId, () => leases.acquire(request)),
     confirm: (proof, actor, forMs) => told(proof.taskId, () => leases.confirm(proof, actor, forMs)),
+    raiseTokens: (proof, seen, actor) => told(proof.taskId, () => leases.raiseTokens(proof, seen, actor)),
     release: (proof, end) => told(proof.taskId, () => leases.release(proof, end)),
     revoke: (taskId, end, only) => told(taskId, () => leases.revoke(taskId, end, only)),
     renew: (proof, forMs) => leases.renew(proof, forMs),

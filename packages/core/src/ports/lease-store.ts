@@ -65,6 +65,14 @@ export interface LeaseStore {
    */
   confirm(proof: LeaseProof, actor: Actor, forMs?: number): Promise<Lease>;
   /**
+   * Lets the next lease of the task have a token far above all that were seen, because another copy of the registry gave tokens
+   * out as well. The lease stays as it is.
+   *
+   * @param seen the highest token that the copy is known to have given out; 0 when none is known
+   * @throws OpencodeToolsError `OCT_LEASE_LOST`
+   */
+  raiseTokens(proof: LeaseProof, seen: number, actor: Actor): Promise<void>;
+  /**
    * Extends a held lease from now by its ttl, also past its expiry as long as nobody has taken it.
    *
    * @param forMs lets it end that many milliseconds from now instead

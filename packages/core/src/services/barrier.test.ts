@@ -4,7 +4,7 @@ import { taskId } from '../../test/records.ts';
 import { call, proof } from '../../test/task.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { Fence } from '../ports/sandbox-runtime.ts';
-import { currentFence, passBarrier } from './barrier.ts';
+import { currentFence, passBarrier, withRaisedTokens } from './barrier.ts';
 
 const pending = leaseWith({ state: 'pending' });
 
@@ -75,20 +75,29 @@ describe('the takeover barrier', () => {
     ]);
   });
 
-  test('a sandbox of a newer registry is left alone, or stopped by a takeover', async () => {
+  test('a sandbox of a newer registry is left alone, and a takeover raises the tokens for the next lease', async () => {
     const desk = deskWith();
     Object.assign(desk.handle ?? {}, {
       fence: async () =>
-        Promise.reject(new OpencodeToolsError('OCT_STALE_FENCING_TOKEN', 'The fence is higher already')),
-      stop: async () => void desk.asked.push(['stop']),
+        Promise.reject(
+          new OpencodeToolsError('OCT_STALE_FENCING_TOKEN', 'The fence is higher already', {
+            details: { highestToken: 50 },
+          }),
+        ),
     });
     await expect(passBarrier(desk.kernel, pending, call)).rejects.toMatchObject({
       code: 'OCT_STALE_FENCING_TOKEN',
       remedy: expect.stringContaining('--takeover') as string,
     });
     expect(desk.asked).toEqual([]);
-    expect(await passBarrier(desk.kernel, pending, call, { takeover: true })).toBe(0);
-    expect(desk.asked).toEqual([['stop'], ['confirm', proof]]);
+    let attempts = 0;
+    const again = withRaisedTokens(async () => {
+      attempts += 1;
+      return passBarrier(desk.kernel, pending, call, { takeover: true });
+    });
+    await expect(again).rejects.toMatchObject({ code: 'OCT_STALE_FENCING_TOKEN' });
+    expect(attempts).toBe(2);
+    expect(desk.asked).toEqual([1, 2].map(() => ['raiseTokens', { by: proof, seen: 50 }]));
   });
 
   test('a container that goes away meanwhile took everything along; any other failure keeps the lease unusable', async () => {

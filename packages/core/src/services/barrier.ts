@@ -12,7 +12,7 @@ const maxAttempts = 10;
 export interface BarrierOptions {
   /** How long the lease lasts from then on, when not for its ttl. */
   readonly forMs?: number;
-  /** True stops a sandbox that knows of newer tokens than the registry, with whatever runs in it. */
+  /** True raises the tokens of a task whose sandbox knows of newer ones than the registry: see `withRaisedTokens`. */
   readonly takeover?: boolean;
 }
 
@@ -85,22 +85,36 @@ async function fenceSandbox(
   } catch (error) {
     if (isOpencodeToolsError(error, 'OCT_SANDBOX_NOT_FOUND')) return 0;
     if (!isOpencodeToolsError(error, 'OCT_STALE_FENCING_TOKEN')) throw error;
-    if (!takeover) throw olderThanSandbox(lease.taskId, error);
-    // Its fence goes with the run of the container, and the next start writes that of the registry.
-    await handle.stop(0);
-    return 0;
+    if (takeover) {
+      const seen = error.details['highestToken'];
+      await kernel.deps.leases.raiseTokens(proofOf(lease), typeof seen === 'number' ? seen : 0, call.actor);
+    }
+    throw olderThanSandbox(lease.taskId, takeover, error);
+  }
+}
+
+/**
+ * Does once more what begins with a takeover, when its lease was of a registry older than the sandbox: the next one excludes whoever acts
+ * under the newer tokens, as every takeover does. A fence is never lowered, for they may still be at work.
+ */
+export async function withRaisedTokens<T>(attempt: () => Promise<T>): Promise<T> {
+  try {
+    return await attempt();
+  } catch (error) {
+    if (!isOpencodeToolsError(error, 'OCT_STALE_FENCING_TOKEN') || error.details['tokensRaised'] !== true) throw error;
+    return attempt();
   }
 }
 
 /** No token is in a sandbox before it is in the registry: this one was put back, or is a copy. */
-function olderThanSandbox(taskId: TaskId, cause: unknown): OpencodeToolsError {
+function olderThanSandbox(taskId: TaskId, tokensRaised: boolean, cause: unknown): OpencodeToolsError {
   const id = shortId(taskId);
   return new OpencodeToolsError(
     'OCT_STALE_FENCING_TOKEN',
     `The sandbox of ${id} was used under a newer registry than that of this home`,
     {
       remedy: `The home was put back from a copy, or is one. To go on with it, ending what runs there: \`opencode-tools resume-task ${id} --takeover\` (attach_agent_to_task with takeover).`,
-      details: { taskId },
+      details: { taskId, tokensRaised },
       cause,
     },
   );

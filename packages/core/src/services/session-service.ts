@@ -5,7 +5,7 @@ import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { AcquiredLease } from '../ports/lease-store.ts';
 import { asJson } from '../domain/json.ts';
 import { automaticOf, checkpointUnaskedUnder } from './automatic-checkpoint.ts';
-import { passBarrier, proofOf } from './barrier.ts';
+import { passBarrier, proofOf, withRaisedTokens } from './barrier.ts';
 import { clip } from './clip.ts';
 import { idempotentFromStart } from './idempotent.ts';
 import { type Kernel, leaseGuard } from './kernel.ts';
@@ -73,10 +73,28 @@ async function attach(
     { point: 'agent:attaching', task, agent, model, sessionId: null },
     { stream: taskId, call, recordApart: true },
   );
-  const session = newSession(kernel, taskId, { agent, model, ephemeral: false });
+  return withRaisedTokens(async () => takeHold(kernel, { task, agent, model, globs }, options, call, answer));
+}
+
+interface Attaching {
+  readonly task: Task;
+  readonly agent: string;
+  readonly model: string | null;
+  readonly globs: ClaimGlobs | undefined;
+}
+
+/** Acquires a lease for a new session and makes it usable. */
+async function takeHold(
+  kernel: Kernel,
+  { task, agent, model, globs }: Attaching,
+  options: AttachOptions,
+  call: Call,
+  answer: (attachment: Attachment) => Promise<void>,
+): Promise<Attachment> {
+  const session = newSession(kernel, task.id, { agent, model, ephemeral: false });
   const acting: Call = { ...call, actor: { ...call.actor, agent, model, session: session.id } };
   const acquired = await acquireWaiting(kernel, task, session, options, acting);
-  kernel.deps.memory.touch(taskId);
+  kernel.deps.memory.touch(task.id);
   const attachment = await keptShort(kernel, acquired.lease, acting, async () => {
     const entered = await enter(
       kernel,

@@ -2,7 +2,7 @@ import type { LeaseId, SessionId, TaskId } from '../domain/ids.ts';
 import type { Lease, LeaseProof, Session } from '../domain/session.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
-import { passBarrier, proofOf } from './barrier.ts';
+import { passBarrier, proofOf, withRaisedTokens } from './barrier.ts';
 import type { Kernel } from './kernel.ts';
 import { recoverTask } from './recovery.ts';
 import type { Call, RecoveredOperation } from './services.ts';
@@ -48,14 +48,16 @@ export async function withLease<T>(
   if (options.sandbox) assertHere(kernel, task);
   if (options.sessionId !== undefined) {
     const { lease, session } = await sessionLease(kernel, task.id, options.sessionId);
-    return underLease(kernel, lease, session, options, call, work);
+    return underLease(kernel, lease, session, { ...options, takeover: false }, call, work);
   }
-  const { lease, session } = await ephemeralLease(kernel, task, options.takeover === true, call);
-  try {
-    return await underLease(kernel, lease, session, options, call, work);
-  } finally {
-    await releaseQuietly(kernel, proofOf(lease), 'done', call);
-  }
+  return withRaisedTokens(async () => {
+    const { lease, session } = await ephemeralLease(kernel, task, options.takeover === true, call);
+    try {
+      return await underLease(kernel, lease, session, options, call, work);
+    } finally {
+      await releaseQuietly(kernel, proofOf(lease), 'done', call);
+    }
+  });
 }
 
 async function underLease<T>(

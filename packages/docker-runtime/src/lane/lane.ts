@@ -257,6 +257,6 @@ export type RootVerb = 'made' | 'same' | 'mark' | 'seal';
 
 export interface ControlAnswer {
   readonly outcome: 'ok' | 'left' | 'lower';
-  /** How many processes were ended or found. */
+  /** How many processes were ended or found; of a fence that is `lower`, the highest token that the sandbox knows. */
   readonly count: number;
 }

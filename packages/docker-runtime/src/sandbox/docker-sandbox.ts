@@ -89,7 +89,7 @@ export class DockerSandbox implements SandboxHandle {
     return this.#doing('Fencing the sandbox', async () => {
       assertFence(fence);
       const { outcome, count } = await this.#link.raise(fence);
-      if (outcome === 'lower') throw lowered(fence);
+      if (outcome === 'lower') throw lowered(fence, count);
       return { ended: count };
     });
   }
@@ -246,8 +246,8 @@ function assertFence(fence: Fence): void {
   });
 }
 
-function lowered(fence: Fence): OpencodeToolsError {
+function lowered(fence: Fence, highestToken: number): OpencodeToolsError {
   return new OpencodeToolsError('OCT_STALE_FENCING_TOKEN', 'The fence of the sandbox is higher already', {
-    details: { minToken: fence.minToken },
+    details: { minToken: fence.minToken, highestToken },
   });
 }

@@ -6,11 +6,9 @@ import { activeLease } from '../stores/lease-rows.ts';
 import { appendRecords } from '../write/append.ts';
 import type { StoreContext } from '../write/context.ts';
 import { openTransaction } from '../write/open-transaction.ts';
+import { tokenLeap } from '../write/token-leap.ts';
 import { raw } from './raw.ts';
 import { registryActor } from './registry-actor.ts';
-
-/** How far an epoch raises every token counter past what was seen (ARCHITECTURE.md, epochs). */
-const tokenLeap = 2 ** 20;
 
 export interface StartEpoch {
   readonly reason: string;

@@ -206,7 +206,7 @@ export function* revokeOn(
   return ended;
 }
 
-function openOn(ctx: StoreContext, taskId: TaskId, also: readonly Statement<unknown>[] = []): Plan<Opened> {
+export function openOn(ctx: StoreContext, taskId: TaskId, also: readonly Statement<unknown>[] = []): Plan<Opened> {
   return openTransaction(ctx, new Map([[taskId, ctx.homeId]]), also);
 }
 
@@ -240,7 +240,7 @@ function renewedTimes(forMs: number, nowMs: number) {
   return { renewedAt: toTimestamp(nowMs), expiresAt: toTimestamp(nowMs + forMs) };
 }
 
-function* activeLease(proof: LeaseProof): Plan<Lease> {
+export function* activeLease(proof: LeaseProof): Plan<Lease> {
   const row = yield* firstRow(selectLeaseById({ id: proof.leaseId }));
   const lease = row === undefined ? undefined : fromLeaseRow(row);
   if (lease !== undefined && isActive(lease) && lease.token === proof.token && lease.sessionId === proof.sessionId) {

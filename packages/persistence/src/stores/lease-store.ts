@@ -18,6 +18,7 @@ import type { StoreContext } from '../write/context.ts';
 import type { EndOfLease } from './lease-ending.ts';
 import { type Waking, acquirePlan, confirmPlan, releasePlan, renewPlan, revokePlan } from './lease-plans.ts';
 import { leaseLost, selectActiveLeases, selectLeaseById, selectSessionById } from './lease-rows.ts';
+import { raiseTokensPlan } from './raise-tokens-plan.ts';
 import { LocalLines, tell, waitForLease } from './wait-for-lease.ts';
 
 const shortestTtlMs = 1_000;
@@ -49,6 +50,12 @@ export class StoredLeases implements LeaseStore {
   async confirm(proof: LeaseProof, actor: Actor, forMs?: number): Promise<Lease> {
     return this.#change(proof.taskId, function* (ctx) {
       return { result: yield* confirmPlan(ctx, proof, actor, forMs), wake: [] };
+    });
+  }
+
+  async raiseTokens(proof: LeaseProof, seen: number, actor: Actor): Promise<void> {
+    return this.#change(proof.taskId, function* (ctx) {
+      return { result: yield* raiseTokensPlan(ctx, proof, seen, actor), wake: [] };
     });
   }
 
