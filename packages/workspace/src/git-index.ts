@@ -1,4 +1,5 @@
 import { lstatSync } from 'node:fs';
+import { OpencodeToolsError } from '@opencode-tools/core';
 import { gitPath } from './bare-repository.ts';
 import type { BytePath } from './byte-path.ts';
 import type { GitCall, GitRunner } from './git-runner.ts';
@@ -39,7 +40,13 @@ export interface IndexChange {
 export async function readIndex(git: GitRunner, call: GitCall, prefix: BytePath): Promise<readonly IndexEntry[]> {
   const scope = prefix === '' ? [] : ['--', Buffer.from(prefix, 'latin1').toString('utf8')];
   const out = await git.run(['ls-files', '--stage', '--debug', '-z', ...scope], { timeoutMs: 300_000, ...call });
-  return [...out.toString('latin1').matchAll(line)].map((found) => {
+  const all = [...out.toString('latin1').matchAll(line)];
+  if (all.reduce((length, [text]) => length + text.length, 0) !== out.length)
+    throw new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', 'This git tells an index in a form that is not known', {
+      remedy: 'Commit with git, and report its version.',
+      details: { directory: call.cwd },
+    });
+  return all.map((found) => {
     const [, mode = '', object = '', stage, path = '', ctime, ctimeNs, mtime, mtimeNs, ino, size, hex] = found;
     const flags = Number.parseInt(hex ?? '0', 16);
     return {
@@ -96,8 +103,16 @@ export async function changeIndex(
   changes: readonly Pick<IndexChange, 'path' | 'after'>[],
 ): Promise<void> {
   if (changes.length === 0) return;
-  const gone = changes.filter(({ after }) => after === null).map(({ path }) => `0 ${'0'.repeat(40)}\t${path}\0`);
+  const paths = changes.flatMap(({ path, after }) => (after === null ? [path] : []));
+  const none = paths.length === 0 ? '' : await noObject(git, call);
+  const gone = paths.map((path) => `0 ${none}\t${path}\0`);
   const set = changes.flatMap(({ path, after }) => (after === null ? [] : [`${after}\t${path}\0`]));
   const input = Buffer.from([...gone, ...set].join(''), 'latin1');
   await git.run(['update-index', '-z', '--index-info'], { timeoutMs: 300_000, ...call, input });
+}
+
+/** The name of no object, as long as a repository has them. */
+async function noObject(git: GitRunner, call: GitCall): Promise<string> {
+  const format = (await git.run(['rev-parse', '--show-object-format'], call)).toString('utf8').trim();
+  return '0'.repeat(format === 'sha256' ? 64 : 40);
 }

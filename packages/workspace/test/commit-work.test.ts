@@ -145,6 +145,12 @@ const states: Readonly<Record<string, Make>> = {
     git(at('.'), 'init', '-q', '-b', 'first', '--object-format=sha256');
     git(at('.'), 'add', '.gitignore', 'src', 'keep', 'mine');
   },
+  'names objects by sha256': (at) => {
+    fs.rmSync(at('.git'), { recursive: true });
+    git(at('.'), 'init', '-q', '-b', 'first', '--object-format=sha256');
+    git(at('.'), 'add', '.');
+    git(at('.'), 'commit', '-q', '-m', 'base');
+  },
 };
 
 /** Every change on a branch, and every third one, in turn, elsewhere. */
