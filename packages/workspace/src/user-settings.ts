@@ -1,9 +1,14 @@
 import { realpath } from 'node:fs/promises';
-import { isAbsolute, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { OpencodeToolsError, isWithin } from '@opencode-tools/core';
 import type { GitRunner } from './git-runner.ts';
 
-const conversions = /^core\.(filemode|symlinks|autocrlf|eol|ignorecase|excludesfile|attributesfile)$/;
+const conversions = /^core\.(filemode|symlinks|autocrlf|eol|ignorecase)$/;
+/** Files of rules that git opens by name, and where it looks when none is named. */
+const ruleFiles = [
+  ['core.excludesfile', '~/.config/git/ignore'],
+  ['core.attributesfile', '~/.config/git/attributes'],
+] as const;
 const author = /^([^<>\n\0]*[^<>\s\0]) <([^<>\s\0]*)>$/;
 
 /** What the user's git would obey when it takes files in, and runs nothing. */
@@ -18,7 +23,7 @@ export interface UserSettings {
 
 /**
  * Reads the configuration of a repository, of the user and of the host. What a file in such a directory says counts for nothing, however
- * it is led to, unless it is in its `.git`: a sandbox can write it.
+ * it is led to, unless it is in its `.git`: a sandbox can write it. So it is with a file of rules that a setting names.
  *
  * @param top of the work tree
  * @param bound directories that sandboxes have
@@ -37,8 +42,15 @@ export async function readUserSettings(git: GitRunner, top: string, bound: reado
   const filters = [...values]
     .filter(([key, value]) => /^filter\..*\.(clean|process)$/.test(key) && value !== '')
     .map(([key]) => key.slice('filter.'.length, key.lastIndexOf('.')));
+  const config = ['core.safecrlf=false'];
+  for (const [key, value] of values) if (conversions.test(key)) config.push(`${key}=${value}`);
+  for (const [key, usual] of ruleFiles) {
+    const file = await placeOfRules(git, top, values.get(key) ?? usual);
+    if (file !== '' && (await isWritable(file, bound))) config.push(`${key}=`);
+    else if (values.has(key)) config.push(`${key}=${file && (await realpath(file).catch(() => file))}`);
+  }
   return {
-    config: ['core.safecrlf=false', ...[...values].filter(([key]) => conversions.test(key)).map(asArgument(top))],
+    config,
     filters: new Set(filters),
     name: values.get('user.name'),
     email: values.get('user.email'),
@@ -65,16 +77,19 @@ export function identityOf(given: string | null, { name, email }: UserSettings):
   };
 }
 
-const asArgument =
-  (top: string) =>
-  ([key, value]: readonly [string, string]): string => {
-    const isPath = key.endsWith('file') && value !== '' && !value.startsWith('~') && !isAbsolute(value);
-    return `${key}=${isPath ? join(top, value) : value}`;
-  };
+/** Git alone knows what a name that begins with a home stands for. */
+async function placeOfRules(git: GitRunner, top: string, value: string): Promise<string> {
+  if (!/^[~%]/.test(value)) return value === '' ? value : resolve(top, value);
+  const call = { cwd: top, config: [`rules.file=${value}`] };
+  const { code, stdout } = await git.try(['config', '--type=path', 'rules.file'], call);
+  return code === 0 ? stdout.toString('utf8').replace(/\n$/, '') : '';
+}
 
 async function isWritable(file: string, bound: readonly string[]): Promise<boolean> {
-  const place = await realpath(file).catch(() => file);
-  return bound.some((directory) => isWithin(place, directory) && !isWithin(place, join(directory, '.git')));
+  const places = [file, await realpath(file).catch(() => file)];
+  return bound.some((directory) =>
+    places.some((place) => isWithin(place, directory) && !isWithin(place, join(directory, '.git'))),
+  );
 }
 
 function unknown(message: string, remedy: string): OpencodeToolsError {

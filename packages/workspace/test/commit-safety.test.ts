@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { CommitWork, CommittedWork } from '@opencode-tools/core';
@@ -80,3 +81,25 @@ test('linked work trees in a directory that other tasks have, and directories be
   edited(at);
   expect(await commit(at('src'), { bound })).toMatchObject({ committed: true, branch: 'main' });
 });
+
+test('what is ignored and what has attributes is not said by a file that a setting names and a sandbox can write', async () => {
+  const at = bed.repository('patterns', () => undefined);
+  fs.writeFileSync(at('../kept'), 'by-kept\n');
+  fs.symlinkSync(at('../kept'), at('link'));
+  fs.writeFileSync(at('patterns'), 'new\n');
+  for (const name of ['new', 'by-kept']) fs.writeFileSync(at(name), 'x\n');
+  for (const file of ['patterns', at('patterns'), 'link', 'pipe']) {
+    if (file === 'pipe') execFileSync('mkfifo', [at(file)]);
+    git(at('.'), 'config', 'core.excludesFile', file);
+    git(at('.'), 'config', 'core.attributesFile', file);
+    const { changes } = await commit(at('.'), { dryRun: true });
+    expect(changes.map(({ path }) => path)).toEqual(['by-kept', 'link', 'new', 'patterns']);
+  }
+  git(at('.'), 'config', '--unset', 'core.attributesFile');
+  fs.symlinkSync(at('../kept'), at('../led'));
+  for (const file of ['../kept', at('../led')]) {
+    git(at('.'), 'config', 'core.excludesFile', file);
+    const { changes } = await commit(at('.'), { dryRun: true });
+    expect(changes.map(({ path }) => path)).toEqual(['link', 'new', 'patterns']);
+  }
+}, 60_000);
