@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { CheckpointId, Task } from '@opencode-tools/core';
+import type { Task } from '@opencode-tools/core';
 import { testSeed } from '@opencode-tools/testkit';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type EnginelessHome, callBy, createEnginelessHome } from './support/home-without-engine.ts';
@@ -139,7 +139,7 @@ test('a checkpoint that one process restores while another deletes it is restore
     const pauseMs = round * 25;
     const [restored, removed] = await Promise.all([restoring.go(), delay(pauseMs).then(() => removing.go())]);
     const text = fs.readFileSync(file, 'utf8');
-    const left = (await checkpoints.list(task.id)).map((each) => each.id as CheckpointId).includes(id);
+    const left = (await checkpoints.list(task.id)).map((each) => each.id).includes(id);
     seen.add(`${restored?.code} ${removed?.code}`);
     expect(text).toBe(restored?.code === 'done' ? 'first\n' : 'second\n');
     expect(left).toBe(removed?.code !== 'done');

@@ -195,7 +195,7 @@ export class DockerRuntime implements SandboxRuntime {
       await ownVolumes(engine.client, this.volumes, id, plan, foreign);
       if (!hasShell) await placeProgram(this.#engine, await entry.link.describe(), this.#homeId);
       const taken = await takenOver(containers, id, since);
-      if (taken) return this.#adopt(taken, plan);
+      if (taken) return await this.#adopt(taken, plan);
       await entry.link.start({ isNew: true });
       isOurs = true;
       await readBackMounts(entry.link, { ...plan, mounts }, await this.#sharesFiles());
