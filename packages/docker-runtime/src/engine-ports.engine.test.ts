@@ -7,11 +7,24 @@ import {
 } from '@opencode-tools/testkit';
 import { createIds, systemClock } from '@opencode-tools/core';
 import { execFile } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { pack } from 'tar-stream';
 import { openRuntime } from '../test/open-runtime.ts';
 
 const run = promisify(execFile);
+
+/** As the runtime does: other containers that are just being started hold a copy of a mount that has gone. */
+async function untilMounted<T>(act: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await act();
+    } catch (error) {
+      if (tries === 20 || !String(error).includes('device or resource busy')) throw error;
+      await delay(250);
+    }
+  }
+}
 
 async function docker(...argv: readonly string[]): Promise<string> {
   return (await run('docker', [...argv])).stdout.trim();
@@ -62,7 +75,9 @@ layerPortContract('Docker', async () => {
     layers,
     labels: { 'io.opencode-tools.home': engine.homeId },
     run: async (volume, script) =>
-      docker(...inVolume, '--mount', `type=volume,src=${volume},dst=/w,volume-nocopy`, image, 'sh', '-c', script),
+      untilMounted(async () =>
+        docker(...inVolume, '--mount', `type=volume,src=${volume},dst=/w,volume-nocopy`, image, 'sh', '-c', script),
+      ),
     removeVolume: async (volume) => void (await docker('volume', 'rm', volume)),
     sampleTree: () => {
       const tar = pack();
