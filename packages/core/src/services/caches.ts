@@ -41,19 +41,18 @@ export function cacheMounts({ deps }: Kernel, { sandboxSpec }: Task): readonly S
 
 export function createCacheService(kernel: Kernel): CacheService {
   const { deps } = kernel;
-  const { volumes } = deps.runtime;
   const budgetBytes = deps.defaults.cacheBudgetBytes ?? null;
   /** Null also when files come and go too fast, or are too many. */
   const measure = async (volume: string): Promise<number | null> => {
     try {
-      return await sizeOf(volumes, volume, AbortSignal.timeout(measureLimitMs));
+      return await sizeOf(deps.runtime.volumes, volume, AbortSignal.timeout(measureLimitMs));
     } catch (error) {
       deps.logger.info('A cache could not be measured', { volume, error: String(error) });
       return null;
     }
   };
   const list = async ({ sizes = false } = {}): Promise<readonly CacheFacts[]> => {
-    const found = await volumes.list({ [`${prefix}home`]: deps.homeId, [`${prefix}kind`]: cacheKind });
+    const found = await deps.runtime.volumes.list({ [`${prefix}home`]: deps.homeId, [`${prefix}kind`]: cacheKind });
     const caches: CacheFacts[] = [];
     for (const { name: volume, createdAt } of found) {
       const [, name, uid] = /^oct-cache-[0-9a-z]{8}-(.+)-(\d+)$/.exec(volume) ?? [];
@@ -65,7 +64,7 @@ export function createCacheService(kernel: Kernel): CacheService {
     return caches.toSorted((one, other) => (one.volume < other.volume ? -1 : 1));
   };
   const remove = async ({ name, volume, bytes }: CacheFacts, call: Call, detail: JsonObject = {}): Promise<void> => {
-    await volumes.remove(volume);
+    await deps.runtime.volumes.remove(volume);
     const said = { kind: cacheKind, name, volume, ...(bytes === null ? {} : { bytes }), ...detail };
     await kernel.commit({ records: [draft({ stream: 'home', type: 'object.removed', call, detail: said })] });
   };
