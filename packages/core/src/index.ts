@@ -171,6 +171,7 @@ export type {
   OutputHandler,
   RootChange,
   RuntimeCapabilities,
+  HelperFacts,
   SandboxFacts,
   SandboxHandle,
   SandboxMount,

@@ -247,6 +247,15 @@ export interface SandboxHandle extends AsyncDisposable {
   measure(directory: string): Promise<number | null>;
 }
 
+/** A container that serves for the time of one call, and does not run: it has not begun, needs no beginning, or has ended. */
+export interface HelperFacts {
+  readonly ref: string;
+  readonly name: string;
+  readonly createdAt: string;
+  /** Null for one that never ran. */
+  readonly endedAt: string | null;
+}
+
 /** What a runtime can and cannot do on this engine, found out by asking it. */
 export interface RuntimeCapabilities {
   readonly engine: {
@@ -296,10 +305,8 @@ export interface SandboxRuntime {
   }): Promise<readonly SandboxFacts[]>;
   /** Sandboxes of any home that run or are paused, and have a directory of the host, a part of it or what holds it. */
   listIn(directory: string): Promise<readonly SandboxFacts[]>;
-  /** Containers by which trees of volumes are read and written; each lives for the time of one call. */
-  listHelpers(filter: {
-    readonly homeId: HomeId;
-  }): Promise<readonly { readonly ref: string; readonly name: string; readonly createdAt: string }[]>;
+  /** Containers by which trees of volumes are read and written, but those that run; each lives for the time of one call. */
+  listHelpers(filter: { readonly homeId: HomeId }): Promise<readonly HelperFacts[]>;
   /** Tells what happens to the sandboxes of a home from now on, until the signal aborts or the engine goes away. */
   events(options: { readonly homeId: HomeId; readonly signal: AbortSignal }): AsyncIterable<SandboxEvent>;
   /** Removes a helper container. Absent is fine; anything that is no helper of this home is left alone. */

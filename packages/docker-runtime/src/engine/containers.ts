@@ -16,6 +16,7 @@ export interface ContainerDescription {
     readonly OOMKilled: boolean;
     readonly ExitCode: number;
     readonly StartedAt: string;
+    readonly FinishedAt: string;
   };
   readonly Config: { readonly Labels: Readonly<Record<string, string>> | null; readonly Cmd: readonly string[] | null };
   readonly Mounts: readonly { readonly Destination: string; readonly Name?: string }[];

@@ -22,7 +22,7 @@ test('work on layers that fails is told, however fast it ends', async () => {
       Labels: { 'io.opencode-tools.home': testEngine.homeId },
       AttachStdout: true,
       AttachStderr: true,
-      HostConfig: { NetworkMode: 'none', AutoRemove: true },
+      HostConfig: { NetworkMode: 'none' },
     });
   for (const script of ['echo why >&2; exit 3', 'echo half; sleep 0.2; echo why >&2; exit 3'])
     await expect(run(script)).rejects.toMatchObject({ message: expect.stringContaining('why') as string });

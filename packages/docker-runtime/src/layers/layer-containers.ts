@@ -8,7 +8,7 @@ import { Demultiplexer } from '../lane/demultiplex.ts';
 import { programText } from '../lane/lane-program.ts';
 import { bootCommand, controlDirectory, supervisorVariable } from '../lane/supervisor-command.ts';
 import { helperOptions } from '../volumes/helper-container.ts';
-import { fullLabels, labelKeys } from '../plan/labels.ts';
+import { fullLabels } from '../plan/labels.ts';
 import { failed } from './layer-helper.ts';
 import { layersTarget } from './layer-paths.ts';
 import { layerPrograms } from './layer-programs.ts';
@@ -31,6 +31,8 @@ export interface LayerContainer {
   readonly words: readonly string[];
   /** True for one that reads requests, or a tar. */
   readonly stdin: boolean;
+  /** True for one that `runOnce` runs: its exit code has to be there when it is asked for, so it does not remove itself. */
+  readonly ofOneCall: boolean;
   /** A volume to have at `mountedTarget`, for reading. */
   readonly mounted?: string;
 }
@@ -52,8 +54,7 @@ export function layerContainer(container: LayerContainer): object {
   const { stdin } = container;
   return {
     ...base,
-    // Not a helper of one call: it ends with its process.
-    Labels: fullLabels({ home: container.homeId, kind: 'layer-helper' }),
+    Labels: fullLabels({ home: container.homeId, kind: container.ofOneCall ? 'helper' : 'layer-helper' }),
     Image: container.image,
     Entrypoint: [],
     Cmd: bootCommand(...container.words),
@@ -68,7 +69,7 @@ export function layerContainer(container: LayerContainer): object {
     HostConfig: {
       ...base.HostConfig,
       Mounts: [layers, ...mounted],
-      AutoRemove: true,
+      AutoRemove: !container.ofOneCall,
       CapAdd: capabilities,
       ReadonlyRootfs: true,
       Tmpfs: { [controlDirectory]: 'rw,exec,nosuid,nodev,size=1m,mode=700' },
@@ -77,14 +78,14 @@ export function layerContainer(container: LayerContainer): object {
   };
 }
 
-/** Runs a container of its own to its end and gives what it wrote. @param input what it reads, to the end */
+/** Runs a container that is `ofOneCall` to its end and gives what it wrote. @param input what it reads, to the end */
 export async function runOnce(
   { client, containers }: { readonly client: EngineClient; readonly containers: Containers },
   options: object,
   signal?: AbortSignal,
   input?: AsyncIterable<Uint8Array>,
 ): Promise<Buffer> {
-  const id = await containers.create(undefined, ofOneCall(options), signal);
+  const id = await containers.create(undefined, options, signal);
   const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
   const demultiplexer = new Demultiplexer(
     (chunk) => stdout.push(chunk),
@@ -142,14 +143,4 @@ export async function firstImage(
     }
   }
   return undefined;
-}
-
-/** Its exit code has to be there when it is asked for, so the container does not remove itself. */
-function ofOneCall(options: object): object {
-  const { Labels, HostConfig } = options as { readonly Labels: object; readonly HostConfig: object };
-  return {
-    ...options,
-    Labels: { ...Labels, [labelKeys.kind]: 'helper' },
-    HostConfig: { ...HostConfig, AutoRemove: false },
-  };
 }

@@ -37,6 +37,12 @@ interface NewDirectory {
 const ours: LayerRoot = { mode: 0o755, uid: 0, gid: 0 };
 
 /** The volume of layers, made at its first use, and the containers that work in it. */
+interface ContainerChange {
+  readonly mounted?: string | undefined;
+  readonly stdin?: boolean;
+  readonly ofOneCall?: boolean;
+}
+
 export class LayerVolume {
   readonly #engine: Engine;
   readonly #options: LayerVolumeOptions;
@@ -79,11 +85,21 @@ export class LayerVolume {
   container(
     { image, architecture }: OpenedVolume,
     words: readonly string[],
-    { mounted, stdin = false }: { readonly mounted?: string | undefined; readonly stdin?: boolean } = {},
+    { mounted, stdin = false, ofOneCall = true }: ContainerChange = {},
   ): object {
     const { homeId, volume: layers } = this.#options;
     const view = mounted === undefined ? {} : { mounted };
-    return layerContainer({ homeId, layers, labels: this.labels, image, architecture, words, stdin, ...view });
+    return layerContainer({
+      homeId,
+      layers,
+      labels: this.labels,
+      image,
+      architecture,
+      words,
+      stdin,
+      ofOneCall,
+      ...view,
+    });
   }
 
   /** Makes directories as the engine unpacks them: where no helper of this process runs yet, none is started for it. */
@@ -143,7 +159,7 @@ export class LayerVolume {
 
   async #startHelper(): Promise<LayerHelper> {
     const opened = await this.open();
-    return LayerHelper.start(opened, this.container(opened, [], { stdin: true }));
+    return LayerHelper.start(opened, this.container(opened, [], { stdin: true, ofOneCall: false }));
   }
 
   get labels(): Readonly<Record<string, string>> {

@@ -1,25 +1,26 @@
-import type { HomeId } from '@opencode-tools/core';
-import type { Containers } from '../engine/containers.ts';
+import type { HelperFacts, HomeId } from '@opencode-tools/core';
+import type { ContainerDescription, Containers } from '../engine/containers.ts';
 import { labelKeys } from '../plan/labels.ts';
 
 const kinds = ['helper', 'layer-helper'];
 
-/**
- * Containers of a home by which trees of volumes are read and written. Those that work on layers end with their process, unless it
- * died before they began.
- */
-export async function listHelperContainers(
-  containers: Containers,
-  homeId: HomeId,
-): Promise<readonly { readonly ref: string; readonly name: string; readonly createdAt: string }[]> {
+/** Containers of a home by which trees of volumes are read and written, but those that run: they end by themselves. */
+export async function listHelperContainers(containers: Containers, homeId: HomeId): Promise<readonly HelperFacts[]> {
   const ids = await Promise.all(
     kinds.map(async (kind) => containers.list([`${labelKeys.home}=${homeId}`, `${labelKeys.kind}=${kind}`])),
   );
   const found = await Promise.all(ids.flat().map(async (id) => containers.find(id)));
   return found
     .filter((one) => one !== undefined)
-    .filter(({ Config, State }) => Config.Labels?.[labelKeys.kind] === 'helper' || State.Status === 'created')
-    .map(({ Id, Name, Created }) => ({ ref: Id, name: Name.slice(1), createdAt: Created }));
+    .filter(({ State }) => State.Status === 'created' || hasEnded(State))
+    .map(({ Id, Name, Created, State }) => {
+      const endedAt = hasEnded(State) ? State.FinishedAt : null;
+      return { ref: Id, name: Name.slice(1), createdAt: Created, endedAt };
+    });
+}
+
+function hasEnded({ Status }: ContainerDescription['State']): boolean {
+  return Status === 'exited' || Status === 'dead';
 }
 
 /** Absent is fine; anything that is no helper of this home is left alone. */

@@ -153,6 +153,14 @@ describe('what goes', () => {
       { objects: [object({ kind: 'helper', operationId: null })] },
     ],
     [
+      'a helper that ended long ago, whatever is under way',
+      'helper-idle',
+      {
+        objects: [object({ kind: 'helper', operationId: null, endedAt: old })],
+        openOperations: [operation({ state: 'open' })],
+      },
+    ],
+    [
       'a volume made for the time of a call, while nothing is under way',
       'helper-idle',
       { objects: [object({ kind: 'view', operationId: null })] },
@@ -177,6 +185,10 @@ describe('what stays', () => {
     [
       'a helper while an operation is open',
       { objects: [object({ kind: 'helper', operationId: null })], openOperations: [operation({ state: 'open' })] },
+    ],
+    [
+      'a helper that has only just ended, although it was made long ago',
+      { objects: [object({ kind: 'helper', operationId: null, endedAt: young })] },
     ],
     [
       'a volume made for the time of a call while an operation is open',

@@ -11,7 +11,7 @@ import type { EngineObject, ReapFacts } from './reap-facts.ts';
  * - `checkpoint-deleted`: it is the root file system of a checkpoint that is no more.
  * - `replaced`: a restore, which saves the present first, put others in its place.
  * - `pool-entry`: it was kept ready, no task claimed it, and its process is gone.
- * - `helper-idle`: it serves for the time of one call, and no operation is open.
+ * - `helper-idle`: it serves for the time of one call, and ended long ago, or no operation is open.
  */
 const reapEvidence = [
   'task-deleted',
@@ -115,13 +115,17 @@ function isReplaced(object: EngineObject, taskId: TaskId, facts: ReapFacts): boo
   return Date.parse(object.createdAt) < Date.parse(made.startedAt);
 }
 
+/** What ran and ended is removed at once by whoever had it made, unless that died: whatever else is under way. */
 function judgeHelper(object: EngineObject, facts: ReapFacts): Verdict {
+  if (object.endedAt != null) {
+    return isYoung({ createdAt: object.endedAt }, facts) ? 'used' : { evidence: 'helper-idle' };
+  }
   const filling = facts.pooled.some((entry) => entry.state === 'filling' && facts.isAlive(entry));
   if (facts.openOperations.length > 0 || filling) return 'used';
   return isYoung(object, facts) ? { reason: 'it serves no operation' } : { evidence: 'helper-idle' };
 }
 
-function isYoung({ createdAt }: EngineObject, { nowMs, graceMs }: ReapFacts): boolean {
+function isYoung({ createdAt }: Pick<EngineObject, 'createdAt'>, { nowMs, graceMs }: ReapFacts): boolean {
   return nowMs - Date.parse(createdAt) < graceMs;
 }
 

@@ -19,6 +19,8 @@ export interface EngineObject {
   readonly taskId: TaskId | null;
   readonly operationId: OperationId | null;
   readonly createdAt: string;
+  /** Of a helper that has done what it was made for. */
+  readonly endedAt?: string | null;
 }
 
 /** What registry, engine and disk say of one home at about the same time. */
@@ -120,8 +122,8 @@ async function listObjects(kernel: Kernel): Promise<readonly EngineObject[]> {
       const kind = labels[`${prefix}kind`] === 'layer-view' ? 'view' : 'volume';
       return { kind, name, ref: name, createdAt, ...ownerIn(labels) } as const;
     }),
-    ...helpers.map(({ name, ref, createdAt }) => {
-      return { kind: 'helper', name, ref, createdAt, taskId: null, operationId: null } as const;
+    ...helpers.map(({ name, ref, createdAt, endedAt }) => {
+      return { kind: 'helper', name, ref, createdAt, endedAt, taskId: null, operationId: null } as const;
     }),
     ...roots.map(({ id, references, labels, createdAt }) => {
       return { kind: 'image', name: references[0] ?? id, ref: id, createdAt, ...ownerIn(labels) } as const;
