@@ -188,6 +188,7 @@ export const commandGroups: Readonly<Record<string, string>> = {
   todo: 'todos of a task',
   note: 'notes of a task',
   'task-memory': 'the memory of tasks in repository folders',
+  policy: 'what may leave the sandbox of a task',
   caches: 'what tasks share of their downloads',
   images: 'sandbox images on the engine',
   db: 'the registry of a home',
