@@ -21,7 +21,7 @@ interface SplitOutput {
 }
 
 export class LaneLostError extends Error {
-  override readonly name = 'LaneLostError';
+  override readonly name: string = 'LaneLostError';
 }
 
 /** Ending many processes takes a supervisor some seconds at worst; past this the lane counts as broken. */
@@ -179,7 +179,8 @@ export class Lane {
     const answers = [this.#stdout.expect(nonce, output.onStdout), this.#stderr.expect(nonce, output.onStderr)] as const;
     const [stdout, stderr] = await Promise.all(answers).catch((error: unknown) => {
       this.close();
-      throw error;
+      if (error instanceof LaneLostError) throw error;
+      throw new LaneLostError('The stream to the sandbox is broken', { cause: error });
     });
     if (stdout !== stderr) throw this.#broken(`${stdout} | ${stderr}`);
     return stdout;
