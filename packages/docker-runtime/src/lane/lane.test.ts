@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 import { expect, test } from 'vitest';
-import { Lane, LaneLostError } from './lane.ts';
+import { Lane, LaneLostError, UnknownRequestError } from './lane.ts';
 
 /** A lane to something that answers each request, which has a nonce, on both streams. */
 function laneTo(answer: (nonce: string) => string): Lane {
@@ -43,4 +43,9 @@ test.each([
   expect(error).toBeInstanceOf(LaneLostError);
   expect((error as Error).cause).toBeInstanceOf(Error);
   expect(lane.usable).toBe(false);
+});
+
+test('a supervisor of an earlier version is told from a lane that is lost', async () => {
+  const lane = laneTo((nonce) => `\u001e${nonce} unknown 0\n`);
+  await expect(lane.control('same')).rejects.toBeInstanceOf(UnknownRequestError);
 });

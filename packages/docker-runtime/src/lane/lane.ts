@@ -24,6 +24,11 @@ export class LaneLostError extends Error {
   override readonly name: string = 'LaneLostError';
 }
 
+/** The supervisor is of an earlier version, which does not know what it was asked. */
+export class UnknownRequestError extends LaneLostError {
+  override readonly name = 'UnknownRequestError';
+}
+
 /** Ending many processes takes a supervisor some seconds at worst; past this the lane counts as broken. */
 const answerLimitMs = 15_000;
 /** A supervisor that only just starts, on a machine that starts others, may take longer. */
@@ -85,6 +90,10 @@ export class Lane {
   async control(verb: 'init' | ControlVerb, ...words: readonly (number | bigint)[]): Promise<ControlAnswer> {
     const answer = await this.#ask((nonce) => `${[verb, nonce, ...words].join(' ')}\n`);
     const [outcome, count] = answer.split(' ');
+    if (outcome === 'unknown') {
+      this.close();
+      throw new UnknownRequestError(`The supervisor of the sandbox does not know ${verb}`);
+    }
     if (outcome !== 'ok' && outcome !== 'left' && outcome !== 'lower') throw this.#broken(answer);
     return { outcome, count: Number(count ?? 0) };
   }

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { RootChange } from '@opencode-tools/core';
 import type { EngineClient } from '../engine/engine-client.ts';
+import { UnknownRequestError } from '../lane/lane.ts';
 import { type EngineChange, rootChanges } from './root-changes.ts';
 import type { SandboxInside } from './sandbox-inside.ts';
 
@@ -47,7 +48,7 @@ export class RootWatch {
     try {
       return await this.#ask();
     } catch (error) {
-      this.#unaskedSince = State.StartedAt;
+      if (error instanceof UnknownRequestError) this.#unaskedSince = State.StartedAt;
       const details = { sandbox: this.#link.id, error: String(error) };
       this.#link.logger.debug('The root file system could not be looked at', details);
       return false;
