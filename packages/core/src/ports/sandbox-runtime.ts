@@ -235,8 +235,10 @@ export interface SandboxHandle extends AsyncDisposable {
   /**
    * Whether it is proven that nothing of the root file system has changed since the sandbox was made. Far cheaper than the list, and asked of
    * the inside: what is true held from the beginning up to the call. False means that nobody can say, as of a paused sandbox.
+   *
+   * @param options.insists true opens another way in where none is free; without it the answer is false then
    */
-  rootIsUntouched(): Promise<boolean>;
+  rootIsUntouched(options?: { readonly insists?: boolean }): Promise<boolean>;
   /** Saves the root file system as an image. Idempotent by tag. */
   snapshotRoot(image: {
     readonly tag: string;

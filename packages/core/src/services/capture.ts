@@ -48,8 +48,8 @@ export async function captureTask(
     whilePaused(handle, async () => join(...(await allEnded(captureTrees(kernel, task, sandbox, signal), ofRoot()))));
   if (await handle.rootIsUntouched()) {
     const captured = await freeze(async () => asMade(handle));
-    // The inside cannot be asked while it is paused. What holds afterwards held meanwhile.
-    if (await handle.rootIsUntouched()) return captured;
+    // The inside cannot be asked while it is paused. What holds afterwards held meanwhile. Commands that came during the pause run now.
+    if (await handle.rootIsUntouched({ insists: true })) return captured;
   }
   return freeze(async () => captureRoot(kernel, task, handle, operationId));
 }

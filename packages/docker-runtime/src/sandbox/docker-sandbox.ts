@@ -163,8 +163,8 @@ export class DockerSandbox implements SandboxHandle {
     return this.#doing('Listing changes of the root file system', async () => this.#root.list());
   }
 
-  async rootIsUntouched(): Promise<boolean> {
-    return this.#doing('Looking at the root file system', async () => this.#root.isUntouched());
+  async rootIsUntouched({ insists = false } = {}): Promise<boolean> {
+    return this.#doing('Looking at the root file system', async () => this.#root.isUntouched(insists));
   }
 
   async snapshotRoot(image: {

@@ -123,6 +123,16 @@ describe('a root file system', () => {
     });
   });
 
+  test('is proven untouched while commands have all lanes, when that is insisted on', async () => {
+    await withSandbox(async (sandbox) => {
+      const running = runIn(sandbox, 'until [ -e /tmp/end ]; do sleep 0.02; done');
+      await until(async () => !(await sandbox.rootIsUntouched()));
+      expect(await sandbox.rootIsUntouched({ insists: true })).toBe(true);
+      await run(sandbox, ': >/tmp/end');
+      expect(await running).toMatchObject({ exitCode: 0 });
+    });
+  });
+
   test('is not proven untouched by a maker who comes to mark it when commands have run', async () => {
     await withSandbox(async (sandbox) => {
       await run(sandbox, 'echo x >/home/agent/new');
@@ -130,7 +140,7 @@ describe('a root file system', () => {
       const user = { uid: 1000, gid: 1000, pids: null, hasShell: true };
       const link = new SandboxLink(new Containers(client), sandbox.ref, user, silentLogger);
       await link.connect();
-      expect(await link.askOfRoot('made')).toBe(false);
+      expect(await link.askOfRoot(true, 'made')).toBe(false);
       link.close();
       expect(await sandbox.rootIsUntouched()).toBe(false);
     });

@@ -41,12 +41,13 @@ export class RootWatch {
     return found;
   }
 
-  async isUntouched(): Promise<boolean> {
+  /** @param insists opens another lane where none is free */
+  async isUntouched(insists = false): Promise<boolean> {
     const { State, HostConfig } = await this.#link.describe();
     if (HostConfig.ReadonlyRootfs === true) return true;
     if (!State.Running || State.Paused || State.StartedAt === this.#unaskedSince) return false;
     try {
-      return await this.#ask();
+      return await this.#ask(insists);
     } catch (error) {
       if (error instanceof UnknownRequestError) this.#unaskedSince = State.StartedAt;
       const details = { sandbox: this.#link.id, error: String(error) };
@@ -55,12 +56,12 @@ export class RootWatch {
     }
   }
 
-  async #ask(): Promise<boolean> {
-    if (this.#sealed !== undefined) await this.#link.askOfRoot('seal', this.#sealed);
+  async #ask(insists: boolean): Promise<boolean> {
+    if (this.#sealed !== undefined) await this.#link.askOfRoot(insists, 'seal', this.#sealed);
     this.#mark = this.#sealed = undefined;
-    if ((await this.#link.askOfRoot('same')) === true) return true;
+    if ((await this.#link.askOfRoot(insists, 'same')) === true) return true;
     const mark = randomInt(mostMark);
-    if ((await this.#link.askOfRoot('mark', mark)) === true) this.#mark = mark;
+    if ((await this.#link.askOfRoot(insists, 'mark', mark)) === true) this.#mark = mark;
     return false;
   }
 }

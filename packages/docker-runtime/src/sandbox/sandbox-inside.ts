@@ -59,7 +59,7 @@ export interface SandboxInside {
   /** Sends a signal to every process of the commands' user, 0 for none. Returns how many there are. */
   ask(signal: 0 | 15): Promise<number>;
   /** Asks about the root file system of a container that runs; undefined when no lane is free for it. */
-  askOfRoot(verb: RootVerb, ...words: readonly number[]): Promise<boolean | undefined>;
+  askOfRoot(insists: boolean, verb: RootVerb, ...words: readonly number[]): Promise<boolean | undefined>;
   runTerminal(request: TerminalRequest): Promise<ExecOutcome>;
   /** `/proc/self/mountinfo` (proc_pid_mountinfo(5)) as a process inside has it. */
   readMounts(): Promise<string>;

@@ -130,8 +130,9 @@ export class SandboxLink implements SandboxInside {
     return (await this.control('admit', token, mark)).outcome === 'ok';
   }
 
-  async askOfRoot(verb: RootVerb, ...words: readonly number[]): Promise<boolean | undefined> {
-    const answer = await this.lanes.useIdle(async (lane) => lane.control(verb, ...words));
+  async askOfRoot(insists: boolean, verb: RootVerb, ...words: readonly number[]): Promise<boolean | undefined> {
+    const ask = async (lane: Lane): Promise<ControlAnswer> => lane.control(verb, ...words);
+    const answer = await (insists ? this.lanes.use(ask, { urgent: true }) : this.lanes.useIdle(ask));
     return answer && answer.outcome === 'ok';
   }
 
