@@ -29,6 +29,12 @@ export async function workTreeOf(git: GitRunner, top: string, ref: string): Prom
   return path;
 }
 
+/** The ref that a work tree has checked out; null for a detached commit. */
+export async function headOf(git: GitRunner, workTree: string): Promise<string | null> {
+  const { code, stdout } = await git.try(['symbolic-ref', '--quiet', 'HEAD'], { cwd: workTree });
+  return code === 0 ? stdout.toString('utf8').trim() : null;
+}
+
 /** @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a work tree in the middle of a merge, rebase or the like */
 export async function assertNothingUnderWay(git: GitRunner, workTree: string): Promise<void> {
   const own = await gitDirectory(git, workTree);

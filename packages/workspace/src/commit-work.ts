@@ -1,21 +1,20 @@
-import { existsSync } from 'node:fs';
 import { relative } from 'node:path';
 import { type CommitWork, type CommittedWork, isWithin } from '@opencode-tools/core';
-import { gitPath, lend, makeBare } from './bare-repository.ts';
+import { lend, makeBare } from './bare-repository.ts';
 import { toBytePath } from './byte-path.ts';
 import { realDirectory } from './check-directory.ts';
-import { assertNothingUnderWay } from './checked-out.ts';
+import { assertNothingUnderWay, headOf } from './checked-out.ts';
 import { describeChanges, rawChanges } from './commit-changes.ts';
-import { type WorkTree, makeTree, takeIntoIndex } from './commit-tree.ts';
+import { type WorkTree, makeTree } from './commit-tree.ts';
 import { invalid } from './failures.ts';
 import { findCommitTripwires } from './find-commit-tripwires.ts';
 import { findRepository, inRepository } from './find-repository.ts';
 import type { GitRunner } from './git-runner.ts';
 import type { MergeTools } from './merge-work.ts';
-import { giveToOwner, inAnyRepository } from './owned-repository.ts';
+import { moveHead } from './move-head.ts';
+import { inAnyRepository } from './owned-repository.ts';
 import { createLayout } from './store-files.ts';
 import { identityOf, readUserSettings } from './user-settings.ts';
-import type { MergeJournal } from './work-journal.ts';
 
 /** See `WorkPort.commit`. */
 export async function commitWork(tools: MergeTools, work: CommitWork): Promise<CommittedWork> {
@@ -49,12 +48,8 @@ export async function commitWork(tools: MergeTools, work: CommitWork): Promise<C
   if (committed) {
     await lend(runner, top, bare, commit);
     const ref = branch === null ? 'HEAD' : `refs/heads/${branch}`;
-    await move(
-      { ...tools, runner },
-      work,
-      { operationId, repository: top, gitDirectory, ref, old: head, commit, workTree: null, index },
-      identity,
-    );
+    const found = { operationId, repository: top, gitDirectory, ref, old: head, commit, workTree: null, index };
+    await moveHead(work, { runner, journals: tools.journals, journal: found, environment: identity });
   }
   const changes = files.map(({ path, change }) => ({ path, change }));
   return { ...result, committed, changes, tripwires, refused, commit };
@@ -75,12 +70,9 @@ async function placeOf(git: GitRunner, directory: string, bound: readonly string
   if (!isWithin(directory, top))
     throw invalid(`${directory} has a repository that is the work tree of ${top}`, 'Commit there with git.', { top });
   const runner = inRepository(git, top, gitDirectory);
-  const said = async (...args: readonly string[]): Promise<string | null> => {
-    const { code, stdout } = await runner.try(args, { cwd: top });
-    return code === 0 ? stdout.toString('utf8').trim() : null;
-  };
-  const head = await said('rev-parse', '--verify', '--quiet', 'HEAD^{commit}');
-  const branch = (await said('symbolic-ref', '--quiet', 'HEAD'))?.replace(/^refs\/heads\//, '') ?? null;
+  const branch = (await headOf(runner, top))?.replace(/^refs\/heads\//, '') ?? null;
+  const { code, stdout } = await runner.try(['rev-parse', '--verify', '--quiet', 'HEAD^{commit}'], { cwd: top });
+  const head = code === 0 ? stdout.toString('utf8').trim() : null;
   return { top, prefix: toBytePath(relative(top, directory)), head, branch, gitDirectory, runner };
 }
 
@@ -88,29 +80,4 @@ async function placeOf(git: GitRunner, directory: string, bound: readonly string
 async function treeOf(git: GitRunner, bare: string, commit: string | null): Promise<string> {
   const args = commit === null ? ['mktree'] : ['rev-parse', `${commit}^{tree}`];
   return (await git.run(args, { cwd: bare })).toString('utf8').trim();
-}
-
-/** The branch first, by compare-and-set: from then on whoever comes later brings the index along. */
-async function move(
-  { runner, journals }: MergeTools & { readonly runner: GitRunner },
-  work: CommitWork,
-  journal: MergeJournal & Required<Pick<MergeJournal, 'index'>>,
-  environment: Readonly<Record<string, string>>,
-): Promise<void> {
-  const { repository: cwd, ref, old, commit, index } = journal;
-  if (existsSync(await gitPath(runner, cwd, 'index.lock')))
-    throw invalid(`Another git is at work in ${cwd}`, 'Wait for it, or remove index.lock when it is gone.');
-  const none = '0'.repeat(commit.length);
-  await journals.write(journal);
-  await work.confirm?.();
-  const said = `commit${old === null ? ' (initial)' : ''}: ${work.message.split('\n', 1)[0] ?? ''}`;
-  await runner.run(['update-ref', '-m', said, ref, commit, old ?? none], { cwd, environment });
-  try {
-    await takeIntoIndex(runner, cwd, index);
-    await giveToOwner(runner, cwd, ref);
-  } catch (error) {
-    const back = old === null ? ['-d', ref, commit] : [ref, old, commit];
-    await runner.run(['update-ref', '-m', 'undone', ...back], { cwd, environment });
-    throw error;
-  }
 }

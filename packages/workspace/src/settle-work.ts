@@ -1,10 +1,10 @@
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { setTimeout } from 'node:timers/promises';
 import type { SettledWork } from '@opencode-tools/core';
 import { type BytePath, toFs, toText } from './byte-path.ts';
+import { doneAtLast } from './done-at-last.ts';
 import { errnoOf } from './failures.ts';
 import { findNode } from './scan-directory.ts';
-import { moveWorkTree } from './checked-out.ts';
+import { headOf, moveWorkTree } from './checked-out.ts';
 import { takeIntoIndex } from './commit-tree.ts';
 import { inRepository } from './find-repository.ts';
 import type { GitRunner } from './git-runner.ts';
@@ -12,9 +12,6 @@ import { giveToOwner, inAnyRepository } from './owned-repository.ts';
 import type { MergeJournal, WorkJournal } from './work-journal.ts';
 import { type Staging, removeStaging, undoStep } from './work-staging.ts';
 import type { WorkStep } from './work-steps.ts';
-
-const moveAttempts = 4;
-const movePauseMs = 200;
 
 /** Brings a directory into one of its two states, by what the journal says and what is found. Repeating it changes nothing. */
 export function settleJournal({ root, staging: name, steps, done, operationId }: WorkJournal): SettledWork {
@@ -46,15 +43,19 @@ function findSaved(root: BytePath, name: string, steps: readonly WorkStep[]): Se
   };
 }
 
-/** A branch that has moved stays moved, and its work tree goes along; one that has not is left where it is. */
+/** A branch that has moved stays moved, and its work tree or index goes along; one that has not is left where it is. */
 export async function settleMerge(
   runner: GitRunner,
   { repository, gitDirectory, ref, old, commit, workTree, index }: MergeJournal,
 ): Promise<SettledWork> {
   const git = gitDirectory === undefined ? runner : inRepository(inAnyRepository(runner), repository, gitDirectory);
   if (!existsSync(repository)) return { outcome: 'none', left: [], saved: null };
-  const found = await git.try(['rev-parse', '--verify', '--quiet', ref], { cwd: repository });
-  if (found.stdout.toString('utf8').trim() !== commit) return { outcome: 'none', left: [], saved: null };
+  // Others may have gone on from a commit while its index was behind; a work tree that was, nobody can tell from their changes.
+  const ask =
+    index === undefined ? ['rev-parse', '--verify', '--quiet', ref] : ['merge-base', '--is-ancestor', commit, ref];
+  const { code, stdout } = await git.try(ask, { cwd: repository });
+  const has = index === undefined ? stdout.toString('utf8').trim() === commit : code === 0;
+  if (!has) return { outcome: 'none', left: [], saved: null };
   const tree = index === undefined ? workTree : repository;
   if (tree === null || !(await hasOut(git, tree, ref))) return { outcome: 'finished', left: [], saved: null };
   const bring = async (): Promise<void> => {
@@ -62,28 +63,18 @@ export async function settleMerge(
     await takeIntoIndex(git, tree, index);
     await giveToOwner(git, tree, ref);
   };
-  return { outcome: 'finished', left: (await doneAtLast(bring)) ? [] : [tree], saved: null };
-}
-
-/** The git of whoever was killed may go on for a moment, and has the index then. */
-async function doneAtLast(bring: () => Promise<void>): Promise<boolean> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      await bring();
-      return true;
-    } catch {
-      if (attempt >= moveAttempts) return false;
-    }
-    await setTimeout(attempt * movePauseMs);
-  }
+  const left = await doneAtLast(bring).then(
+    () => [],
+    () => [tree],
+  );
+  return { outcome: 'finished', left, saved: null };
 }
 
 /** Whether a work tree is there and still has the branch checked out. */
 async function hasOut(git: GitRunner, workTree: string, ref: string): Promise<boolean> {
   if (!existsSync(workTree)) return false;
   if (ref === 'HEAD') return true;
-  const { stdout } = await git.try(['symbolic-ref', '--quiet', 'HEAD'], { cwd: workTree });
-  return stdout.toString('utf8').trim() === ref;
+  return (await headOf(git, workTree)) === ref;
 }
 
 /** @returns false when it stays, as where somebody removed the directory that it was in */

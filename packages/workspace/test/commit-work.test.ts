@@ -323,14 +323,47 @@ test('is refused where git looks elsewhere for the files than in the directory',
   await expect(commit(at)).rejects.toMatchObject(elsewhere);
 });
 
-test('a branch that moved meanwhile is not moved back', async () => {
-  const at = bed.repository('raced', () => undefined);
+const again = { code: 'OCT_VERSION_CONFLICT', remedy: expect.stringContaining('ry again') as string };
+
+test.each<[string, Make, string]>([
+  ['has a commit of the user', (at) => git(at('.'), 'commit', '-q', '--allow-empty', '-m', 'of the user'), 'main'],
+  ['is not checked out any more', (at) => git(at('.'), 'checkout', '-q', '-b', 'other'), 'other'],
+  ['is detached', (at) => git(at('.'), 'checkout', '-q', '--detach'), 'HEAD'],
+])('a branch that %s meanwhile is left as it is, and the commit can be tried again', async (what, change, head) => {
+  const at = bed.repository(`raced-${what.replaceAll(' ', '-')}`, () => undefined);
   edited(at);
-  const confirm = (): Promise<void> =>
-    Promise.resolve(git(at('.'), 'commit', '-q', '--allow-empty', '-m', 'of the user')).then(() => undefined);
-  await expect(commit(at, { confirm })).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
-  expect(git(at('.'), 'log', '-1', '--format=%s')).toBe('of the user\n');
+  const confirm = (): Promise<void> => Promise.resolve(change(at)).then(() => undefined);
+  await expect(commit(at, { confirm })).rejects.toMatchObject(again);
+  expect(git(at('.'), 'rev-parse', '--abbrev-ref', 'HEAD')).toBe(`${head}\n`);
+  expect(git(at('.'), 'log', '--all', '--format=%s')).not.toContain('by us');
   expect(git(at('.'), 'status', '--porcelain')).toBe(' M src/a\n');
+  expect(await commit(at)).toMatchObject({ committed: true, branch: head === 'HEAD' ? null : head });
+});
+
+test('a detached commit moves no branch that is checked out meanwhile', async () => {
+  const at = bed.repository('attached', (file) => git(file('.'), 'checkout', '-q', '--detach'));
+  edited(at);
+  const confirm = (): Promise<void> => Promise.resolve(git(at('.'), 'checkout', '-q', 'main')).then(() => undefined);
+  await expect(commit(at, { confirm })).rejects.toMatchObject(again);
+  expect(git(at('.'), 'log', '--all', '--format=%s')).toBe('base\n');
+  expect(git(at('.'), 'rev-parse', '--abbrev-ref', 'HEAD')).toBe('main\n');
+});
+
+test('an index that another git has is waited for, and the branch goes back when it keeps it', async () => {
+  const at = bed.repository('kept-lock', () => undefined);
+  edited(at);
+  const lock = at('.git/index.lock');
+  const taking = (forMs: number) => () => {
+    fs.writeFileSync(lock, '');
+    if (forMs > 0) setTimeout(() => fs.rmSync(lock), forMs);
+    return Promise.resolve();
+  };
+  await expect(commit(at, { confirm: taking(0) })).rejects.toMatchObject(again);
+  expect(git(at('.'), 'log', '-1', '--format=%s')).toBe('base\n');
+  await expect(commit(at)).rejects.toMatchObject(again);
+  fs.rmSync(lock);
+  expect(await commit(at, { confirm: taking(400) })).toMatchObject({ committed: true });
+  expect(git(at('.'), 'status', '--porcelain')).toBe('');
 });
 
 test.runIf(process.getuid?.() === 0)('what root makes in the repository of a user belongs to that user', async () => {

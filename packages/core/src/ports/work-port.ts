@@ -163,7 +163,8 @@ export interface WorkPort {
    * runs; a changed file that has a filter is a conflict. The index then has what was committed.
    *
    * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` outside of a work tree, in the middle of a merge or the like, and without an author;
-   *   `OCT_RESOURCE_LIMIT` when what changed has more than 4 GiB; `OCT_POLICY_DENIED` for a repository that a sandbox could have written
+   *   `OCT_RESOURCE_LIMIT` when what changed has more than 4 GiB; `OCT_POLICY_DENIED` for a repository that a sandbox could have written;
+   *   `OCT_VERSION_CONFLICT` when the user's git moves the branch or has the index meanwhile
    */
   commit(work: CommitWork): Promise<CommittedWork>;
   /** Undoes what an operation had begun, or finishes what it had done but for tidying up. Repeating it changes nothing. */
