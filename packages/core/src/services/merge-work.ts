@@ -5,16 +5,13 @@ import type { MergedWork } from '../ports/work-port.ts';
 import { workBranchPrefix } from '../policy/agent-work.ts';
 import { bundleCommits } from './bundle-commits.ts';
 import type { Call } from './call.ts';
+import { carryWork, onceWhenDone, recordedPaths, recordedRules } from './carry-work.ts';
 import type { Kernel } from './kernel.ts';
 import { putAway } from './reach-files.ts';
-import { runOperation } from './run-operation.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
-import { settleRecorded } from './settle-work.ts';
 import { invalid, oneLine } from './validate.ts';
 import { assertHere, stillHeld, withLease } from './with-lease.ts';
 import type { MergeOptions, TaskWorkMerged } from './work-contract.ts';
-
-const mostRecorded = 100;
 
 /** See `WorkService.merge`. */
 export async function mergeTask(
@@ -33,57 +30,41 @@ export async function mergeTask(
   const branch = oneLine('branch', into ?? options.branch ?? `${workBranchPrefix}${shortId(task.id)}`, 200);
   if (into !== undefined && options.branch !== undefined)
     throw invalid('into', 'is given with a branch', 'Name a branch to make, or one to merge into.');
-  return withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, call, async (leased) => {
-    try {
-      await settleRecorded(kernel, call);
+  const args = { taskId, ref, branch, into: into ?? null, accept, dryRun };
+  return onceWhenDone(kernel, call, 'merge', args, (key, inner) =>
+    withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, inner, async (leased) => {
       const intent = { directory: repository, branch, base };
-      const operation = kernel.newOperation('work', task.id, leased.proof, intent);
-      const { id } = operation;
-      const forget = (): Promise<void> => deps.work.forget(id);
-      const done = await runOperation(
-        kernel,
-        { operation, excludes: ['work', 'restore', 'deletion'], detail: intent },
-        leased,
-        call,
-        async () => {
-          const sink = await deps.work.receive(id);
+      const carrying = { task, intent, excludes: ['work', 'restore', 'deletion'], leased, key } as const;
+      try {
+        return await carryWork(kernel, carrying, inner, async (operationId) => {
+          const sink = await deps.work.receive(operationId);
           const at = into === undefined ? await deps.work.branchTip(repository, branch) : null;
-          const any = await bundleCommits(kernel, keeper, task, { ref, base, at, sink }, leased, call);
+          const any = await bundleCommits(kernel, keeper, task, { ref, base, at, sink }, leased, inner);
           if (!any) throw invalid('task', 'has nothing that its source lacks', 'Let it change something first.');
-          const message = `Merge task ${shortId(task.id)}: ${task.title}`;
-          const request = {
-            repository,
-            base,
-            branch,
-            into: into !== undefined,
-            accept,
-            message,
-            operationId: id,
-            dryRun,
-          };
           const result = {
             repository,
-            ...(await deps.work.merge({ ...request, confirm: stillHeld(kernel, leased), signal: leased.signal })),
+            ...(await deps.work.merge({
+              repository,
+              base,
+              branch,
+              into: into !== undefined,
+              accept,
+              message: `Merge task ${shortId(task.id)}: ${task.title}`,
+              operationId,
+              dryRun,
+              confirm: stillHeld(kernel, leased),
+              signal: leased.signal,
+            })),
           };
-          const verb = result.merged ? {} : { verb: dryRun ? 'reviewed' : 'refused' };
-          return {
-            result,
-            ...verb,
-            outcome: { merged: result.merged },
-            detail: recorded(result, accept),
-            puts: () => [],
-          };
-        },
-        { clear: async () => deps.work.settle(id).then(forget) },
-      );
-      await forget().catch((error: unknown) =>
-        deps.logger.debug('What was received of a task was not removed', { operationId: id, error: String(error) }),
-      );
-      return done;
-    } finally {
-      if (options.sessionId === undefined) await putAway(kernel, keeper, task.id, leased, call);
-    }
-  });
+          const done = result.merged;
+          const verb = done ? {} : { verb: dryRun ? 'reviewed' : 'refused' };
+          return { result, done, ...verb, outcome: { merged: done }, detail: recorded(result, accept) };
+        });
+      } finally {
+        if (options.sessionId === undefined) await putAway(kernel, keeper, task.id, leased, inner);
+      }
+    }),
+  );
 }
 
 function sourceOf({ workspace }: Task): { readonly repository: string; readonly commit: string } {
@@ -114,7 +95,6 @@ function recorded(
   }: MergedWork & { readonly repository: string },
   accept: readonly string[],
 ) {
-  const paths = (list: readonly string[]) => list.slice(0, mostRecorded).map((each) => each.toWellFormed());
   return {
     directory: repository,
     branch,
@@ -123,8 +103,8 @@ function recorded(
     commits,
     workTree,
     total: changes.length,
-    accepted: paths(accept),
-    conflicts: paths(conflicts.map(({ path }) => path)),
-    refused: refused.slice(0, mostRecorded).map(({ path, rule }) => ({ path: path.toWellFormed(), rule })),
+    accepted: recordedPaths(accept),
+    conflicts: recordedPaths(conflicts.map(({ path }) => path)),
+    refused: recordedRules(refused),
   };
 }

@@ -2,20 +2,17 @@ import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { TaskId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
 import { assertAgentWork } from '../policy/agent-work.ts';
+import { carryWork, onceWhenDone, recordedPaths, recordedRules } from './carry-work.ts';
 import { commitTask } from './commit-work.ts';
 import type { Kernel } from './kernel.ts';
 import { mergeTask } from './merge-work.ts';
-import { runOperation } from './run-operation.ts';
 import type { Call, CheckpointService } from './services.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
-import { settleAbandonedWork, settleRecorded } from './settle-work.ts';
+import { settleAbandonedWork } from './settle-work.ts';
 import { assertNobodyRunsIn } from './shared-directory.ts';
 import { invalid } from './validate.ts';
 import { assertHere, stillHeld, withLease } from './with-lease.ts';
 import type { ApplyOptions, ReviewOptions, TaskWorkApplied, WorkService } from './work-contract.ts';
-
-/** So many paths of one kind are recorded. */
-const mostRecorded = 100;
 
 export function createWorkService(kernel: Kernel, keeper: SandboxKeeper, checkpoints: CheckpointService): WorkService {
   const { deps } = kernel;
@@ -39,41 +36,30 @@ export function createWorkService(kernel: Kernel, keeper: SandboxKeeper, checkpo
       return { checkpoint, ...(await deps.work.review(fromId, toId)) };
     },
     apply: async (taskId, options, call) => {
-      const { accept = [], threeWay = false, dryRun = false } = options;
-      const { task, checkpoint, fromId, toId } = await workOf(taskId, options, call);
-      const directory = options.directory ?? sourceOf(task);
-      const request = { directory, fromId, toId, accept, threeWay, operationId: null };
-      if (dryRun) return { checkpoint, directory, ...(await deps.work.apply(request)) };
-      return withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, call, async (leased) => {
-        await settleRecorded(kernel, call);
-        const intent = { directory, checkpointId: checkpoint.id };
-        const operation = kernel.newOperation('work', task.id, leased.proof, intent);
-        const { id } = operation;
-        const forget = (): Promise<void> => deps.work.forget(id);
-        const done = await runOperation(
-          kernel,
-          { operation, excludes: ['work', 'deletion'], detail: intent },
-          leased,
-          call,
-          async () => {
+      const { accept = [], threeWay = false, dryRun = false, directory: to = null, checkpoint: at = null } = options;
+      const args = { taskId, accept, threeWay, dryRun, to, at };
+      return onceWhenDone(kernel, call, 'apply', args, async (key, inner) => {
+        const { task, checkpoint, fromId, toId } = await workOf(taskId, options, inner);
+        const directory = to ?? sourceOf(task);
+        const request = { directory, fromId, toId, accept, threeWay };
+        if (dryRun) return { checkpoint, directory, ...(await deps.work.apply({ ...request, operationId: null })) };
+        return withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, inner, async (leased) => {
+          const intent = { directory, checkpointId: checkpoint.id };
+          const carrying = { task, intent, excludes: ['work', 'deletion'], leased, key } as const;
+          return carryWork(kernel, carrying, inner, async (operationId) => {
             await assertNobodyRunsIn(kernel, directory, task.id);
             const applied = await deps.work.apply({
               ...request,
-              operationId: id,
+              operationId,
               confirm: stillHeld(kernel, leased),
               signal: leased.signal,
             });
             const result = { checkpoint, directory, ...applied };
-            const verb = applied.applied ? {} : { verb: 'refused' };
-            const outcome = { applied: applied.applied, total: applied.changed.length };
-            return { result, ...verb, outcome, detail: recorded(result, options), puts: () => [] };
-          },
-          { clear: async () => deps.work.settle(id).then(forget) },
-        );
-        await forget().catch((error: unknown) =>
-          deps.logger.debug('Notes of a change were not removed', { operationId: id, error: String(error) }),
-        );
-        return done;
+            const done = applied.applied;
+            const outcome = { applied: done, total: applied.changed.length };
+            return { result, done, ...(done ? {} : { verb: 'refused' }), outcome, detail: recorded(result, options) };
+          });
+        });
       });
     },
   };
@@ -105,15 +91,14 @@ function sourceOf(task: Task): string {
 
 function recorded(done: TaskWorkApplied, { accept = [] }: ApplyOptions) {
   const { checkpoint, directory, changed, merged, conflicts, refused } = done;
-  const paths = (list: readonly string[]) => list.slice(0, mostRecorded).map((each) => each.toWellFormed());
   return {
     directory,
     checkpointId: checkpoint.id,
     total: changed.length,
-    changed: paths(changed),
-    merged: paths(merged),
-    accepted: paths(accept),
-    conflicts: paths(conflicts.map(({ path }) => path)),
-    refused: refused.slice(0, mostRecorded).map(({ path, rule }) => ({ path: path.toWellFormed(), rule })),
+    changed: recordedPaths(changed),
+    merged: recordedPaths(merged),
+    accepted: recordedPaths(accept),
+    conflicts: recordedPaths(conflicts.map(({ path }) => path)),
+    refused: recordedRules(refused),
   };
 }

@@ -2,13 +2,13 @@ import { type TaskWorkApplied, shortId } from '@opencode-tools/core';
 import * as z from 'zod/v4';
 import { conflictLines, pathsField, tripwiresField, tripwiresOf } from '../text/changed-paths.ts';
 import { defineTool } from '../tool.ts';
-import { checkpoint, count, optionalSessionId, taskId } from './fields.ts';
+import { checkpoint, count, optionalSessionId, taskId, unlistedKey } from './fields.ts';
 import { conflictsField, tripwireFields } from './work-fields.ts';
 
 export const applyTaskWork = defineTool({
   name: 'apply_task_work',
   title: 'Apply the work of a task on the host',
-  description: "Apply changed files to the task's source on the host; all or nothing.",
+  description: "Apply changed files to its source on the host, all or none.",
   annotations: { destructiveHint: true },
   input: z.strictObject({
     task_id: taskId,
@@ -16,6 +16,7 @@ export const applyTaskWork = defineTool({
     checkpoint: checkpoint.optional(),
     three_way: z.boolean().optional().describe('Merge lines changed on both sides'),
     dry_run: z.boolean().optional(),
+    idempotency_key: unlistedKey,
   }),
   output: z.object({
     applied: z.boolean(),
@@ -27,8 +28,18 @@ export const applyTaskWork = defineTool({
     refused: tripwireFields,
     total: count,
   }),
-  async run({ task_id, session_id: sessionId, checkpoint: at, three_way: threeWay = false, dry_run: dryRun }, context) {
-    const id = await context.taskId(task_id);
+  async run(
+    {
+      task_id,
+      session_id: sessionId,
+      checkpoint: at,
+      three_way: threeWay = false,
+      dry_run: dryRun,
+      idempotency_key: key,
+    },
+    context,
+  ) {
+    const id = await context.taskId(task_id, key);
     const options = {
       threeWay,
       dryRun: dryRun === true,
@@ -36,7 +47,7 @@ export const applyTaskWork = defineTool({
       ...(at === undefined ? {} : { checkpoint: at }),
     };
     if (dryRun !== true) context.home.services.work.assertAgentMay({ verb: 'apply' });
-    const done = await context.home.services.work.apply(id, options, await context.call({ sessionId }));
+    const done = await context.home.services.work.apply(id, options, await context.call({ sessionId }, key));
     return answer(done, `opencode-tools apply ${shortId(id)}`);
   },
 });

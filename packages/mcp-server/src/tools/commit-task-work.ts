@@ -3,18 +3,20 @@ import * as z from 'zod/v4';
 import { changeLines, changesField, conflictLines, tripwiresField, tripwiresOf } from '../text/changed-paths.ts';
 import { defineTool } from '../tool.ts';
 import { askThePerson } from './apply-task-work.ts';
-import { optionalSessionId, taskId } from './fields.ts';
+import { optionalSessionId, taskId, unlistedKey } from './fields.ts';
 import { conflictsField, tripwireFields } from './work-fields.ts';
 
 export const commitTaskWork = defineTool({
   name: 'commit_task_work',
   title: 'Commit a bind workspace',
-  description: 'Commit a bind workspace, whose .git is read-only inside.',
+  description: 'Commit a bind workspace: its .git is read-only.',
   annotations: { destructiveHint: true },
   input: z.strictObject({
     task_id: taskId,
     session_id: optionalSessionId,
     message: z.string(),
+    dry_run: z.boolean().optional(),
+    idempotency_key: unlistedKey,
   }),
   output: z.object({
     committed: z.boolean(),
@@ -25,11 +27,11 @@ export const commitTaskWork = defineTool({
     conflicts: conflictsField,
     refused: tripwireFields,
   }),
-  async run({ task_id, session_id: sessionId, message }, context) {
-    const id = await context.taskId(task_id);
-    const options = { message, ...(sessionId === undefined ? {} : { sessionId }) };
-    context.home.services.work.assertAgentMay({ verb: 'commit' });
-    const done = await context.home.services.work.commit(id, options, await context.call({ sessionId }));
+  async run({ task_id, session_id: sessionId, message, dry_run: dryRun = false, idempotency_key: key }, context) {
+    const id = await context.taskId(task_id, key);
+    const options = { message, dryRun, ...(sessionId === undefined ? {} : { sessionId }) };
+    if (!dryRun) context.home.services.work.assertAgentMay({ verb: 'commit' });
+    const done = await context.home.services.work.commit(id, options, await context.call({ sessionId }, key));
     return answer(done, `opencode-tools commit ${shortId(id)}`);
   },
 });

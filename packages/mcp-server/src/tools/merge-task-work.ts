@@ -3,15 +3,15 @@ import * as z from 'zod/v4';
 import { changeLines, changesField, conflictLines, tripwiresField, tripwiresOf } from '../text/changed-paths.ts';
 import { defineTool } from '../tool.ts';
 import { askThePerson } from './apply-task-work.ts';
-import { count, optionalSessionId, taskId } from './fields.ts';
+import { count, optionalSessionId, taskId, unlistedKey } from './fields.ts';
 import { conflictsField, tripwireFields } from './work-fields.ts';
 
 const name = z.string().min(1).max(200);
 
 export const mergeTaskWork = defineTool({
   name: 'merge_task_work',
-  title: 'Bring commits of a task to a branch on the host',
-  description: "Bring commits, and what is uncommitted, to a branch of the task's source.",
+  title: 'Bring commits of a task to a host branch',
+  description: "Bring commits, and what is uncommitted, to a branch of its source.",
   annotations: { destructiveHint: true },
   input: z.strictObject({
     task_id: taskId,
@@ -20,6 +20,7 @@ export const mergeTaskWork = defineTool({
     into: name.optional().describe('Existing branch'),
     ref: name.optional(),
     dry_run: z.boolean().optional(),
+    idempotency_key: unlistedKey,
   }),
   output: z.object({
     merged: z.boolean(),
@@ -34,8 +35,11 @@ export const mergeTaskWork = defineTool({
     refused: tripwireFields,
     total: count,
   }),
-  async run({ task_id, session_id: sessionId, branch, into, ref, dry_run: dryRun = false }, context) {
-    const id = await context.taskId(task_id);
+  async run(
+    { task_id, session_id: sessionId, branch, into, ref, dry_run: dryRun = false, idempotency_key: key },
+    context,
+  ) {
+    const id = await context.taskId(task_id, key);
     const options = {
       dryRun,
       ...(sessionId === undefined ? {} : { sessionId }),
@@ -44,7 +48,7 @@ export const mergeTaskWork = defineTool({
       ...(ref === undefined ? {} : { ref }),
     };
     if (!dryRun) context.home.services.work.assertAgentMay({ verb: 'merge', branch, into });
-    const done = await context.home.services.work.merge(id, options, await context.call({ sessionId }));
+    const done = await context.home.services.work.merge(id, options, await context.call({ sessionId }, key));
     return answer(done, `opencode-tools merge ${shortId(id)}`);
   },
 });
