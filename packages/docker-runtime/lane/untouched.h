@@ -11,7 +11,7 @@
 #include "spool.h"
 
 #define OVERLAY 0x794c7630ul
-enum { REAL_TIME = 0, TIME_WITH_SLEEP = 7, AT_A_TIME = 1, CANCEL_WHEN_SET = 2, SOME_MILLISECONDS = 100, MOST_DEEP = 250 };
+enum { REAL_TIME = 0, TIME_WITH_SLEEP = 7, AT_A_TIME = 1, CANCEL_WHEN_SET = 2, SOME_MILLISECONDS = 20, MOST_DEEP = 250 };
 
 static const char guard_file[] = PLACE "clock", mark_file[] = PLACE "root";
 static long guard; /* what waits for the clock to be set; of the main process alone */
@@ -27,7 +27,7 @@ static long clock_distance(void) { /* in milliseconds; no rate that a clock is b
   for (int round = 0; round < 20; round++) { /* until nothing else ran in between */
     since = milliseconds_of(TIME_WITH_SLEEP);
     now = milliseconds_of(REAL_TIME);
-    if (milliseconds_of(TIME_WITH_SLEEP) - since < SOME_MILLISECONDS / 10) break;
+    if (milliseconds_of(TIME_WITH_SLEEP) - since < SOME_MILLISECONDS / 2) break;
   }
   return now - since;
 }
@@ -80,6 +80,7 @@ static struct { long seconds, nanoseconds; number device; int all_files; } marke
 
 static int is_older(const struct stat *facts) {
   long seconds = facts->st_ctime;
+  if (facts->st_ctime_nsec == 0) return seconds < marked.seconds; /* perhaps the file system has times in whole seconds */
   return seconds < marked.seconds || (seconds == marked.seconds && (long)facts->st_ctime_nsec < marked.nanoseconds);
 }
 
