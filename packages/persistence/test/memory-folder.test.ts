@@ -1,8 +1,9 @@
 import { mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { OpencodeToolsError } from '@opencode-tools/core';
 import { addTask } from '@opencode-tools/testkit';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { HeldDirectory } from '../src/folder/held-directory.ts';
 import { openSqliteStore } from '../src/sqlite.ts';
 import { openSqliteRegistry, temporaryDirectory } from './open-sqlite-registry.ts';
@@ -39,6 +40,21 @@ test('an export that is killed at any moment leaves the folder whole, old or new
   store = await openSqliteStore({ directory });
   expect(await store.admin.exportMemory(id, repository)).toMatchObject({ head: await store.ledger.head(id) });
   expect(readdirSync(join(repository, '.task-memory'))).toEqual([id]);
+  await store.close();
+});
+
+test('an export that fails says why, whatever its tidying meets, and leaves the folder to others', async () => {
+  const [directory, repository] = [join(temporary.path, 'home'), join(temporary.path, 'repository')];
+  mkdirSync(repository);
+  const store = await openSqliteStore({ directory });
+  const { id } = await addTask(store.tasks);
+  const why = new OpencodeToolsError('OCT_RESOURCE_LIMIT', 'There is no room left');
+  vi.spyOn(HeldDirectory.prototype, 'create').mockRejectedValueOnce(why);
+  vi.spyOn(HeldDirectory.prototype, 'remove').mockRejectedValueOnce(new Error('The tidying failed'));
+  await expect(store.admin.exportMemory(id, repository)).rejects.toBe(why);
+  vi.restoreAllMocks();
+  expect(readdirSync(repository)).toEqual(['.task-memory']);
+  expect(await store.admin.exportMemory(id, repository)).toMatchObject({ changed: true });
   await store.close();
 });
 

@@ -60,8 +60,7 @@ async function write(
 ): Promise<ExportedMemory> {
   const { taskId, extent } = facts;
   await using base = await openBase(directory, homeDirectory);
-  const there = await base.find(folderName);
-  await using folder = there ?? (await base.make(folderName));
+  await using folder = (await base.find(folderName)) ?? (await base.make(folderName));
   await tidy(folder, taskId);
   const fresh = `.${taskId}.${process.pid}-${randomBytes(6).toString('hex')}.new`;
   const head = { seq: extent.headSeq, hash: extent.headHash };
@@ -70,14 +69,9 @@ async function write(
     const changed = !(await isThere(folder, taskId, manifest));
     if (changed) await swap(folder, taskId, fresh);
     return { taskId, path: path.join(folder.path, taskId), changed, head };
-  } catch (error) {
-    if (there === undefined) {
-      await folder.remove(fresh, everyFile);
-      await base.remove(folderName, []);
-    }
-    throw error;
   } finally {
-    await folder.remove(fresh, everyFile);
+    // What cannot be removed hides nothing, and goes with the next export; an empty folder may be another's by now, and stays.
+    await folder.remove(fresh, everyFile).catch(() => undefined);
   }
 }
 
