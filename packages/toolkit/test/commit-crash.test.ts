@@ -78,7 +78,10 @@ test(`after a kill at any step the next process finds the commit made or not, an
   const seen = new Set<string>();
   for (let step = 1 + (seed % stride); step <= steps; step += stride) {
     const { directory, id } = await changed(`killed-${step}`);
-    expect(await run(id, directory, 'commit', step)).toBeUndefined();
+    // A lease is renewed as often as the work takes long, so the last steps are not there each time.
+    const ended = await run(id, directory, 'commit', step);
+    if (ended !== undefined && ended < step && step > steps - stride) break;
+    expect(ended).toBeUndefined();
     await (await home.openAgain()).close();
     const types = await recordsOf(id);
     for (const type of types) seen.add(type);
