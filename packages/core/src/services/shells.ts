@@ -57,9 +57,10 @@ export function createShellKeeper(kernel: Kernel, keeper: SandboxKeeper, backgro
   const begun = new Set<ExecutionId>();
 
   /** One that another process or home has only just asked for may not have begun. */
-  const untilBegun = async (shell: Execution): Promise<Execution> => {
+  const untilBegun = async (shell: Execution, { signal }: LeasedWork): Promise<Execution> => {
     const limit = Date.parse(shell.startedAt) + beginLimitMs;
     while (!begun.has(shell.id) && deps.clock.nowMs() < limit) {
+      signal.throwIfAborted();
       const found = await keeper.find(shell.taskId);
       const state = found === undefined ? undefined : await found.handle.background.look(shell.id);
       if (state?.kind === 'none' && (await deps.tasks.findOperation(shell.operationId))?.state === 'open')
@@ -95,7 +96,7 @@ export function createShellKeeper(kernel: Kernel, keeper: SandboxKeeper, backgro
   const begin: ShellKeeper['enter'] = async (task, choice, plan, leased, key, call) => {
     const sessionId = leased.session.id;
     const before = await find(task.id, sessionId, choice.name);
-    if (before !== undefined && !choice.anew) return untilBegun(before);
+    if (before !== undefined && !choice.anew) return untilBegun(before, leased);
     if (before !== undefined) await end(before, call);
     const last = choice.anew ? undefined : await lastOf(kernel, task.id, leased, choice.name);
     if (last !== undefined && !leftInOrder(last)) throw endedError(last);
@@ -105,7 +106,7 @@ export function createShellKeeper(kernel: Kernel, keeper: SandboxKeeper, backgro
     const first = (await find(task.id, sessionId, choice.name)) ?? mine;
     if (first.id === mine.id) return mine;
     await end(mine, call);
-    return untilBegun(first);
+    return untilBegun(first, leased);
   };
 
   return {

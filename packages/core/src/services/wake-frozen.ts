@@ -15,7 +15,7 @@ const pausing: readonly OperationKind[] = ['checkpoint', 'sandbox', 'restore', '
  * Does work that waits for a sandbox, and lets the sandbox go on when somebody froze it past the registry (`docker pause`), which
  * would hold the work up for good. A pause of ours, by a checkpoint or a verb, stays.
  *
- * @param onWoken called when it was let go on
+ * @param onWoken called once, when it is let go on
  */
 export async function wakingFrozen<T>(
   kernel: Kernel,
@@ -24,7 +24,7 @@ export async function wakingFrozen<T>(
   work: () => Promise<T>,
   onWoken: () => void = () => undefined,
 ): Promise<T> {
-  const watch: Watch = { over: false, timer: undefined };
+  const watch: Watch = { over: false, told: false, timer: undefined };
   const looking = { kernel, handle, taskId, onWoken };
   lookIn(looking, watch, firstLookMs, 'first');
   try {
@@ -37,6 +37,7 @@ export async function wakingFrozen<T>(
 
 interface Watch {
   over: boolean;
+  told: boolean;
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -59,8 +60,10 @@ async function look(looking: Looking, watch: Watch, which: 'first' | 'second'): 
   const frozen = await isFrozenByOthers(looking);
   if (frozen && which === 'first') return lookIn(looking, watch, secondLookMs, 'second');
   if (frozen && !watch.over) {
+    // Said first: the work may be over before the engine has answered.
+    if (!watch.told) looking.onWoken();
+    watch.told = true;
     await looking.handle.unpause();
-    looking.onWoken();
   }
   lookIn(looking, watch, lookEveryMs, 'first');
 }
