@@ -36,13 +36,13 @@ interface NewDirectory {
 
 const ours: LayerRoot = { mode: 0o755, uid: 0, gid: 0 };
 
-/** The volume of layers, made at its first use, and the containers that work in it. */
 interface ContainerChange {
   readonly mounted?: string | undefined;
   readonly stdin?: boolean;
   readonly ofOneCall?: boolean;
 }
 
+/** The volume of layers, made at its first use, and the containers that work in it. */
 export class LayerVolume {
   readonly #engine: Engine;
   readonly #options: LayerVolumeOptions;
