@@ -114,6 +114,8 @@ class FileContentStore implements ContentStore {
     }
   }
 
+  async ready(): Promise<void> {}
+
   async restoreDirectory(
     directory: string,
     snapshotId: string,

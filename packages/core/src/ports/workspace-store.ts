@@ -102,6 +102,11 @@ export interface WorkspaceStore {
   freeze(tree: TreeRef, options?: { readonly signal?: AbortSignal }): Promise<SnapshotRef>;
   /** Makes a new volume with the content of a snapshot. Idempotent: a half-made volume of the name is made anew. */
   provision(request: ProvisionRequest): Promise<void>;
+  /**
+   * Begins to make what the first volume of a snapshot takes, beside all else. A hint: what fails is logged, and `provision` tries it
+   * again; `settle` gives up what is not made yet.
+   */
+  ready(snapshotId: string): Promise<void>;
   /** Makes a directory of the host equal to a snapshot, writing only what differs. */
   restoreDirectory(
     directory: string,
@@ -171,7 +176,7 @@ export interface WorkspaceStore {
    * @param keep gives the ids of the snapshots that checkpoints and tasks refer to; called after all else was looked at
    */
   collect(keep: () => Promise<ReadonlySet<string>>): Promise<Collected>;
-  /** Waits for what goes on in the background. */
+  /** Waits for what goes on in the background, but for what was only asked to be ready. */
   settle(): Promise<void>;
 }
 

@@ -30,7 +30,7 @@ export function createServices(dependencies: ServiceDependencies): Services {
   const checkpoints = createCheckpointService(kernel, keeper);
   const executions = createExecutionService(kernel, keeper);
   return {
-    tasks: createTaskService(kernel, keeper),
+    tasks: createTaskService(kernel, keeper, housekeeper),
     sandboxes: createSandboxService(kernel, keeper),
     sessions: createSessionService(kernel, keeper),
     executions,

@@ -80,6 +80,16 @@ function withImage(task: Task, imageId: string): Task {
   return { ...task, sandboxSpec: { ...task.sandboxSpec, imageId } };
 }
 
+/** In a process that stays: has the content of a task's volume made ready, so that its first command need not wait for all of it. */
+export function readyWorkspace({ deps }: Kernel, { id, workspace }: Task): void {
+  if (workspace.mode !== 'volume' || workspace.base === null) return;
+  deps.workspaces
+    .ready(workspace.base.id)
+    .catch((error: unknown) =>
+      deps.logger.warn('A workspace was not made ready', { taskId: id, error: String(error) }),
+    );
+}
+
 /** Checks what the caller said and adds what it did not; the image is not looked for yet, nor the source frozen. */
 export function draftTask(kernel: Kernel, input: CreateTask): Task {
   const { defaults, ids, homeId } = kernel.deps;

@@ -32,6 +32,8 @@ export interface HousekeepingTurn {
 export interface HousekeeperService {
   /** Begins to take turns, now and then every half minute. Idempotent. */
   start(): void;
+  /** True between `start` and `close`: this process stays. */
+  readonly started: boolean;
   /** Takes a turn now; turns follow each other. */
   turn(): Promise<HousekeepingTurn>;
   /** Compares registry, engine and disk, and removes what is provably finished, whoever keeps house. */

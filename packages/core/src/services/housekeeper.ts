@@ -104,6 +104,9 @@ export function createHousekeeper(kernel: Kernel, pool: WarmPool, caches: CacheS
       pool.open();
       tick();
     },
+    get started() {
+      return started;
+    },
     turn,
     reap: (options, call) => reap(kernel, { ...options, graceMs, openedAtMs }, call),
     status: async () => {

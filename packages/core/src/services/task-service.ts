@@ -1,11 +1,12 @@
 import type { TaskId } from '../domain/ids.ts';
 import type { Task, TaskStatus } from '../domain/task.ts';
 import { assertMove } from '../domain/task-machine.ts';
+import type { HousekeeperService } from './housekeeper-contract.ts';
 import type { HookPoint } from '../ports/hook-port.ts';
 import type { SandboxFacts } from '../ports/sandbox-runtime.ts';
 import { assertAlone } from './assert-alone.ts';
 import { bringBackTask, recoverableTasks } from './bring-back-task.ts';
-import { createTask } from './create-task.ts';
+import { createTask, readyWorkspace } from './create-task.ts';
 import { deleteTask } from './delete-task.ts';
 import { forkTask } from './fork-task.ts';
 import { type Kernel, leaseGuard } from './kernel.ts';
@@ -23,10 +24,14 @@ import { type LeasedWork, withLease } from './with-lease.ts';
 
 const defaultGraceMs = 2_000;
 
-export function createTaskService(kernel: Kernel, keeper: SandboxKeeper): TaskService {
+export function createTaskService(kernel: Kernel, keeper: SandboxKeeper, housekeeper: HousekeeperService): TaskService {
   const { tasks } = kernel.deps;
   return {
-    create: (input, call) => createTask(kernel, input, call),
+    create: async (input, call) => {
+      const task = await createTask(kernel, input, call);
+      if (housekeeper.started) readyWorkspace(kernel, task);
+      return task;
+    },
     resolve: (reference, by) => resolveTask(kernel, reference, by?.idempotencyKey),
     get: (id) => tasks.getTask(id),
     view: (id) => viewTask(kernel, id),

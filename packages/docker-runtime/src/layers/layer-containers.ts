@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { Containers } from '../engine/containers.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
@@ -115,18 +114,37 @@ export async function runOnce(
   }
 }
 
-/** Writes all of it, then says that this was all. What goes wrong with it, or an engine that takes nothing, ends the connection. */
+/** Writes all of it, a chunk while the next one is made, then says that this was all. What goes wrong with it, or an engine that takes nothing, ends the connection. */
 async function send(input: AsyncIterable<Uint8Array>, to: Duplex, quietMs: number, signal: AbortSignal): Promise<void> {
   const silent = async () => Promise.reject(engineSilent(quietMs));
   const watch = new QuietWatch(quietMs, silent, (error) => to.destroy(error));
   try {
-    for await (const chunk of watched(input, watch)) if (!to.write(chunk)) await once(to, 'drain', { signal });
+    let taken = Promise.resolve();
+    for await (const chunk of watched(input, watch)) {
+      await taken;
+      taken = write(to, chunk, signal);
+      taken.catch(() => undefined);
+    }
+    await taken;
     to.end();
   } catch (error) {
     to.destroy(error instanceof Error ? error : new Error(String(error)));
     throw error;
   } finally {
     watch.waitForUs();
+  }
+}
+
+/** Writes a chunk; resolves once the connection has taken it. */
+async function write(to: Duplex, chunk: Uint8Array, signal: AbortSignal): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const give = (): void => reject(signal.reason);
+  signal.addEventListener('abort', give, { once: true });
+  to.write(chunk, (error) => (error ? reject(error) : resolve()));
+  try {
+    await promise;
+  } finally {
+    signal.removeEventListener('abort', give);
   }
 }
 

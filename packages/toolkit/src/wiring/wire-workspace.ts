@@ -71,6 +71,7 @@ export function wireWorkspace(options: {
         'seed',
         'freeze',
         'provision',
+        'ready',
         'checkDirectory',
         'guardDirectory',
         'restoreDirectory',

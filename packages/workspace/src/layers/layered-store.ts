@@ -41,6 +41,8 @@ class LayeredStore implements WorkspaceStore {
   readonly #uppers: UpperSupply;
   readonly #maker: LayerMaker;
   readonly #background = new Set<Promise<unknown>>();
+  /** Ends what was only asked to be ready. */
+  readonly #closing = new AbortController();
 
   constructor(options: LayeredStoreOptions) {
     this.#options = options;
@@ -100,6 +102,16 @@ class LayeredStore implements WorkspaceStore {
       }
       await this.#files.marks.done([upper]);
     });
+  }
+
+  async ready(snapshotId: string): Promise<void> {
+    this.#later(this.#makeReady(snapshotId, this.#closing.signal));
+  }
+
+  async #makeReady(snapshotId: string, signal: AbortSignal): Promise<void> {
+    const { able } = await this.layering();
+    if (!able || signal.aborted) return;
+    await this.#files.marks.atWork(async () => this.#stackable(snapshotId, signal));
   }
 
   async reserve(owner: { readonly uid: number; readonly gid: number }): Promise<VolumeRecipe | null> {
@@ -212,6 +224,7 @@ class LayeredStore implements WorkspaceStore {
   }
 
   async settle(): Promise<void> {
+    this.#closing.abort();
     await Promise.all(this.#background);
   }
 
@@ -229,9 +242,10 @@ class LayeredStore implements WorkspaceStore {
 
   #later(work: Promise<unknown>): void {
     const settled = work
-      .catch((error: unknown) =>
-        this.#options.logger.warn('Work on layers in the background failed', { error: String(error) }),
-      )
+      .catch((error: unknown) => {
+        if (isOpencodeToolsError(error, 'OCT_CANCELLED')) return;
+        this.#options.logger.warn('Work on layers in the background failed', { error: String(error) });
+      })
       .finally(() => this.#background.delete(settled));
     this.#background.add(settled);
   }

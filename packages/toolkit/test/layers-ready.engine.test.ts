@@ -1,0 +1,130 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { LayerPort, SnapshotRef } from '@opencode-tools/core';
+import { until } from '@opencode-tools/testkit';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type LayerBed, openLayerBed, owner } from './support/layer-bed.ts';
+import { type TestHome, createTestHome, tester as call } from './support/test-home.ts';
+
+let source: string;
+beforeEach(async () => {
+  source = await mkdtemp(join(tmpdir(), 'oct-ready-'));
+  await mkdir(join(source, 'folder'));
+  for (let index = 0; index < 500; index += 1) await writeFile(join(source, 'folder', `f${index}`), `file ${index}\n`);
+});
+afterEach(async () => rm(source, { recursive: true, force: true }));
+
+test('a volume that was made ready is filled once, and who gives up waiting for it does not end that', async () => {
+  const filled: Promise<string>[] = [];
+  const bed = await openLayerBed(undefined, ({ layers, volumes }) => ({
+    layers: watched(layers, (made) => filled.push(made)),
+    volumes,
+  }));
+  try {
+    const { id: snapshotId } = await seeded(bed);
+    await bed.store.ready(snapshotId);
+    await until(() => filled.length === 1);
+    const controller = new AbortController();
+    const provision = async (volume: string, signal?: AbortSignal) =>
+      bed.store.provision({
+        volume,
+        labels: bed.labels,
+        owner,
+        snapshotId,
+        ...(signal === undefined ? {} : { signal }),
+      });
+    const given = provision(bed.newVolume(), controller.signal);
+    controller.abort();
+    await expect(given).rejects.toMatchObject({ code: 'OCT_CANCELLED' });
+    const volume = bed.newVolume();
+    await provision(volume);
+    expect(await bed.run(volume, 'ls folder | wc -l')).toBe('500');
+    expect(filled).toHaveLength(1);
+  } finally {
+    await bed.remove();
+  }
+});
+
+test('closing ends what was only asked to be ready, and a later volume is filled anew', async () => {
+  const filled: Promise<string>[] = [];
+  let fillOn = true;
+  const bed = await openLayerBed(undefined, ({ layers, volumes }) => ({
+    // The tar has no end until the filling is given up.
+    layers: watched(
+      layers,
+      (made) => filled.push(made),
+      (tar) => (fillOn ? endless(tar) : tar),
+    ),
+    volumes,
+  }));
+  try {
+    const { id: snapshotId } = await seeded(bed);
+    await bed.store.ready(snapshotId);
+    await until(() => filled.length === 1);
+    await bed.store.settle();
+    await expect(filled[0]).rejects.toMatchObject({ code: 'OCT_CANCELLED' });
+    fillOn = false;
+    const volume = bed.newVolume();
+    await bed.store.provision({ volume, labels: bed.labels, owner, snapshotId });
+    expect(await bed.run(volume, 'ls folder | wc -l')).toBe('500');
+  } finally {
+    await bed.remove();
+  }
+});
+
+test('the workspace of a new task is made ready in a process that stays, and in no other', async () => {
+  const home: TestHome = await createTestHome();
+  const filled: string[] = [];
+  const open = await home.open({
+    decorate: (ports) => ({
+      ...ports,
+      workspaces: { ...ports.workspaces, ready: async (id) => (filled.push(id), ports.workspaces.ready(id)) },
+    }),
+  });
+  try {
+    const create = async (kind: 'directory' | 'empty') =>
+      open.services.tasks.create(
+        { title: 'ready', image: home.image, workspace: kind === 'empty' ? { kind } : { kind, path: source } },
+        call,
+      );
+    await create('directory');
+    expect(filled).toEqual([]);
+    open.services.housekeeper.start();
+    await create('empty');
+    const { workspace } = await create('directory');
+    expect(filled).toEqual([workspace.mode === 'volume' && workspace.base?.id]);
+  } finally {
+    await open.close();
+    await home.remove();
+  }
+});
+
+const seeded = async ({ store }: LayerBed): Promise<SnapshotRef> =>
+  store.seed({ source: { kind: 'directory', path: source }, owner });
+
+/** Layers that tell of each filling. */
+function watched(
+  layers: LayerPort,
+  onFill: (made: Promise<string>) => void,
+  change: (tar: Parameters<LayerPort['fill']>[1]) => Parameters<LayerPort['fill']>[1] = (tar) => tar,
+): LayerPort {
+  return new Proxy(layers, {
+    get: (target, key) => {
+      const value: unknown = Reflect.get(target, key);
+      if (typeof value !== 'function') return value;
+      if (key !== 'fill') return value.bind(target) as unknown;
+      return (...[layer, tar, signal]: Parameters<LayerPort['fill']>) => {
+        const made = target.fill(layer, change(tar), signal);
+        made.catch(() => undefined);
+        onFill(made);
+        return made;
+      };
+    },
+  });
+}
+
+async function* endless(tar: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of tar) yield chunk.subarray(0, 512);
+  await new Promise(() => undefined);
+}
