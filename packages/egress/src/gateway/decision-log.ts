@@ -49,6 +49,7 @@ export class DecisionLog {
     }
     const stream = createWriteStream(this.#file, { flags: flags as unknown as string, mode: 0o600 });
     stream.on('error', () => {
+      this.#dropped += 1;
       if (this.#stream === stream) this.#stream = undefined;
     });
     this.#stream = stream;

@@ -5,6 +5,7 @@ import { Authority } from './authority.ts';
 import { DecisionLog } from './decision-log.ts';
 import { TaskGate } from './task-gate.ts';
 import { type GatewaySettings, type TaskPolicy, parsePolicy } from './task-policy.ts';
+import { UpstreamTrust } from './upstream-trust.ts';
 import { Names } from './upstream.ts';
 
 /** What the gateway says of itself, in `out/status.json`. */
@@ -43,11 +44,10 @@ export class Gateway {
       certificate: readFileSync(join(root, 'authority/certificate.pem'), 'utf8'),
       key: readFileSync(join(root, 'authority/key.pem'), 'utf8'),
     };
-    const extra = settings.upstreamAuthorities;
     this.#shared = {
       names: new Names(settings.nameServers),
       authority: new Authority(authority),
-      authorities: extra === '' ? [] : [extra],
+      trust: new UpstreamTrust(settings.upstreamAuthorities),
       secret: (taskId: string, rule: string, header: string) => this.#secrets.get(taskId)?.[`${rule} ${header}`],
     };
   }
@@ -72,14 +72,13 @@ export class Gateway {
     const policies = this.#readPolicies();
     for (const [taskId, gate] of this.#gates) if (!policies.has(taskId)) this.#drop(taskId, gate);
     for (const [taskId, policy] of policies) {
-      if (policy !== 'unchanged') this.#take(taskId, policy);
-      const gate = this.#gates.get(taskId);
-      if (gate === undefined || this.#opened.has(taskId)) continue;
       try {
-        await gate.open();
+        if (policy !== 'unchanged') this.#take(taskId, policy);
+        if (this.#opened.has(taskId)) continue;
+        await this.#gates.get(taskId)?.open();
         this.#opened.add(taskId);
       } catch {
-        // The address comes with the network; the next look tries again.
+        // The address comes with the network, and a full disk takes no log; the next look tries again.
       }
     }
     this.#report();
@@ -120,6 +119,7 @@ export class Gateway {
     if (gate?.policy.gatewayAddress === policy.gatewayAddress && gate.policy.sandboxAddress === policy.sandboxAddress)
       return gate.update(policy);
     gate?.close();
+    this.#gates.delete(taskId);
     const log = new DecisionLog(join(this.#root, 'out/log'), taskId);
     this.#gates.set(taskId, new TaskGate(policy, { ...this.#shared, log }));
   }
@@ -143,8 +143,12 @@ export class Gateway {
     const text = JSON.stringify(status);
     if (text === this.#written) return;
     const file = join(this.#root, 'out/status.json');
-    writeFileSync(`${file}.new`, text, { mode: 0o600 });
-    renameSync(`${file}.new`, file);
-    this.#written = text;
+    try {
+      writeFileSync(`${file}.new`, text, { mode: 0o600 });
+      renameSync(`${file}.new`, file);
+      this.#written = text;
+    } catch {
+      // A full disk, say. Whoever asks waits; connections of all tasks go on, and the next look tries again.
+    }
   }
 }

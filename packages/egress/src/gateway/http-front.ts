@@ -15,6 +15,7 @@ import { forwardedHeaders, hasBody } from './headers.ts';
 import { relayBytes } from './relay-bytes.ts';
 import { type Arrival, targetOf } from './request-target.ts';
 import { readIntoSharedMemory } from './shared-reads.ts';
+import type { UpstreamTrust } from './upstream-trust.ts';
 import type { Destination } from './upstream.ts';
 
 /** What the HTTP side of the gateway asks of the rest. */
@@ -28,7 +29,7 @@ export interface HttpGate {
   hold(request: EgressRequest, end: () => void): () => void;
   /** Called for a CONNECT to the proxy. */
   connect(request: IncomingMessage, socket: Socket, head: Buffer): void;
-  readonly authorities: readonly string[];
+  readonly trust: UpstreamTrust;
 }
 
 export interface HttpFront {
@@ -39,6 +40,31 @@ export interface HttpFront {
 
 const headersLimitMs = 20_000;
 const idleLimitMs = 30_000;
+const kept = { keepAlive: true, maxFreeSockets: 32 } as const;
+
+/** The connections to servers; those by TLS only once there are any, since loading authorities takes time and memory. */
+class Agents {
+  readonly #trust: UpstreamTrust;
+  readonly http = new Agent(kept);
+  #https: TlsAgent | undefined;
+
+  constructor(trust: UpstreamTrust) {
+    this.#trust = trust;
+    readIntoSharedMemory(this.http);
+  }
+
+  get https(): TlsAgent {
+    if (this.#https !== undefined) return this.#https;
+    this.#https = new TlsAgent({ ...kept, secureContext: this.#trust.context });
+    readIntoSharedMemory(this.#https);
+    return this.#https;
+  }
+
+  close(): void {
+    this.http.destroy();
+    this.#https?.destroy();
+  }
+}
 
 /**
  * Reads requests strictly and makes each anew: nothing that a client writes reaches a server as it was written, so that both can
@@ -46,11 +72,7 @@ const idleLimitMs = 30_000;
  */
 export function createHttpFront(gate: HttpGate): HttpFront {
   const arrivals = new WeakMap<object, Arrival>();
-  const agents = {
-    http: new Agent({ keepAlive: true, maxFreeSockets: 32 }),
-    https: new TlsAgent({ keepAlive: true, maxFreeSockets: 32, ca: [...gate.authorities] }),
-  };
-  for (const agent of Object.values(agents)) readIntoSharedMemory(agent);
+  const agents = new Agents(gate.trust);
   const server: Server = createServer(
     { requireHostHeader: false, keepAlive: true, noDelay: true, insecureHTTPParser: false },
     (request, response) => {
@@ -84,15 +106,14 @@ export function createHttpFront(gate: HttpGate): HttpFront {
     },
     close: () => {
       server.closeAllConnections();
-      agents.http.destroy();
-      agents.https.destroy();
+      agents.close();
     },
   };
 }
 
 async function handle(
   gate: HttpGate,
-  agents: { readonly http: Agent; readonly https: TlsAgent },
+  agents: Agents,
   request: IncomingMessage,
   response: ServerResponse,
   arrival: Arrival,

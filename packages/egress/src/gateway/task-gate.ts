@@ -7,6 +7,7 @@ import type { DecisionLog } from './decision-log.ts';
 import { type DnsServer, listening, startDnsServer } from './dns-server.ts';
 import { type HttpFront, createHttpFront } from './http-front.ts';
 import { type TaskPolicy, gatewayPorts, transparentPorts } from './task-policy.ts';
+import type { UpstreamTrust } from './upstream-trust.ts';
 import { type TunnelGate, serveConnect, serveTransparent } from './tunnel.ts';
 import { type Destination, type Names, findDestination } from './upstream.ts';
 
@@ -14,7 +15,7 @@ import { type Destination, type Names, findDestination } from './upstream.ts';
 export interface GateParts {
   readonly names: Names;
   readonly authority: Authority;
-  readonly authorities: readonly string[];
+  readonly trust: UpstreamTrust;
   readonly log: DecisionLog;
   /** Value for a header that a rule injects; undefined when it was not handed over. */
   readonly secret: (taskId: string, rule: string, header: string) => string | undefined;
@@ -47,8 +48,8 @@ export class TaskGate implements TunnelGate {
     return this.#parts.authority;
   }
 
-  get authorities(): readonly string[] {
-    return this.#parts.authorities;
+  get trust(): UpstreamTrust {
+    return this.#parts.trust;
   }
 
   get policy(): TaskPolicy {
