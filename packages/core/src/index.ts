@@ -276,6 +276,7 @@ export { defaultAutomatic } from './services/automatic-checkpoint.ts';
 export type { AutomaticCheckpoints } from './services/automatic-checkpoint.ts';
 export { defaultRetention } from './services/retention.ts';
 export type { Outworn, RetentionPolicy, RetentionRule } from './services/retention.ts';
+export { boundDirectories } from './services/bound-directories.ts';
 export { createServices } from './services/create-services.ts';
 export type { ServiceDefaults, ServiceDependencies } from './services/dependencies.ts';
 export type {

@@ -43,6 +43,7 @@ export function taskListingContract(name: string, open: () => Promise<OpenRegist
         labels: { area: 'db' },
         parentId: one.id,
         createdAt: stamp(10),
+        workspace: { mode: 'bind', path: '/srv/two' },
       });
       await addRows(tasks, two.id, { noun: 'task', value: { ...two, status: 'running', version: 2 } });
       await addRows(tasks, two.id, { noun: 'session', value: sampleSession(two.id, { agent: 'claude' }) });
@@ -54,6 +55,7 @@ export function taskListingContract(name: string, open: () => Promise<OpenRegist
       expect(await titles({ owner: 'ann', project: 'p' })).toEqual(['one']);
       expect(await titles({ parentId: one.id })).toEqual(['two']);
       expect(await titles({ agent: 'claude' })).toEqual(['two']);
+      expect(await titles({ bound: true })).toEqual(['two']);
       expect(await titles({ createdAfter: stamp(5) })).toEqual(['two']);
       expect(await titles({ createdBefore: stamp(10) })).toEqual(['one']);
       expect(await titles({ status: ['running'], owner: 'ann' })).toEqual([]);

@@ -252,7 +252,6 @@ export function workPortContract(name: string, open: () => Promise<OpenWorkPort>
         writeFileSync(mine('Makefile'), 'all:\n');
         const who = {
           directory: mine(),
-          bound: [mine()],
           message: 'Mine',
           author: 'Ada <a@example.org>',
           dryRun: false,

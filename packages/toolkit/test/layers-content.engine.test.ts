@@ -96,7 +96,7 @@ describe('the content of volumes of layers', () => {
 
   test('tells what changed', async () => {
     const { content } = await frozen('echo more >>a/f1; rm a/f2; echo new >new');
-    const git = createGit({ environment: process.env, logger: silentLogger });
+    const git = createGit({ environment: process.env, logger: silentLogger, bound: () => Promise.resolve([]) });
     const work = createWork({ directory: join(bed.directory, 'content'), git, logger: silentLogger });
     expect((await work.review(base, content)).changes).toEqual([
       { path: 'a/f1', change: 'modified' },

@@ -45,7 +45,7 @@ describe(`volumes of layers (seed ${seed})`, () => {
     const made = createDockerRuntime({ environment, homeId, ids, clock: systemClock, logger });
     await made.images.ensure('opencode-sandbox-base');
     ({ runtime, layers } = made);
-    const git = createGit({ environment, logger });
+    const git = createGit({ environment, logger, bound: () => Promise.resolve([]) });
     const shared = { volumes: runtime.volumes, logger };
     const contentStore = createContentStore({ ...shared, directory: join(directory, 'content'), git, environment });
     content = contentStore;
@@ -178,7 +178,7 @@ describe(`volumes of layers (seed ${seed})`, () => {
       ...shared,
       directory: join(apart, 'content'),
       volumes: own,
-      git: createGit(shared),
+      git: createGit({ ...shared, bound: () => Promise.resolve([]) }),
     });
     const directories = { directory: join(apart, 'layers'), content };
     const stacked = createLayeredStore({

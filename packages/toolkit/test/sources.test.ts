@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { chownSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { workspaceNotices } from '@opencode-tools/core';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type EnginelessHome, createEnginelessHome } from './support/home-without-engine.ts';
+import { type EnginelessHome, callBy, createEnginelessHome } from './support/home-without-engine.ts';
 
 let home: EnginelessHome;
 let base: string;
@@ -46,4 +46,23 @@ test('a task from a repository with submodules is refused, naming them, and noth
     remedy: expect.stringContaining('bind workspace') as string,
   });
   expect((await home.open.services.tasks.list({})).items).toEqual([]);
+});
+
+test('a task from a repository that the sandbox of another could have written is refused, and one at its top is not', async () => {
+  const project = join(base, 'project');
+  for (const directory of [project, join(project, 'deep')]) {
+    mkdirSync(directory);
+    git('-C', directory, 'init', '-q', '-b', 'main');
+    git('-C', directory, 'commit', '-q', '--allow-empty', '-m', 'first');
+  }
+  const before = await home.create(from('project/deep'));
+  if (process.getuid?.() === 0) chownSync(project, 1_000, 1_000);
+  await home.create({ workspace: { kind: 'bind', path: project } });
+  if (process.getuid?.() === 0) chownSync(project, 0, 0);
+  const denied = { code: 'OCT_POLICY_DENIED', remedy: expect.stringContaining('clone') as string };
+  await expect(home.create(from('project/deep'))).rejects.toMatchObject(denied);
+  const merging = home.open.services.work.merge(before.id, { dryRun: true }, callBy('ada'));
+  await expect(merging).rejects.toMatchObject(denied);
+  const { workspace } = await home.create({ workspace: { kind: 'git', path: project, dirty: 'leave' } });
+  expect(workspace).toMatchObject({ source: { repository: project } });
 });

@@ -22,7 +22,7 @@ workspaceStoreContract('The content store with volumes of an engine', async (): 
     baseImages: ['opencode-sandbox-base:latest', 'oct-lab/base:latest', 'oct-lab/debian:bookworm'],
   });
   const { volumes } = runtime;
-  const git = createGit({ environment, logger: silentLogger });
+  const git = createGit({ environment, logger: silentLogger, bound: () => Promise.resolve([]) });
   const directory = join(base, 'home', 'content');
   return {
     store: createContentStore({ directory, volumes, git, environment, logger: silentLogger }),

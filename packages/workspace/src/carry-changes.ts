@@ -3,9 +3,9 @@ import { type BytePath, canonicalPath, parentOf, toBytePath, toFs, toText } from
 import { copyFile, copyLink, writing } from './copy-file.ts';
 import { invalid } from './failures.ts';
 import { type ChangedPath, listChanges } from './git-inspect.ts';
-import type { GitRunner } from './git-runner.ts';
 import { createPacer } from './pacer.ts';
 import { type DiskNode, findNode, scanDirectory } from './scan-directory.ts';
+import type { UserRepository } from './user-repository.ts';
 
 /**
  * Brings uncommitted changes along: what is staged is staged, what is not is not, untracked files that are not ignored are
@@ -14,8 +14,13 @@ import { type DiskNode, findNode, scanDirectory } from './scan-directory.ts';
  * @param from top directory of the source
  * @param to a clean checkout of its HEAD
  */
-export async function carryChanges(git: GitRunner, from: string, to: string, signal?: AbortSignal): Promise<void> {
-  const changes = await listChanges(git, from);
+export async function carryChanges(
+  { runner: git, place: cwd }: UserRepository,
+  from: string,
+  to: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const changes = await listChanges(git, cwd);
   refuseUnmerged(changes, from);
   const args = [
     'diff',
@@ -27,7 +32,7 @@ export async function carryChanges(git: GitRunner, from: string, to: string, sig
     '--no-renames',
     'HEAD',
   ];
-  const staged = await git.run(args, { cwd: from, signal });
+  const staged = await git.run(args, { cwd, signal });
   if (staged.length > 0)
     await git.run(['apply', '--cached', '--whitespace=nowarn', '-'], { cwd: to, input: staged, signal });
   const pacer = createPacer(signal);

@@ -6,7 +6,9 @@ import { type RawChange, rawChanges } from './commit-changes.ts';
 import { invalid } from './failures.ts';
 import { settingsOf } from './git-inspect.ts';
 import type { GitRunner } from './git-runner.ts';
+import type { HostGit } from './git.ts';
 import { findNode } from './scan-directory.ts';
+import type { UserRepository } from './user-repository.ts';
 
 const longMs = 30 * 60_000;
 const underWay = ['MERGE_HEAD', 'CHERRY_PICK_HEAD', 'REVERT_HEAD', 'BISECT_LOG', 'rebase-merge', 'rebase-apply'];
@@ -17,16 +19,28 @@ interface Conflict {
 }
 
 /** The work tree that has a branch checked out. @throws OpencodeToolsError when that is not there, or in the middle of something */
-export async function workTreeOf(git: GitRunner, top: string, ref: string): Promise<string | null> {
-  const out = await git.run(['worktree', 'list', '--porcelain', '-z'], { cwd: top });
+export async function workTreeOf(
+  { find }: Pick<HostGit, 'find'>,
+  repository: UserRepository,
+  ref: string,
+): Promise<UserRepository | null> {
+  const { runner, place: top } = repository;
+  const out = await runner.run(['worktree', 'list', '--porcelain', '-z'], { cwd: top });
   const trees = out.toString('utf8').split('\0\0');
-  const tree = trees.map((text) => text.split('\0')).find((lines) => lines.includes(`branch ${ref}`));
-  const path = tree?.find((line) => line.startsWith('worktree '))?.slice('worktree '.length);
+  const lines = trees.map((text) => text.split('\0')).find((said) => said.includes(`branch ${ref}`));
+  const path = lines?.find((line) => line.startsWith('worktree '))?.slice('worktree '.length);
   if (path === undefined) return null;
   if (!existsSync(path))
     throw invalid(`${ref} is checked out at ${path}, which is not there`, 'Run `git worktree prune`, then try again.');
-  await assertNothingUnderWay(git, path);
-  return path;
+  const tree = await find(path);
+  if (tree.commonDirectory !== repository.commonDirectory)
+    throw invalid(
+      `${ref} is checked out at ${path}, where the .git is of another repository`,
+      'Run `git worktree repair`, then try again.',
+      { directory: path },
+    );
+  await assertNothingUnderWay(tree.runner, tree.place);
+  return tree;
 }
 
 /** The ref that a work tree has checked out; null for a detached commit. */
@@ -53,8 +67,8 @@ export async function assertNothingUnderWay(git: GitRunner, workTree: string): P
  * @param bare repository of ours that has the objects
  */
 export async function obstacles(
-  git: GitRunner,
-  { workTree, bare }: { readonly workTree: string; readonly bare: string },
+  { runner: git, place: workTree }: UserRepository,
+  bare: string,
   from: string,
   to: string,
 ): Promise<readonly Conflict[]> {
@@ -73,7 +87,11 @@ export async function obstacles(
 }
 
 /** Brings index and files of a clean enough work tree from one commit to another; done already, it changes nothing. */
-export async function moveWorkTree(git: GitRunner, workTree: string, from: string, to: string): Promise<void> {
+export async function moveWorkTree(
+  { runner: git, place: workTree }: UserRepository,
+  from: string,
+  to: string,
+): Promise<void> {
   await git.run(['read-tree', '-m', '-u', from, to], await callIn(git, workTree));
 }
 

@@ -8,12 +8,13 @@ import { describeChanges, rawChanges } from './commit-changes.ts';
 import { type WorkTree, makeTree } from './commit-tree.ts';
 import { invalid } from './failures.ts';
 import { findCommitTripwires } from './find-commit-tripwires.ts';
-import { findRepository, inRepository } from './find-repository.ts';
+import { findRepository } from './find-repository.ts';
 import type { GitRunner } from './git-runner.ts';
 import type { MergeTools } from './merge-work.ts';
 import { moveHead } from './move-head.ts';
 import { inAnyRepository } from './owned-repository.ts';
 import { createLayout } from './store-files.ts';
+import { inRepository } from './user-repository.ts';
 import { identityOf, readUserSettings } from './user-settings.ts';
 
 /** See `WorkPort.commit`. */
@@ -21,7 +22,7 @@ export async function commitWork(tools: MergeTools, work: CommitWork): Promise<C
   const { layout, git } = tools;
   const { operationId, signal, message } = work;
   const directory = await realDirectory(work.directory);
-  const bound = [directory, ...work.bound];
+  const bound = [directory, ...(await git.bound())];
   const { runner, gitDirectory, branch, ...place } = await placeOf(inAnyRepository(git.runner), directory, bound);
   const { top, head } = place;
   await assertNothingUnderWay(runner, top);
@@ -63,13 +64,13 @@ interface Place extends WorkTree {
 }
 
 async function placeOf(git: GitRunner, directory: string, bound: readonly string[]): Promise<Place> {
-  const { place, gitDirectory } = await findRepository(directory, bound);
+  const { place, gitDirectory } = await findRepository(directory, { bound, takesBare: false });
   const call = { cwd: place, environment: { GIT_DIR: gitDirectory } };
   const top = (await git.run(['rev-parse', '--show-toplevel'], call)).toString('utf8').replace(/\n$/, '');
   // Its configuration says where the files are.
   if (!isWithin(directory, top))
     throw invalid(`${directory} has a repository that is the work tree of ${top}`, 'Commit there with git.', { top });
-  const runner = inRepository(git, top, gitDirectory);
+  const runner = inRepository(git, top, { GIT_DIR: gitDirectory, GIT_WORK_TREE: top });
   const branch = (await headOf(runner, top))?.replace(/^refs\/heads\//, '') ?? null;
   const { code, stdout } = await runner.try(['rev-parse', '--verify', '--quiet', 'HEAD^{commit}'], { cwd: top });
   const head = code === 0 ? stdout.toString('utf8').trim() : null;

@@ -69,7 +69,7 @@ class FileContentStore implements ContentStore {
   }
 
   guardDirectory(path: string): Promise<readonly GuardedPath[]> {
-    return guardDirectory(this.#options.git.runner, path);
+    return guardDirectory(this.#options.git, path);
   }
 
   async seed(request: SeedRequest): Promise<SnapshotRef> {

@@ -1,30 +1,37 @@
-import { constants } from 'node:fs';
+import { constants, lstatSync } from 'node:fs';
 import { lstat, readFile, realpath } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { OpencodeToolsError, isWithin } from '@opencode-tools/core';
 import { toBytePath } from './byte-path.ts';
 import { errnoOf, invalid, treeFailure } from './failures.ts';
-import type { GitCall, GitRunner } from './git-runner.ts';
 
 const unblocked = constants.O_RDONLY | constants.O_NONBLOCK;
 
 /** Where a repository of the user is, as it was found without git. */
 export interface FoundRepository {
-  /** The directory that has its `.git`. */
+  /** The directory that has its `.git`, or the bare repository itself. */
   readonly place: string;
   /** Real path of what belongs to that work tree alone. */
   readonly gitDirectory: string;
+  /** Real path of what its work trees share. */
+  readonly commonDirectory: string;
+  readonly bare: boolean;
+}
+
+export interface FindOptions {
+  /** Directories that sandboxes can write, in which only the `.git` at the top is kept from them. */
+  readonly bound: readonly string[];
+  /** False passes over directories that are repositories themselves, which whoever may write a directory can make of it. */
+  readonly takesBare: boolean;
 }
 
 /**
- * Finds the repository that a directory is in by the nearest `.git`, and never takes a directory itself for one, as git does: whoever
- * may write it could have made it look so.
+ * Finds the repository that a directory is in by the nearest `.git`, without asking git, which obeys the one that it finds.
  *
  * @param directory real path
- * @param bound directories that sandboxes can write, in which only the `.git` at the top is kept from them
  * @throws OpencodeToolsError `OCT_POLICY_DENIED` for a repository that a sandbox could have written; `OCT_INVALID_ARGUMENT` for none
  */
-export async function findRepository(directory: string, bound: readonly string[]): Promise<FoundRepository> {
+export async function findRepository(directory: string, { bound, takesBare }: FindOptions): Promise<FoundRepository> {
   for (let place = directory; ; place = dirname(place)) {
     const dotGit = join(place, '.git');
     const gitDirectory = await leadsTo(dotGit);
@@ -34,7 +41,11 @@ export async function findRepository(directory: string, bound: readonly string[]
       if (common !== undefined) refuse(common, bound);
       // A linked work tree is known to its repository.
       if (common === undefined || (await linkedIn(gitDirectory, 'gitdir')) !== dotGit) refuse(dotGit, bound);
-      return { place, gitDirectory };
+      return { place, gitDirectory, commonDirectory: common ?? gitDirectory, bare: false };
+    }
+    if (takesBare && isRepository(place)) {
+      refuse(place, bound);
+      return { place, gitDirectory: place, commonDirectory: place, bare: true };
     }
     if (place === dirname(place))
       throw invalid(`Not in a git repository: ${directory}`, 'Name a directory inside a git repository.', {
@@ -43,24 +54,17 @@ export async function findRepository(directory: string, bound: readonly string[]
   }
 }
 
-/** A runner whose calls at the top of the work tree are for the repository that was found, whatever git would find. */
-export function inRepository(git: GitRunner, top: string, gitDirectory: string): GitRunner {
-  const placed = <T extends Pick<GitCall, 'cwd' | 'environment'>>(call: T): T => {
-    const environment = { GIT_DIR: gitDirectory, GIT_WORK_TREE: top, ...call.environment };
-    return call.cwd === top ? { ...call, environment } : call;
-  };
-  return {
-    try: (args, call) => git.try(args, placed(call)),
-    run: (args, call) => git.run(args, placed(call)),
-    stream: (args, call) => git.stream(args, placed(call)),
-  };
+/** At least of whatever git would take for one. */
+function isRepository(directory: string): boolean {
+  const has = (name: string): boolean => lstatSync(join(directory, name), { throwIfNoEntry: false }) !== undefined;
+  return has('HEAD') && (has('commondir') || (has('objects') && has('refs')));
 }
 
 /** @returns the real path of a repository; undefined for what git passes over, as an empty directory */
 async function leadsTo(dotGit: string): Promise<string | undefined> {
   try {
     const real = await realpath(dotGit);
-    if ((await lstat(real)).isDirectory()) return (await lstat(join(real, 'HEAD'))).isDirectory() ? undefined : real;
+    if ((await lstat(real)).isDirectory()) return isRepository(real) ? real : undefined;
     const said = await linkedIn(dirname(dotGit), '.git');
     if (said !== undefined) return said;
   } catch (error) {
@@ -89,7 +93,8 @@ function refuse(path: string, bound: readonly string[]): void {
   const writer = bound.find((directory) => isWithin(path, directory) && !isWithin(path, join(directory, '.git')));
   if (writer === undefined) return;
   throw new OpencodeToolsError('OCT_POLICY_DENIED', `A sandbox that has ${writer} could have written ${path}`, {
-    remedy: 'Look at it, and commit yourself with git; or let the task have the directory whose repository it is.',
+    remedy:
+      'Look at it, then take it yourself with git, or a clone of it elsewhere; or let tasks have the directory whose repository it is.',
     details: { path, directory: writer },
   });
 }

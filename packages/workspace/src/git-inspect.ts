@@ -1,8 +1,8 @@
 import type { GitPort, RepositoryState } from '@opencode-tools/core';
-import { realDirectory } from './check-directory.ts';
 import { invalid } from './failures.ts';
 import { type GitRunner, gitFailure } from './git-runner.ts';
 import { plainConfiguration, plainHead } from './plain-repository.ts';
+import type { UserRepository } from './user-repository.ts';
 
 const mostPaths = 100;
 
@@ -15,12 +15,13 @@ export interface ChangedPath {
 }
 
 /** Looks at a repository without running anything that it configures. See `GitPort.inspect`. */
-export async function inspectRepository(git: GitRunner, directory: string, ref?: string): Promise<RepositoryState> {
-  const { top, bare, shallow, commit } = await standing(git, directory, ref);
+export async function inspectRepository(repository: UserRepository, ref?: string): Promise<RepositoryState> {
+  const { runner: git, place: cwd } = repository;
+  const { top, bare, shallow, commit } = await standing(repository, ref);
   const [changes, branch, tree] = await Promise.all([
-    bare ? [] : listChanges(git, top),
-    git.try(['symbolic-ref', '--quiet', '--short', 'HEAD'], { cwd: top }),
-    listTree(git, top, commit),
+    bare ? [] : listChanges(git, cwd),
+    git.try(['symbolic-ref', '--quiet', '--short', 'HEAD'], { cwd }),
+    listTree(git, cwd, commit),
   ]);
   return {
     topDirectory: top,
@@ -38,12 +39,8 @@ export function pathsOf(changes: readonly ChangedPath[]): readonly string[] {
 }
 
 /** See `GitPort.resolve`. */
-export async function resolveInRepository(
-  git: GitRunner,
-  directory: string,
-  ref?: string,
-): ReturnType<GitPort['resolve']> {
-  const { top, bare, shallow, commit } = await standing(git, directory, ref);
+export async function resolveInRepository(repository: UserRepository, ref?: string): ReturnType<GitPort['resolve']> {
+  const { top, bare, shallow, commit } = await standing(repository, ref);
   return { topDirectory: top, bare, commit, shallow };
 }
 
@@ -70,8 +67,7 @@ interface Standing {
 }
 
 /** Where a directory is, and the commit. One process answers all, if it takes one; what has no top directory ends it before the commit is looked for. */
-async function standing(git: GitRunner, directory: string, ref: string | undefined): Promise<Standing> {
-  const cwd = await realDirectory(directory);
+async function standing({ runner: git, place: cwd }: UserRepository, ref: string | undefined): Promise<Standing> {
   const head = ref === undefined ? await plainHead(cwd) : undefined;
   if (head !== undefined) return { top: cwd, bare: false, shallow: false, commit: head.commit };
   const asked = ['--is-bare-repository', '--is-inside-work-tree', '--is-shallow-repository'];

@@ -1,9 +1,18 @@
 import { lchown, lstat, mkdir, readFile, readdir, realpath } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { type GuardedPath, OpencodeToolsError, isOpencodeToolsError, isWithin } from '@opencode-tools/core';
+import {
+  type ErrorCode,
+  type GuardedPath,
+  OpencodeToolsError,
+  isOpencodeToolsError,
+  isWithin,
+} from '@opencode-tools/core';
 import { realDirectory } from './check-directory.ts';
 import { errnoOf } from './failures.ts';
+import { type FoundRepository, findRepository } from './find-repository.ts';
 import { type GitRunner, gitFailure } from './git-runner.ts';
+import type { HostGit } from './git.ts';
+import { inRepository } from './user-repository.ts';
 
 /** Owners differ when an administrator works for a user; what is asked of git here runs nothing that is configured. */
 const anyOwner = { config: ['safe.directory=*'] };
@@ -12,7 +21,7 @@ const anyOwner = { config: ['safe.directory=*'] };
  * Finds what of a shared directory programs on the host obey. See `WorkspaceStore.guardDirectory`. The whole of `.git` is
  * read-only: whoever may write an index can name a submodule, and `git status` runs what that one's configuration says.
  */
-export async function guardDirectory(git: GitRunner, directory: string): Promise<readonly GuardedPath[]> {
+export async function guardDirectory(host: HostGit, directory: string): Promise<readonly GuardedPath[]> {
   const top = await realDirectory(directory);
   const guards = new Guards(top);
   const isRepository = await guardDotGit(guards, top);
@@ -21,11 +30,11 @@ export async function guardDirectory(git: GitRunner, directory: string): Promise
   for (const path of await linkedWorktrees(join(top, '.git'))) {
     if (guards.holds(path) && (await typeOf(path)) === 'file') await guards.add(path);
   }
-  // Above the directory, where no sandbox writes, git is asked when the directory has no repository of its own.
-  const workTree = await workTreeOf(git, isRepository ? top : dirname(top), isRepository);
-  if (workTree !== undefined) {
-    await guardConfigured(guards, git, workTree);
-    await guardSubmodules(guards, git, workTree);
+  const found = isRepository ? await findOwn(top) : await findAbove(host, top);
+  const workTree = found && (await workTreeOf(host.runner, found, isRepository));
+  if (workTree) {
+    await guardConfigured(guards, workTree.git, workTree.top);
+    await guardSubmodules(guards, workTree.git, workTree.top);
   }
   return guards.sorted();
 }
@@ -84,14 +93,43 @@ async function guardSubmodules(guards: Guards, git: GitRunner, cwd: string): Pro
   }
 }
 
-/** The top of the work tree that a directory is in; undefined outside of one, and where there is no git at all. */
-async function workTreeOf(git: GitRunner, cwd: string, isRepository: boolean): Promise<string | undefined> {
+/** @throws OpencodeToolsError `OCT_POLICY_DENIED` for a repository that lies elsewhere in the directory, where nothing keeps it */
+async function findOwn(top: string): Promise<FoundRepository | undefined> {
+  return findRepository(top, { bound: [top], takesBare: false }).catch(noneFor('OCT_INVALID_ARGUMENT'));
+}
+
+/** Where the directory has no repository of its own; one that a sandbox could have written is none. */
+async function findAbove(host: HostGit, top: string): Promise<FoundRepository | undefined> {
+  const options = { bound: await host.bound(), takesBare: false };
+  return findRepository(dirname(top), options).catch(noneFor('OCT_INVALID_ARGUMENT', 'OCT_POLICY_DENIED'));
+}
+
+function noneFor(...codes: readonly ErrorCode[]) {
+  return (error: unknown): undefined => {
+    if (!codes.some((code) => isOpencodeToolsError(error, code))) throw error;
+  };
+}
+
+interface OpenWorkTree {
+  readonly top: string;
+  /** For calls at the top. */
+  readonly git: GitRunner;
+}
+
+/** The work tree of a repository; undefined where it has none, and where there is no git at all. */
+async function workTreeOf(
+  runner: GitRunner,
+  { place: cwd, gitDirectory }: FoundRepository,
+  isRepository: boolean,
+): Promise<OpenWorkTree | undefined> {
   const args = ['rev-parse', '--show-toplevel'];
   try {
-    const { code, stdout, stderr } = await git.try(args, { cwd, ...anyOwner });
-    if (code === 0) return stdout.toString('utf8').replace(/\n$/, '');
+    const call = { cwd, environment: { GIT_DIR: gitDirectory }, ...anyOwner };
+    const { code, stdout, stderr } = await runner.try(args, call);
     if (stderr.includes('not a git repository') || stderr.includes('must be run in a work tree')) return undefined;
-    throw gitFailure(args, { cwd }, stderr);
+    if (code !== 0) throw gitFailure(args, call, stderr);
+    const top = stdout.toString('utf8').replace(/\n$/, '');
+    return { top, git: inRepository(runner, top, { GIT_DIR: gitDirectory, GIT_WORK_TREE: top }) };
   } catch (error) {
     if (!isRepository && isOpencodeToolsError(error, 'OCT_CAPABILITY_UNSUPPORTED')) return undefined;
     throw error;

@@ -5,10 +5,11 @@ import { describeChanges, rawChanges, refuseUnsound } from './commit-changes.ts'
 import { invalid } from './failures.ts';
 import { findCommitTripwires } from './find-commit-tripwires.ts';
 import { resolveInRepository } from './git-inspect.ts';
-import { gitFailure } from './git-runner.ts';
+import { type GitRunner, gitFailure } from './git-runner.ts';
 import type { HostGit } from './git.ts';
 import { takeBundleIn } from './received-bundle.ts';
 import type { StoreLayout } from './store-files.ts';
+import type { UserRepository } from './user-repository.ts';
 import type { WorkJournals } from './work-journal.ts';
 
 const longMs = 30 * 60_000;
@@ -23,11 +24,12 @@ export interface MergeTools {
 /** See `WorkPort.merge`. */
 export async function mergeWork(tools: MergeTools, work: MergeWork): Promise<MergedWork> {
   const { git, layout } = tools;
-  const { runner } = git;
   const { base, branch, signal } = work;
   if (!(await git.isBranchName(branch)))
     throw invalid(`Not a branch name: ${branch}`, 'Use letters, digits, dashes and slashes.', { branch });
-  const { topDirectory: top } = await resolveInRepository(runner, work.repository, base);
+  const repository = await git.find(work.repository);
+  const { runner, place: top } = repository;
+  await resolveInRepository(repository, base);
   const { bare, tip } = await takeBundleIn(runner, layout, work.operationId, top, signal);
   const raw = await rawChanges(runner, bare, base, tip);
   refuseUnsound(raw);
@@ -35,10 +37,11 @@ export async function mergeWork(tools: MergeTools, work: MergeWork): Promise<Mer
   const tripwires = await findCommitTripwires(runner, bare, { base, tip, files });
   const accepted = new Set(work.accept);
   const refused = tripwires.filter(({ path }) => !accepted.has(path));
-  const target = await decideTarget(tools, work, { top, bare, tip });
+  const target = await decideTarget(work, { repository, bare, tip });
   const { how, commit, old } = target;
   const moves = commit !== null && commit !== old;
-  const workTree = await workTreeOf(runner, top, refOf(branch));
+  const tree = await workTreeOf(git, repository, refOf(branch));
+  const workTree = tree?.place ?? null;
   const count = ['rev-list', '--count', tip, ...(old === null ? [`^${base}`] : [`^${old}`, `^${base}`])];
   const commits = Number((await runner.run(count, { cwd: bare })).toString('utf8'));
   const result = {
@@ -52,25 +55,25 @@ export async function mergeWork(tools: MergeTools, work: MergeWork): Promise<Mer
     workTree,
   };
   if (target.conflicts.length > 0) return { ...result, merged: false, conflicts: target.conflicts };
-  const goesAlong = moves && commit !== null && workTree !== null;
+  const goesAlong = moves && commit !== null && tree !== null;
   if (goesAlong && old === null)
     throw invalid(`${branch} is checked out and has no commit yet`, 'Take another name, or switch to a branch.');
-  const conflicts = goesAlong && old !== null ? await obstacles(runner, { workTree, bare }, old, commit) : [];
+  const conflicts = goesAlong && old !== null ? await obstacles(tree, bare, old, commit) : [];
   const merged = conflicts.length === 0 && refused.length === 0 && !work.dryRun;
   if (merged && moves && commit !== null) {
     await lend(runner, top, bare, commit);
-    await move(tools, work, { top, old, commit, workTree });
+    await move(tools, work, { repository, old, commit, tree });
   }
   return { ...result, merged, conflicts };
 }
 
-export async function branchTip({ runner }: HostGit, cwd: string, branch: string): Promise<string | null> {
+export async function branchTip({ runner, place: cwd }: UserRepository, branch: string): Promise<string | null> {
   const found = await runner.try(['rev-parse', '--verify', '--quiet', `${refOf(branch)}^{commit}`], { cwd });
   return found.code === 0 ? found.stdout.toString('utf8').trim() : null;
 }
 
 interface Scene {
-  readonly top: string;
+  readonly repository: UserRepository;
   readonly bare: string;
   readonly tip: string;
 }
@@ -83,23 +86,24 @@ interface Target {
   readonly conflicts: MergedWork['conflicts'];
 }
 
-async function decideTarget({ git }: MergeTools, work: MergeWork, { top, bare, tip }: Scene): Promise<Target> {
+async function decideTarget(work: MergeWork, { repository, bare, tip }: Scene): Promise<Target> {
   const { branch, into } = work;
-  const old = await branchTip(git, top, branch);
+  const { runner, place: top } = repository;
+  const old = await branchTip(repository, branch);
   if (old === null && into)
     throw invalid(`No branch ${branch} in the repository at ${top}`, 'Name a branch that exists.', { branch });
   if (old === null) return { how: 'created', old, commit: tip, conflicts: [] };
   const isBefore = async (one: string, other: string): Promise<boolean> =>
-    (await git.runner.try(['merge-base', '--is-ancestor', one, other], { cwd: bare })).code === 0;
+    (await runner.try(['merge-base', '--is-ancestor', one, other], { cwd: bare })).code === 0;
   if (await isBefore(tip, old)) return { how: 'present', old, commit: old, conflicts: [] };
   if (await isBefore(old, tip)) return { how: 'forwarded', old, commit: tip, conflicts: [] };
-  if (into) return mergeCommits(git, work, { bare, old, tip });
+  if (into) return mergeCommits(runner, work, { bare, old, tip });
   const reason = `has commits that the task does not know; take another name, or merge into it`;
   return { how: 'forwarded', old, commit: null, conflicts: [{ path: refOf(branch), reason }] };
 }
 
 async function mergeCommits(
-  { runner }: HostGit,
+  runner: GitRunner,
   { message, signal }: MergeWork,
   { bare, old, tip }: { readonly bare: string; readonly old: string; readonly tip: string },
 ): Promise<Target> {
@@ -127,27 +131,31 @@ async function mergeCommits(
 }
 
 interface Move {
-  readonly top: string;
+  readonly repository: UserRepository;
   readonly old: string | null;
   readonly commit: string;
-  readonly workTree: string | null;
+  readonly tree: UserRepository | null;
 }
 
 /** The branch first, by compare-and-set: from then on whoever comes later brings the work tree along. */
-async function move(
-  { git, journals }: MergeTools,
-  work: MergeWork,
-  { top, old, commit, workTree }: Move,
-): Promise<void> {
-  const { runner } = git;
+async function move({ journals }: MergeTools, work: MergeWork, { repository, old, commit, tree }: Move): Promise<void> {
+  const { runner, place: top } = repository;
   const ref = refOf(work.branch);
-  await journals.write({ operationId: work.operationId, repository: top, ref, old, commit, workTree });
+  await journals.write({
+    operationId: work.operationId,
+    repository: top,
+    ...(repository.bare ? {} : { gitDirectory: repository.gitDirectory }),
+    ref,
+    old,
+    commit,
+    workTree: tree?.place ?? null,
+  });
   const nothing = '0'.repeat(commit.length);
   await work.confirm?.();
   await runner.run(['update-ref', '-m', work.message, ref, commit, old ?? nothing], { cwd: top });
-  if (workTree === null || old === null) return;
+  if (tree === null || old === null) return;
   try {
-    await moveWorkTree(runner, workTree, old, commit);
+    await moveWorkTree(tree, old, commit);
   } catch (error) {
     await runner.run(['update-ref', '-m', 'undone', ref, old, commit], { cwd: top });
     throw error;

@@ -41,8 +41,8 @@ async function seedRepository(
 ): Promise<SnapshotRef> {
   return parts.seeds.once(prepare === undefined ? seed.key : null, owner, async () => {
     return inTemporary(parts, async (directory) => {
-      const beginning = beginRepository(git.runner, seed, directory, signal);
-      const [paths, begun] = await allEnded(readSeed(git, seed), beginning);
+      const beginning = beginRepository(seed, directory);
+      const [paths, begun] = await allEnded(readSeed(seed), beginning);
       if (paths !== null && prepare === undefined) {
         const options = { owner, logger, signal };
         return saveTree(parts, (store) => freezeSeed(git, { ...seed, paths }, begun, store, options), signal);

@@ -11,12 +11,14 @@ import {
   listChanges,
   listTree,
   pathsOf,
+  resolveInRepository,
   settingsOf,
   submodulesAmong,
 } from './git-inspect.ts';
 import { plainHead, plainTags } from './plain-repository.ts';
 import { withoutCredentials } from './remote-url.ts';
 import { type BegunRepository, fillRepository } from './seed-repository.ts';
+import type { UserRepository } from './user-repository.ts';
 
 const longMs = 30 * 60_000;
 /** A log of references says who runs this on which machine. */
@@ -26,6 +28,7 @@ type GitSource = Extract<SeedRequest['source'], { readonly kind: 'git' }>;
 
 /** What a seeded repository is made of. */
 export interface GitSeed {
+  readonly found: UserRepository;
   readonly topDirectory: string;
   readonly commit: string;
   /** Null for a detached commit. */
@@ -47,22 +50,18 @@ export interface PlannedSeed extends GitSeed {
 }
 
 /** Looks at the source and decides what comes along. Refuses what cannot. */
-export async function planGitSeed(
-  git: HostGit,
-  source: GitSource,
-  pin: SeedRequest['pin'] = () => git.resolve(source.repository, source.commit),
-): Promise<PlannedSeed> {
-  const { runner } = git;
-  const { repository } = source;
-  const { filters, remote: origin } = settingsOf(runner, repository);
-  const looking = source.dirty === 'leave' ? Promise.resolve([]) : listChanges(runner, repository, filters);
+export async function planGitSeed(git: HostGit, source: GitSource, pin?: SeedRequest['pin']): Promise<PlannedSeed> {
+  const found = await git.find(source.repository);
+  const { runner, place } = found;
+  const { filters, remote: origin } = settingsOf(runner, place);
+  const looking = source.dirty === 'leave' ? Promise.resolve([]) : listChanges(runner, place, filters);
   // It takes longest, so it begins before the others.
   await filters.then(nextTurn, () => undefined);
-  const allRefs = refsOf(git, source);
+  const allRefs = refsOf(found, source);
   // What is wrong with it is said by what asks where it stands.
   for (const one of [allRefs, origin, looking]) one.catch(() => undefined);
-  const { topDirectory, bare, shallow, commit } = await pin();
-  const accepted = applyDirtyPolicy(git, source, { topDirectory, commit }, bare ? Promise.resolve([]) : looking);
+  const { topDirectory, bare, shallow, commit } = await (pin?.() ?? resolveInRepository(found, source.commit));
+  const accepted = applyDirtyPolicy(found, source, { topDirectory, commit }, bare ? Promise.resolve([]) : looking);
   accepted.catch(() => undefined);
   const carries = source.dirty === 'carry' && (await accepted);
   const { head, refs: all } = await allRefs;
@@ -76,7 +75,7 @@ export async function planGitSeed(
   // How much history a shallow repository has can change while its commits stay.
   const known = !carries && !shallow;
   const key = known ? hash('sha256', JSON.stringify([topDirectory, commit, branch, remote ?? null, tags])) : null;
-  return { topDirectory, commit, branch, remote, carries, shallow, hasTags: tags !== '', key, accepted };
+  return { found, topDirectory, commit, branch, remote, carries, shallow, hasTags: tags !== '', key, accepted };
 }
 
 /**
@@ -85,11 +84,13 @@ export async function planGitSeed(
  * @returns what is in it; null where its files are not what git keeps of them, so that they have to be checked out
  * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for one with submodules
  */
-export async function readSeed(
-  { runner }: HostGit,
-  { topDirectory, commit, carries }: GitSeed,
-): Promise<readonly ListedPath[] | null> {
-  const tree = await listTree(runner, topDirectory, commit);
+export async function readSeed({
+  found: { runner, place },
+  topDirectory,
+  commit,
+  carries,
+}: GitSeed): Promise<readonly ListedPath[] | null> {
+  const tree = await listTree(runner, place, commit);
   refuseSubmodules(topDirectory, submodulesAmong(tree));
   return isPlain(tree) && !carries ? listedPaths(tree) : null;
 }
@@ -111,7 +112,7 @@ export async function seedFromGit(
   const place = branch === null ? ['--detach', commit] : ['--no-track', '-B', branch, commit];
   const checkout = ['checkout', '--quiet', '--force', ...place];
   await git.runner.run(checkout, { cwd: directory, config: withoutLog, signal, timeoutMs: longMs });
-  if (seed.carries) await carryChanges(git.runner, seed.topDirectory, directory, signal);
+  if (seed.carries) await carryChanges(seed.found, seed.topDirectory, directory, signal);
 }
 
 /**
@@ -150,14 +151,14 @@ function refuseSubmodules(topDirectory: string, submodules: readonly string[]): 
 
 /** @returns whether uncommitted changes come along */
 async function applyDirtyPolicy(
-  git: HostGit,
+  { runner, place }: UserRepository,
   source: GitSource,
   { topDirectory, commit }: Pick<GitSeed, 'topDirectory' | 'commit'>,
   looking: Promise<readonly ChangedPath[]>,
 ): Promise<boolean> {
   const paths = pathsOf(await looking);
   if (source.dirty === 'leave' || paths.length === 0) return false;
-  const head = await git.runner.try(['rev-parse', '--verify', '--quiet', 'HEAD^{commit}'], { cwd: topDirectory });
+  const head = await runner.try(['rev-parse', '--verify', '--quiet', 'HEAD^{commit}'], { cwd: place });
   const isHead = head.stdout.toString('utf8').trim() === commit;
   if (source.dirty === 'carry') {
     if (isHead) return true;
@@ -192,8 +193,8 @@ interface Refs {
 }
 
 /** All tags, and at least the branch that is seeded. */
-async function refsOf(git: HostGit, { repository: cwd, ref }: GitSource): Promise<Refs> {
-  return (ref === null || ref === 'HEAD' ? await plainRefs(cwd) : undefined) ?? askRefs(git, cwd);
+async function refsOf(found: UserRepository, { ref }: GitSource): Promise<Refs> {
+  return (ref === null || ref === 'HEAD' ? await plainRefs(found.place) : undefined) ?? askRefs(found);
 }
 
 async function plainRefs(directory: string): Promise<Refs | undefined> {
@@ -203,9 +204,9 @@ async function plainRefs(directory: string): Promise<Refs | undefined> {
   return { head: branch, refs: branch === null ? tags : [...tags, `${commit} refs/heads/${branch}`] };
 }
 
-async function askRefs(git: HostGit, cwd: string): Promise<Refs> {
+async function askRefs({ runner, place: cwd }: UserRepository): Promise<Refs> {
   const wanted = ['refs/tags', 'refs/heads'];
-  const out = await git.runner.run(['for-each-ref', '--format=%(HEAD)%(objectname) %(refname)', ...wanted], { cwd });
+  const out = await runner.run(['for-each-ref', '--format=%(HEAD)%(objectname) %(refname)', ...wanted], { cwd });
   const lines = out.toString('utf8').split('\n');
   const head = lines.find((line) => line.startsWith('*'));
   const branches = ' refs/heads/';

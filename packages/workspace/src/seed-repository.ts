@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { OpencodeToolsError, allEnded } from '@opencode-tools/core';
+import { OpencodeToolsError } from '@opencode-tools/core';
 import type { Environment } from './extract-tar.ts';
 import { type GitRunner, partialCloneRemedy } from './git-runner.ts';
 import type { GitSeed } from './seed-git.ts';
@@ -22,21 +21,16 @@ export interface BegunRepository {
  * whether its file system tells small letters from capitals, is not true of the volume that the repository goes to.
  */
 export async function beginRepository(
-  runner: GitRunner,
-  { topDirectory, commit, branch, remote }: GitSeed,
+  { found, commit, branch, remote }: GitSeed,
   directory: string,
-  signal?: AbortSignal,
 ): Promise<BegunRepository> {
   const own = join(directory, '.git');
-  const begin = async (): Promise<void> => {
-    for (const place of ['objects/info', 'objects/pack', 'refs/heads', 'refs/tags'])
-      await mkdir(join(own, place), { recursive: true, mode: 0o755 });
-    await writeFile(join(own, 'config'), configurationOf(commit.length === 64, remote));
-    await writeFile(join(own, 'HEAD'), `ref: refs/heads/${branch ?? 'main'}\n`);
-  };
-  const [objects] = await allEnded(objectsOf(runner, topDirectory, signal), begin());
+  for (const place of ['objects/info', 'objects/pack', 'refs/heads', 'refs/tags'])
+    await mkdir(join(own, place), { recursive: true, mode: 0o755 });
+  await writeFile(join(own, 'config'), configurationOf(commit.length === 64, remote));
+  await writeFile(join(own, 'HEAD'), `ref: refs/heads/${branch ?? 'main'}\n`);
   // A name may have a colon, or begin with what quotes it.
-  const quoted = JSON.stringify(objects);
+  const quoted = JSON.stringify(join(found.commonDirectory, 'objects'));
   return { directory, environment: { GIT_ALTERNATE_OBJECT_DIRECTORIES: quoted } };
 }
 
@@ -47,14 +41,6 @@ function configurationOf(isSha256: boolean, remote: string | undefined): string 
   const fetch = '+refs/heads/*:refs/remotes/origin/*';
   const origin = url === undefined ? '' : `[remote "origin"]\n\turl = "${url}"\n\tfetch = ${fetch}\n`;
   return `[core]\n${core}${extensions}${origin}`;
-}
-
-/** Where the objects of a repository are; git is asked where that is not plain to see, as in a linked work tree. */
-async function objectsOf(runner: GitRunner, topDirectory: string, signal: AbortSignal | undefined): Promise<string> {
-  const plain = join(topDirectory, '.git', 'objects');
-  if (existsSync(plain) && !existsSync(join(topDirectory, '.git', 'commondir'))) return plain;
-  const args = ['rev-parse', '--path-format=absolute', '--git-path', 'objects'];
-  return (await runner.run(args, { cwd: topDirectory, signal })).toString('utf8').replace(/\n$/, '');
 }
 
 /** Gives it the history of the commit, the branch (none when detached), and the tags on it. */
@@ -92,7 +78,7 @@ async function packedTags(
   { directory, environment }: BegunRepository,
   signal: AbortSignal | undefined,
 ): Promise<readonly Tag[] | undefined> {
-  const tags = seed.shallow ? undefined : await tagsOn(runner, seed, signal);
+  const tags = seed.shallow ? undefined : await tagsOn(seed, signal);
   if (tags === undefined) return undefined;
   const roots = [seed.commit, ...tags.map(({ object }) => object)];
   const input = Buffer.from(`${roots.join('\n')}\n`, 'latin1');
@@ -104,13 +90,12 @@ async function packedTags(
 
 /** The tags that a fetch would follow; undefined where one is on something else than a commit, which only that can tell. */
 async function tagsOn(
-  runner: GitRunner,
-  { topDirectory, commit, hasTags }: GitSeed,
+  { found: { runner, place }, commit, hasTags }: GitSeed,
   signal: AbortSignal | undefined,
 ): Promise<readonly Tag[] | undefined> {
   if (!hasTags) return [];
   const list = (...more: readonly string[]) =>
-    runner.try(['for-each-ref', ...more, 'refs/tags'], { cwd: topDirectory, signal });
+    runner.try(['for-each-ref', ...more, 'refs/tags'], { cwd: place, signal });
   const [all, merged] = await Promise.all([
     list('--format=%(objecttype) %(*objecttype)'),
     list(`--merged=${commit}`, '--format=%(objectname) %(refname)'),
@@ -134,7 +119,7 @@ function linesOf(out: Buffer): readonly string[] {
 
 async function fetchSeed(
   runner: GitRunner,
-  { topDirectory, commit }: GitSeed,
+  { found, topDirectory, commit }: GitSeed,
   directory: string,
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -143,7 +128,8 @@ async function fetchSeed(
     '--quiet',
     '--no-write-fetch-head',
     '--update-shallow',
-    topDirectory,
+    // Where nothing is looked for.
+    found.gitDirectory,
     `${commit}:${seedPlace}/seed`,
   ];
   const config = [...temporary, 'fetch.unpackLimit=1'];

@@ -6,9 +6,9 @@ import { errnoOf } from './failures.ts';
 import { findNode } from './scan-directory.ts';
 import { headOf, moveWorkTree } from './checked-out.ts';
 import { takeIntoIndex } from './commit-tree.ts';
-import { inRepository } from './find-repository.ts';
-import type { GitRunner } from './git-runner.ts';
+import type { HostGit } from './git.ts';
 import { giveToOwner, inAnyRepository } from './owned-repository.ts';
+import { inRepository } from './user-repository.ts';
 import type { MergeJournal, WorkJournal } from './work-journal.ts';
 import { type Staging, removeStaging, undoStep } from './work-staging.ts';
 import type { WorkStep } from './work-steps.ts';
@@ -44,12 +44,13 @@ function findSaved(root: BytePath, name: string, steps: readonly WorkStep[]): Se
 }
 
 /** A branch that has moved stays moved, and its work tree or index goes along; one that has not is left where it is. */
-export async function settleMerge(
-  runner: GitRunner,
-  { repository, gitDirectory, ref, old, commit, workTree, index }: MergeJournal,
-): Promise<SettledWork> {
-  const git = gitDirectory === undefined ? runner : inRepository(inAnyRepository(runner), repository, gitDirectory);
+export async function settleMerge(host: HostGit, journal: MergeJournal): Promise<SettledWork> {
+  const { repository, gitDirectory, ref, commit, workTree, index } = journal;
   if (!existsSync(repository)) return { outcome: 'none', left: [], saved: null };
+  const git =
+    gitDirectory === undefined
+      ? (await host.find(repository)).runner
+      : inRepository(inAnyRepository(host.runner), repository, { GIT_DIR: gitDirectory, GIT_WORK_TREE: repository });
   // Others may have gone on from a commit while its index was behind; a work tree that was, nobody can tell from their changes.
   const ask =
     index === undefined ? ['rev-parse', '--verify', '--quiet', ref] : ['merge-base', '--is-ancestor', commit, ref];
@@ -57,9 +58,10 @@ export async function settleMerge(
   const has = index === undefined ? stdout.toString('utf8').trim() === commit : code === 0;
   if (!has) return { outcome: 'none', left: [], saved: null };
   const tree = index === undefined ? workTree : repository;
-  if (tree === null || !(await hasOut(git, tree, ref))) return { outcome: 'finished', left: [], saved: null };
+  if (tree === null || !existsSync(tree)) return { outcome: 'finished', left: [], saved: null };
   const bring = async (): Promise<void> => {
-    if (index === undefined) return old === null ? undefined : moveWorkTree(git, tree, old, commit);
+    if (index === undefined) return bringWorkTree(host, tree, journal);
+    if (ref !== 'HEAD' && (await headOf(git, tree)) !== ref) return;
     await takeIntoIndex(git, tree, index);
     await giveToOwner(git, tree, ref);
   };
@@ -70,11 +72,10 @@ export async function settleMerge(
   return { outcome: 'finished', left, saved: null };
 }
 
-/** Whether a work tree is there and still has the branch checked out. */
-async function hasOut(git: GitRunner, workTree: string, ref: string): Promise<boolean> {
-  if (!existsSync(workTree)) return false;
-  if (ref === 'HEAD') return true;
-  return (await headOf(git, workTree)) === ref;
+async function bringWorkTree(host: HostGit, workTree: string, { ref, old, commit }: MergeJournal): Promise<void> {
+  const tree = await host.find(workTree);
+  if (old === null || (await headOf(tree.runner, tree.place)) !== ref) return;
+  await moveWorkTree(tree, old, commit);
 }
 
 /** @returns false when it stays, as where somebody removed the directory that it was in */

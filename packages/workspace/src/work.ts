@@ -57,9 +57,9 @@ export function createWork(options: {
     settle: async (operationId) => {
       const journal = await journals.find(operationId);
       if (journal === undefined) return { outcome: 'none', left: [], saved: null };
-      return 'steps' in journal ? settleJournal(journal) : settleMerge(options.git.runner, journal);
+      return 'steps' in journal ? settleJournal(journal) : settleMerge(options.git, journal);
     },
-    branchTip: (repository, branch) => branchTip(options.git, repository, branch),
+    branchTip: async (repository, branch) => branchTip(await options.git.find(repository), branch),
     receive: (operationId) => receiveBundle(layout, operationId),
     merge: (work) => mergeWork({ git: options.git, layout, journals }, work),
     commit: (work) => commitWork({ git: options.git, layout, journals }, work),

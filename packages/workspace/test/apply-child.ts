@@ -17,7 +17,11 @@ steps.into(fs, [...sync, 'writeSync']);
 steps.into(fs.promises, ['rename', 'rm']);
 syncBuiltinESMExports();
 const { createGit, createWork } = await import('../src/index.ts');
-const git = createGit({ environment: { PATH: process.env['PATH'] }, logger: silentLogger });
+const git = createGit({
+  environment: { PATH: process.env['PATH'] },
+  logger: silentLogger,
+  bound: () => Promise.resolve([]),
+});
 const work = createWork({ directory: store, git, logger: silentLogger });
 const operationId = operation as OperationId;
 if (verb === 'settle') await work.settle(operationId);

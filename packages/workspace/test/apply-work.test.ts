@@ -36,7 +36,7 @@ beforeAll(async () => {
   place = await mkdtemp(path.join(os.tmpdir(), 'oct-apply-'));
   await mkdir(path.join(place, 'home'));
   const volumes = createDirectoryVolumes(path.join(place, 'volumes'));
-  const git = createGit({ environment, logger: silentLogger });
+  const git = createGit({ environment, logger: silentLogger, bound: () => Promise.resolve([]) });
   const directory = path.join(place, 'home', 'content');
   store = createContentStore({ directory, volumes, git, environment, logger: silentLogger });
   work = createWork({ directory, git, logger: silentLogger });

@@ -16,7 +16,7 @@ afterAll(async () => bed.close());
 async function commit(at: At) {
   const [directory, author, operationId] = [at('.'), 'Ada <ada@example.org>', bed.newId()];
   try {
-    const request = { directory, bound: [directory], message: 'by us', author, accept: [], dryRun: false };
+    const request = { directory, message: 'by us', author, accept: [], dryRun: false };
     return await bed.work.commit({ ...request, operationId });
   } finally {
     await bed.work.forget(operationId);

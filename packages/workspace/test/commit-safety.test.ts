@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { CommitWork, CommittedWork } from '@opencode-tools/core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type MergeBed, git, openMergeBed } from './merge-bed.ts';
+import { bound as shared } from './open-store.ts';
 
 type At = (file: string) => string;
 
@@ -13,8 +14,14 @@ beforeAll(async () => {
 });
 afterAll(async () => bed.close());
 
-async function commit(directory: string, more: Partial<CommitWork> = {}): Promise<CommittedWork> {
-  const request = { directory, message: 'by us', author: 'Ada <ada@example.org>', accept: [], bound: [directory] };
+interface More extends Partial<CommitWork> {
+  /** What sandboxes have. */
+  readonly bound?: readonly string[];
+}
+
+async function commit(directory: string, { bound = [], ...more }: More = {}): Promise<CommittedWork> {
+  shared.splice(0, Infinity, ...bound);
+  const request = { directory, message: 'by us', author: 'Ada <ada@example.org>', accept: [] };
   const operationId = bed.newId();
   const done = await bed.work.commit({ ...request, operationId, dryRun: false, ...more });
   await bed.work.forget(operationId);

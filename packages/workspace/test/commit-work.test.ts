@@ -26,7 +26,7 @@ function named(at: At, name: string): void {
 }
 
 async function commit(at: At, more: Partial<CommitWork> = {}): Promise<CommittedWork> {
-  const request = { directory: at('.'), message: 'by us', author, accept: [], bound: [], dryRun: false };
+  const request = { directory: at('.'), message: 'by us', author, accept: [], dryRun: false };
   const operationId = more.operationId ?? bed.newId();
   const done = await bed.work.commit({ ...request, ...more, operationId });
   await bed.work.forget(operationId);

@@ -5,7 +5,7 @@ import { createContentStore, createGit } from '../src/index.ts';
 const [, , directory = '', tree = ''] = process.argv;
 const environment = { PATH: process.env['PATH'] };
 const volumes = new Proxy({} as never, {});
-const git = createGit({ environment, logger: silentLogger });
+const git = createGit({ environment, logger: silentLogger, bound: () => Promise.resolve([]) });
 const store = createContentStore({ directory, volumes, git, environment, logger: silentLogger });
 const { id } = await store.freeze({ kind: 'directory', path: tree });
 process.stdout.write(id);

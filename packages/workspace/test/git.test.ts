@@ -55,6 +55,7 @@ describe('git on the host', () => {
     const counting = createGit({
       environment: { PATH: process.env['PATH'] },
       logger: { ...silentLogger, debug: () => (processes += 1) },
+      bound: () => Promise.resolve([]),
     });
     const place = join(base, 'with a\nline break');
     for (const [made, most] of [
@@ -97,7 +98,7 @@ describe('git on the host', () => {
   });
 
   test('says so when there is no git', async () => {
-    const without = createGit({ environment: { PATH: base }, logger: silentLogger });
+    const without = createGit({ environment: { PATH: base }, logger: silentLogger, bound: () => Promise.resolve([]) });
     await expect(without.inspect(repository)).rejects.toMatchObject({
       code: 'OCT_CAPABILITY_UNSUPPORTED',
       remedy: expect.stringContaining('Install git'),

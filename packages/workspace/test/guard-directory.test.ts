@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { silentLogger } from '@opencode-tools/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createContentStore } from '../src/index.ts';
-import { git, openStore } from './open-store.ts';
+import { bound, git, openStore } from './open-store.ts';
 
 describe('a directory that a sandbox shares', () => {
   let base: string;
@@ -31,6 +31,22 @@ describe('a directory that a sandbox shares', () => {
     run('init', '-q');
     mkdirSync(at('.opencode'));
     expect(await guards()).toEqual([readOnly('.git'), readOnly('.opencode')]);
+  });
+
+  test('is refused when its repository lies elsewhere in it, where nothing keeps a sandbox from it', async () => {
+    run('init', '-q', '--separate-git-dir', at('kept'));
+    const denied = { code: 'OCT_POLICY_DENIED', message: expect.stringContaining(at('kept')) as string };
+    await expect(guards()).rejects.toMatchObject(denied);
+  });
+
+  test('obeys no repository above it that the sandbox of another task could have written', async () => {
+    run('init', '-q');
+    run('config', 'core.hooksPath', at('deep/hooks'));
+    mkdirSync(at('deep/hooks'), { recursive: true });
+    expect(await guards(at('deep'))).toContainEqual(readOnly('deep', 'hooks'));
+    bound.push(base);
+    expect(await guards(at('deep'))).toEqual([readOnly('deep', '.git')]);
+    bound.length = 0;
   });
 
   test('gets an empty .git that git does not see, in and outside of a repository', async () => {

@@ -30,12 +30,16 @@ fs.promises.rename = async (...args) => {
 };
 syncBuiltinESMExports();
 const { createGit, createWork } = await import('../src/index.ts');
-const git = createGit({ environment: { PATH: process.env['PATH'] }, logger: silentLogger });
+const git = createGit({
+  environment: { PATH: process.env['PATH'] },
+  logger: silentLogger,
+  bound: () => Promise.resolve([]),
+});
 const work = createWork({ directory: store, git, logger: silentLogger });
 const operationId = operation as OperationId;
 if (base === 'commit') {
   const who = { message: 'Commit it', author: 'Ada <ada@example.org>' };
-  await work.commit({ directory: repository, ...who, accept: [], bound: [repository], operationId, dryRun: false });
+  await work.commit({ directory: repository, ...who, accept: [], operationId, dryRun: false });
 } else {
   const request = { repository, base, branch: 'main', into: true, accept: [], message: 'Merge it', dryRun: false };
   await work.merge({ ...request, operationId });

@@ -20,7 +20,11 @@ beforeAll(() => {
 afterAll(() => rmSync(place, { recursive: true, force: true }));
 
 const openWork = () =>
-  createWork({ directory: store, git: createGit({ environment, logger: silentLogger }), logger: silentLogger });
+  createWork({
+    directory: store,
+    git: createGit({ environment, logger: silentLogger, bound: () => Promise.resolve([]) }),
+    logger: silentLogger,
+  });
 
 function git(cwd: string, ...args: readonly string[]): string {
   const env = { ...environment, HOME: place, GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' };

@@ -8,7 +8,10 @@ import { createContentStore, createGit } from '../src/index.ts';
 
 const environment = { PATH: process.env['PATH'], HOME: process.env['HOME'] };
 
-export const git = createGit({ environment, logger: silentLogger });
+/** What tests say that sandboxes have. */
+export const bound: string[] = [];
+
+export const git = createGit({ environment, logger: silentLogger, bound: () => Promise.resolve(bound) });
 
 interface OpenStore extends OpenWorkspaceStore {
   readonly directory: string;

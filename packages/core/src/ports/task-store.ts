@@ -83,6 +83,8 @@ export interface TaskFilter {
   readonly parentId?: TaskId;
   readonly owner?: string;
   readonly project?: string;
+  /** Tasks whose workspace is a directory of the host. */
+  readonly bound?: true;
   /** Words that title, description, decisions, todos or notes hold. */
   readonly text?: string;
   readonly createdAfter?: string;

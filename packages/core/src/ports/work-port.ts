@@ -84,8 +84,6 @@ export interface MergedWork extends WorkReview {
 export interface CommitWork {
   /** A directory of the user in a work tree; what changed in it is committed, and nothing beside it. */
   readonly directory: string;
-  /** Directories of the host that sandboxes of any task can write, but for the `.git` at the top of each. */
-  readonly bound: readonly string[];
   readonly message: string;
   /** `Name <address>`; null for who the user's configuration of git says. */
   readonly author: string | null;

@@ -1,6 +1,5 @@
 import type { TaskId } from '../domain/ids.ts';
 import type { CommittedWork } from '../ports/work-port.ts';
-import { boundDirectories } from './bound-directories.ts';
 import type { Call } from './call.ts';
 import { carryWork, onceWhenDone, recordedPaths, recordedRules } from './carry-work.ts';
 import type { Kernel } from './kernel.ts';
@@ -38,7 +37,6 @@ export async function commitTask(
           accept,
           operationId,
           dryRun,
-          bound: await boundDirectories(kernel),
           confirm: stillHeld(kernel, leased),
           signal: leased.signal,
         });

@@ -49,6 +49,8 @@ async function findRepository(git: GitPort, directory: string): Promise<Reposito
     if (state.topDirectory === (await realpath(directory))) return state;
     return 'the directory is not the top of its git repository';
   } catch (error) {
+    // One that a sandbox could have written is left alone, and its directory may be worked in.
+    if (isOpencodeToolsError(error, 'OCT_POLICY_DENIED')) return error.message;
     if (isOpencodeToolsError(error, 'OCT_INVALID_ARGUMENT')) return `no git repository to branch in (${error.message})`;
     throw error;
   }

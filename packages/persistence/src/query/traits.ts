@@ -36,6 +36,8 @@ export interface Traits {
   readonly wordPattern: (word: string) => string;
   /** True for a task with a search document that has a word of a pattern. */
   readonly hasWord: (pattern: string, words: Commonness) => RawBuilder<SqlBool>;
+  /** True for a task whose workspace is a directory of the host. */
+  readonly isBound: RawBuilder<SqlBool>;
   /** Counts documents with a word of a pattern, up to a limit. */
   readonly documentsWithWord: (pattern: string, limit: number) => RawBuilder<{ documents: number }>;
   /** Documents from which on a page of a word is found sooner by going through the tasks in their order (measured). */
@@ -74,6 +76,7 @@ export const sqliteTraits: Traits = {
   // The sign keeps SQLite from looking the tasks up by their ids one by one.
   hasWord: (pattern, { all }) => sql`${sql.raw(all ? '+tasks.id' : 'tasks.id')} in (select d.task_id
     from search_index i join search_documents d on d.id = i.rowid where i.search_index match ${pattern})`,
+  isBound: sql`json_extract(tasks.entity, '$.workspace.mode') = 'bind'`,
   documentsWithWord: (pattern, limit) => sql`select count(*) as documents
     from (select 1 from search_index where search_index match ${pattern} limit ${limit})`,
   commonDocuments: 400,
@@ -102,6 +105,7 @@ export const postgresTraits: Traits = {
   // The offset keeps PostgreSQL from looking each task's documents up: it takes few words for more common than they are.
   hasWord: (pattern, { common }) => sql`tasks.id in (select task_id from search_documents
     where terms @@ cast(${pattern} as tsquery) ${sql.raw(common ? '' : 'offset 0')})`,
+  isBound: sql`tasks.entity::json #>> '{workspace,mode}' = 'bind'`,
   documentsWithWord: (pattern, limit) => sql`select count(*)::int as documents
     from (select 1 from search_documents where terms @@ cast(${pattern} as tsquery) limit ${limit}) found`,
   commonDocuments: 1_500,

@@ -42,6 +42,7 @@ interface ListShape {
   readonly createdBefore: boolean;
   readonly label: 'name' | 'value' | null;
   readonly agent: boolean;
+  readonly bound: boolean;
   /** Number of words; null when no text is asked for. */
   readonly words: number | null;
   /** For each of the words, whether it is in so many documents that the tasks are gone through in their order. */
@@ -83,6 +84,7 @@ function listTasksStatement(filter: TaskFilter, page: ListPage, common: readonly
     createdBefore: createdBefore !== undefined,
     label: label === undefined ? null : label.value === undefined ? 'name' : 'value',
     agent: agent !== undefined,
+    bound: filter.bound === true,
     words: words === null ? null : words.length,
     common,
   };
@@ -148,6 +150,7 @@ function conditions(
   if (shape.createdBefore) found.push(expression('created_at', '<', slot('createdBefore')));
   if (shape.label !== null) found.push(expression('id', 'in', labelled(traits, shape.label, slot)));
   if (shape.agent) found.push(expression('id', 'in', ofAgent(traits, slot)));
+  if (shape.bound) found.push(traits.isBound as unknown as Condition);
   if (words === 0) found.push(nothing());
   else if (words !== null) {
     const all = shape.common.every(Boolean);

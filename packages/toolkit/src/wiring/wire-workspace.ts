@@ -23,6 +23,8 @@ export function wireWorkspace(options: {
   /** Age at which content is stored in less space; null for never. */
   readonly packAfterMs: number | null;
   readonly volumes: VolumePort;
+  /** Directories of the host that sandboxes can write. */
+  readonly bound: () => Promise<readonly string[]>;
   /** Directories of the host that tasks may mount; null for any. */
   readonly mayMount: readonly string[] | null;
   readonly environment: Environment;
@@ -34,9 +36,9 @@ export function wireWorkspace(options: {
   readonly work: WorkPort;
   readonly directories: DirectoryWatch;
 } {
-  const { home, homeId, layers, useLayers, packAfterMs, volumes, mayMount, environment, logger } = options;
+  const { home, homeId, layers, useLayers, packAfterMs, volumes, bound, mayMount, environment, logger } = options;
   const module = lazy(() => import('@opencode-tools/workspace'));
-  const git = lazy(async () => (await module()).createGit({ environment, logger }));
+  const git = lazy(async () => (await module()).createGit({ environment, logger, bound }));
   const watch = lazy(async () => (await module()).createDirectoryWatch({ directory: join(home, 'content') }));
   const store = lazy<WorkspaceStore>(async () => {
     const { createContentStore, createLayeredStore } = await module();

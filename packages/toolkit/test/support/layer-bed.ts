@@ -56,7 +56,7 @@ export async function openLayerBed(
     ...shared,
     directory: join(directory, 'content'),
     volumes,
-    git: createGit(shared),
+    git: createGit({ ...shared, bound: () => Promise.resolve([]) }),
   });
   const store = createLayeredStore({
     ...shared,
