@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OperationId } from '@opencode-tools/core';
 import { type BytePath, toBytePath } from './byte-path.ts';
@@ -9,11 +9,10 @@ const longMs = 30 * 60_000;
 const resultRef = 'refs/heads/result';
 
 /** The user's repository, as far as ours leans on it. */
-interface Lender {
-  readonly objects: string;
-  readonly objectFormat: string;
-  /** Lines that say where its history ends; empty for a whole one. */
-  readonly shallow: string;
+export interface Lender {
+  readonly commonDirectory: string;
+  /** Digits of a name of an object. */
+  readonly idLength: number;
 }
 
 export function barePath(layout: StoreLayout, id: OperationId): string {
@@ -25,20 +24,24 @@ export function barePath(layout: StoreLayout, id: OperationId): string {
  * does in it runs nothing.
  */
 export async function makeBare(
-  git: GitRunner,
   layout: StoreLayout,
   id: OperationId,
-  top: string,
-  signal: AbortSignal | undefined,
+  { commonDirectory, idLength }: Lender,
 ): Promise<string> {
-  const lender = await lenderOf(git, top);
   const bare = barePath(layout, id);
   await rm(bare, { recursive: true, force: true });
-  const init = ['init', '--quiet', '--bare', '--template=', `--object-format=${lender.objectFormat}`, bare];
-  await git.run(init, { cwd: layout.works, signal });
-  const alternates = Buffer.from(`${quoted(toBytePath(lender.objects))}\n`, 'latin1');
-  await writeFile(join(bare, 'objects', 'info', 'alternates'), alternates);
-  if (lender.shallow !== '') await writeFile(join(bare, 'shallow'), lender.shallow);
+  for (const place of ['info', 'objects/info', 'objects/pack', 'refs/heads'])
+    await mkdir(join(bare, place), { recursive: true, mode: 0o700 });
+  const format = idLength === 64 ? [1, '[extensions]\n\tobjectformat = sha256\n'] : [0, ''];
+  const core = `[core]\n\trepositoryformatversion = ${format[0]}\n\tfilemode = true\n\tbare = true\n`;
+  await writeFile(join(bare, 'config'), `${core}${format[1]}`);
+  const alternates = `${quoted(toBytePath(join(commonDirectory, 'objects')))}\n`;
+  await writeFile(join(bare, 'objects', 'info', 'alternates'), Buffer.from(alternates, 'latin1'));
+  // Where its history ends.
+  const shallow = await readFile(join(commonDirectory, 'shallow'), 'utf8').catch(() => '');
+  if (shallow !== '') await writeFile(join(bare, 'shallow'), shallow);
+  // Last, since it makes a repository of it.
+  await writeFile(join(bare, 'HEAD'), 'ref: refs/heads/main\n');
   return bare;
 }
 
@@ -50,27 +53,30 @@ export async function lend(git: GitRunner, top: string, bare: string, commit: st
   await git.run(args, { cwd: top, config, timeoutMs: longMs });
 }
 
-/** Where git keeps what belongs to one work tree alone. */
-export async function gitDirectory(git: GitRunner, top: string): Promise<string> {
-  return oneName(git, top, '--git-dir');
+/** As `lend`, by one process: of a commit that was made in ours, which has no other objects of its own. */
+export async function lendCommit(
+  git: GitRunner,
+  { top, commonDirectory, bare }: { readonly top: string; readonly commonDirectory: string; readonly bare: string },
+  commit: string,
+): Promise<void> {
+  const environment = { GIT_ALTERNATE_OBJECT_DIRECTORIES: JSON.stringify(join(bare, 'objects')) };
+  const place = join(commonDirectory, 'objects', 'pack');
+  await mkdir(place, { recursive: true });
+  const args = ['pack-objects', '--quiet', '--delta-base-offset', '--window=0', join(place, 'pack')];
+  const objects = await looseObjects(bare);
+  const input = Buffer.from(`${objects.join('\n')}\n`);
+  const done =
+    objects.length > 0 && (await git.try(args, { cwd: top, environment, input, timeoutMs: longMs })).code === 0;
+  if (!done) await lend(git, top, bare, commit);
 }
 
-/** Where a repository keeps a file of its own, which work trees may share. */
-export async function gitPath(git: GitRunner, top: string, name: string): Promise<string> {
-  return oneName(git, top, '--git-path', name);
-}
-
-async function lenderOf(git: GitRunner, top: string): Promise<Lender> {
-  return {
-    objects: await gitPath(git, top, 'objects'),
-    objectFormat: await oneName(git, top, '--show-object-format'),
-    shallow: await readFile(await gitPath(git, top, 'shallow'), 'utf8').catch(() => ''),
-  };
-}
-
-async function oneName(git: GitRunner, cwd: string, ...args: readonly string[]): Promise<string> {
-  const said = await git.run(['rev-parse', '--path-format=absolute', ...args], { cwd });
-  return said.toString('utf8').replace(/\n$/, '');
+/** Names of all objects of ours; none where some are packed, as large files are. */
+async function looseObjects(bare: string): Promise<readonly string[]> {
+  const objects = join(bare, 'objects');
+  if ((await readdir(join(objects, 'pack'))).length > 0) return [];
+  const folders = (await readdir(objects)).filter((name) => /^[0-9a-f]{2}$/.test(name));
+  const names = folders.map(async (folder) => (await readdir(join(objects, folder))).map((name) => folder + name));
+  return (await Promise.all(names)).flat().filter((name) => /^[0-9a-f]+$/.test(name));
 }
 
 /** As git reads names that hold what a line cannot. */

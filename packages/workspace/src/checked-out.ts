@@ -1,6 +1,5 @@
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { gitDirectory } from './bare-repository.ts';
 import { type BytePath, parentOf, toBytePath, toText } from './byte-path.ts';
 import { type RawChange, rawChanges } from './commit-changes.ts';
 import { invalid } from './failures.ts';
@@ -39,8 +38,17 @@ export async function workTreeOf(
       'Run `git worktree repair`, then try again.',
       { directory: path },
     );
-  await assertNothingUnderWay(tree.runner, tree.place);
+  assertNothingUnderWay(tree.gitDirectory, tree.place);
   return tree;
+}
+
+/** As `headOf`, without git where what is there is plain. */
+export async function plainHeadOf(git: GitRunner, workTree: string, gitDirectory: string): Promise<string | null> {
+  const path = join(gitDirectory, 'HEAD');
+  const text = lstatSync(path, { throwIfNoEntry: false })?.isFile() === true ? readFileSync(path, 'latin1') : '';
+  if (/^[0-9a-f]{40,64}\n$/.test(text)) return null;
+  const [, ref] = /^ref: (refs\/heads\/[\w@+/-]+)\n$/.exec(text) ?? [];
+  return ref ?? headOf(git, workTree);
 }
 
 /** The ref that a work tree has checked out; null for a detached commit. */
@@ -50,10 +58,9 @@ export async function headOf(git: GitRunner, workTree: string): Promise<string |
 }
 
 /** @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for a work tree in the middle of a merge, rebase or the like */
-export async function assertNothingUnderWay(git: GitRunner, workTree: string): Promise<void> {
-  const own = await gitDirectory(git, workTree);
+export function assertNothingUnderWay(gitDirectory: string, workTree: string): void {
   for (const name of underWay) {
-    if (existsSync(join(own, name)))
+    if (existsSync(join(gitDirectory, name)))
       throw invalid(
         `The work tree at ${workTree} is in the middle of something (${name})`,
         'Finish or abort it first.',

@@ -1,11 +1,19 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, open, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OpencodeToolsError } from '@opencode-tools/core';
-import { gitPath } from './bare-repository.ts';
 import { type BytePath, toBytePath, toText } from './byte-path.ts';
 import { copyFound } from './carry-changes.ts';
-import { invalid } from './failures.ts';
-import { type IndexChange, changeIndex, indexChanges, readIndex, timeOfIndex, valueOf } from './git-index.ts';
+import type { RawChange } from './commit-changes.ts';
+import { errnoOf, invalid } from './failures.ts';
+import {
+  type IndexChange,
+  type IndexEntry,
+  changeIndex,
+  changesAt,
+  indexChanges,
+  readIndex,
+  valueOf,
+} from './git-index.ts';
 import type { GitCall, GitRunner } from './git-runner.ts';
 import { lookAtWorkTree } from './look-at-work-tree.ts';
 import { createPacer } from './pacer.ts';
@@ -19,16 +27,24 @@ const mostBytes = 4 * 1024 ** 3;
 export interface WorkTree {
   /** Real path of its top. */
   readonly top: string;
-  /** Directory in it that is committed; empty for all. */
-  readonly prefix: BytePath;
+  readonly gitDirectory: string;
+  readonly commonDirectory: string;
+  /** What is committed, with all below; the empty path is all. */
+  readonly scope: readonly BytePath[];
   /** Commit that is checked out; null before the first. */
   readonly head: string | null;
+  /** Digits of a name of an object. */
+  readonly idLength: number;
 }
 
 export interface CommitTree {
   readonly tree: string;
-  /** What the user's index gets. */
-  readonly index: readonly IndexChange[];
+  /** The user's index, in the part that is committed, and its file. */
+  readonly entries: readonly IndexEntry[];
+  readonly indexFile: Buffer | null;
+  /** What was taken in, and what was taken out. */
+  readonly wanted: readonly BytePath[];
+  readonly gone: readonly BytePath[];
   readonly conflicts: readonly { readonly path: string; readonly reason: string }[];
   readonly leftOut: readonly string[];
 }
@@ -40,21 +56,15 @@ export interface CommitTree {
 export async function makeTree(
   git: GitRunner,
   bare: string,
-  { top, prefix, head }: WorkTree,
+  workTree: WorkTree,
   settings: UserSettings,
   signal: AbortSignal | undefined,
 ): Promise<CommitTree> {
-  const ours = await prepare(git, bare, top, { settings, signal });
-  // Asked for first: what changes after it is looked at again.
-  const indexedNs = await timeOfIndex(git, top);
-  const entries = await readIndex(git, { cwd: top, signal }, prefix);
-  refuseUnmerged(top, entries);
-  // From a commit git knows the trees of what does not change.
-  if (head !== null) await git.run(['read-tree', head], ours);
-  const committed = head === null ? [] : await readIndex(git, ours, prefix);
-  await changeIndex(git, ours, indexChanges(committed, entries));
+  const { top, scope, commonDirectory, idLength } = workTree;
+  const ours = await prepare(bare, commonDirectory, { settings, signal });
+  const { entries, indexFile, indexedNs } = await beginIndex(git, ours, bare, workTree);
   const root = toBytePath(top);
-  const look = await lookAtWorkTree(root, prefix, { entries, indexedNs }, createPacer(signal));
+  const look = await lookAtWorkTree(root, scope, { entries, indexedNs }, createPacer(signal));
   let room = mostBytes;
   const copy = async (nodes: readonly DiskNode[]): Promise<void> => {
     const pacer = createPacer(signal);
@@ -65,9 +75,9 @@ export async function makeTree(
     }
   };
   await copy(look.rules);
-  const wanted = [...look.suspects, ...(await notIgnored(git, ours, look.unknown))];
+  const nodes = [...look.suspects, ...(await notIgnored(git, ours, look.unknown))];
   const leftOut = look.leftOut.map(toText);
-  const filtered = await filteredAmong(git, ours, wanted, settings.filters);
+  const filtered = await filteredAmong(git, ours, nodes, settings.filters);
   const conflicts = [
     ...look.inTheWay.map((path) => ({
       path: toText(path),
@@ -78,15 +88,82 @@ export async function makeTree(
       reason: 'has a filter, which does not run here; commit it yourself',
     })),
   ];
-  if (conflicts.length > 0) return { tree: '', index: [], conflicts, leftOut };
+  const wanted = nodes.map(({ path }) => path);
+  const made = { entries, indexFile, wanted, gone: look.gone, conflicts, leftOut };
+  if (conflicts.length > 0) return { ...made, tree: '' };
   const copied = new Set(look.rules.map(({ path }) => path));
-  await copy(wanted.filter(({ path }) => !copied.has(path)));
-  const gone = look.gone.map((path) => ({ path, after: null }));
-  await changeIndex(git, ours, gone);
+  await copy(nodes.filter(({ path }) => !copied.has(path)));
+  const out = look.gone.map((path) => ({ path, after: null }));
+  await changeIndex(git, ours, out, idLength);
   const add = ['update-index', '-z', '--add', '--replace', '--stdin'];
-  await git.run(add, { ...ours, input: asInput(wanted.map(({ path }) => path)) });
-  const tree = (await git.run(['write-tree'], ours)).toString('utf8').trim();
-  return { tree, index: indexChanges(entries, await readIndex(git, ours, prefix)), conflicts: [], leftOut };
+  if (wanted.length > 0) await git.run(add, { ...ours, input: asInput(wanted) });
+  return { ...made, tree: (await git.run(['write-tree'], ours)).toString('utf8').trim() };
+}
+
+/**
+ * What the user's index gets.
+ *
+ * @param changes from the commit before to the new one
+ */
+export async function indexAfter(
+  git: GitRunner,
+  bare: string,
+  { entries, wanted, gone }: CommitTree,
+  changes: readonly RawChange[],
+): Promise<readonly IndexChange[]> {
+  const values = new Map<BytePath, string | null>(gone.map((path) => [path, null]));
+  for (const { path, modes, objects } of changes)
+    values.set(path, modes[1] === null ? null : `${modes[1]} ${objects[1]}`);
+  // What was looked at, and is in the commit as it was before.
+  if (!wanted.every((path) => values.has(path)))
+    for (const entry of await readIndex(git, { cwd: bare }, ['']))
+      if (!values.has(entry.path)) values.set(entry.path, valueOf(entry));
+  return changesAt(entries, [...gone, ...wanted], (path) => values.get(path) ?? null);
+}
+
+interface BegunIndex {
+  readonly entries: readonly IndexEntry[];
+  readonly indexFile: Buffer | null;
+  /** Before which a file must have changed to be told by the time of its change alone. */
+  readonly indexedNs: bigint;
+}
+
+/** Begins ours with the user's, which knows the trees of what does not change; a part of it goes over what is committed. */
+async function beginIndex(
+  git: GitRunner,
+  ours: GitCall,
+  bare: string,
+  { top, gitDirectory, scope, head, idLength }: WorkTree,
+): Promise<BegunIndex> {
+  const { bytes, mtimeNs } = await readIndexFile(gitDirectory);
+  if (bytes !== null) {
+    await writeFile(join(bare, 'index'), bytes);
+    // An index that is split has the rest there.
+    for (const name of await readdir(gitDirectory))
+      if (name.startsWith('sharedindex.')) await copyFile(join(gitDirectory, name), join(bare, name));
+  }
+  const entries = await readIndex(git, ours, scope);
+  refuseUnmerged(top, entries);
+  if (!scope.includes('')) {
+    await git.run(['read-tree', head ?? '--empty'], ours);
+    const committed = await readIndex(git, ours, scope);
+    await changeIndex(git, ours, indexChanges(committed, entries), idLength);
+  }
+  return { entries, indexFile: bytes, indexedNs: mtimeNs };
+}
+
+/** Both of the same file, whatever git puts in its place. */
+async function readIndexFile(
+  gitDirectory: string,
+): Promise<{ readonly bytes: Buffer | null; readonly mtimeNs: bigint }> {
+  try {
+    await using file = await open(join(gitDirectory, 'index'), 'r');
+    const { mtimeNs } = await file.stat({ bigint: true });
+    return { bytes: await file.readFile(), mtimeNs };
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return { bytes: null, mtimeNs: 0n };
+    throw error;
+  }
 }
 
 /** What may still be copied when these are. A file that grows meanwhile is not copied. */
@@ -106,15 +183,14 @@ function roomAfter(nodes: readonly DiskNode[], room: number): number {
 
 /** Makes a directory for copies, and has git in a repository of ours take it for the user's work tree. */
 async function prepare(
-  git: GitRunner,
   bare: string,
-  top: string,
+  commonDirectory: string,
   { settings, signal }: { readonly settings: UserSettings; readonly signal: AbortSignal | undefined },
 ): Promise<GitCall> {
   const copies = join(bare, 'copies');
-  for (const directory of [copies, join(bare, 'info')]) await mkdir(directory, { recursive: true });
+  await mkdir(copies, { recursive: true });
   for (const name of ['exclude', 'attributes']) {
-    const text = await readFile(await gitPath(git, top, `info/${name}`)).catch(() => Buffer.alloc(0));
+    const text = await readFile(join(commonDirectory, 'info', name)).catch(() => Buffer.alloc(0));
     await writeFile(join(bare, 'info', name), text);
   }
   const environment = { GIT_DIR: bare, GIT_WORK_TREE: copies };
@@ -123,11 +199,23 @@ async function prepare(
   return { cwd: copies, environment, config, timeoutMs: longMs, signal };
 }
 
-/** Brings an index to what was committed, but for what the user has put into it meanwhile. Repeating it changes nothing. */
-export async function takeIntoIndex(git: GitRunner, top: string, changes: readonly IndexChange[]): Promise<void> {
-  const now = new Map((await readIndex(git, { cwd: top }, '')).map((entry) => [entry.path, valueOf(entry)]));
+/**
+ * Brings an index to what was committed, but for what the user has put into it meanwhile. Repeating it changes nothing.
+ *
+ * @param asSeen the file of the index that the changes are from
+ */
+export async function takeIntoIndex(
+  git: GitRunner,
+  { top, gitDirectory, idLength }: Pick<WorkTree, 'top' | 'gitDirectory' | 'idLength'>,
+  changes: readonly IndexChange[],
+  asSeen: Buffer | null = null,
+): Promise<void> {
+  const call = { cwd: top };
+  if (asSeen !== null && (await readIndexFile(gitDirectory)).bytes?.equals(asSeen) === true)
+    return changeIndex(git, call, changes, idLength);
+  const now = new Map((await readIndex(git, call, [''])).map((entry) => [entry.path, valueOf(entry)]));
   const due = changes.filter(({ path, before }) => (now.get(path) ?? null) === before);
-  await changeIndex(git, { cwd: top }, due);
+  await changeIndex(git, call, due, idLength);
 }
 
 function refuseUnmerged(top: string, entries: readonly { readonly path: BytePath; readonly stage: number }[]): void {

@@ -54,6 +54,11 @@ export async function findRepository(directory: string, { bound, takesBare }: Fi
   }
 }
 
+/** The real path of what the work trees of a repository share, of what belongs to one of them. */
+export async function commonOf(gitDirectory: string): Promise<string> {
+  return (await linkedIn(gitDirectory, 'commondir')) ?? gitDirectory;
+}
+
 /** At least of whatever git would take for one. */
 function isRepository(directory: string): boolean {
   const has = (name: string): boolean => lstatSync(join(directory, name), { throwIfNoEntry: false }) !== undefined;

@@ -1,7 +1,5 @@
-import { lstatSync } from 'node:fs';
 import { OpencodeToolsError } from '@opencode-tools/core';
-import { gitPath } from './bare-repository.ts';
-import type { BytePath } from './byte-path.ts';
+import { type BytePath, toText } from './byte-path.ts';
 import type { GitCall, GitRunner } from './git-runner.ts';
 import type { DiskNode } from './scan-directory.ts';
 
@@ -36,10 +34,18 @@ export interface IndexChange {
   readonly after: string | null;
 }
 
-/** Reads an index, in the part that a path below its top says. Nothing of the work tree is looked at. */
-export async function readIndex(git: GitRunner, call: GitCall, prefix: BytePath): Promise<readonly IndexEntry[]> {
-  const scope = prefix === '' ? [] : ['--', Buffer.from(prefix, 'latin1').toString('utf8')];
-  const out = await git.run(['ls-files', '--stage', '--debug', '-z', ...scope], { timeoutMs: 300_000, ...call });
+/**
+ * Reads an index. Nothing of the work tree is looked at.
+ *
+ * @param scope paths that are asked for, with all below them; the empty one is all
+ */
+export async function readIndex(
+  git: GitRunner,
+  call: GitCall,
+  scope: readonly BytePath[],
+): Promise<readonly IndexEntry[]> {
+  const paths = scope.includes('') ? [] : ['--', ...scope.map(toText)];
+  const out = await git.run(['ls-files', '--stage', '--debug', '-z', ...paths], { timeoutMs: 300_000, ...call });
   const all = [...out.toString('latin1').matchAll(line)];
   if (all.reduce((length, [text]) => length + text.length, 0) !== out.length)
     throw new OpencodeToolsError('OCT_CAPABILITY_UNSUPPORTED', 'This git tells an index in a form that is not known', {
@@ -64,11 +70,6 @@ export async function readIndex(git: GitRunner, call: GitCall, prefix: BytePath)
   });
 }
 
-/** The time before which a file must have changed to be told by the time of its change alone. */
-export async function timeOfIndex(git: GitRunner, top: string): Promise<bigint> {
-  return lstatSync(await gitPath(git, top, 'index'), { bigint: true, throwIfNoEntry: false })?.mtimeNs ?? 0n;
-}
-
 /** Whether a file is as it was when git last looked at it, by what only the kernel sets. */
 export function isAsIndexed(entry: IndexEntry, node: DiskNode, indexedNs: bigint): boolean {
   return (
@@ -86,12 +87,23 @@ export function valueOf({ mode, object }: IndexEntry): string {
 
 /** What has to change in one index so that it has what another has. */
 export function indexChanges(from: readonly IndexEntry[], to: readonly IndexEntry[]): readonly IndexChange[] {
-  const before = new Map(from.map((entry) => [entry.path, entry]));
-  const after = new Map(to.map((entry) => [entry.path, entry]));
-  const paths = [...new Set([...before.keys(), ...after.keys()])].sort();
-  return paths.flatMap((path) => {
-    const [old, next] = [before.get(path), after.get(path)];
-    const change = { path, before: old ? valueOf(old) : null, after: next ? valueOf(next) : null };
+  const after = new Map(to.map((entry) => [entry.path, valueOf(entry)]));
+  const known = new Set(from.map(({ path }) => path));
+  const added = to.flatMap(({ path }) => (known.has(path) ? [] : [path]));
+  return changesAt(from, [...from.map(({ path }) => path), ...added], (path) => after.get(path) ?? null);
+}
+
+/** What changes in an index when some paths get other values. */
+export function changesAt(
+  from: readonly IndexEntry[],
+  paths: readonly BytePath[],
+  valueAt: (path: BytePath) => string | null,
+): readonly IndexChange[] {
+  const wanted = new Set(paths);
+  const before = new Map(from.flatMap((entry) => (wanted.has(entry.path) ? [[entry.path, entry] as const] : [])));
+  return [...wanted].sort().flatMap((path) => {
+    const old = before.get(path);
+    const change = { path, before: old ? valueOf(old) : null, after: valueAt(path) };
     return change.before === change.after && old?.intended !== true ? [] : [change];
   });
 }
@@ -101,18 +113,12 @@ export async function changeIndex(
   git: GitRunner,
   call: GitCall,
   changes: readonly Pick<IndexChange, 'path' | 'after'>[],
+  idLength: number,
 ): Promise<void> {
   if (changes.length === 0) return;
-  const paths = changes.flatMap(({ path, after }) => (after === null ? [path] : []));
-  const none = paths.length === 0 ? '' : await noObject(git, call);
-  const gone = paths.map((path) => `0 ${none}\t${path}\0`);
+  const none = '0'.repeat(idLength);
+  const gone = changes.flatMap(({ path, after }) => (after === null ? [`0 ${none}\t${path}\0`] : []));
   const set = changes.flatMap(({ path, after }) => (after === null ? [] : [`${after}\t${path}\0`]));
   const input = Buffer.from([...gone, ...set].join(''), 'latin1');
   await git.run(['update-index', '-z', '--index-info'], { timeoutMs: 300_000, ...call, input });
-}
-
-/** The name of no object, as long as a repository has them. */
-async function noObject(git: GitRunner, call: GitCall): Promise<string> {
-  const format = (await git.run(['rev-parse', '--show-object-format'], call)).toString('utf8').trim();
-  return '0'.repeat(format === 'sha256' ? 64 : 40);
 }

@@ -25,12 +25,12 @@ type Found = { readonly [Kind in Exclude<keyof WorkTreeLook, 'gone'>]: WorkTreeL
  * something below: whoever may write there can make a repository of any directory.
  *
  * @param root top of the work tree, a real path
- * @param prefix directory below it; empty for all
+ * @param scope paths below it, and all below them; the empty one is all
  * @param indexedNs when the index was written
  */
 export async function lookAtWorkTree(
   root: BytePath,
-  prefix: BytePath,
+  scope: readonly BytePath[],
   index: { readonly entries: readonly IndexEntry[]; readonly indexedNs: bigint },
   pacer: Pacer,
 ): Promise<WorkTreeLook> {
@@ -39,7 +39,7 @@ export async function lookAtWorkTree(
   const look: Found = { suspects: [], unknown: [], rules: [], leftOut: [], inTheWay: [] };
   let parents: ReadonlySet<BytePath> | undefined;
   const isEntered = (path: BytePath, entry: IndexEntry | undefined): boolean => {
-    if (path === prefix) return true;
+    if (scope.includes(path)) return true;
     if (entry?.mode === gitlink) return false;
     if (!hasRepository(root, path) || (parents ??= parentsOf(index.entries)).has(path)) return true;
     look.leftOut.push(path);
@@ -62,8 +62,8 @@ export async function lookAtWorkTree(
     else if (!entry.skipped && (entry.intended || !isAsIndexed(entry, node, index.indexedNs))) look.suspects.push(node);
     return false;
   };
-  await walk(root, pacer, visit, [prefix], namesInUnfollowed);
-  rulesAbove(root, prefix, look.rules);
+  await walk(root, pacer, visit, scope, namesInUnfollowed);
+  rulesAbove(root, scope, look.rules);
   const gone = index.entries.filter(({ path, mode, skipped }) => !found.has(path) && mode !== gitlink && !skipped);
   return { ...look, gone: gone.map(({ path }) => path) };
 }
@@ -85,9 +85,11 @@ function parentsOf(entries: readonly IndexEntry[]): ReadonlySet<BytePath> {
 }
 
 /** What says so in the directories between the top and the one that is looked at. */
-function rulesAbove(root: BytePath, prefix: BytePath, rules: DiskNode[]): void {
-  for (let at = prefix; at !== '';) {
-    at = parentOf(at);
+function rulesAbove(root: BytePath, scope: readonly BytePath[], rules: DiskNode[]): void {
+  const above = new Set<BytePath>();
+  for (const path of scope)
+    for (let at = path; at !== '' && !above.has(parentOf(at)); at = parentOf(at)) above.add(parentOf(at));
+  for (const at of above) {
     for (const name of ['.gitignore', '.gitattributes']) {
       const node = findNode(root, at === '' ? name : `${at}/${name}`);
       if (node?.type === 'file') rules.push(node);

@@ -30,7 +30,8 @@ export async function mergeWork(tools: MergeTools, work: MergeWork): Promise<Mer
   const repository = await git.find(work.repository);
   const { runner, place: top } = repository;
   await resolveInRepository(repository, base);
-  const { bare, tip } = await takeBundleIn(runner, layout, work.operationId, top, signal);
+  const lender = { commonDirectory: repository.commonDirectory, idLength: base.length };
+  const { bare, tip } = await takeBundleIn(runner, layout, work.operationId, lender, signal);
   const raw = await rawChanges(runner, bare, base, tip);
   refuseUnsound(raw);
   const files = await describeChanges(runner, bare, raw);

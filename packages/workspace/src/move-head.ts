@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { type CommitWork, OpencodeToolsError } from '@opencode-tools/core';
-import { gitPath } from './bare-repository.ts';
-import { headOf } from './checked-out.ts';
+import { plainHeadOf } from './checked-out.ts';
 import { takeIntoIndex } from './commit-tree.ts';
 import { doneAtLast } from './done-at-last.ts';
 import { gitFailure, type GitRunner } from './git-runner.ts';
@@ -14,7 +14,9 @@ const raced = /\.lock': File exists| is at [0-9a-f]+ but expected|reference alre
 export interface HeadMove {
   readonly runner: GitRunner;
   readonly journals: WorkJournals;
-  readonly journal: MergeJournal & Required<Pick<MergeJournal, 'index'>>;
+  readonly journal: MergeJournal & Required<Pick<MergeJournal, 'index' | 'gitDirectory'>>;
+  /** The file of the index that its changes are from. */
+  readonly indexFile: Buffer | null;
   /** Who commits. */
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -27,10 +29,10 @@ export interface HeadMove {
  */
 export async function moveHead(
   { message, confirm }: Pick<CommitWork, 'message' | 'confirm'>,
-  { runner, journals, journal, environment }: HeadMove,
+  { runner, journals, journal, environment, indexFile }: HeadMove,
 ): Promise<void> {
-  const { repository: cwd, ref, old, commit, index } = journal;
-  if (existsSync(await gitPath(runner, cwd, 'index.lock'))) throw busy(cwd);
+  const { repository: cwd, gitDirectory, ref, old, commit, index } = journal;
+  if (existsSync(join(gitDirectory, 'index.lock'))) throw busy(cwd);
   const update = async (said: string, ...values: readonly string[]): Promise<void> => {
     const args = ['update-ref', '--no-deref', '-m', said, ...values];
     const { code, stderr } = await runner.try(args, { cwd, environment });
@@ -38,7 +40,7 @@ export async function moveHead(
     if (code !== 0) throw gitFailure(args, { cwd }, stderr);
   };
   const assertOut = async (): Promise<void> => {
-    if (((await headOf(runner, cwd)) ?? 'HEAD') !== ref) throw changed(cwd, ref);
+    if (((await plainHeadOf(runner, cwd, gitDirectory)) ?? 'HEAD') !== ref) throw changed(cwd, ref);
   };
   await journals.write(journal);
   await confirm?.();
@@ -49,8 +51,8 @@ export async function moveHead(
     // Of what was checked out between the two.
     await assertOut();
     await doneAtLast(async () => {
-      await takeIntoIndex(runner, cwd, index);
-      await giveToOwner(runner, cwd, ref);
+      await takeIntoIndex(runner, { top: cwd, gitDirectory, idLength: commit.length }, index, indexFile);
+      await giveToOwner(gitDirectory, ref);
     });
   } catch (error) {
     const back = old === null ? ['-d', ref, commit] : [ref, old, commit];

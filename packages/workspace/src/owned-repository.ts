@@ -1,7 +1,7 @@
 import { lchownSync, lstatSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isWithin } from '@opencode-tools/core';
-import { gitPath } from './bare-repository.ts';
+import { commonOf } from './find-repository.ts';
 import type { GitCall, GitRunner } from './git-runner.ts';
 
 /**
@@ -21,17 +21,17 @@ export function inAnyRepository(git: GitRunner): GitRunner {
 }
 
 /** Gives what root made in the repository of a user to that user: objects, the branch, its log and the index. */
-export async function giveToOwner(git: GitRunner, top: string, ref: string): Promise<void> {
+export async function giveToOwner(gitDirectory: string, ref: string): Promise<void> {
   if (process.getuid?.() !== 0) return;
-  const common = dirname(await gitPath(git, top, 'objects'));
+  const common = await commonOf(gitDirectory);
   const { uid, gid } = lstatSync(common);
   if (uid === 0) return;
   const give = (path: string): void => {
     if (lstatSync(path, { throwIfNoEntry: false })?.uid === 0) lchownSync(path, uid, gid);
   };
-  const packs = await gitPath(git, top, 'objects/pack');
+  const packs = join(common, 'objects', 'pack');
   for (const name of readdirSync(packs)) give(join(packs, name));
-  for (const name of ['index', 'logs/HEAD', ref, `logs/${ref}`]) {
-    for (let at = await gitPath(git, top, name); isWithin(at, common); at = dirname(at)) give(at);
-  }
+  const own = ref === 'HEAD' ? gitDirectory : common;
+  const made = [join(gitDirectory, 'index'), join(gitDirectory, 'logs/HEAD'), join(own, ref), join(own, 'logs', ref)];
+  for (const path of [packs, ...made]) for (let at = path; isWithin(at, common); at = dirname(at)) give(at);
 }

@@ -1,7 +1,7 @@
 import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BundleSink, type OperationId, OpencodeToolsError } from '@opencode-tools/core';
-import { makeBare } from './bare-repository.ts';
+import { type Lender, makeBare } from './bare-repository.ts';
 import { invalid, storeFailure } from './failures.ts';
 import type { GitCall, GitRunner } from './git-runner.ts';
 import { type StoreLayout, createLayout } from './store-files.ts';
@@ -64,11 +64,11 @@ export async function takeBundleIn(
   git: GitRunner,
   layout: StoreLayout,
   id: OperationId,
-  top: string,
+  lender: Lender,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly bare: string; readonly tip: string }> {
   await assertBundle(bundlePath(layout, id));
-  const bare = await makeBare(git, layout, id, top, signal);
+  const bare = await makeBare(layout, id, lender);
   const fetch = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', bundlePath(layout, id)];
   const call = { cwd: bare, timeoutMs: longMs, signal };
   await git.run([...fetch, `+${bundleRef}:${workRef}`], { ...call, config: ['fetch.fsckObjects=true'] });

@@ -62,8 +62,9 @@ export async function settleMerge(host: HostGit, journal: MergeJournal): Promise
   const bring = async (): Promise<void> => {
     if (index === undefined) return bringWorkTree(host, tree, journal);
     if (ref !== 'HEAD' && (await headOf(git, tree)) !== ref) return;
-    await takeIntoIndex(git, tree, index);
-    await giveToOwner(git, tree, ref);
+    if (gitDirectory === undefined) return;
+    await takeIntoIndex(git, { top: tree, gitDirectory, idLength: commit.length }, index);
+    await giveToOwner(gitDirectory, ref);
   };
   const left = await doneAtLast(bring).then(
     () => [],

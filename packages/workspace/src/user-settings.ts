@@ -44,8 +44,13 @@ export async function readUserSettings(git: GitRunner, top: string, bound: reado
     .map(([key]) => key.slice('filter.'.length, key.lastIndexOf('.')));
   const config = ['core.safecrlf=false'];
   for (const [key, value] of values) if (conversions.test(key)) config.push(`${key}=${value}`);
-  for (const [key, usual] of ruleFiles) {
-    const file = await placeOfRules(git, top, values.get(key) ?? usual);
+  const places = await placesOfRules(
+    git,
+    top,
+    ruleFiles.map(([key, usual]) => values.get(key) ?? usual),
+  );
+  for (const [at, [key]] of ruleFiles.entries()) {
+    const file = places[at] ?? '';
     if (file !== '' && (await isWritable(file, bound))) config.push(`${key}=`);
     else if (values.has(key)) config.push(`${key}=${file && (await realpath(file).catch(() => file))}`);
   }
@@ -77,12 +82,24 @@ export function identityOf(given: string | null, { name, email }: UserSettings):
   };
 }
 
-/** Git alone knows what a name that begins with a home stands for. */
-async function placeOfRules(git: GitRunner, top: string, value: string): Promise<string> {
-  if (!/^[~%]/.test(value)) return value === '' ? value : resolve(top, value);
-  const call = { cwd: top, config: [`rules.file=${value}`] };
-  const { code, stdout } = await git.try(['config', '--type=path', 'rules.file'], call);
-  return code === 0 ? stdout.toString('utf8').replace(/\n$/, '') : '';
+/** Git alone knows what a name that begins with a home stands for; one that it cannot tell is empty. */
+async function placesOfRules(git: GitRunner, top: string, values: readonly string[]): Promise<readonly string[]> {
+  const asked = values.flatMap((value, at) => (/^[~%]/.test(value) ? [`rules.file${at}=${value}`] : []));
+  const said = new Map<string, string>();
+  if (asked.length > 0) {
+    const args = ['config', '--type=path', '-z', '--get-regexp', '^rules\\.file[0-9]$'];
+    const { code, stdout } = await git.try(args, { cwd: top, config: asked });
+    // One that git cannot tell ends it for all.
+    if (code !== 0 && asked.length > 1)
+      return (await Promise.all(values.map((value) => placesOfRules(git, top, [value])))).flat();
+    for (const entry of code === 0 ? stdout.toString('utf8').split('\0') : []) {
+      const [key = '', ...rest] = entry.split('\n');
+      said.set(key, rest.join('\n'));
+    }
+  }
+  return values.map((value, at) =>
+    /^[~%]/.test(value) ? (said.get(`rules.file${at}`) ?? '') : value === '' ? value : resolve(top, value),
+  );
 }
 
 async function isWritable(file: string, bound: readonly string[]): Promise<boolean> {

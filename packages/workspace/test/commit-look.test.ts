@@ -1,11 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import { silentLogger } from '@opencode-tools/core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { toBytePath } from '../src/byte-path.ts';
+import { createGit, createWork } from '../src/index.ts';
 import { lookAtWorkTree } from '../src/look-at-work-tree.ts';
 import { type MergeBed, git, openMergeBed } from './merge-bed.ts';
 
 type At = (file: string) => string;
+
+const author = 'Ada <ada@example.org>';
 
 let bed: MergeBed;
 beforeAll(async () => {
@@ -14,7 +18,7 @@ beforeAll(async () => {
 afterAll(async () => bed.close());
 
 async function commit(at: At) {
-  const [directory, author, operationId] = [at('.'), 'Ada <ada@example.org>', bed.newId()];
+  const [directory, operationId] = [at('.'), bed.newId()];
   try {
     const request = { directory, message: 'by us', author, accept: [], dryRun: false };
     return await bed.work.commit({ ...request, operationId });
@@ -107,6 +111,36 @@ test('a directory that is exchanged for a link before it is listed is not listed
     },
     rest: () => Promise.resolve(),
   };
-  const look = lookAtWorkTree(toBytePath(at('tree')), '', { entries: [], indexedNs: 0n }, exchanging);
+  const look = lookAtWorkTree(toBytePath(at('tree')), [''], { entries: [], indexedNs: 0n }, exchanging);
   await expect(look).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
+});
+
+test('a commit takes few processes, however much changed, and the same as ever when the index is looked at meanwhile', async () => {
+  const at = bed.repository('few', (file) => {
+    for (let count = 0; count < 300; count += 1) fs.writeFileSync(file(`f${count}`), `${count}\n`);
+    git(file('.'), 'add', '.');
+    git(file('.'), 'commit', '-q', '-m', 'many');
+  });
+  let processes: string[] = [];
+  const logger = {
+    ...silentLogger,
+    debug: (_: string, { command }: { readonly command?: unknown } = {}) => void processes.push(String(command)),
+  };
+  const environment = { PATH: process.env['PATH'], HOME: bed.scratch };
+  const counting = createGit({ environment, logger, bound: () => Promise.resolve([]) });
+  const work = createWork({ directory: bed.store, git: counting, logger: silentLogger });
+  for (const turn of ['first', 'second']) {
+    for (let count = 0; count < 300; count += 2) fs.writeFileSync(at(`f${count}`), `${turn} ${count}\n`);
+    processes = [];
+    const operationId = bed.newId();
+    const request = { directory: at('.'), message: turn, author, accept: [], dryRun: false };
+    // Git notes in the index what it saw, so that it is another file than the one that was read.
+    const confirm = async () => void (turn === 'second' && git(at('.'), 'update-index', '--index-version', '4'));
+    const done = await work.commit({ ...request, operationId, confirm });
+    await work.forget(operationId);
+    expect(done).toMatchObject({ committed: true, changes: { length: 150 } });
+    expect(processes.slice(turn === 'first' ? 11 : 12)).toEqual([]);
+    expect(git(at('.'), 'status', '--porcelain')).toBe('');
+    expect(git(at('.'), 'fsck', '--strict', '--no-dangling')).toBe('');
+  }
 });

@@ -17,6 +17,6 @@ test.each([
   ['between others', `${entry}100644 ?\ttwo\0${entry}`],
   ['at the end', `${entry}100644 ${object} 0\ttwo`],
 ])('an index that git tells in another form %s is refused, and not read in part', async (_, out) => {
-  expect(await readIndex(saying(entry + entry), { cwd: '/' }, '')).toHaveLength(2);
-  await expect(readIndex(saying(out), { cwd: '/' }, '')).rejects.toMatchObject({ code: 'OCT_CAPABILITY_UNSUPPORTED' });
+  expect(await readIndex(saying(entry + entry), { cwd: '/' }, [''])).toHaveLength(2);
+  await expect(readIndex(saying(out), { cwd: '/' }, [''])).rejects.toMatchObject({ code: 'OCT_CAPABILITY_UNSUPPORTED' });
 });
