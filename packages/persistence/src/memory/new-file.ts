@@ -2,6 +2,9 @@ import { constants, lstatSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 
+/** Most bytes of one call: calls for a mebibyte took up to ten times as long (docs/decisions/2026-11-30-packed-outputs.md). */
+const mostAtOnce = 256 * 1024;
+
 /** A file that is made when it is first written to, in place of whatever lies under its name. */
 export class NewFile {
   readonly #name: string;
@@ -16,7 +19,7 @@ export class NewFile {
     this.#handle ??= await create(this.#name);
     let rest = chunks;
     while (rest.length > 0) {
-      const { bytesWritten } = await this.#handle.writev(rest);
+      const { bytesWritten } = await this.#handle.writev(firstOf(rest));
       rest = after(rest, bytesWritten);
     }
   }
@@ -27,6 +30,12 @@ export class NewFile {
     // Most commands put out nothing on one stream or both: to look costs a fraction of what to remove nothing does.
     else if (lstatSync(this.#name, { throwIfNoEntry: false }) !== undefined) await rm(this.#name, { force: true });
   }
+}
+
+function firstOf(chunks: readonly Uint8Array[]): readonly Uint8Array[] {
+  let bytes = 0;
+  const end = chunks.findIndex((chunk, index) => (bytes += chunk.byteLength) > mostAtOnce && index > 0);
+  return end < 0 ? chunks : chunks.slice(0, end);
 }
 
 /** What is left of the chunks when this many bytes of them are written. */
