@@ -7,7 +7,7 @@
 #include "background.h"
 #include "pack.h"
 
-enum { HEAD = 96, LONG_OUTPUT = 1 << 18, SMALLEST_PACKED = 4096, TIMES_SMALLER = 5, MOST_PLAIN = 64, AVAILABLE = 0x541b /* FIONREAD */ };
+enum { HEAD = 96, LONG_OUTPUT = 1 << 18, SMALLEST_PACKED = 4096, MOST_PLAIN = 16, AVAILABLE = 0x541b /* FIONREAD */ };
 
 /*
  * The two ends of a pipe, which one command after the other has: that the command's is open here too spares the word that it was closed
@@ -59,12 +59,14 @@ static long fill(struct output *output, char *into, long room) { /* with what is
   return size;
 }
 
+static long small_enough(long size) { return size * 2 / 5; } /* what packing and unpacking cost is then well below what it spares */
+
 static void send_packed(struct output *output, const char *nonce) {
   if (!packing) packing = new_memory(sizeof *packing);
   char *head = packing->bytes, *bytes = head + HEAD;
   long size = fill(output, packing->from, PACKED_AT_ONCE), packed = 0;
   if (size >= SMALLEST_PACKED) {
-    packed = pack((byte *)packing->from, size, (byte *)bytes, size / TIMES_SMALLER, packing->table);
+    packed = pack((byte *)packing->from, size, (byte *)bytes, small_enough(size), packing->table);
     output->in_vain = packed ? 0 : output->in_vain ? output->in_vain * 2 : 1;
     if (output->in_vain > MOST_PLAIN) output->in_vain = MOST_PLAIN;
     output->plain = output->in_vain;

