@@ -4,10 +4,11 @@
  * What a command costs in a sandbox that runs: `true` by a lane, and by a task with its records, each in turn with `docker exec`,
  * during which the lane has made its next process ready; 64 commands one after the other and 16 at once, beside raw calls of the
  * engine's exec; and 100 MB of output, read by the runtime and kept by a task, beside `docker exec` into a file, a new one each
- * time as a task has: one that is truncated takes its unwritten pages along. The output is of zeros, which are packed before the engine
- * passes them on, and of a listing, which goes as it is: three quarters of the processor time of that are the engine's, on the same
- * way that `docker exec` has, so a digest and a file leave a task what starting that takes and no more. Series and output have a tenth
- * of the rounds. The home is in the directory for temporary files: name one with `TMPDIR` that is not on the root file system.
+ * time as a task has: one that is truncated takes its unwritten pages along. The output is of zeros and of a listing, which are packed
+ * before the engine passes them on, and of random bytes, which go as they are: three quarters of the processor time of those are the
+ * engine's, on the same way that `docker exec` has, so a digest and a file leave a task what starting that takes and no more. Series
+ * and output have a tenth of the rounds. The home is in the directory for temporary files: name one with `TMPDIR` that is not on the
+ * root file system.
  */
 import { join } from 'node:path';
 import { benchOptions, interleave, report, run, summarise } from './lib/measure.mjs';
@@ -73,6 +74,7 @@ await withTemporaryHome(async ({ services, ports, directory }) => {
   const listing =
     'ls -lR /usr >/tmp/one; for n in $(seq 1000); do cat /tmp/one; done 2>/dev/null | head -c "$0" >/workspace/listing';
   await byTask(['sh', '-c', listing, String(outputBytes)]);
+  await byTask(['sh', '-c', 'head -c "$0" /dev/urandom >/workspace/random', String(outputBytes)]);
   const large = (argv) => ({
     'docker exec, to a file': async () => void (await fromDocker(argv)),
     'ours: the runtime alone': async () => all(byRuntime(argv)),
@@ -86,6 +88,7 @@ await withTemporaryHome(async ({ services, ports, directory }) => {
     [`${seriesLength} times true, ${callers} at once`]: [series(atOnce), tenth],
     '100 MB of output': [large(['head', '-c', String(outputBytes), '/dev/zero']), tenth],
     '100 MB of output, a listing': [large(['cat', '/workspace/listing']), tenth],
+    '100 MB of output, random bytes': [large(['cat', '/workspace/random']), tenth],
   };
   for (const [title, [contestants, times]] of Object.entries(sets)) {
     const samples = await interleave(contestants, times);

@@ -32,6 +32,7 @@ export const when = (condition: Code, then: Code, otherwise?: Code): Code => [
   0x0b,
 ];
 export const forever = (body: Code): Code => [0x03, 0x40, body, 0x0c, 0, 0x0b];
+/** At least once. */
 export const repeatWhile = (condition: Code, body: Code): Code => [0x03, 0x40, body, condition, 0x0d, 0, 0x0b];
 export const giveBack = (value: Code): Code => [value, 0x0f];
 
