@@ -123,7 +123,7 @@ test('a task comes back without what was installed when the image of its root is
   await sh(id, 'echo work >file; echo tool >/opt/tool');
   await checkpoints.create(id, { name: 'point' }, call);
   const { receipt } = await tasks.delete(id, {}, call);
-  for (const image of receipt.keptImages) await home.docker('rmi', '-f', image);
+  for (const image of receipt.keptImages) await home.docker('rmi', '-f', '--no-prune', image);
   const { task, rootLost } = await tasks.recover(id, {}, call);
   expect(rootLost).toBe(true);
   expect(await sh(task.id, 'cat file; ls /opt')).toBe('work\n');

@@ -208,10 +208,12 @@ export class DockerImages implements ImageStore {
 }
 
 function imageFacts(image: ImageDescription): ImageFacts {
+  // Where the engine keeps images in containerd, whatever has a tag also has its id as a digest: that is nobody's name for it.
+  const digests = (image.RepoDigests ?? []).filter((one) => !one.endsWith(`@${image.Id}`));
   return {
     id: image.Id,
     user: image.Config?.User ?? '',
-    references: [...(image.RepoTags ?? []), ...(image.RepoDigests ?? [])].filter((one) => !one.startsWith('<none>')),
+    references: [...(image.RepoTags ?? []), ...digests].filter((one) => !one.startsWith('<none>')),
     sizeBytes: image.Size,
     createdAt: new Date(image.Created).toISOString(),
     labels: image.Config?.Labels ?? {},

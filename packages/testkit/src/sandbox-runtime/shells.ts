@@ -98,10 +98,9 @@ export function shellsOfSandbox(bed: SandboxBed): void {
           ': >/tmp/begun; until [ -e /tmp/go ]; do sleep 0.02; done; echo bye; exit 3',
         );
         await until(async () => (await runIn(sandbox, 'test -e /tmp/begun')).exitCode === 0);
-        const waiting = inShell(sandbox, shell, 'echo never');
-        await runIn(sandbox, ': >/tmp/go');
         await Promise.all([
-          expect(waiting).rejects.toMatchObject({ code: 'OCT_SHELL_ENDED' }),
+          expect(inShell(sandbox, shell, 'echo never')).rejects.toMatchObject({ code: 'OCT_SHELL_ENDED' }),
+          runIn(sandbox, ': >/tmp/go'),
           expect(ending).resolves.toMatchObject({ exitCode: 3, stdout: 'bye\n', shellEnded: true }),
         ]);
         expect(await sandbox.background.look(shell)).toMatchObject({
