@@ -28,7 +28,7 @@ import {
 export const mostBytes = 65_536;
 /** Where the function finds a block in its memory, and where it puts what that was made from. */
 export const packedAt = 0;
-export const plainAt = mostBytes;
+export const plainAt = packedAt + mostBytes;
 
 /** Copies in pieces of 16 bytes may go on so far behind either; what they put there is never looked at. */
 const pages = 3;
