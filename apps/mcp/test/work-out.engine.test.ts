@@ -131,8 +131,8 @@ test.each([
   const made = await call('create_task_sandbox', { title: 'Bind', agent: 'build', image, source, source_kind: 'bind' });
   const handles = { task_id: String(made.data['task_id']), session_id: String(made.data['session_id']) };
   deleteAtTheEnd(home, handles.task_id, ['--config', config]);
-  await call('execute_in_task', { ...handles, command: 'echo two >> file' });
-  const done = await call('commit_task_work', { ...handles, message: 'Two lines' });
+  await call('execute_in_task', { ...handles, command: 'echo two >> file; touch new' });
+  const done = await call('commit_task_work', { ...handles, message: 'Two lines', paths: ['file'] });
   const last = await git('log', '-1', '--format=%an: %s');
   if (allowed) {
     expect(done).toMatchObject({ isError: false, data: { committed: true, changes: [{ path: 'file' }] } });

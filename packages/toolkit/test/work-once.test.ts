@@ -49,4 +49,16 @@ test('a commit is made once per key; one that was refused, or only looked at, is
   fs.rmSync(join(directory, 'Makefile'));
   expect(await work.commit(id, options, keyed('two'))).toMatchObject({ committed: true });
   expect(git('rev-list', '--count', 'HEAD')).toBe('3');
+
+  for (const name of ['one', 'other']) fs.writeFileSync(join(directory, name), 'x\n');
+  const one = { ...options, paths: ['one'] };
+  expect(await work.commit(id, one, keyed('paths'))).toMatchObject({ committed: true, changes: [{ path: 'one' }] });
+  const others = work.commit(id, { ...one, paths: ['other'] }, keyed('paths'));
+  await expect(others).rejects.toMatchObject({ code: 'OCT_IDEMPOTENCY_MISMATCH' });
+  for (const paths of [[], ['no such']])
+    await expect(work.commit(id, { ...one, paths }, callBy('ada'))).rejects.toMatchObject({
+      code: 'OCT_INVALID_ARGUMENT',
+      details: { argument: 'paths' },
+    });
+  expect(git('status', '--porcelain')).toBe('?? other');
 });

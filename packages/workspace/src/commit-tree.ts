@@ -29,7 +29,9 @@ export interface WorkTree {
   readonly top: string;
   readonly gitDirectory: string;
   readonly commonDirectory: string;
-  /** What is committed, with all below; the empty path is all. */
+  /** Directory in it whose files are looked at; empty for the top. */
+  readonly prefix: BytePath;
+  /** What is committed in it, with all below. */
   readonly scope: readonly BytePath[];
   /** Commit that is checked out; null before the first. */
   readonly head: string | null;
@@ -60,11 +62,11 @@ export async function makeTree(
   settings: UserSettings,
   signal: AbortSignal | undefined,
 ): Promise<CommitTree> {
-  const { top, scope, commonDirectory, idLength } = workTree;
+  const { top, prefix, scope, commonDirectory, idLength } = workTree;
   const ours = await prepare(bare, commonDirectory, { settings, signal });
   const { entries, indexFile, indexedNs } = await beginIndex(git, ours, bare, workTree);
   const root = toBytePath(top);
-  const look = await lookAtWorkTree(root, scope, { entries, indexedNs }, createPacer(signal));
+  const look = await lookAtWorkTree(root, { prefix, scope }, { entries, indexedNs }, createPacer(signal));
   let room = mostBytes;
   const copy = async (nodes: readonly DiskNode[]): Promise<void> => {
     const pacer = createPacer(signal);
@@ -89,6 +91,7 @@ export async function makeTree(
     })),
   ];
   const wanted = nodes.map(({ path }) => path);
+  refuseNothingAt({ prefix, scope }, [...entries.map(({ path }) => path), ...wanted]);
   const made = { entries, indexFile, wanted, gone: look.gone, conflicts, leftOut };
   if (conflicts.length > 0) return { ...made, tree: '' };
   const copied = new Set(look.rules.map(({ path }) => path));
@@ -216,6 +219,20 @@ export async function takeIntoIndex(
   const now = new Map((await readIndex(git, call, [''])).map((entry) => [entry.path, valueOf(entry)]));
   const due = changes.filter(({ path, before }) => (now.get(path) ?? null) === before);
   await changeIndex(git, call, due, idLength);
+}
+
+/** What is named has to be there, or to have been: git says so too. */
+function refuseNothingAt({ prefix, scope }: Pick<WorkTree, 'prefix' | 'scope'>, known: readonly BytePath[]): void {
+  const nothing = scope.filter(
+    (path) => path !== prefix && !known.some((each) => each === path || each.startsWith(`${path}/`)),
+  );
+  if (nothing.length === 0) return;
+  const paths = nothing.map((path) => toText(prefix === '' ? path : path.slice(prefix.length + 1)));
+  throw invalid(
+    `There is nothing to commit at ${paths.slice(0, 10).join(', ')}`,
+    'Name files and directories as they are, relative to the workspace; what is ignored, and other repositories, are not committed.',
+    { argument: 'paths', paths: paths.slice(0, 100) },
+  );
 }
 
 function refuseUnmerged(top: string, entries: readonly { readonly path: BytePath; readonly stage: number }[]): void {

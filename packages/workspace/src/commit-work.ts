@@ -1,7 +1,7 @@
 import { relative } from 'node:path';
 import { type CommitWork, type CommittedWork, findTripwires, isWithin } from '@opencode-tools/core';
 import { lendCommit, makeBare } from './bare-repository.ts';
-import { toBytePath } from './byte-path.ts';
+import { type BytePath, canonicalPath, toBytePath } from './byte-path.ts';
 import { realDirectory } from './check-directory.ts';
 import { assertNothingUnderWay, plainHeadOf } from './checked-out.ts';
 import { describeChanges, rawChanges } from './commit-changes.ts';
@@ -22,7 +22,8 @@ export async function commitWork(tools: MergeTools, work: CommitWork): Promise<C
   const { operationId, signal, message } = work;
   const directory = await realDirectory(work.directory);
   const bound = [directory, ...(await git.bound())];
-  const { runner, branch, headTree, ...place } = await placeOf(inAnyRepository(git.runner), directory, bound);
+  const found = await placeOf(inAnyRepository(git.runner), directory, bound);
+  const { runner, branch, headTree, ...place } = { ...found, scope: scopeOf(found.prefix, work.paths) };
   const { top, head, gitDirectory } = place;
   assertNothingUnderWay(gitDirectory, top);
   const settings = await readUserSettings(runner, top, bound);
@@ -48,14 +49,22 @@ export async function commitWork(tools: MergeTools, work: CommitWork): Promise<C
     const index = await indexAfter(runner, bare, made, raw);
     await lendCommit(runner, { ...place, bare }, commit);
     const ref = branch === null ? 'HEAD' : `refs/heads/${branch}`;
-    const found = { operationId, repository: top, gitDirectory, ref, old: head, commit, workTree: null, index };
-    await moveHead(work, { runner, journals: tools.journals, journal: found, environment: identity, indexFile });
+    const journal = { operationId, repository: top, gitDirectory, ref, old: head, commit, workTree: null, index };
+    await moveHead(work, { runner, journals: tools.journals, journal, environment: identity, indexFile });
   }
   const changes = files.map(({ path, change }) => ({ path, change }));
   return { ...result, committed, changes, tripwires, refused, commit };
 }
 
-interface Place extends WorkTree {
+/** @throws OpencodeToolsError `OCT_PATH_OUTSIDE_WORKSPACE` */
+function scopeOf(prefix: BytePath, paths: readonly string[] | undefined): readonly BytePath[] {
+  if (paths === undefined) return [prefix];
+  const named = paths.map((path) => canonicalPath(toBytePath(path)));
+  const all = [...new Set(named.map((path) => (path === '' ? prefix : prefix === '' ? path : `${prefix}/${path}`)))];
+  return all.filter((path) => !all.some((other) => other !== path && (other === '' || path.startsWith(`${other}/`))));
+}
+
+interface Place extends Omit<WorkTree, 'scope'> {
   readonly branch: string | null;
   /** Tree of what is checked out; the empty one before the first commit. */
   readonly headTree: string;
@@ -89,6 +98,6 @@ async function placeOf(git: GitRunner, directory: string, bound: readonly string
     throw invalid(`${directory} has a repository that is the work tree of ${top}`, 'Commit there with git.', { top });
   const runner = inRepository(git, top, { GIT_DIR: gitDirectory, GIT_WORK_TREE: top });
   const branch = (await plainHeadOf(runner, top, gitDirectory))?.replace(/^refs\/heads\//, '') ?? null;
-  const scope = [toBytePath(relative(top, directory))];
-  return { top, gitDirectory, commonDirectory, scope, head, headTree, idLength, branch, runner };
+  const prefix = toBytePath(relative(top, directory));
+  return { top, gitDirectory, commonDirectory, prefix, head, headTree, idLength, branch, runner };
 }

@@ -25,12 +25,13 @@ type Found = { readonly [Kind in Exclude<keyof WorkTreeLook, 'gone'>]: WorkTreeL
  * something below: whoever may write there can make a repository of any directory.
  *
  * @param root top of the work tree, a real path
- * @param scope paths below it, and all below them; the empty one is all
+ * @param within.prefix directory below it
+ * @param within.scope paths in that, and all below them: whether they are there or not
  * @param indexedNs when the index was written
  */
 export async function lookAtWorkTree(
   root: BytePath,
-  scope: readonly BytePath[],
+  { prefix, scope }: { readonly prefix: BytePath; readonly scope: readonly BytePath[] },
   index: { readonly entries: readonly IndexEntry[]; readonly indexedNs: bigint },
   pacer: Pacer,
 ): Promise<WorkTreeLook> {
@@ -39,7 +40,7 @@ export async function lookAtWorkTree(
   const look: Found = { suspects: [], unknown: [], rules: [], leftOut: [], inTheWay: [] };
   let parents: ReadonlySet<BytePath> | undefined;
   const isEntered = (path: BytePath, entry: IndexEntry | undefined): boolean => {
-    if (scope.includes(path)) return true;
+    if (path === prefix) return true;
     if (entry?.mode === gitlink) return false;
     if (!hasRepository(root, path) || (parents ??= parentsOf(index.entries)).has(path)) return true;
     look.leftOut.push(path);
@@ -62,10 +63,27 @@ export async function lookAtWorkTree(
     else if (!entry.skipped && (entry.intended || !isAsIndexed(entry, node, index.indexedNs))) look.suspects.push(node);
     return false;
   };
-  await walk(root, pacer, visit, scope, namesInUnfollowed);
+  const tops = scope.filter((path) => path === prefix || canBeReached(root, prefix, path, isEntered));
+  await walk(root, pacer, visit, tops, namesInUnfollowed);
   rulesAbove(root, scope, look.rules);
   const gone = index.entries.filter(({ path, mode, skipped }) => !found.has(path) && mode !== gitlink && !skipped);
   return { ...look, gone: gone.map(({ path }) => path) };
+}
+
+/** Whether something is at a path, and all between it and the prefix are directories that are entered. */
+function canBeReached(
+  root: BytePath,
+  prefix: BytePath,
+  path: BytePath,
+  isEntered: (path: BytePath, entry: undefined) => boolean,
+): boolean {
+  if (/(^|\/)\.git(\/|$)/i.test(path)) return false;
+  const above: BytePath[] = [];
+  for (let at = parentOf(path); at !== prefix; at = parentOf(at)) above.unshift(at);
+  return (
+    above.every((at) => findNode(root, at)?.type === 'directory' && isEntered(at, undefined)) &&
+    findNode(root, path) !== undefined
+  );
 }
 
 /** As git sees it, but for files and links: where they lead is not looked at. */

@@ -111,7 +111,12 @@ test('a directory that is exchanged for a link before it is listed is not listed
     },
     rest: () => Promise.resolve(),
   };
-  const look = lookAtWorkTree(toBytePath(at('tree')), [''], { entries: [], indexedNs: 0n }, exchanging);
+  const look = lookAtWorkTree(
+    toBytePath(at('tree')),
+    { prefix: '', scope: [''] },
+    { entries: [], indexedNs: 0n },
+    exchanging,
+  );
   await expect(look).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
 });
 

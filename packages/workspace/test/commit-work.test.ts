@@ -254,6 +254,96 @@ test('a directory of a work tree is committed alone, by the rules above it; what
   expect(git(at('.'), 'status', '--porcelain')).toBe(' M keep\nM  mine\n');
 });
 
+describe('of paths that are named, a commit has', () => {
+  const prepared: Make = (at) => {
+    for (const name of ['*', 'a b', '-n', ':(top)x', 'ünï', 'src/b', 'dir/in', 'dir/sub/deep'])
+      fs.mkdirSync(join(at(name), '..'), { recursive: true });
+    for (const name of ['*', 'a b', '-n', ':(top)x', 'ünï', 'src/b', 'dir/in', 'dir/sub/deep'])
+      fs.writeFileSync(at(name), 'before\n');
+    git(at('.'), 'add', '.');
+    git(at('.'), 'commit', '-q', '-m', 'more');
+    for (const name of ['*', 'a b', '-n', ':(top)x', 'ünï', 'src/b', 'dir/in', 'keep', 'new', 'dir/new', 'ignored'])
+      fs.writeFileSync(at(name), 'after\n');
+    fs.rmSync(at('gone'), { recursive: true });
+    fs.rmSync(at('dir/sub/deep'));
+    fs.writeFileSync(at('mine'), 'staged\n');
+    git(at('.'), 'add', 'mine', 'src/b');
+    fs.writeFileSync(at('src/b'), 'after\n');
+  };
+  test.each([
+    ['files alone', ['keep', 'new'], ['keep', 'new']],
+    ['a directory, with what is new and gone in it', ['dir'], ['dir/in', 'dir/new', 'dir/sub/deep']],
+    ['a directory that is gone', ['gone'], ['gone/deep/b']],
+    ['a file that is gone', ['dir/sub/deep', './gone/deep/b'], ['dir/sub/deep', 'gone/deep/b']],
+    ['names that are no patterns', ['*', ':(top)x', '-n'], ['*', '-n', ':(top)x']],
+    ['names of all kinds', ['a b', 'ünï', 'dir/'], ['a b', 'dir/in', 'dir/new', 'dir/sub/deep', 'ünï']],
+    ['what is named twice once', ['dir', 'dir/in', 'dir'], ['dir/in', 'dir/new', 'dir/sub/deep']],
+    ['what is staged', ['src'], ['src/b']],
+    [
+      'all',
+      ['.'],
+      [
+        '*',
+        '-n',
+        ':(top)x',
+        'a b',
+        'dir/in',
+        'dir/new',
+        'dir/sub/deep',
+        'gone/deep/b',
+        'keep',
+        'mine',
+        'new',
+        'src/b',
+        'ünï',
+      ],
+    ],
+  ])('%s, as git has', async (what, paths, expected) => {
+    const at = bed.repository(`paths-${what.replaceAll(/[^a-z]/g, '-')}`, prepared);
+    named(at, 'Grace');
+    const beside: At = (file) => join(at('..'), 'beside', file);
+    cpSync(at('.'), beside('.'), { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+    const literal = paths.map((path) => `:(literal)${path}`);
+    git(beside('.'), 'add', '-A', '--', ...literal);
+    git(beside('.'), 'commit', '-q', '-m', 'by us', '--only', '--', ...literal);
+    const done = await commit(at, { paths });
+    expect(done).toMatchObject({ committed: true, conflicts: [] });
+    expect(done.changes.map(({ path }) => path)).toEqual(expected);
+    expect(saidOf(at('.'))).toEqual(saidOf(beside('.')));
+  });
+
+  test.each([
+    ['is not there', ['keep', 'no such'], ['no such']],
+    ['is a pattern', ['k*'], ['k*']],
+    ['is ignored', ['ignored'], ['ignored']],
+    ['lies behind a link', ['link/passwd'], ['link/passwd']],
+    ['is another repository', ['nested'], ['nested']],
+    ['is in another repository', ['nested/x'], ['nested/x']],
+    ['is in .git', ['.git/HEAD'], ['.git/HEAD']],
+    ['is an empty directory', ['empty'], ['empty']],
+  ])('nothing where one %s', async (what, paths, nothing) => {
+    const at = bed.repository(`nothing-${what.replaceAll(/[^a-z]/g, '-')}`, prepared);
+    fs.symlinkSync('/etc', at('link'));
+    fs.mkdirSync(at('empty'));
+    git(at('.'), 'init', '-q', 'nested');
+    fs.writeFileSync(at('nested/x'), 'x\n');
+    const old = saidOf(at('.'));
+    const refused = { code: 'OCT_INVALID_ARGUMENT', details: { argument: 'paths', paths: nothing } };
+    await expect(commit(at, { paths })).rejects.toMatchObject(refused);
+    for (const out of ['../x', '/etc/passwd', 'a/../../x'])
+      await expect(commit(at, { paths: [out] })).rejects.toMatchObject({ code: 'OCT_PATH_OUTSIDE_WORKSPACE' });
+    expect(saidOf(at('.'))).toEqual(old);
+  });
+
+  test('what they are in the directory that is the workspace', async () => {
+    const at = bed.repository('paths-below', prepared);
+    const done = await commit(at, { directory: at('dir'), paths: ['in', 'sub'] });
+    expect(done.changes.map(({ path }) => path)).toEqual(['dir/in', 'dir/sub/deep']);
+    const refused = { details: { paths: ['keep'] } };
+    await expect(commit(at, { directory: at('dir'), paths: ['keep'] })).rejects.toMatchObject(refused);
+  });
+});
+
 test('a linked work tree commits to its own branch', async () => {
   const at = bed.repository('linked', () => undefined);
   git(at('.'), 'worktree', 'add', '-q', '-b', 'other', at('../tree'));

@@ -10,7 +10,7 @@ export const commit: Command<CommittedWork> = {
   name: 'commit',
   summary: 'commit what changed in a bind workspace, whose .git no sandbox can write',
   notes: [
-    'Takes what `git add --all` in the directory would, to the branch that is checked out, and leaves the index as git would. Ignored files stay out, and so do submodules and other repositories below it; what is staged elsewhere in the work tree stays staged.',
+    'Takes what `git add --all` in the directory would, to the branch that is checked out, and leaves the index as git would. Ignored files stay out, and so do submodules and other repositories below it; what is staged elsewhere in the work tree stays staged. With --path as with `git commit --only`, new files included.',
     'No hook and no filter runs, so that a changed file with a filter (Git LFS) is in the way. Refused in the middle of a merge, rebase or the like.',
     'Exit code 4 when something is in the way, 5 when changes wait to be accepted.',
   ],
@@ -19,6 +19,12 @@ export const commit: Command<CommittedWork> = {
   options: [
     { name: 'message', short: 'm', value: text('text'), summary: 'what the commit says; required' },
     { name: 'author', value: text('name <address>'), summary: 'by default user.name and user.email of your git' },
+    {
+      name: 'path',
+      value: text('path'),
+      repeatable: true,
+      summary: 'commit this file or directory alone; no pattern, relative to the workspace',
+    },
     { name: 'accept', value: text('path'), repeatable: true, summary: 'commit this path although it has a tripwire' },
     { name: 'dry-run', summary: 'say what would be committed and change nothing' },
   ],
@@ -26,7 +32,8 @@ export const commit: Command<CommittedWork> = {
     const message = input.get<string>('message');
     if (message === undefined)
       throw usageError('A commit needs a message', 'Give one with --message TEXT.', { argument: '--message' });
-    const options = given({ author: input.get<string>('author') });
+    const paths = input.list('path');
+    const options = given({ author: input.get<string>('author'), paths: paths.length === 0 ? undefined : paths });
     const more = { message, accept: input.list('accept'), dryRun: input.flag('dry-run') };
     return services.work.commit(await task(), { ...session, ...options, ...more }, call);
   },

@@ -84,6 +84,8 @@ export interface MergedWork extends WorkReview {
 export interface CommitWork {
   /** A directory of the user in a work tree; what changed in it is committed, and nothing beside it. */
   readonly directory: string;
+  /** Files and directories in it, relative to it, that alone are committed; all by default. */
+  readonly paths?: readonly string[];
   readonly message: string;
   /** `Name <address>`; null for who the user's configuration of git says. */
   readonly author: string | null;
@@ -160,7 +162,8 @@ export interface WorkPort {
    * branch that is checked out. Files are read by ourselves, and git sees copies of them in a repository of ours. No hook and no filter
    * runs; a changed file that has a filter is a conflict. The index then has what was committed.
    *
-   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` outside of a work tree, in the middle of a merge or the like, and without an author;
+   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` outside of a work tree, in the middle of a merge or the like, without an author, and for a
+   *   path with nothing to commit; `OCT_PATH_OUTSIDE_WORKSPACE` for one that leads out of the directory;
    *   `OCT_RESOURCE_LIMIT` when what changed has more than 4 GiB; `OCT_POLICY_DENIED` for a repository that a sandbox could have written;
    *   `OCT_VERSION_CONFLICT` when the user's git moves the branch or has the index meanwhile
    */

@@ -22,9 +22,10 @@ export async function commitTask(
   const { workspace } = task;
   if (workspace.mode !== 'bind')
     throw invalid('task', 'has a volume workspace', 'Bring its commits out with `merge`, or its files with `apply`.');
-  const { accept = [], dryRun = false, author = null } = options;
+  const { accept = [], dryRun = false, author = null, paths } = options;
+  if (paths?.length === 0) throw invalid('paths', 'names nothing', 'Name what to commit, or leave it out for all.');
   const message = checkMessage(options.message);
-  const args = { taskId, message, author, accept, dryRun };
+  const args = { taskId, message, author, accept, dryRun, ...(paths === undefined ? {} : { paths }) };
   return onceWhenDone(kernel, call, 'commit', args, (key, inner) =>
     withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, inner, async (leased) => {
       const intent = { directory: workspace.path, branch: 'HEAD' };
@@ -32,6 +33,7 @@ export async function commitTask(
       return carryWork(kernel, carrying, inner, async (operationId) => {
         const result = await deps.work.commit({
           directory: workspace.path,
+          ...(paths === undefined ? {} : { paths }),
           message,
           author,
           accept,

@@ -39,6 +39,11 @@ export interface CommitOptions extends UnderSession {
   readonly message: string;
   /** `Name <address>`; by default who the user's configuration of git says. */
   readonly author?: string;
+  /**
+   * Files and directories that alone are committed, as they are named: no pattern. Relative to the workspace; all by default. What is staged
+   * elsewhere stays staged.
+   */
+  readonly paths?: readonly string[];
   /** Paths with tripwires that may be committed all the same, relative to the top of the work tree. */
   readonly accept?: readonly string[];
   /** True says what would be committed and changes nothing. */

@@ -8,7 +8,7 @@ import { conflictsField, tripwireFields } from './work-fields.ts';
 export const applyTaskWork = defineTool({
   name: 'apply_task_work',
   title: 'Apply the work of a task on the host',
-  description: 'Apply changed files to its source on the host, all or none.',
+  description: 'Apply changed files to its host source, all or none.',
   annotations: { destructiveHint: true },
   input: z.strictObject({
     task_id: taskId,

@@ -9,12 +9,13 @@ import { conflictsField, tripwireFields } from './work-fields.ts';
 export const commitTaskWork = defineTool({
   name: 'commit_task_work',
   title: 'Commit a bind workspace',
-  description: 'Commit a bind workspace: its .git is read-only.',
+  description: 'Commit a bind workspace.',
   annotations: { destructiveHint: true },
   input: z.strictObject({
     task_id: taskId,
     session_id: optionalSessionId,
     message: z.string(),
+    paths: z.array(z.string()).optional(),
     dry_run: z.boolean().optional(),
     idempotency_key: unlistedKey,
   }),
@@ -27,9 +28,17 @@ export const commitTaskWork = defineTool({
     conflicts: conflictsField,
     refused: tripwireFields,
   }),
-  async run({ task_id, session_id: sessionId, message, dry_run: dryRun = false, idempotency_key: key }, context) {
+  async run(
+    { task_id, session_id: sessionId, message, paths, dry_run: dryRun = false, idempotency_key: key },
+    context,
+  ) {
     const id = await context.taskId(task_id, key);
-    const options = { message, dryRun, ...(sessionId === undefined ? {} : { sessionId }) };
+    const options = {
+      message,
+      dryRun,
+      ...(sessionId === undefined ? {} : { sessionId }),
+      ...(paths === undefined ? {} : { paths }),
+    };
     if (!dryRun) context.home.services.work.assertAgentMay({ verb: 'commit' });
     const done = await context.home.services.work.commit(id, options, await context.call({ sessionId }, key));
     return answer(done, `opencode-tools commit ${shortId(id)}`);

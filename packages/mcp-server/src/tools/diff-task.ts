@@ -9,7 +9,7 @@ const changes = z.array(z.object({ path: z.string(), change: z.string() }));
 export const diffTask = defineTool({
   name: 'diff_task',
   title: 'List what a task changed',
-  description: 'List files changed between checkpoints, by default source and now, with tripwires.',
+  description: 'List changes between checkpoints, by default source and now, with tripwires.',
   input: z.strictObject({
     task_id: taskId,
     session_id: optionalSessionId,

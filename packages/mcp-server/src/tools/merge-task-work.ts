@@ -11,7 +11,7 @@ const name = z.string().min(1).max(200);
 export const mergeTaskWork = defineTool({
   name: 'merge_task_work',
   title: 'Bring commits of a task to a host branch',
-  description: 'Bring commits, and what is uncommitted, to a branch of its source.',
+  description: 'Bring commits and uncommitted work to a branch of its source.',
   annotations: { destructiveHint: true },
   input: z.strictObject({
     task_id: taskId,

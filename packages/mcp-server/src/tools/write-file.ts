@@ -17,7 +17,7 @@ const changed = {
 export const writeFile = defineTool({
   name: 'write_file',
   title: 'Write a file of a task',
-  description: 'Write a text file; its directories are made.',
+  description: 'Write a text file and its directories.',
   annotations: { destructiveHint: true },
   input: z.strictObject({
     task_id: taskId,
@@ -47,7 +47,7 @@ export const writeFile = defineTool({
 export const editFile = defineTool({
   name: 'edit_file',
   title: 'Edit a file of a task',
-  description: 'Replace exact text in a file, which has to occur once, or count times.',
+  description: 'Replace exact text in a file; it occurs once, or count times.',
   annotations: { destructiveHint: true },
   input: z.strictObject({
     task_id: taskId,
