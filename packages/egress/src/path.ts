@@ -4,15 +4,20 @@ const unreserved = /[A-Za-z0-9._~-]/;
 const ambiguousEscape = /%(?![0-9a-f]{2})|%(?:25)*(?:2f|5c|0[0-9a-f]|1[0-9a-f])|%(?:25)+2e/i;
 
 /**
- * Brings the path of a request into the form in which prefixes are compared: without query and fragment, needless percent
- * encoding undone, dot segments resolved.
+ * Brings the path of a request into the form in which prefixes are compared: without query, needless percent encoding undone, dot
+ * segments resolved.
  *
  * @returns undefined when servers would disagree about what it means: backslashes, empty segments, dots with parameters,
- *   controls, and what is encoded to look like none of them
+ *   controls, fragments, which no request has, and what is encoded to look like none of them
  */
 export function normalisePath(text: string): string | undefined {
-  const [bare = ''] = text.split(/[?#]/, 1);
-  if (!bare.startsWith('/') || /[\u0000-\u0020\u007f\\]|\/\//.test(bare) || ambiguousEscape.test(bare))
+  const [bare = ''] = text.split('?', 1);
+  if (
+    !bare.startsWith('/') ||
+    text.includes('#') ||
+    /[\u0000-\u0020\u007f\\]|\/\//.test(bare) ||
+    ambiguousEscape.test(bare)
+  )
     return undefined;
   const decoded = bare.replace(/%([0-9a-f]{2})/gi, (escape, hex: string) => decodeUnreserved(escape, hex));
   return /\/\.{1,2};/.test(decoded) ? undefined : resolveDots(decoded);

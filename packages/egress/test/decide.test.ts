@@ -165,6 +165,8 @@ describe('ports, methods and paths', () => {
     ['http://example.org/api', false],
     ['/api\r\nHost: evil', false],
     ['/api/%00', false],
+    ['/api#/../admin', false],
+    ['/api?q#/../admin', false],
   ])('the path %j below /api or /files/: %s', (path, expected) => {
     expect(decide(below, http('GET', path)).allowed).toBe(expected);
   });

@@ -55,7 +55,8 @@ export function wireEngine(options: {
         yield* (await runtime()).events(options);
       },
       close: async () => {
-        await (await runtime.peek())?.close();
+        // Layers may have been all that was used: what they have open is closed with the runtime.
+        await (await engine.peek())?.runtime.close();
       },
     },
     layers: lazyMethods(
