@@ -4,11 +4,9 @@
 
 static long from_tree, into_tree;
 
-struct made { struct made *before; const char *name; facts facts; int marks; };
+struct made { struct made *before; const char *name; facts facts; long marks; }; /* marks: whether, or bytes of attributes after the name */
 static struct store made_memory;
 static struct made *made;
-
-static int is_marked(const char *key) { return begins(key, "trusted.overlay."); }
 
 /* What a security module keeps may be its own affair. */
 static int may_miss(const char *key, long error) {
@@ -121,16 +119,9 @@ static void hide(const char *name) { /* the mark of an overlay for a name that i
 
 /* Each item is a letter and a path that begins with a dot, parents first: c to copy, a for a directory that stays, g for what is gone. */
 static void add(const char *upper, const char *layer, const char *items, const char *end) {
-  static struct store from, into;
-  sys(umask, 0, 0, 0, 0);
-  add_text(&from, upper);
-  add_bytes(&from, "/d", 3);
-  sure(sys(mkdirat, AT_FDCWD, layer, 0755, 0), "cannot make", layer);
-  add_text(&into, layer);
-  add_bytes(&into, "/d", 3);
-  sure(sys(mkdirat, AT_FDCWD, into.at, 0755, 0), "cannot make", into.at);
-  into_tree = sure(open_file(into.at, O_RDONLY | O_DIRECTORY, 0), "cannot open", into.at);
-  from_tree = go(from.at);
+  sure(sys(mkdirat, AT_FDCWD, place_in(layer, "d"), 0755, 0), "cannot make", layer);
+  into_tree = sure(open_file(place_in(layer, "d"), O_RDONLY | O_DIRECTORY, 0), "cannot open", layer);
+  from_tree = go(place_in(upper, "d"));
   for (; items < end; items += length(items) + 1) {
     if (*items == 'g') hide(items + 1);
     else copy_entry(items + 1, *items == 'c');

@@ -3,7 +3,9 @@
  * digest. `node build.mjs` beside `lane.c` compiles it. With words it does one thing:
  *
  *   list UPPER PREVIOUS   what an upper is, or how it differs from its listing in an earlier layer
- *   add UPPER LAYER       makes a layer of the items that follow in the request
+ *   add UPPER LAYER       makes a layer of the items that follow in the request, as `seal` says it
+ *   pack UPPER LAYER      as `add`, but as one file where that can hold them, and then says so
+ *   unpack LAYER          makes a tree of that file
  *   seal LAYER            brings a layer to the disk: digest, entries, bytes, and mode, owner and group of its top directory
  *   digest LAYER          its digest alone
  *   sh SCRIPT             becomes a shell
@@ -12,8 +14,7 @@
  * then that many bytes, words with a NUL at the end of each. Both streams say how it ended: `\nnonce code\n`.
  */
 #include "listing.h"
-#include "copy.h"
-#include "tar.h"
+#include "pack.h"
 
 static int same_text(const char *a, const char *b) { return begins(a, b) && !a[length(b)]; }
 
@@ -25,25 +26,49 @@ static long exit_code(long process) {
   return status & 0x7f ? 128 + (status & 0x7f) : status >> 8 & 0xff;
 }
 
-static void seal(const char *layer) {
+static void digest_of(const char *layer, facts *root, char *text) {
+  const char *place = place_in(layer, "d");
+  long tree = open_file(place, O_RDONLY | O_DIRECTORY, 0);
+  long file = tree == NOT_THERE ? open_file(place_in(layer, "tar"), O_RDONLY | O_NOFOLLOW, 0) : NOT_THERE;
+  if (file >= 0) { sum_of_file(file, layer, text); return; }
+  /* It may have become a tree meanwhile. */
+  digest_here(go(place_in(layer, "d")), layer, root, text);
+}
+
+static long begin_to_sync(const char *layer, int is_packed) { /* in a process beside this one */
+  long process = sure(sys(clone, SIGCHLD, 0, 0, 0), "cannot begin a process", 0);
+  if (process != 0) return process;
+  if (is_packed) {
+    bring_to_disk(place_in(layer, "tar"));
+    bring_to_disk(place_in(layer, "listing"));
+    bring_to_disk(layer);
+    bring_to_disk(".");
+  } else {
+    long file = sure(open_file(layer, O_RDONLY | O_DIRECTORY, 0), "cannot open", layer);
+    sure(sys(syncfs, file, 0, 0, 0), "cannot bring to the disk", layer);
+  }
+  leave(0);
+  return 0;
+}
+
+static void seal(const char *layer, facts *packed_root) {
   char text[65];
-  facts root;
-  long file = sure(open_file(layer, O_RDONLY | O_DIRECTORY, 0), "cannot open", layer);
-  long syncing = sure(sys(clone, SIGCHLD, 0, 0, 0), "cannot begin a process", 0);
-  if (syncing == 0) { sure(sys(syncfs, file, 0, 0, 0), "cannot bring to the disk", layer); leave(0); }
-  digest_of(layer, &root, text);
+  facts found, *root = packed_root ? packed_root : &found;
+  number entries = entry_count, bytes = file_bytes;
+  long syncing = begin_to_sync(layer, packed_root != 0);
+  digest_of(layer, &found, text);
   long code = exit_code(syncing);
   if (code != 0) leave(code);
   add_text(&output, text);
-  const number said[] = { entry_count, file_bytes };
+  const number said[] = { packed_root ? entries : entry_count, packed_root ? bytes : file_bytes };
   for (int n = 0; n < 2; n++) { add_text(&output, " "); add_number(&output, said[n]); }
   add_text(&output, " ");
-  add_octal(&output, root.stx_mode & 07777);
+  add_octal(&output, root->stx_mode & 07777);
   add_text(&output, " ");
-  add_number(&output, root.stx_uid);
+  add_number(&output, root->stx_uid);
   add_text(&output, " ");
-  add_number(&output, root.stx_gid);
-  add_text(&output, "\n");
+  add_number(&output, root->stx_gid);
+  add_text(&output, packed_root ? " packed\n" : "\n");
   write_out(1, output.at, output.size, "the answer");
 }
 
@@ -62,15 +87,24 @@ static void serve_one(char *words, char *end) {
   const char *word[3] = { "", "", "" };
   for (int n = 0; n < 3 && words < end; n++) { word[n] = words; words += length(words) + 1; }
   if (same_text(word[0], "list")) list(word[1], word[2]);
-  else if (same_text(word[0], "add")) {
-    long top = sure(open_file(".", O_RDONLY | O_DIRECTORY, 0), "cannot open", ".");
-    add(word[1], word[2], words, end);
-    sure(sys(fchdir, top, 0, 0, 0), "cannot enter", ".");
+  else if (same_text(word[0], "add") || same_text(word[0], "pack")) {
+    facts root;
+    sys(umask, 0, 0, 0, 0);
+    sure(sys(mkdirat, AT_FDCWD, word[2], 0755, 0), "cannot make", word[2]);
+    int is_packed = same_text(word[0], "pack") && pack(word[1], word[2], words, end, &root);
+    if (!is_packed) {
+      long top = sure(open_file(".", O_RDONLY | O_DIRECTORY, 0), "cannot open", ".");
+      add(word[1], word[2], words, end);
+      sure(sys(fchdir, top, 0, 0, 0), "cannot enter", ".");
+      for (long n = 0; n < 4096; n++) linked_by[n] = 0;
+    }
     take_listing(word[1], word[2]);
-    for (long n = 0; n < 4096; n++) linked_by[n] = 0;
-    seal(word[2]);
-  } else if (same_text(word[0], "finish")) { take_listing(word[1], word[2]); seal(word[2]); }
-  else if (same_text(word[0], "seal")) seal(word[1]);
+    seal(word[2], is_packed ? &root : 0);
+  } else if (same_text(word[0], "unpack")) {
+    sys(umask, 0, 0, 0, 0);
+    unpack(word[1]);
+  } else if (same_text(word[0], "finish")) { take_listing(word[1], word[2]); seal(word[2], 0); }
+  else if (same_text(word[0], "seal")) seal(word[1], 0);
   else if (same_text(word[0], "digest")) {
     char text[66];
     facts root;

@@ -93,3 +93,12 @@ static void sort(struct text *texts, struct text *spare, long count) { /* by mer
   for (long n = 0; n < half; n++) spare[n] = texts[n];
   while (left < half) texts[at++] = right < count && order(&texts[right], &spare[left]) < 0 ? texts[right++] : spare[left++];
 }
+
+static const char *place_in(const char *directory, const char *name) { /* until the next call */
+  static struct store place;
+  place.size = 0;
+  add_text(&place, directory);
+  add_text(&place, "/");
+  add_bytes(&place, name, length(name) + 1);
+  return place.at;
+}

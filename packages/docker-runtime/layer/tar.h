@@ -11,7 +11,25 @@ enum { BLOCK = 512, RECORD = 20 * BLOCK, NAME_ROOM = 100 };
 static number entry_count, file_bytes, written;
 static struct store extended, archived;
 
-static void put_out(const char *bytes, long size) { add_to_sum(bytes, size); written += size; }
+/* Where the tar goes when it is written, not only summed; then what is done with the attributes of each, and which of them are left out. */
+static long packing = -1;
+static struct store packed;
+static void (*try_attributes)(const char *name, long size);
+static enum { WITH_ALL, WITHOUT_MARKS, WITHOUT_ANY } left_out;
+
+static char *room_to_pack(long size) {
+  if (packed.size + size > STEP) {
+    write_out(packing, packed.at, packed.size, "a layer");
+    packed.size = 0;
+  }
+  return more(&packed, size);
+}
+
+static void put_out(const char *bytes, long size) {
+  written += size;
+  if (packing < 0) add_to_sum(bytes, size);
+  else copy(room_to_pack(size), bytes, size);
+}
 
 static void pad(long unit) {
   static const char zeros[RECORD];
@@ -85,9 +103,12 @@ static void put_header(char *block) {
 }
 
 static void extend_attributes(const char *name) {
+  if (left_out == WITHOUT_ANY) return;
   long size = list_attributes(name, path.at);
+  if (size > 0 && packing >= 0) try_attributes(name, size);
   for (const char *key = attribute_names; key < attribute_names + size; key += length(key) + 1) {
     static struct store named;
+    if (left_out == WITHOUT_MARKS && is_marked(key)) continue;
     named.size = 0;
     add_text(&named, "SCHILY.xattr.");
     add_bytes(&named, key, length(key) + 1);
@@ -129,9 +150,13 @@ static void put_content(const char *name, number size) {
   static char block[1 << 18];
   long file = open_quietly(name, path.at);
   for (number left = size; left > 0; ) {
-    long got = read_some(file, block, left < sizeof block ? left : sizeof block, path.at);
+    long wanted = left < sizeof block ? left : sizeof block;
+    char *into = packing < 0 ? block : room_to_pack(wanted);
+    long got = read_some(file, into, wanted, path.at);
     if (got == 0) stop("shrank while it was read", path.at, 0);
-    put_out(block, got);
+    if (packing < 0) add_to_sum(block, got);
+    else packed.size -= wanted - got;
+    written += got;
     left -= got;
   }
   pad(BLOCK);
@@ -161,16 +186,13 @@ static void archive_one(const char *name, const facts *f) {
   } else describe(name, f, archived.at, 0, kind == CHARACTERS ? '3' : kind == BLOCKS ? '4' : '6', 0);
 }
 
-static void digest_of(const char *layer, facts *root, char *text) {
-  static struct store place;
-  add_text(&place, layer);
-  add_bytes(&place, "/d", 3);
-  long tree = go(place.at);
-  sure(look(AT_FDCWD, ".", root), "cannot look at", place.at);
+static void digest_here(long tree, const char *layer, facts *root, char *text) { /* of the working directory */
+  begin_sum();
+  sure(look(AT_FDCWD, ".", root), "cannot look at", layer);
   long at = names.size;
-  struct entries found = entries_of(tree, place.at);
+  struct entries found = entries_of(tree, layer);
   names.size = at;
-  sure(sys(lseek, tree, 0, 0, 0), "cannot list", place.at);
+  sure(sys(lseek, tree, 0, 0, 0), "cannot list", layer);
   if (found.count == 0) {
     static struct store empty;
     entry_count = 1;

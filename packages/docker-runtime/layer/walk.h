@@ -91,6 +91,8 @@ static long get_attribute(const char *name, const char *key, const char *about) 
   return size == -ENODATA ? size : sure(size, "cannot read an attribute", about);
 }
 
+static int is_marked(const char *key) { return begins(key, "trusted.overlay."); }
+
 /* Files with several names: whoever comes later is told the first. */
 struct linked { struct linked *next; unsigned long inode, device; const char *first; };
 static struct store linked_memory;

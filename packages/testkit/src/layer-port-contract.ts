@@ -92,6 +92,26 @@ export function layerPortContract(name: string, open: () => Promise<OpenLayerPor
       expect(await archive(from, 'three', named('two'))).toEqual({ kind: 'same' });
     });
 
+    test('leaves a layer packed where it may, with all that it is unpacked with', async () => {
+      const from = await edited('upper', 'mkdir d; echo 1 >d/a; echo 1 >b; echo 1 >c');
+      await archive(from, 'one');
+      await opened.run(from.volume, 'echo 22 >d/a; rm c; mkdir e; echo 3 >e/f; ln -s b link; ln e/f e/g; chmod 4755 b');
+      const request = { ...from, layer: named('two'), previous: named('one'), mayAdd: true, root, packFrom: 3 };
+      const made = await opened.layers.archive(request);
+      expect(made).toMatchObject({ kind: 'layer', onto: 'previous', packed: true });
+      const digest = await opened.layers.digest(named('two'));
+      expect(made).toMatchObject({ digest });
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of await opened.layers.read(named('two'))) chunks.push(chunk);
+      expect(Buffer.concat(chunks).toString('latin1')).toContain('22\n');
+      await opened.layers.unpack(named('two'));
+      await opened.layers.unpack(named('two'));
+      await opened.layers.unpack(named('absent'));
+      expect(await opened.layers.digest(named('two'))).toBe(digest);
+      expect(await sees('two', 'one', 'empty')).toEqual(['./b=1', './d/a=22', './e/f=3', './e/g=3']);
+      expect(await archive(from, 'three', named('two'))).toEqual({ kind: 'same' });
+    });
+
     test('archives the whole upper where asked to', async () => {
       const from = await edited('upper', 'echo 1 >a; echo 1 >b');
       await archive(from, 'one');

@@ -56,6 +56,7 @@ describe(`volumes of layers (seed ${seed})`, () => {
       layers,
       labels,
       flattenAt: 5,
+      packFrom: 3,
     });
   }, 300_000);
   afterAll(async () => {

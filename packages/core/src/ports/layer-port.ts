@@ -44,6 +44,8 @@ export interface ArchiveRequest {
   readonly mayAdd: boolean;
   /** What the top directory of the upper was when it was made. */
   readonly root: LayerRoot | null;
+  /** From how many names on the layer may be left packed; undefined for never. */
+  readonly packFrom?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -60,6 +62,8 @@ export type Archived =
       readonly root: LayerRoot;
       /** As `LayerPort.digest` gives it. */
       readonly digest: string;
+      /** True for one that has to be unpacked before it is in a stack. All else can be done with it at once. */
+      readonly packed: boolean;
     };
 
 /**
@@ -87,6 +91,8 @@ export interface LayerPort {
   /** The stacks of all volumes of this home. */
   stacks(): Promise<readonly LayerStack[]>;
   archive(request: ArchiveRequest): Promise<Archived>;
+  /** Makes a packed layer fit for stacks; whoever is killed meanwhile leaves it as it was. One that is fit, or gone, stays so. */
+  unpack(layer: string): Promise<void>;
   /** Makes a layer from a tar stream. @returns its digest */
   fill(layer: string, tar: ByteStream, signal?: AbortSignal): Promise<string>;
   /** Makes one layer with what a stack of layers shows. */

@@ -23,7 +23,11 @@ export async function archiveUpper(tools: ArchiveTools, request: ArchiveRequest)
     onto,
     ...sizeOf(said),
   });
-  if (plan.kind === 'add') return made('previous', await tools.ask(addRequest(stack.upper, layer, plan)));
+  if (plan.kind === 'add') {
+    const how =
+      plan.copy.length + plan.attributes.length + plan.gone.length >= (request.packFrom ?? Infinity) ? 'pack' : 'add';
+    return made('previous', await tools.ask(addRequest(stack.upper, layer, plan, how)));
+  }
   if (plan.kind === 'merged') await tools.copyMounted(volume, layer, [stack.upper, ...stack.lowers]);
   else await tools.ask(scriptRequest(wholeScript(stack.upper, layer)));
   return made(plan.kind === 'merged' ? 'nothing' : 'lowers', await tools.ask(finishRequest(stack.upper, layer)));

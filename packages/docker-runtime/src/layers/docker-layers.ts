@@ -17,7 +17,7 @@ import { archiveUpper } from './archive-upper.ts';
 import { findCapability } from './find-capability.ts';
 import { mountedTarget } from './layer-containers.ts';
 import { mostLayersAt } from './layer-paths.ts';
-import { digestWords, scriptRequest, scriptWords, sealRequest } from './layer-requests.ts';
+import { digestWords, scriptRequest, scriptWords, sealRequest, unpackRequest } from './layer-requests.ts';
 import * as scripts from './layer-scripts.ts';
 import { digestIn, sizeOf } from './layer-size.ts';
 import { findStack, listStacks, makeStack, stackRecipe } from './layer-stacks.ts';
@@ -99,6 +99,10 @@ export class DockerLayers implements LayerPort {
     const copyMounted = async (volume: string, layer: string, names: readonly string[]) =>
       this.#copyMounted(volume, layer, names, request.signal);
     return doing(`Archiving the volume ${request.volume}`, async () => archiveUpper({ ask, copyMounted }, request));
+  }
+
+  async unpack(layer: string): Promise<void> {
+    await doing('Unpacking a layer', async () => void (await this.#volume.ask(unpackRequest(layer))));
   }
 
   async fill(layer: string, tar: ByteStream, signal?: AbortSignal): Promise<string> {

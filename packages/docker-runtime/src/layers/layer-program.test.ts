@@ -1,12 +1,32 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { hash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { layerPrograms } from './layer-programs.ts';
-import { addRequest, digestWords, finishRequest, listRequest, scriptRequest, sealWords } from './layer-requests.ts';
+import {
+  addRequest,
+  digestWords,
+  finishRequest,
+  listRequest,
+  scriptRequest,
+  sealWords,
+  unpackRequest,
+} from './layer-requests.ts';
+import { readScript } from './layer-scripts.ts';
 import { sizeOf } from './layer-size.ts';
 import { parseChange, parseListing } from './upper-listing.ts';
 
@@ -96,6 +116,7 @@ test.runIf(program)('a layer without content has the digest of its top directory
     size: { entries: 1, bytes: 0 },
     root: { mode: 0o700, uid, gid },
     digest: sum,
+    packed: false,
   });
 });
 
@@ -122,6 +143,113 @@ test.runIf(program)('what is added to a layer is as it was, holes and names of o
   const [before, after] = blocks.trim().split('\n');
   expect(after).toBe(before);
   expect(existsSync(join(directory, 'into/listing'))).toBe(true);
+});
+
+/** Adds all of an upper to a layer. */
+function addAll(upper: string, layer: string, how: 'add' | 'pack') {
+  const listed = serve(listRequest(upper, null)).answers[0] ?? '';
+  const entries = parseListing(Buffer.from(listed.slice('0\0all\0'.length), 'latin1'));
+  const copy = entries.map(({ path }) => path).filter((path) => path !== '');
+  const { answers, codes } = serve(
+    addRequest(upper, layer, { kind: 'add', copy, attributes: [''], gone: ['away'] }, how),
+  );
+  expect(codes).toEqual([0]);
+  return sizeOf(Buffer.from(answers[0] ?? '', 'latin1'));
+}
+
+/** Perl is part of every Debian. Some file systems keep no attributes of users. */
+const setAttribute = (name: string, key: string): string =>
+  `perl -e '$v = "v"; exit(syscall(${process.arch === 'arm64' ? 5 : 188}, @ARGV, $v, 1, 0) < 0)' ${name} ${key}`;
+const plainTree = oddTree.replace('truncate -s 3M sparse; echo x >>sparse', ':');
+
+test.runIf(program && isRoot)('a packed layer is what its names would be, and becomes them', () => {
+  plant(
+    'whole',
+    `${plainTree}\n${setAttribute('many/1', 'user.a%=b')} && ${setAttribute('many/1', 'user.c')} && ${setAttribute('many', 'user.b')} && ${setAttribute('many', 'user.a')} || :`,
+  );
+  mkdirSync(join(directory, 'whole/w'));
+  const packed = addAll('whole', 'file', 'pack');
+  expect(packed.packed).toBe(true);
+  expect(readdirSync(join(directory, 'file')).toSorted()).toEqual(['listing', 'tar']);
+  expect(packed).toEqual({ ...addAll('whole', 'names', 'add'), packed: true });
+  expect(run(digestWords('file')).stdout.trim()).toBe(packed.digest);
+  expect(hash('sha256', readFileSync(join(directory, 'file/tar')))).toBe(packed.digest);
+  const read = readScript('file').replaceAll('/layers/', './');
+  expect(hash('sha256', spawnSync('sh', ['-c', read], { cwd: directory, maxBuffer: 2 ** 26 }).stdout)).toBe(
+    packed.digest,
+  );
+  // What one who was killed left.
+  mkdirSync(join(directory, 'file/new/many/1/deep'), { recursive: true });
+  const unpacked = serve(unpackRequest('file'), unpackRequest('file'), unpackRequest('none-at-all'));
+  expect(unpacked.codes).toEqual([0, 0, 0]);
+  expect(readdirSync(join(directory, 'file')).toSorted()).toEqual(['d', 'listing']);
+  expect(run(digestWords('file')).stdout.trim()).toBe(packed.digest);
+  const described = (layer: string): string =>
+    execFileSync('find', ['d', '-printf', '%y %m %U %G %n %T@ %p %l\\n'], {
+      cwd: join(directory, layer),
+      encoding: 'latin1',
+    });
+  const inOrder = (text: string): string => text.split('\n').toSorted().join('\n');
+  expect(inOrder(described('file'))).toBe(inOrder(described('names')));
+  expect(spawnSync('sh', ['-c', read], { cwd: directory, maxBuffer: 2 ** 26 })).toMatchObject({ status: 0 });
+});
+
+test.runIf(program && isRoot)('what a file cannot hold is not packed', () => {
+  const cases = {
+    holes: 'echo 1 >a; truncate -s 1M b',
+    secured: `echo 1 >a; ${setAttribute('a', 'security.a')} || truncate -s 1M b`,
+    large: 'head -c 67108865 /dev/zero >a',
+  };
+  for (const [name, script] of Object.entries(cases)) {
+    plant(name, script);
+    mkdirSync(join(directory, name, 'w'));
+    const added = addAll(name, `${name}-added`, 'pack');
+    expect(added).toMatchObject({ packed: false });
+    expect(readdirSync(join(directory, `${name}-added`)).toSorted()).toEqual(['d', 'listing']);
+    expect(added).toEqual(addAll(name, `${name}-again`, 'add'));
+  }
+});
+
+test.runIf(program && isRoot)('a packed layer that was damaged is not unpacked as another', () => {
+  plant('sound', 'mkdir a; echo 1 >a/b; echo 1 >c');
+  mkdirSync(join(directory, 'sound/w'));
+  addAll('sound', 'damaged', 'pack');
+  const tar = join(directory, 'damaged/tar');
+  const sound = readFileSync(tar);
+  for (const at of [0, 124, 156, 512, 700, 1100]) {
+    const bytes = Buffer.from(sound);
+    bytes[at] = (bytes[at] ?? 0) ^ 0x55;
+    writeFileSync(tar, bytes);
+    const before = run(digestWords('damaged')).stdout;
+    const { status } = run(['unpack', 'damaged']);
+    expect([0, 1]).toContain(status);
+    expect(run(digestWords('damaged')).stdout).toBe(before);
+    rmSync(join(directory, 'damaged/d'), { recursive: true, force: true });
+    writeFileSync(tar, sound);
+  }
+  writeFileSync(tar, sound.subarray(0, sound.length / 2));
+  expect(run(['unpack', 'damaged'])).toMatchObject({ status: 1 });
+  expect(existsSync(join(directory, 'damaged/d'))).toBe(false);
+});
+
+test.runIf(program && isRoot)('who is killed while it unpacks leaves the layer whole', async () => {
+  plant('much', 'for n in $(seq 400); do mkdir $n; echo $n >$n/file; done');
+  mkdirSync(join(directory, 'much/w'));
+  for (let round = 0; round < 12; round += 1) {
+    const layer = `killed${round}`;
+    const { digest } = addAll('much', layer, 'pack');
+    const processes = [1, 2].map(() => spawn(file, ['unpack', layer], { cwd: directory, stdio: 'ignore' }));
+    const ends = processes.map(async (one) => once(one, 'exit'));
+    await setTimeout(round * 3);
+    for (const one of processes) one.kill('SIGKILL');
+    await Promise.all(ends);
+    const names = readdirSync(join(directory, layer));
+    expect(names.includes('tar') || names.includes('d')).toBe(true);
+    expect(run(digestWords(layer)).stdout.trim()).toBe(digest);
+    expect(run(['unpack', layer])).toMatchObject({ status: 0 });
+    expect(readdirSync(join(directory, layer)).toSorted()).toEqual(['d', 'listing']);
+    expect(run(digestWords(layer)).stdout.trim()).toBe(digest);
+  }
 });
 
 test.runIf(program)('a listing says what differs from an earlier one', () => {

@@ -13,17 +13,32 @@ export function listRequest(upper: string, previous: string | null): Buffer {
   return request('list', checkedName(upper), previous === null ? '' : checkedName(previous));
 }
 
-/** Makes a layer of some names of an upper, brings it to the disk, and says what `sealRequest` says. */
-export function addRequest(upper: string, layer: string, { copy, attributes, gone }: Addition): Buffer {
+/**
+ * Makes a layer of some names of an upper, brings it to the disk, and says what `sealRequest` says.
+ *
+ * @param how `pack` makes one file of them where that can hold them, and then says so
+ */
+export function addRequest(
+  upper: string,
+  layer: string,
+  { copy, attributes, gone }: Addition,
+  how: 'add' | 'pack' = 'add',
+): Buffer {
   const items = [
-    ...copy.map((path) => ['c', path] as const),
-    ...attributes.map((path) => ['a', path] as const),
-    ...gone.map((path) => ['g', path] as const),
+    ...copy.map((path) => `c${path}`),
+    ...attributes.map((path) => `a${path}`),
+    ...gone.map((path) => `g${path}`),
   ];
-  // A directory is made before what is in it.
-  const sorted = items.toSorted(([, one], [, other]) => (one < other ? -1 : 1));
-  const words = sorted.map(([what, path]) => `${what}${path === '' ? '.' : `./${path}`}`);
-  return request('add', checkedName(upper), checkedName(layer), ...words);
+  // A directory is made before what is in it, and that before its next neighbour.
+  const sorted = items.map((item) => ({ item, place: item.slice(1).replaceAll('/', '\0') }));
+  sorted.sort(({ place: one }, { place: other }) => (one < other ? -1 : 1));
+  const words = sorted.map(({ item }) => (item.length === 1 ? `${item}.` : `${item.charAt(0)}./${item.slice(1)}`));
+  return request(how, checkedName(upper), checkedName(layer), ...words);
+}
+
+/** Makes names of a layer that is one file; does nothing to one that has them. */
+export function unpackRequest(layer: string): Buffer {
+  return request('unpack', checkedName(layer));
 }
 
 /** The last steps for a layer that a script made of an upper. */

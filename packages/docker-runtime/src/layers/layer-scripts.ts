@@ -39,10 +39,12 @@ export function fillScript(layer: string): string {
 /** What the digest of a layer without content, as the engine made it, is taken of. */
 export const emptyText = 'empty 755 0 0\n';
 
-/** Writes a tar of a layer, with what the overlay notes on its names. */
+/** Writes a tar of a layer, with what the overlay notes on its names; of a packed one, the file that it is. */
 export function readScript(layer: string): string {
   const options = '--sort=name --numeric-owner --format=posix --pax-option=delete=atime,delete=ctime';
-  return `set -eu; tar -C ${at(layer)}/d -c ${options} --xattrs --xattrs-include='trusted.overlay.*' .`;
+  const tar = `tar -C ${at(layer)}/d -c ${options} --xattrs --xattrs-include='trusted.overlay.*' .`;
+  // It may be unpacked meanwhile: then there is a tree.
+  return `set -eu; if [ -d ${at(layer)}/d ]; then ${tar}; else { cat <&3; exit; } 3<${at(layer)}/tar || ${tar}; fi`;
 }
 
 export function namesScript(): string {

@@ -4,13 +4,20 @@ interface MeasuredLayer {
   readonly size: LayerSize;
   readonly root: LayerRoot;
   readonly digest: string;
+  /** True for one that is a file and no tree yet. */
+  readonly packed: boolean;
 }
 
 /** Reads what a layer that was brought to the disk is: its digest, entries, bytes, and mode, owner and group of its top directory. */
 export function sizeOf(output: Buffer): MeasuredLayer {
-  const [first = '', entries, bytes, mode = '', uid, gid] = output.toString('latin1').trim().split(' ');
+  const [first = '', entries, bytes, mode = '', uid, gid, form] = output.toString('latin1').trim().split(' ');
   const root = { mode: Number.parseInt(mode, 8), uid: Number(uid), gid: Number(gid) };
-  return { size: { entries: Number(entries), bytes: Number(bytes) }, root, digest: digestIn(first) };
+  return {
+    size: { entries: Number(entries), bytes: Number(bytes) },
+    root,
+    digest: digestIn(first),
+    packed: form === 'packed',
+  };
 }
 
 /** The digest that an answer begins with. */

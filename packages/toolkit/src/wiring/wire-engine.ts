@@ -71,6 +71,7 @@ export function wireEngine(options: {
         'stackOf',
         'stacks',
         'archive',
+        'unpack',
         'fill',
         'flatten',
         'digest',

@@ -66,6 +66,7 @@ export async function openLayerBed(
     volumes,
     labels,
     flattenAt: 3,
+    packFrom: 1,
   });
   const close = async (): Promise<void> => {
     await store.settle();

@@ -17,7 +17,17 @@ syncBuiltinESMExports();
 
 const { openLayerBed, owner } = await import('./layer-bed.ts');
 const bed = await openLayerBed({ directory, homeId: parseId('home', home) }, ({ layers, volumes }) => ({
-  layers: steps.around(layers, ['prepare', 'makeEmpty', 'stack', 'archive', 'fill', 'flatten', 'remove', 'retire']),
+  layers: steps.around(layers, [
+    'prepare',
+    'makeEmpty',
+    'stack',
+    'archive',
+    'unpack',
+    'fill',
+    'flatten',
+    'remove',
+    'retire',
+  ]),
   volumes: steps.around(volumes, ['create', 'writeTree', 'remove']),
 }));
 const [first = '', second = ''] = rest;

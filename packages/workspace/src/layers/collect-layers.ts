@@ -15,6 +15,7 @@ export async function collectLayers(
   keep: () => Promise<ReadonlySet<string>>,
 ): Promise<Collected> {
   const recorded = await files.listUppers();
+  const packed = await files.listPacked();
   const present = await layers.list();
   const snapshots = await loadAll(files);
   const uppers = await files.listUppers();
@@ -52,6 +53,7 @@ export async function collectLayers(
   const gone = recorded.filter((name) => !there.has(name));
   for (const name of new Set([...uppers.filter((upper) => names.includes(upper)), ...gone]))
     await files.removeUpper(name);
+  for (const layer of packed) if (names.includes(layer) || !there.has(layer)) await files.removePacked(layer);
   await files.marks.done([
     ...names,
     ...gone,

@@ -7,17 +7,20 @@ interface Store {
   readonly files: LayerFiles;
   /** A snapshot of so many layers is the last on its stack. */
   readonly flattenAt: number;
+  readonly packFrom: number;
 }
 
 interface FrozenStack {
   readonly ref: SnapshotRef;
   /** Undefined where nothing changed since the last one. */
   readonly snapshot?: LayerSnapshot;
+  /** The new layer where it is packed; it is under way until it is unpacked. */
+  readonly packed?: string;
 }
 
 /** Archives what changed in a mounted stack as a layer, and saves the snapshot that it makes of those below. */
 export async function freezeStack(
-  { layers, files, flattenAt }: Store,
+  { layers, files, flattenAt, packFrom }: Store,
   volume: string,
   stack: { readonly upper: string; readonly lowers: readonly string[] },
   signal: AbortSignal | undefined,
@@ -29,7 +32,7 @@ export async function freezeStack(
   const mayAdd = (last?.layers.length ?? 0) < flattenAt;
   const root = record?.root ?? null;
   await files.marks.begin([layer]);
-  const archived = await layers.archive({ volume, stack, layer, previous, mayAdd, root, signal });
+  const archived = await layers.archive({ volume, stack, layer, previous, mayAdd, root, packFrom, signal });
   if (archived.kind === 'same') {
     await files.marks.done([layer]);
     const begun = await known(files, record?.on);
@@ -39,10 +42,11 @@ export async function freezeStack(
   }
   const made =
     archived.kind === 'same'
-      ? { onto: 'lowers' as const, size: { entries: 0, bytes: 0 }, root: root ?? plainRoot, digest: '' }
+      ? { onto: 'lowers' as const, size: { entries: 0, bytes: 0 }, root: root ?? plainRoot, digest: '', packed: false }
       : archived;
   const below = await belowOf({ layers, files }, made.onto, last, stack.lowers, record?.on);
   const beneath = made.onto === 'previous' ? last : made.onto === 'lowers' ? await known(files, record?.on) : undefined;
+  if (made.packed) await files.savePacked(layer);
   const snapshot = await files.saveSnapshot({
     layers: archived.kind === 'same' ? below.layers : [layer, ...below.layers],
     sums: archived.kind === 'same' ? below.sums : [made.digest, ...below.sums],
@@ -58,6 +62,7 @@ export async function freezeStack(
       root: root ?? made.root,
       last: { layer, snapshot: snapshot.id },
     });
+    if (made.packed) return { ref: refOf(snapshot), snapshot, packed: layer };
     await files.marks.done([layer]);
   }
   return { ref: refOf(snapshot), snapshot };

@@ -30,7 +30,7 @@ export interface UpperRecord {
 }
 
 const idForm = /^lay_[0-9a-f]{40}$/;
-const kinds = ['snapshots', 'uppers', 'equals', 'making', 'spares'] as const;
+const kinds = ['snapshots', 'uppers', 'equals', 'making', 'spares', 'packed'] as const;
 type Kind = (typeof kinds)[number];
 
 /**
@@ -106,6 +106,19 @@ export class LayerFiles {
 
   async removeUpper(upper: string): Promise<void> {
     await this.#remove('uppers', upper);
+  }
+
+  /** Notes that a layer has to be unpacked before it is in a stack. */
+  async savePacked(layer: string): Promise<void> {
+    await this.#save('packed', layer, {});
+  }
+
+  async listPacked(): Promise<readonly string[]> {
+    return this.#list('packed');
+  }
+
+  async removePacked(layer: string): Promise<void> {
+    await this.#remove('packed', layer);
   }
 
   /** Another snapshot of the very same tree: a content snapshot as layers, a deep stack as one layer, layers as content. */

@@ -4,6 +4,7 @@ import { throwIfCancelled } from '../failures.ts';
 import { SharedWork } from '../shared-work.ts';
 import type { LayerFiles, LayerSnapshot } from './layer-files.ts';
 import { isContent, newName, plainRoot } from './layer-names.ts';
+import type { PackedLayers } from './packed-layers.ts';
 
 type MakeLayer = (layer: string, signal: AbortSignal) => Promise<Omit<LayerSnapshot, 'id' | 'digest' | 'layers'>>;
 
@@ -12,12 +13,14 @@ export class LayerMaker {
   readonly #layers: LayerPort;
   readonly #files: LayerFiles;
   readonly #content: ContentStore;
+  readonly #packed: PackedLayers;
   readonly #making = new SharedWork<LayerSnapshot>();
 
-  constructor(layers: LayerPort, files: LayerFiles, content: ContentStore) {
+  constructor(layers: LayerPort, files: LayerFiles, content: ContentStore, packed: PackedLayers) {
     this.#layers = layers;
     this.#files = files;
     this.#content = content;
+    this.#packed = packed;
   }
 
   /** The layer without content. */
@@ -44,6 +47,7 @@ export class LayerMaker {
   /** One layer with what a deep stack shows. */
   async flattened({ id, layers, root }: LayerSnapshot, signal?: AbortSignal): Promise<LayerSnapshot> {
     const flatten = async (layer: string, given: AbortSignal) => {
+      await this.#packed.ready(layers);
       const { digest, ...size } = await this.#layers.flatten(layer, layers, given);
       return { sums: [digest], root, ...size, addedBytes: size.bytes };
     };

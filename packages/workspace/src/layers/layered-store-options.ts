@@ -15,4 +15,6 @@ export interface LayeredStoreOptions {
   readonly logger: Logger;
   /** Layers at which a snapshot is flattened; 2 to 40, default 24. */
   readonly flattenAt?: number;
+  /** Names from which on a layer is packed until something needs it; default 64. */
+  readonly packFrom?: number;
 }

@@ -19,12 +19,16 @@ import { LayerMaker } from './layer-maker.ts';
 import { isLayered, newName, refOf } from './layer-names.ts';
 import { layerUsage } from './layer-usage.ts';
 import type { LayeredStoreOptions } from './layered-store-options.ts';
+import { PackedLayers } from './packed-layers.ts';
 import { retireLayers } from './retire-layers.ts';
 import { UpperSupply } from './upper-supply.ts';
 import { verifyLayers } from './verify-layers.ts';
 
 /** A snapshot of as many layers is flattened in the background, and what is archived from then on starts a shorter stack. */
 const flattenAt = 24;
+
+/** Below it a layer is made of names in the time that packing takes. */
+const packFrom = 64;
 
 /**
  * Makes a workspace store whose volumes are stacks of layers where the engine can do that: a snapshot copies what changed and
@@ -40,6 +44,7 @@ class LayeredStore implements WorkspaceStore {
   readonly #files: LayerFiles;
   readonly #uppers: UpperSupply;
   readonly #maker: LayerMaker;
+  readonly #packed: PackedLayers;
   readonly #background = new Set<Promise<unknown>>();
   /** Ends what was only asked to be ready. */
   readonly #closing = new AbortController();
@@ -47,7 +52,8 @@ class LayeredStore implements WorkspaceStore {
   constructor(options: LayeredStoreOptions) {
     this.#options = options;
     this.#files = new LayerFiles(options.directory);
-    this.#maker = new LayerMaker(options.layers, this.#files, options.content);
+    this.#packed = new PackedLayers(options.layers, this.#files, (work) => this.#later(work));
+    this.#maker = new LayerMaker(options.layers, this.#files, options.content, this.#packed);
     this.#uppers = new UpperSupply(options.layers, this.#files, (work) => this.#later(work));
   }
 
@@ -66,8 +72,14 @@ class LayeredStore implements WorkspaceStore {
     const stack = tree.kind === 'volume' ? await layers.stackOf(tree.volume) : undefined;
     if (tree.kind === 'directory' || stack === undefined || stack.upper === null) return content.freeze(tree, options);
     const mounted = { upper: stack.upper, lowers: stack.lowers };
-    const store = { layers, files: this.#files, flattenAt: this.#flattenAt };
-    const { ref, snapshot } = await freezeStack(store, tree.volume, mounted, options.signal);
+    const store = {
+      layers,
+      files: this.#files,
+      flattenAt: this.#flattenAt,
+      packFrom: this.#options.packFrom ?? packFrom,
+    };
+    const { ref, snapshot, packed } = await freezeStack(store, tree.volume, mounted, options.signal);
+    if (packed !== undefined) this.#packed.soon(packed);
     if (snapshot !== undefined && snapshot.layers.length >= this.#flattenAt)
       this.#later(this.#maker.flattened(snapshot));
     return ref;
@@ -213,6 +225,7 @@ class LayeredStore implements WorkspaceStore {
     const { layers } = this.#options;
     if ((await this.#files.isUnused()) || !(await layers.capability()).able) return files;
     await this.#files.tidy();
+    await this.#packed.settle();
     const found = await collectLayers(layers, this.#files, keep);
     if (found.unknown.length === 0) await retireLayers(layers, this.#files);
     return {
@@ -225,11 +238,18 @@ class LayeredStore implements WorkspaceStore {
 
   async settle(): Promise<void> {
     this.#closing.abort();
+    await this.#packed.settle();
     await Promise.all(this.#background);
   }
 
-  /** The snapshot as layers that one mount can have. */
+  /** The snapshot as layers that one mount can have, and that are fit for it. */
   async #stackable(snapshotId: string | null, signal: AbortSignal | undefined): Promise<LayerSnapshot> {
+    const snapshot = await this.#mountable(snapshotId, signal);
+    await this.#packed.ready(snapshot.layers);
+    return snapshot;
+  }
+
+  async #mountable(snapshotId: string | null, signal: AbortSignal | undefined): Promise<LayerSnapshot> {
     if (snapshotId === null) return this.#maker.empty();
     if (!isLayered(snapshotId)) return this.#maker.based(snapshotId, signal);
     const snapshot = await this.#files.getSnapshot(snapshotId);
