@@ -151,6 +151,15 @@ it('work comes into a branch that has gone on, with its work tree, unless uncomm
   expect(await readFile(at('b'), 'utf8')).toBe('not committed\n');
   expect(await readdir(directory)).not.toContain('into-planted');
   expect(git('-c', 'filter.evil.smudge=', 'status', '--porcelain')).toBe('M b');
+
+  // Another second, so that a commit made anew would be another one.
+  await new Promise((resolve) => setTimeout(resolve, 1_100));
+  const merge = git('rev-parse', 'main');
+  expect(await open.services.work.merge(id, { into: 'main' }, ada)).toMatchObject({ how: 'present', commits: 0 });
+  expect(git('rev-parse', 'main')).toBe(merge);
+  await inTask(id, 'echo more >>c');
+  expect(await open.services.work.merge(id, { into: 'main' }, ada)).toMatchObject({ how: 'merged', commits: 1 });
+  expect(await readFile(at('c'), 'utf8')).toBe('new\nmore\n');
 });
 
 it('what runs on the host waits for a word, and what cannot be brought is named', async () => {

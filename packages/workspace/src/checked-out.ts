@@ -1,4 +1,5 @@
 import { existsSync, lstatSync, readFileSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BytePath, parentOf, toBytePath, toText } from './byte-path.ts';
 import { type RawChange, rawChanges } from './commit-changes.ts';
@@ -10,6 +11,8 @@ import { findNode } from './scan-directory.ts';
 import type { UserRepository } from './user-repository.ts';
 
 const longMs = 30 * 60_000;
+/** Files that were written again as they were, or only have other times or modes that git does not keep, are no changes. */
+const refresh = ['update-index', '-q', '--refresh'];
 const underWay = ['MERGE_HEAD', 'CHERRY_PICK_HEAD', 'REVERT_HEAD', 'BISECT_LOG', 'rebase-merge', 'rebase-apply'];
 
 interface Conflict {
@@ -74,7 +77,7 @@ export function assertNothingUnderWay(gitDirectory: string, workTree: string): v
  * @param bare repository of ours that has the objects
  */
 export async function obstacles(
-  { runner: git, place: workTree }: UserRepository,
+  { runner: git, place: workTree, gitDirectory }: UserRepository,
   bare: string,
   from: string,
   to: string,
@@ -84,9 +87,16 @@ export async function obstacles(
   const inTheWay: Conflict[] = [];
   for (const path of await unknownFiles(git, root, changes))
     inTheWay.push({ path: toText(path), reason: 'is there, and not in git' });
+  if (existsSync(join(gitDirectory, 'index.lock')))
+    inTheWay.push({ path: workTree, reason: 'git is at work there: its index.lock exists' });
   if (inTheWay.length > 0) return inTheWay;
-  const environment = { GIT_ALTERNATE_OBJECT_DIRECTORIES: JSON.stringify(`${bare}/objects`) };
+  // An index of its own, so that looking changes nothing.
+  const index = join(bare, 'looked-at-index');
+  if (existsSync(join(gitDirectory, 'index'))) await copyFile(join(gitDirectory, 'index'), index);
+  const alternates = JSON.stringify(`${bare}/objects`);
+  const environment = { GIT_ALTERNATE_OBJECT_DIRECTORIES: alternates, GIT_INDEX_FILE: index };
   const call = { ...(await callIn(git, workTree)), environment };
+  await git.try(refresh, call);
   const tried = await git.try(['read-tree', '-n', '-m', '-u', from, to], call);
   if (tried.code === 0) return [];
   const words = tried.stderr.replaceAll(/^(error|fatal): /gm, '').trim();
@@ -99,7 +109,9 @@ export async function moveWorkTree(
   from: string,
   to: string,
 ): Promise<void> {
-  await git.run(['read-tree', '-m', '-u', from, to], await callIn(git, workTree));
+  const call = await callIn(git, workTree);
+  await git.try(refresh, call);
+  await git.run(['read-tree', '-m', '-u', from, to], call);
 }
 
 async function callIn(git: GitRunner, cwd: string) {

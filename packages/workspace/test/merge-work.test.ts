@@ -179,6 +179,33 @@ test('tripwires are those of work that comes as files', async () => {
   ]);
 });
 
+test.each<readonly [string, (file: string, at: (file: string) => string) => void]>([
+  ['other times', (file) => fs.utimesSync(file, 1, 1)],
+  [
+    'been written again as it was',
+    (file) => {
+      fs.renameSync(file, `${file}.old`);
+      fs.copyFileSync(`${file}.old`, file);
+      fs.rmSync(`${file}.old`);
+    },
+  ],
+  ['become read-only', (file) => fs.chmodSync(file, 0o444)],
+  [
+    'become a program where modes do not count',
+    (file, at) => {
+      git(at('.'), 'config', 'core.fileMode', 'false');
+      fs.chmodSync(file, 0o755);
+    },
+  ],
+])('a file that has only %s is not in the way', async (name, change) => {
+  const at = bed.repository(`looks-${name.replaceAll(' ', '-')}`, nothing);
+  const bundled = await bed.bundled(`looks-${name.replaceAll(' ', '-')}`, at, edit);
+  change(at('src/a'), at);
+  expect(await into(at, bundled)).toMatchObject({ merged: true, conflicts: [] });
+  expect(fs.readFileSync(at('src/a'), 'utf8')).toContain('theirs');
+  expect(git(at('.'), 'status', '--porcelain')).toBe('');
+});
+
 describe('commits that cannot come', () => {
   const obstacles: readonly (readonly [string, Make, RegExp])[] = [
     [

@@ -10,10 +10,13 @@ import type { LeasedWork } from './with-lease.ts';
 const timeoutMs = 30 * 60_000;
 const mostErrorBytes = 4_096;
 
+/** In the task's repository: the commit that its uncommitted work was last put into. */
+export const lastWork = 'refs/opencode-tools/work';
+
 /**
  * Puts uncommitted work into a commit by an index of its own, so that the task's index, branch and files stay as they are, and gives
- * what the base lacks as a bundle. What was brought before becomes a parent, so that the branch which has it goes forward; a ref keeps it
- * for the next time. Arguments: ref, message, base, and the commit that the branch is at, or nothing.
+ * what the base lacks as a bundle. What was brought before becomes a parent, so that the branch which has it goes forward, and a branch
+ * that it was merged into has it; refs keep it for the next time. Arguments: ref, message, base, and `at`, or nothing.
  */
 const script = `command -v git >/dev/null 2>&1 || exit ${bundleEnds.noGit}
 g() { git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c gc.auto=0 -c commit.gpgSign=false "$@"; }
@@ -31,14 +34,19 @@ if [ "$1" = HEAD ]; then
 else
   tree=$(g rev-parse "$out^{tree}") || exit 1
 fi
+at=$4
+if [ "$at" = ${lastWork} ]; then
+  at=$(g rev-parse --verify --quiet "$at^{commit}") && [ "$1" = HEAD ] && g merge-base --is-ancestor "$out" "$at" || at=''
+fi
 below=$out parents="-p $out"
-if [ -n "$4" ] && g cat-file -e "$4^{commit}" 2>/dev/null && ! g merge-base --is-ancestor "$4" "$out"; then
-  if g merge-base --is-ancestor "$out" "$4"; then below=$4 parents="-p $4"; else below='' parents="$parents -p $4"; fi
+if [ -n "$at" ] && g cat-file -e "$at^{commit}" 2>/dev/null && ! g merge-base --is-ancestor "$at" "$out"; then
+  if g merge-base --is-ancestor "$out" "$at"; then below=$at parents="-p $at"; else below='' parents="$parents -p $at"; fi
 fi
 if [ -n "$below" ] && [ "$tree" = "$(g rev-parse "$below^{tree}")" ]; then
   out=$below
 else
   out=$(g commit-tree "$tree" $parents -m "$2") || exit 1
+  [ "$1" != HEAD ] || g update-ref ${lastWork} "$out" || exit 1
 fi
 set -- "$3"
 g cat-file -e "$1^{commit}" 2>/dev/null && set -- "^$1" || set --
@@ -51,7 +59,7 @@ export interface Bundling {
   readonly ref: string;
   /** Commit that the workspace was seeded with. */
   readonly base: string;
-  /** Where the branch is that the work is to come to; null where that does not matter. */
+  /** Where the branch is that the work is to come to, null for none yet; `lastWork` where it is merged into one that has other commits. */
   readonly at: string | null;
   readonly sink: BundleSink;
 }

@@ -3,7 +3,7 @@ import type { TaskId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
 import type { MergedWork } from '../ports/work-port.ts';
 import { workBranchPrefix } from '../policy/agent-work.ts';
-import { bundleCommits } from './bundle-commits.ts';
+import { bundleCommits, lastWork } from './bundle-commits.ts';
 import type { Call } from './call.ts';
 import { carryWork, onceWhenDone, recordedPaths, recordedRules } from './carry-work.ts';
 import type { Kernel } from './kernel.ts';
@@ -38,7 +38,7 @@ export async function mergeTask(
       try {
         return await carryWork(kernel, carrying, inner, async (operationId) => {
           const sink = await deps.work.receive(operationId);
-          const at = into === undefined ? await deps.work.branchTip(repository, branch) : null;
+          const at = into === undefined ? await deps.work.branchTip(repository, branch) : lastWork;
           const any = await bundleCommits(kernel, keeper, task, { ref, base, at, sink }, leased, inner);
           if (!any) throw invalid('task', 'has nothing that its source lacks', 'Let it change something first.');
           const result = {
