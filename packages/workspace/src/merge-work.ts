@@ -8,6 +8,7 @@ import { resolveInRepository } from './git-inspect.ts';
 import { type GitRunner, gitFailure } from './git-runner.ts';
 import type { HostGit } from './git.ts';
 import { takeBundleIn } from './received-bundle.ts';
+import { moveRef } from './move-ref.ts';
 import type { StoreLayout } from './store-files.ts';
 import type { UserRepository } from './user-repository.ts';
 import type { WorkJournals } from './work-journal.ts';
@@ -151,14 +152,14 @@ async function move({ journals }: MergeTools, work: MergeWork, { repository, old
     commit,
     workTree: tree?.place ?? null,
   });
-  const nothing = '0'.repeat(commit.length);
   await work.confirm?.();
-  await runner.run(['update-ref', '-m', work.message, ref, commit, old ?? nothing], { cwd: top });
+  await moveRef(runner, { cwd: top }, { ref, from: old, to: commit, said: work.message });
   if (tree === null || old === null) return;
   try {
     await moveWorkTree(tree, old, commit);
   } catch (error) {
-    await runner.run(['update-ref', '-m', 'undone', ref, old, commit], { cwd: top });
+    // Where it stays, whoever settles brings the work tree along.
+    await moveRef(runner, { cwd: top }, { ref, from: commit, to: old, said: 'undone' }).catch(() => undefined);
     throw error;
   }
 }

@@ -4,12 +4,10 @@ import { type CommitWork, OpencodeToolsError } from '@opencode-tools/core';
 import { plainHeadOf } from './checked-out.ts';
 import { takeIntoIndex } from './commit-tree.ts';
 import { doneAtLast } from './done-at-last.ts';
-import { gitFailure, type GitRunner } from './git-runner.ts';
+import type { GitRunner } from './git-runner.ts';
+import { isRaced, moveRef, refMoved } from './move-ref.ts';
 import { giveToOwner } from './owned-repository.ts';
 import type { MergeJournal, WorkJournals } from './work-journal.ts';
-
-/** What git says when another one was faster, or is at work. */
-const raced = /\.lock': File exists| is at [0-9a-f]+ but expected|reference already exists|unable to resolve reference/;
 
 export interface HeadMove {
   readonly runner: GitRunner;
@@ -33,20 +31,15 @@ export async function moveHead(
 ): Promise<void> {
   const { repository: cwd, gitDirectory, ref, old, commit, index } = journal;
   if (existsSync(join(gitDirectory, 'index.lock'))) throw busy(cwd);
-  const update = async (said: string, ...values: readonly string[]): Promise<void> => {
-    const args = ['update-ref', '--no-deref', '-m', said, ...values];
-    const { code, stderr } = await runner.try(args, { cwd, environment });
-    if (raced.test(stderr)) throw changed(cwd, ref);
-    if (code !== 0) throw gitFailure(args, { cwd }, stderr);
-  };
+  const call = { cwd, environment };
   const assertOut = async (): Promise<void> => {
-    if (((await plainHeadOf(runner, cwd, gitDirectory)) ?? 'HEAD') !== ref) throw changed(cwd, ref);
+    if (((await plainHeadOf(runner, cwd, gitDirectory)) ?? 'HEAD') !== ref) throw refMoved(cwd, ref);
   };
   await journals.write(journal);
   await confirm?.();
   await assertOut();
   const said = `commit${old === null ? ' (initial)' : ''}: ${message.split('\n', 1)[0] ?? ''}`;
-  await update(said, ref, commit, old ?? '0'.repeat(commit.length));
+  await moveRef(runner, call, { ref, from: old, to: commit, said });
   try {
     // Of what was checked out between the two.
     await assertOut();
@@ -55,26 +48,15 @@ export async function moveHead(
       await giveToOwner(gitDirectory, ref);
     });
   } catch (error) {
-    const back = old === null ? ['-d', ref, commit] : [ref, old, commit];
     // Where it stays, whoever settles brings the index along.
-    await update('undone', ...back).catch(() => undefined);
-    throw raced.test(String(error)) ? busy(cwd) : error;
+    await moveRef(runner, call, { ref, from: commit, to: old, said: 'undone' }).catch(() => undefined);
+    throw isRaced(String(error)) ? busy(cwd) : error;
   }
 }
 
 function busy(directory: string): OpencodeToolsError {
-  return conflict(`Another git is at work in ${directory}`, 'Try again; remove index.lock when that git is gone.', {
-    directory,
+  return new OpencodeToolsError('OCT_VERSION_CONFLICT', `Another git is at work in ${directory}`, {
+    remedy: 'Try again; remove index.lock when that git is gone.',
+    details: { directory },
   });
-}
-
-function changed(directory: string, ref: string): OpencodeToolsError {
-  return conflict(`${ref} moved, or is not what is checked out in ${directory} any more`, 'Try again.', {
-    directory,
-    ref,
-  });
-}
-
-function conflict(message: string, remedy: string, details: Record<string, string>): OpencodeToolsError {
-  return new OpencodeToolsError('OCT_VERSION_CONFLICT', message, { remedy, details });
 }

@@ -5,7 +5,9 @@ import { doneAtLast } from './done-at-last.ts';
 import { errnoOf } from './failures.ts';
 import { findNode } from './scan-directory.ts';
 import { headOf, moveWorkTree } from './checked-out.ts';
+import { rawChanges } from './commit-changes.ts';
 import { takeIntoIndex } from './commit-tree.ts';
+import type { GitRunner } from './git-runner.ts';
 import type { HostGit } from './git.ts';
 import { giveToOwner, inAnyRepository } from './owned-repository.ts';
 import { inRepository } from './user-repository.ts';
@@ -51,32 +53,41 @@ export async function settleMerge(host: HostGit, journal: MergeJournal): Promise
     gitDirectory === undefined
       ? (await host.find(repository)).runner
       : inRepository(inAnyRepository(host.runner), repository, { GIT_DIR: gitDirectory, GIT_WORK_TREE: repository });
-  // Others may have gone on from a commit while its index was behind; a work tree that was, nobody can tell from their changes.
-  const ask =
-    index === undefined ? ['rev-parse', '--verify', '--quiet', ref] : ['merge-base', '--is-ancestor', commit, ref];
-  const { code, stdout } = await git.try(ask, { cwd: repository });
-  const has = index === undefined ? stdout.toString('utf8').trim() === commit : code === 0;
+  const { code, stdout } = await git.try(['rev-parse', '--verify', '--quiet', `${ref}^{commit}`], { cwd: repository });
+  const tip = stdout.toString('utf8').trim();
+  // Others may have gone on from it while the work tree was behind.
+  const within = ['merge-base', '--is-ancestor', commit, tip];
+  const has = code === 0 && (tip === commit || (await git.try(within, { cwd: repository })).code === 0);
   if (!has) return { outcome: 'none', left: [], saved: null };
   const tree = index === undefined ? workTree : repository;
   if (tree === null || !existsSync(tree)) return { outcome: 'finished', left: [], saved: null };
   const bring = async (): Promise<void> => {
-    if (index === undefined) return bringWorkTree(host, tree, journal);
+    if (index === undefined) return bringWorkTree(host, tree, journal, tip);
     if (ref !== 'HEAD' && (await headOf(git, tree)) !== ref) return;
     if (gitDirectory === undefined) return;
     await takeIntoIndex(git, { top: tree, gitDirectory, idLength: commit.length }, index);
     await giveToOwner(gitDirectory, ref);
   };
   const left = await doneAtLast(bring).then(
-    () => [],
+    async () => (index === undefined && (await isUndone(git, journal, tip)) ? [tree] : []),
     () => [tree],
   );
   return { outcome: 'finished', left, saved: null };
 }
 
-async function bringWorkTree(host: HostGit, workTree: string, { ref, old, commit }: MergeJournal): Promise<void> {
+async function bringWorkTree(host: HostGit, workTree: string, { ref, old }: MergeJournal, tip: string): Promise<void> {
   const tree = await host.find(workTree);
   if (old === null || (await headOf(tree.runner, tree.place)) !== ref) return;
-  await moveWorkTree(tree, old, commit);
+  await moveWorkTree(tree, old, tip);
+}
+
+/** Whether who committed a work tree that was behind has taken back what came: a path is as it was before. */
+async function isUndone(git: GitRunner, { repository, old, commit }: MergeJournal, tip: string): Promise<boolean> {
+  if (old === null || tip === commit) return false;
+  const came = await rawChanges(git, repository, old, commit);
+  const before = new Map(came.map(({ path, modes, objects }) => [path, `${modes[0]} ${objects[0]}`]));
+  const since = await rawChanges(git, repository, commit, tip);
+  return since.some(({ path, modes, objects }) => before.get(path) === `${modes[1]} ${objects[1]}`);
 }
 
 /** @returns false when it stays, as where somebody removed the directory that it was in */

@@ -100,6 +100,35 @@ test('a merge that broke off brings the work tree along that still has the branc
   await work.forget(operationId);
 });
 
+test.each([
+  ['beside it', (at: string) => git(at, 'commit', '-q', '--only', '-m', 'beside', 'a'), [], 'b\n'],
+  ['of everything, which takes it back', (at: string) => git(at, 'commit', '-q', '-a', '-m', 'all'), ['left'], null],
+])(
+  'a merge that broke off is in the branch also after a commit of the user %s',
+  async (what, commitMore, left, text) => {
+    const repository = repositoryNamed(`gone-on-${what.length}`);
+    const old = git(repository, 'rev-parse', 'HEAD');
+    const commit = commitFile(repository, 'b', 'b\n');
+    git(repository, 'read-tree', '-m', '-u', 'HEAD', old);
+    writeFileSync(join(repository, 'a'), 'of the user\n');
+    commitMore(repository);
+    const operationId = ids.next('operation');
+    const journal = { operationId, repository, ref: 'refs/heads/main', old, commit, workTree: repository };
+    await new WorkJournals(layoutOf(store)).write(journal);
+    const work = openWork();
+    for (const _ of ['once', 'again'])
+      expect(await work.settle(operationId)).toEqual({
+        outcome: 'finished',
+        left: left.map(() => repository),
+        saved: null,
+      });
+    expect(existsSync(join(repository, 'b')) ? readFileSync(join(repository, 'b'), 'utf8') : null).toBe(text);
+    expect(readFileSync(join(repository, 'a'), 'utf8')).toBe('of the user\n');
+    expect(git(repository, 'status', '--porcelain')).toBe('');
+    await work.forget(operationId);
+  },
+);
+
 test('a merge that broke off is settled although its repository is gone', async () => {
   const repository = repositoryNamed('removed');
   const operationId = ids.next('operation');

@@ -333,6 +333,21 @@ test('whoever may not go on any more moves no branch', async () => {
   expect(await into(at, bundled)).toMatchObject({ merged: true });
 });
 
+test.each([
+  ['moves', (at: string) => git(at, 'commit', '-q', '--allow-empty', '-m', 'of the user'), 'main'],
+  ['is made', (at: string) => git(at, 'branch', 'made', 'main~0'), 'made'],
+])('a branch that %s meanwhile is left as it is, and the merge can be tried again', async (what, move, branch) => {
+  const at = bed.repository(`raced-${what.replace(' ', '-')}`, nothing);
+  const bundled = await bed.bundled(`raced-${what.replace(' ', '-')}`, at, edit);
+  const confirm = async (): Promise<void> => void move(at('.'));
+  const target = { branch, into: branch === 'main' };
+  const conflict = { code: 'OCT_VERSION_CONFLICT', details: { ref: `refs/heads/${branch}` } };
+  await expect(into(at, bundled, { ...target, confirm })).rejects.toMatchObject(conflict);
+  expect(git(at('.'), 'log', '-1', '--format=%s', branch)).toBe(branch === 'main' ? 'of the user\n' : 'base\n');
+  expect(git(at('.'), 'status', '--porcelain')).toBe('');
+  expect(await into(at, bundled, target)).toMatchObject({ merged: true });
+});
+
 test('what an earlier commit had, and a later one took away, is told and waits as well', async () => {
   const at = bed.repository('between', nothing);
   const bundled = await bed.bundled('between', at, (inside) => {

@@ -154,7 +154,8 @@ export interface WorkPort {
    * no filter of the user runs.
    *
    * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for commits that git finds unsound, for submodules in them, and for a branch that
-   *   cannot be; `OCT_CAPABILITY_UNSUPPORTED` where git is older than 2.38 and has to merge
+   *   cannot be; `OCT_CAPABILITY_UNSUPPORTED` where git is older than 2.38 and has to merge; `OCT_VERSION_CONFLICT` when the branch moves meanwhile;
+   *   `OCT_POLICY_DENIED` for a repository that a sandbox could have written
    */
   merge(work: MergeWork): Promise<MergedWork>;
   /**

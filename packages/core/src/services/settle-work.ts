@@ -189,7 +189,7 @@ async function trySettle(
 function behind({ left }: SettledWork): string {
   const [workTree] = left;
   if (workTree === undefined) return '';
-  return `, but the files at ${JSON.stringify(workTree)} are still as before: \`git status\` there shows the work as undone`;
+  return `, but the files at ${JSON.stringify(workTree)} are still as before: \`git status\` there, or what was committed since, shows the work as undone`;
 }
 
 function exceptFor({ left, saved }: SettledWork): string {
