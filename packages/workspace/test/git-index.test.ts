@@ -18,5 +18,7 @@ test.each([
   ['at the end', `${entry}100644 ${object} 0\ttwo`],
 ])('an index that git tells in another form %s is refused, and not read in part', async (_, out) => {
   expect(await readIndex(saying(entry + entry), { cwd: '/' }, [''])).toHaveLength(2);
-  await expect(readIndex(saying(out), { cwd: '/' }, [''])).rejects.toMatchObject({ code: 'OCT_CAPABILITY_UNSUPPORTED' });
+  await expect(readIndex(saying(out), { cwd: '/' }, [''])).rejects.toMatchObject({
+    code: 'OCT_CAPABILITY_UNSUPPORTED',
+  });
 });
