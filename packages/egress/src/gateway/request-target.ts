@@ -23,14 +23,14 @@ export type Target =
 export function targetOf(request: IncomingMessage, arrival: Arrival): Target {
   const hosts = valuesOf(request, 'host');
   const line = request.url ?? '';
-  const refuse = (fault: string, host = hosts[0] ?? arrival.host ?? ''): Target => ({
+  const authority = splitAuthority(hosts[0] ?? '');
+  const refuse = (fault: string, host = authority?.host ?? hosts[0] ?? arrival.host ?? ''): Target => ({
     ok: false,
     host,
-    port: arrival.port,
+    port: authority?.port ?? arrival.port,
     fault,
   });
   if (hosts.length > 1) return refuse('the request has several Host headers');
-  const authority = splitAuthority(hosts[0] ?? '');
   if (arrival.via === 'proxy') {
     const url = URL.parse(line);
     if (url?.protocol !== 'http:') return refuse('a proxy takes http:// addresses, and CONNECT for everything else');
