@@ -12,6 +12,7 @@ import { errnoOf } from './failures.ts';
 import { type FoundRepository, findRepository } from './find-repository.ts';
 import { type GitRunner, gitFailure } from './git-runner.ts';
 import type { HostGit } from './git.ts';
+import { readConfiguration } from './read-configuration.ts';
 import { inRepository } from './user-repository.ts';
 
 /** Owners differ when an administrator works for a user; what is asked of git here runs nothing that is configured. */
@@ -63,14 +64,7 @@ async function linkedWorktrees(repository: string): Promise<readonly string[]> {
 
 /** Files that the configuration includes, and the directory of its hooks. */
 async function guardConfigured(guards: Guards, git: GitRunner, cwd: string): Promise<void> {
-  const args = ['config', '--list', '--show-origin', '--includes', '-z'];
-  const words = (await ask(git, args, cwd)).split('\0');
-  for (let at = 0; at + 1 < words.length; at += 2) {
-    const [origin = '', entry = ''] = words.slice(at, at + 2);
-    if (!origin.startsWith('file:')) continue;
-    const file = resolve(cwd, origin.slice('file:'.length));
-    const key = entry.split('\n', 1)[0] ?? '';
-    const value = entry.slice(key.length + 1);
+  for (const { file, key, value } of await readConfiguration(git, { cwd, ...anyOwner })) {
     if (/^include(?:if\..*)?\.path$/.test(key)) await guards.addNamed(resolve(dirname(file), value), key);
     if (key === 'core.hookspath') await guards.addNamed(resolve(cwd, value), key);
   }

@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { OpencodeToolsError, isWithin } from '@opencode-tools/core';
 import type { GitRunner } from './git-runner.ts';
+import { readConfiguration } from './read-configuration.ts';
 
 const conversions = /^core\.(filemode|symlinks|autocrlf|eol|ignorecase)$/;
 /** Files of rules that git opens by name, and where it looks when none is named. */
@@ -30,15 +31,9 @@ export interface UserSettings {
  */
 export async function readUserSettings(git: GitRunner, top: string, bound: readonly string[]): Promise<UserSettings> {
   const environment = { GIT_CONFIG_NOSYSTEM: undefined, GIT_CONFIG_GLOBAL: undefined };
-  const args = ['config', '-z', '--list', '--show-origin', '--includes'];
-  const words = (await git.run(args, { cwd: top, environment })).toString('utf8').split('\0');
   const values = new Map<string, string>();
-  for (let at = 0; at + 1 < words.length; at += 2) {
-    const [origin = '', entry = ''] = words.slice(at, at + 2);
-    if (!origin.startsWith('file:') || (await isWritable(resolve(top, origin.slice('file:'.length)), bound))) continue;
-    const key = entry.split('\n', 1)[0] ?? '';
-    values.set(key, entry.length === key.length ? 'true' : entry.slice(key.length + 1));
-  }
+  for (const { file, key, value } of await readConfiguration(git, { cwd: top, environment }))
+    if (!(await isWritable(file, bound))) values.set(key, value);
   const filters = [...values]
     .filter(([key, value]) => /^filter\..*\.(clean|process)$/.test(key) && value !== '')
     .map(([key]) => key.slice('filter.'.length, key.lastIndexOf('.')));
