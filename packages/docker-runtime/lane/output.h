@@ -7,7 +7,7 @@
 #include "background.h"
 #include "pack.h"
 
-enum { HEAD = 96, LONG_OUTPUT = 1 << 18, SMALLEST_PACKED = 4096, MOST_PLAIN = 16, AVAILABLE = 0x541b /* FIONREAD */ };
+enum { HEAD = NONCE + 14, PACKED_IN_A_PIECE = 4, LONG_OUTPUT = 1 << 18, SMALLEST_PACKED = 4096, MOST_PLAIN = 16, AVAILABLE = 0x541b /* FIONREAD */ };
 
 /*
  * The two ends of a pipe, which one command after the other has: that the command's is open here too spares the word that it was closed
@@ -15,7 +15,7 @@ enum { HEAD = 96, LONG_OUTPUT = 1 << 18, SMALLEST_PACKED = 4096, MOST_PLAIN = 16
  */
 static struct output { int file; long commands, room, to, seen, plain, in_vain; } outputs[2] = {
   { .file = -1, .commands = -1, .to = 1 }, { .file = -1, .commands = -1, .to = 2 } };
-static struct { char bytes[HEAD + PACKED_AT_ONCE + 16], from[PACKED_AT_ONCE]; unsigned short table[TABLE]; } *packing;
+static struct { char bytes[PACKED_IN_A_PIECE * (HEAD + PACKED_AT_ONCE * 2 / 5)], from[PACKED_AT_ONCE]; unsigned short table[TABLE]; } *packing;
 
 static void let_go_of(struct output *output) { /* whoever else holds it decides when it ends */
   close_file(output->commands);
@@ -61,22 +61,37 @@ static long fill(struct output *output, char *into, long room) { /* with what is
 
 static long small_enough(long size) { return size * 2 / 5; } /* what packing and unpacking cost is then well below what it spares */
 
+static char *put_five_digits(char *to, long n) {
+  for (long at = 10000; at > 0; at /= 10) *to++ = '0' + n / at % 10;
+  return to;
+}
+
+static void put_head(char *to, const char *nonce, long size, long packed) {
+  to = put_text(put_text(put_text(to, "\036"), nonce), "=");
+  to = put_five_digits(to, size);
+  *to++ = ' ';
+  *put_five_digits(to, packed) = '\n';
+}
+
+/* Blocks that are there one after the other go in one piece: each piece wakes everybody on the way. */
 static void send_packed(struct output *output, const char *nonce) {
   if (!packing) packing = new_memory(sizeof *packing);
-  char *head = packing->bytes, *bytes = head + HEAD;
-  long size = fill(output, packing->from, PACKED_AT_ONCE), packed = 0;
-  if (size >= SMALLEST_PACKED) {
-    packed = pack((byte *)packing->from, size, (byte *)bytes, small_enough(size), packing->table);
-    output->in_vain = packed ? 0 : output->in_vain ? output->in_vain * 2 : 1;
-    if (output->in_vain > MOST_PLAIN) output->in_vain = MOST_PLAIN;
-    output->plain = output->in_vain;
-  }
-  if (!packed) { write_all(output->to, packing->from, size); return; }
-  char *end = put_number(put_text(put_text(put_text(head, "\036"), nonce), "="), size);
-  end = put_text(put_number(put_text(end, " "), packed), "\n");
-  char *start = bytes - (end - head);
-  while (end > head) *--bytes = *--end;
-  write_all(output->to, start, packed + (packing->bytes + HEAD - start));
+  char *to = packing->bytes, *from = packing->from;
+  long size, packed, blocks = 0;
+  int there = 0;
+  do {
+    size = fill(output, from, PACKED_AT_ONCE);
+    packed = size < SMALLEST_PACKED ? 0 : pack((byte *)from, size, (byte *)to + HEAD, small_enough(size), packing->table);
+    if (packed) { put_head(to, nonce, size, packed); to += HEAD + packed; }
+    if (++blocks == PACKED_IN_A_PIECE || !packed) break;
+    sys(ioctl, output->file, AVAILABLE, &there, 0);
+  } while (there >= SMALLEST_PACKED);
+  write_all(output->to, packing->bytes, to - packing->bytes);
+  if (!packed) write_all(output->to, from, size);
+  if (!packed && size < SMALLEST_PACKED) return;
+  output->in_vain = packed ? 0 : output->in_vain ? output->in_vain * 2 : 1;
+  if (output->in_vain > MOST_PLAIN) output->in_vain = MOST_PLAIN;
+  output->plain = output->in_vain;
 }
 
 static void send_output(struct output *output, const char *nonce) { /* what is there, to as much as a pipe takes */
