@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import type { BlobReader } from './blob-reader.ts';
 import { type BytePath, parentOf, toFs, toText } from './byte-path.ts';
+import { conflictReason } from './conflict-reason.ts';
 import { type FileShape, findShape, hasShape, shapeOf } from './file-shape.ts';
 import { type Versions, mostMergedBytes } from './merge-lines.ts';
 import { readUnfollowed } from './open-unfollowed.ts';
@@ -59,10 +60,8 @@ async function decide(
     if (own !== undefined) return conflict(`${toText(own)} is there, and the task did not know it`);
     return { kind: 'change', change: { path, from: contentOf(before), to: contentOf(after) } };
   }
-  if (before === undefined) return conflict('exists here with other content');
-  if (after === undefined) return conflict('removed in the task, changed here');
-  const merged = merge && (await mergedOf({ root, blobs, merge }, path, before, after));
-  return merged ?? conflict('changed in the task and here');
+  const merged = before && after && merge && (await mergedOf({ root, blobs, merge }, path, before, after));
+  return merged ?? conflict(conflictReason({ root, blobs }, { path, before, after }));
 }
 
 async function mergedOf(

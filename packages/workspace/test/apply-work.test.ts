@@ -310,6 +310,75 @@ describe('work that cannot be brought in', () => {
   });
 });
 
+test('a path in the way says how it differs: line ends and modes are no changes of the user', async () => {
+  const at = await userRepository('differing', async (file) => {
+    for (const name of [
+      'ends',
+      'mode',
+      'both',
+      'ends-gone',
+      'mode-gone',
+      'gone-here',
+      'text',
+      'binary',
+      'same-but-ends',
+    ])
+      await writeFile(file(name), name === 'binary' ? 'a\0\n' : 'a\nb\n');
+    git(file('.'), 'add', '.');
+    git(file('.'), 'commit', '-q', '-m', 'more');
+  });
+  const ids = await changed(at, 'differing', async (inside) => {
+    for (const name of [
+      'ends',
+      'mode',
+      'both',
+      'gone-here',
+      'text',
+      'binary',
+      'same-but-ends',
+      'new-ends',
+      'new-mode',
+      'new-text',
+    ])
+      await writeFile(inside(name), name === 'binary' ? 'a\0theirs\n' : 'a\ntheirs\n');
+    for (const name of ['ends-gone', 'mode-gone', 'gone/deep/b']) await rm(inside(name));
+  });
+  git(at('.'), 'config', 'core.autocrlf', 'true');
+  git(at('.'), 'config', 'core.fileMode', 'false');
+  for (const name of ['ends', 'both', 'ends-gone']) {
+    await rm(at(name));
+    git(at('.'), 'checkout', '-q', name);
+  }
+  for (const name of ['mode', 'both', 'mode-gone']) await chmod(at(name), 0o755);
+  expect(git(at('.'), 'status', '--porcelain')).toBe('');
+  await rm(at('gone-here'));
+  await writeFile(at('text'), 'mine\r\n');
+  await writeFile(at('binary'), 'a\0\r\n');
+  await writeFile(at('gone/deep/b'), 'mine\n');
+  for (const name of ['same-but-ends', 'new-ends']) await writeFile(at(name), 'a\r\ntheirs\r\n');
+  await writeFile(at('new-mode'), 'a\ntheirs\n', { mode: 0o755 });
+  await writeFile(at('new-text'), 'mine\n');
+  const before = filesOf(at('.'));
+  const result = await work.apply({ ...ids, accept: [], threeWay: false, operationId: newId() });
+  expect(result.applied).toBe(false);
+  expect(Object.fromEntries(result.conflicts.map(({ path: name, reason }) => [name, reason]))).toEqual({
+    binary: 'changed in the task and here',
+    both: 'changed in the task; has other line ends and another mode here, and no other change',
+    ends: 'changed in the task; has other line ends here, and no other change',
+    'ends-gone': 'removed in the task; has other line ends here, and no other change',
+    'gone-here': 'changed in the task, removed here',
+    'gone/deep/b': 'removed in the task, changed here',
+    mode: 'changed in the task; has another mode here, and no other change',
+    'mode-gone': 'removed in the task; has another mode here, and no other change',
+    'new-ends': 'exists here with other line ends',
+    'new-mode': 'exists here with another mode',
+    'new-text': 'exists here with other content',
+    'same-but-ends': 'is here as the task left it, but for other line ends',
+    text: 'changed in the task and here',
+  });
+  expect(filesOf(at('.'))).toEqual(before);
+});
+
 test('while one change of a directory is under way no other begins, or leaves anything behind', async () => {
   const at = await userRepository('two-at-once', async () => undefined);
   const one = await changed(at, 'two-at-once-a', async (inside) => writeFile(inside('one'), '1\n'));
