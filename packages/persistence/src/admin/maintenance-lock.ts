@@ -1,6 +1,8 @@
+import { accessSync, constants } from 'node:fs';
 import path from 'node:path';
 import { OpencodeToolsError } from '@opencode-tools/core';
 import Database from 'better-sqlite3';
+import { homeError } from '../home/home-file.ts';
 import { isBusy } from '../sqlite/sqlite-errors.ts';
 
 /**
@@ -8,9 +10,14 @@ import { isBusy } from '../sqlite/sqlite-errors.ts';
  * so that it ends with the process that has it.
  *
  * @returns what ends it
- * @throws OpencodeToolsError `OCT_STORE_UNAVAILABLE` when another process is at it
+ * @throws OpencodeToolsError `OCT_STORE_UNAVAILABLE` when another process is at it; `OCT_STORE_READ_ONLY` where nothing can be written
  */
 export function lockMaintenance(directory: string): () => void {
+  try {
+    accessSync(directory, constants.W_OK);
+  } catch (error) {
+    throw homeError(directory, error);
+  }
   const file = path.join(directory, 'maintenance.lock');
   const database = new Database(file, { timeout: 0 });
   try {

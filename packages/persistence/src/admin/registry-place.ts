@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { PostgresTls } from '../postgres/postgres-tls.ts';
 import type { Engine } from '../query/engine.ts';
-import { openSqliteFile } from './sqlite-file.ts';
+import { openFoundFile } from './sqlite-file.ts';
 
 /** Where the registry of a home is. */
 export type RegistryPlace = { readonly engine: 'sqlite' } | PostgresPlace;
@@ -24,7 +24,7 @@ export function sqliteFileOf(directory: string): string {
 export async function openPlace(directory: string, place: RegistryPlace): Promise<Engine | undefined> {
   if (place.engine === 'sqlite') {
     const file = sqliteFileOf(directory);
-    return existsSync(file) ? openSqliteFile(file) : undefined;
+    return existsSync(file) ? openFoundFile(file) : undefined;
   }
   const { openPostgresEngine } = await import('../postgres/open-postgres-store.ts');
   return openPostgresEngine(place);

@@ -1,9 +1,13 @@
+import { accessSync, constants } from 'node:fs';
+import path from 'node:path';
 import Database from 'better-sqlite3';
 import { createPrivateFile } from '../home/home-directory.ts';
 import { applyMigrations } from '../migrations/migrate.ts';
 import { latestSchemaVersion } from '../migrations/migrations.ts';
 import { allRows } from '../query/plan.ts';
 import { sqliteTraits } from '../query/traits.ts';
+import { errnoOf } from '../home/home-file.ts';
+import { openReadOnly } from '../sqlite/open-read-only.ts';
 import { SqliteConnection } from '../sqlite/sqlite-connection.ts';
 import { SqliteEngine } from '../sqlite/sqlite-engine.ts';
 import { asStoreError } from '../sqlite/sqlite-errors.ts';
@@ -19,6 +23,26 @@ export function openSqliteFile(file: string): SqliteEngine {
   return new SqliteEngine(file, connect(file), () => connect(file, { readonly: true }), new WriteGate(file));
 }
 
+/** Opens a registry file that is there, and may be one that cannot be written: then it is read, and nothing else. */
+export function openFoundFile(file: string): SqliteEngine {
+  if (isWritable(path.dirname(file)) && isWritable(file)) return openSqliteFile(file);
+  try {
+    const { connection, another } = openReadOnly(file, connect);
+    return new SqliteEngine(file, connection, another, new WriteGate(file));
+  } catch (error) {
+    throw asStoreError(error, file);
+  }
+}
+
+function isWritable(target: string): boolean {
+  try {
+    accessSync(target, constants.W_OK);
+    return true;
+  } catch (error) {
+    return !['EACCES', 'EPERM', 'EROFS'].includes(errnoOf(error));
+  }
+}
+
 /** Copies a database as of one moment into a new file, without stopping who writes it. */
 export function vacuumInto(file: string, target: string): void {
   const database = connect(file, { readonly: true });
@@ -32,14 +56,15 @@ export function vacuumInto(file: string, target: string): void {
 
 /** What SQLite itself finds wrong with a file, in one line each. */
 export function integrityProblems(file: string): readonly string[] {
-  const database = connect(file, { readonly: true });
+  let database: Database.Database | undefined;
   try {
+    database = openReadOnly(file, connect).connection;
     const rows = database.pragma('integrity_check(20)') as readonly { readonly integrity_check: string }[];
     return rows.map((row) => row.integrity_check).filter((text) => text !== 'ok');
   } catch (error) {
     return [error instanceof Error ? error.message : String(error)];
   } finally {
-    database.close();
+    database?.close();
   }
 }
 
