@@ -71,7 +71,7 @@ static facts *facts_of_items(const char *items, const char *end) {
     size += f->stx_size;
     if (f->stx_blocks * 512 < f->stx_size || size > most_packed) return 0;
   }
-  return count > 1 && same(first, "a.", 3) ? (facts *)all.at : 0;
+  return count > 1 && same(first + 1, ".", 2) ? (facts *)all.at : 0;
 }
 
 /* Writes the items, in the order of a walk, as a tar beside what would be the tree. @returns 0 when only a tree can hold them, and nothing is left */

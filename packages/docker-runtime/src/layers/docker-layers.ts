@@ -102,7 +102,7 @@ export class DockerLayers implements LayerPort {
   }
 
   async unpack(layer: string): Promise<void> {
-    await doing('Unpacking a layer', async () => void (await this.#volume.ask(unpackRequest(layer))));
+    await doing('Unpacking a layer', async () => void (await this.#volume.askBeside(unpackRequest(layer))));
   }
 
   async fill(layer: string, tar: ByteStream, signal?: AbortSignal): Promise<string> {

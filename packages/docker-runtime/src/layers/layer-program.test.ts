@@ -129,9 +129,7 @@ test.runIf(program)('what is added to a layer is as it was, holes and names of o
   expect([indexed, what]).toEqual(['0', 'all']);
   const entries = parseListing(Buffer.from((listed.answers[0] ?? '').slice('0\0all\0'.length), 'latin1'));
   const paths = entries.map(({ path }) => path).filter((path) => path !== '');
-  const { answers, codes } = serve(
-    addRequest('from', 'into', { kind: 'add', copy: paths, attributes: [''], gone: [] }),
-  );
+  const { answers, codes } = serve(addRequest('from', 'into', { copy: paths, attributes: [''], gone: [] }));
   expect(codes).toEqual([0]);
   const { digest, size } = sizeOf(Buffer.from(answers[0] ?? '', 'latin1'));
   expect(digest).toBe(run(digestWords('from')).stdout.trim());
@@ -150,9 +148,7 @@ function addAll(upper: string, layer: string, how: 'add' | 'pack') {
   const listed = serve(listRequest(upper, null)).answers[0] ?? '';
   const entries = parseListing(Buffer.from(listed.slice('0\0all\0'.length), 'latin1'));
   const copy = entries.map(({ path }) => path).filter((path) => path !== '');
-  const { answers, codes } = serve(
-    addRequest(upper, layer, { kind: 'add', copy, attributes: [''], gone: ['away'] }, how),
-  );
+  const { answers, codes } = serve(addRequest(upper, layer, { copy, attributes: [''], gone: ['away'] }, how));
   expect(codes).toEqual([0]);
   return sizeOf(Buffer.from(answers[0] ?? '', 'latin1'));
 }

@@ -6,7 +6,8 @@ import type { ArchivePlan } from './plan-archive.ts';
  * tree, `w` an upper's work directory, `listing` what the upper was when the layer was made from it.
  */
 
-type Addition = Extract<ArchivePlan, { readonly kind: 'add' }>;
+/** What a layer is made of. */
+export type Addition = Omit<Extract<ArchivePlan, { readonly kind: 'add' }>, 'kind'>;
 
 /** Lists an upper. Says how many hard links were copied up, then what differs from an earlier layer's listing, or all of it. */
 export function listRequest(upper: string, previous: string | null): Buffer {

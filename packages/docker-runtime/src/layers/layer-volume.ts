@@ -47,7 +47,7 @@ export class LayerVolume {
   readonly #engine: Engine;
   readonly #options: LayerVolumeOptions;
   #opened: Promise<OpenedVolume> | undefined;
-  #helper: Promise<LayerHelper> | undefined;
+  readonly #helpers = new Map<'first' | 'second', Promise<LayerHelper>>();
 
   constructor(engine: Engine, options: LayerVolumeOptions) {
     this.#engine = engine;
@@ -66,7 +66,12 @@ export class LayerVolume {
 
   /** Asks the helper of this process, which is started when there is none. */
   async ask(request: Buffer): Promise<Buffer> {
-    return (await this.#standing()).ask(request);
+    return (await this.#standing('first')).ask(request);
+  }
+
+  /** Asks another helper of this process, so that nothing else waits for it. */
+  async askBeside(request: Buffer): Promise<Buffer> {
+    return (await this.#standing('second')).ask(request);
   }
 
   /** Does one thing in a container of its own, with another volume mounted for reading. */
@@ -112,11 +117,11 @@ export class LayerVolume {
     await this.#put(Readable.from(tar));
   }
 
-  /** Ends the helper of this process. */
+  /** Ends the helpers of this process. */
   async close(): Promise<void> {
-    const helper = this.#helper;
-    this.#helper = undefined;
-    await (await helper?.catch(() => undefined))?.close();
+    const helpers = [...this.#helpers.values()];
+    this.#helpers.clear();
+    await Promise.all(helpers.map(async (helper) => (await helper.catch(() => undefined))?.close()));
   }
 
   /**
@@ -150,11 +155,15 @@ export class LayerVolume {
     });
   }
 
-  async #standing(): Promise<LayerHelper> {
-    const current = await this.#helper?.catch(() => undefined);
+  async #standing(which: 'first' | 'second'): Promise<LayerHelper> {
+    const known = this.#helpers.get(which);
+    const current = await known?.catch(() => undefined);
     if (current?.usable === true) return current;
-    this.#helper = this.#startHelper();
-    return this.#helper;
+    // Of several that ask at once, one starts it.
+    if (this.#helpers.get(which) !== known) return this.#standing(which);
+    const started = this.#startHelper();
+    this.#helpers.set(which, started);
+    return started;
   }
 
   async #startHelper(): Promise<LayerHelper> {

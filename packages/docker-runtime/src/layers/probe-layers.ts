@@ -10,7 +10,7 @@ import { mountCheck } from './layer-scripts.ts';
 const markRepository = 'opencode-tools-layers';
 
 /** Raised when what is tried, or how layers are used, changes. */
-const trialVersion = 4;
+const trialVersion = 5;
 
 export async function whatItDependsOn(client: EngineClient): Promise<string> {
   const info = await client.call<Readonly<Record<string, unknown>>>({ method: 'GET', path: '/info' });
@@ -87,7 +87,11 @@ export async function tryLayers(layers: LayerPort, tools: TrialTools): Promise<L
       from: { readonly volume: string; readonly stack: LayerStack & { upper: string } },
       layer: string,
       previous: ArchiveRequest['previous'],
-    ) => layers.archive({ ...from, layer, previous, mayAdd: true, root, packFrom: 1 });
+    ) => {
+      const made = await layers.archive({ ...from, layer, previous, mayAdd: true, root, packFrom: 1 });
+      await layers.unpack(layer);
+      return made;
+    };
     const first = await stacked('u0', ['e']);
     await see(first.volume, first.stack, ...plant);
     await archive(first, 'l0', null);
@@ -101,7 +105,6 @@ export async function tryLayers(layers: LayerPort, tools: TrialTools): Promise<L
     const again = await see(third.volume, third.stack, ...editAgain, ...describe);
     const added = await archive(third, 'l3', 'l2');
     if (added.kind !== 'layer' || added.onto !== 'previous') return unlike('an addition to an archive');
-    await layers.unpack('l3');
     const fourth = await stacked('u3', ['l3', 'l2', 'l1', 'e']);
     if ((await see(fourth.volume, fourth.stack, ...describe)) !== again) return unlike('a second stack on an archive');
     await layers.flatten('l4', ['l3', 'l2', 'l1', 'e']);
