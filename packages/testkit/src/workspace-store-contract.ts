@@ -166,7 +166,7 @@ export function workspaceStoreContract(name: string, open: () => Promise<OpenWor
           opened.store.provision({ ...request, snapshotId: id, signal: AbortSignal.abort() }),
         ).rejects.toMatchObject({ code: 'OCT_CANCELLED' });
         await expect(opened.store.provision({ ...request, snapshotId: `snp_${'0'.repeat(40)}` })).rejects.toMatchObject(
-          { code: 'OCT_CHECKPOINT_NOT_FOUND' },
+          { code: 'OCT_CHECKPOINT_CORRUPT' },
         );
         expect(await opened.volumes.find(volume)).toBeUndefined();
       });

@@ -100,7 +100,7 @@ describe('damage to what a snapshot of layers is made of', () => {
       expect(await fault()).toBe('OCT_CHECKPOINT_CORRUPT');
     }
     await rm(path);
-    expect(await fault()).toBe('OCT_CHECKPOINT_NOT_FOUND');
+    expect(await fault()).toBe('OCT_CHECKPOINT_CORRUPT');
     await writeFile(path, whole);
     expect(await fault()).toBe(null);
   }, 600_000);

@@ -205,7 +205,7 @@ export class SnapshotFiles {
         if (errnoOf(error) !== 'ENOENT') throw error;
       }
     }
-    throw unknown(id);
+    throw corrupt(id, 'its manifest', 'the file is missing');
   }
 
   #path(id: string): string {

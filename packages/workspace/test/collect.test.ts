@@ -80,7 +80,7 @@ test('a stream that was opened keeps what it needs until it is disposed of, read
   expect(await read()).toBeGreaterThan(100_000);
   await freeze();
   await (await store.readTar(id))[Symbol.asyncDispose]();
-  await expect(store.readTar('snp_'.padEnd(44, '0'))).rejects.toMatchObject({ code: 'OCT_CHECKPOINT_NOT_FOUND' });
+  await expect(store.readTar('snp_'.padEnd(44, '0'))).rejects.toMatchObject({ code: 'OCT_CHECKPOINT_CORRUPT' });
   await collect([]);
   expect(packs()).toEqual([]);
 });

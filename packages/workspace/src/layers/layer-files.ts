@@ -79,6 +79,7 @@ export class LayerFiles {
     const found = await this.findSnapshot(id);
     if (found !== undefined) return found;
     const shown = id.slice(0, 80);
+    if (idForm.test(id)) throw corrupt(id, 'its record', 'the file is missing');
     throw new OpencodeToolsError('OCT_CHECKPOINT_NOT_FOUND', `No snapshot ${shown} in this store`, {
       details: { snapshotId: shown },
     });
