@@ -19,6 +19,7 @@ export type {
 } from './domain/ids.ts';
 export { conflictStrategies, leaseModes, taskStatuses } from './domain/task.ts';
 export type { ConflictStrategy, LeaseMode, Receipt, Task, TaskStatus, Timestamp } from './domain/task.ts';
+export { type LeftOut, longestPathBytes } from './domain/left-out.ts';
 export { workspaceNotices } from './domain/workspace-notices.ts';
 export { dirtyPolicies } from './domain/workspace-spec.ts';
 export type { DirtyPolicy, WorkspaceSource, WorkspaceSpec } from './domain/workspace-spec.ts';
@@ -246,6 +247,7 @@ export type { ByteStream, VolumeFacts, VolumeListing, VolumeNode, VolumePort } f
 export type {
   AdmittedTree,
   Collected,
+  FreezeOptions,
   GroupUsage,
   GuardedPath,
   ProvisionRequest,

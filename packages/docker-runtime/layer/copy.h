@@ -117,14 +117,37 @@ static void hide(const char *name) { /* the mark of an overlay for a name that i
   sure(sys(utimensat, into_tree, name, times, AT_SYMLINK_NOFOLLOW), "cannot set the time of", name);
 }
 
-/* Each item is a letter and a path that begins with a dot, parents first: c to copy, a for a directory that stays, g for what is gone. */
-static void add(const char *upper, const char *layer, const char *items, const char *end) {
+static void begin_layer(const char *from, const char *layer) {
+  from_tree = sure(open_file(from, O_RDONLY | O_DIRECTORY, 0), "cannot open", from);
   sure(sys(mkdirat, AT_FDCWD, place_in(layer, "d"), 0755, 0), "cannot make", layer);
   into_tree = sure(open_file(place_in(layer, "d"), O_RDONLY | O_DIRECTORY, 0), "cannot open", layer);
-  from_tree = go(place_in(upper, "d"));
+  sure(sys(fchdir, from_tree, 0, 0, 0), "cannot enter", "an upper");
+}
+
+/* Each item is a letter and a path that begins with a dot, parents first: c to copy, a for a directory that stays, g for what is gone. */
+static void copy_items(const char *items, const char *end) {
   for (; items < end; items += length(items) + 1) {
     if (*items == 'g') hide(items + 1);
     else copy_entry(items + 1, *items == 'c');
   }
   for (; made; made = made->before) finish_one(made->name, &made->facts, made->marks);
+}
+
+static struct store all_items;
+
+static void add_item(const char *name, const facts *f) {
+  (void)name, (void)f;
+  add_text(&all_items, "c./");
+  add_bytes(&all_items, path.at, length(path.at) + 1);
+}
+
+/* Makes a layer of all of a tree but for what lies too deep. */
+static void copy_all(const char *tree, const char *layer) {
+  begin_layer(tree, layer);
+  add_bytes(&all_items, "c.", 3);
+  begin_path("");
+  deep.longest = LONGEST_PATH;
+  walk(from_tree, add_item);
+  deep.longest = NO_LONGEST;
+  copy_items(all_items.at, all_items.at + all_items.size);
 }

@@ -2,9 +2,10 @@
  * What works on layers in a helper container, as root: lists uppers, copies what changed of them, brings it to the disk and says its
  * digest. `node build.mjs` beside `lane.c` compiles it. With words it does one thing:
  *
- *   list UPPER PREVIOUS   what an upper is, or how it differs from its listing in an earlier layer
+ *   list UPPER PREVIOUS   what an upper is, or how it differs from its listing in an earlier layer, and what lies too deep to be listed
  *   add UPPER LAYER       makes a layer of the items that follow in the request, as `seal` says it
  *   pack UPPER LAYER      as `add`, but as one file where that can hold them, and then says so
+ *   copy TREE LAYER       makes a layer of all of a tree but for what lies too deep
  *   unpack LAYER          makes a tree of that file
  *   seal LAYER            brings a layer to the disk: digest, entries, bytes, and mode, owner and group of its top directory
  *   digest LAYER          its digest alone
@@ -94,12 +95,17 @@ static void serve_one(char *words, char *end) {
     int is_packed = same_text(word[0], "pack") && pack(word[1], word[2], words, end, &root);
     if (!is_packed) {
       long top = sure(open_file(".", O_RDONLY | O_DIRECTORY, 0), "cannot open", ".");
-      add(word[1], word[2], words, end);
+      begin_layer(place_in(word[1], "d"), word[2]);
+      copy_items(words, end);
       sure(sys(fchdir, top, 0, 0, 0), "cannot enter", ".");
       for (long n = 0; n < 4096; n++) linked_by[n] = 0;
     }
     take_listing(word[1], word[2]);
     seal(word[2], is_packed ? &root : 0);
+  } else if (same_text(word[0], "copy")) {
+    sys(umask, 0, 0, 0, 0);
+    sure(sys(mkdirat, AT_FDCWD, word[2], 0755, 0), "cannot make", word[2]);
+    copy_all(word[1], word[2]);
   } else if (same_text(word[0], "unpack")) {
     sys(umask, 0, 0, 0, 0);
     unpack(word[1]);
@@ -155,7 +161,16 @@ static void serve(void) {
   }
 }
 
+static void allow_many_files(void) { /* a walk has each directory above open, and some engines allow 1,024 */
+  enum { FILES = 7 };
+  number limit[2];
+  if (sys(prlimit64, 0, FILES, 0, limit) < 0) return;
+  limit[0] = limit[1];
+  sys(prlimit64, 0, FILES, limit, 0);
+}
+
 __attribute__((used)) void begin(long *stack) {
+  allow_many_files();
   char **words = (char **)(stack + 1);
   long count = *stack;
   variables = words + count + 1;

@@ -66,7 +66,9 @@ static void list_tree(const char *upper) {
   part = 'd';
   begin_path("");
   add_line("", &f);
+  deep.longest = LONGEST_PATH;
   walk(tree, list_one);
+  deep.longest = NO_LONGEST;
   close_file(tree);
   sure(sys(fchdir, top, 0, 0, 0), "cannot enter", upper);
   long index = open_file("w/index", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
@@ -133,6 +135,12 @@ static void list(const char *upper, const char *previous) {
     if (last != NOT_THERE) sure(last, "cannot open", place.at);
   }
   add_number(&output, indexed);
+  if (deep.count > 0) {
+    add_text(&output, " ");
+    add_number(&output, deep.count);
+    add_text(&output, " ");
+    add_text(&output, deep.first);
+  }
   add_bytes(&output, last < 0 ? "\0all" : "\0change", last < 0 ? 5 : 8);
   if (last >= 0) {
     for (long got = 1; got > 0; ) {

@@ -46,6 +46,19 @@ static void enter_path(const char *name) {
 
 static void begin_path(const char *name) { path.size = 0; add_bytes(&path, name, length(name) + 1); }
 
+/*
+ * The kernel takes no path of 4,096 bytes, and names can lie deeper. What is below such a path can be seen, and neither be copied nor put anywhere
+ * else by its path, so a walk that is told a longest path leaves it out, and says so. Keep with `longestPathBytes` of core.
+ */
+enum { LONGEST_PATH = 3840, NO_LONGEST = 0 };
+static struct { long longest, count; char first[256]; } deep;
+
+static int is_too_deep(void) {
+  if (deep.longest == NO_LONGEST || path.size - 1 <= deep.longest) return 0;
+  if (deep.count++ == 0) copy(deep.first, path.at, sizeof deep.first - 1);
+  return 1;
+}
+
 /* Visits what is below the working directory: a directory first, then what is in it. */
 static void walk(long directory, void (*visit)(const char *name, const facts *f)) {
   struct entries found = entries_of(directory, path.at);
@@ -53,9 +66,12 @@ static void walk(long directory, void (*visit)(const char *name, const facts *f)
     const char *name = found.all[n].at;
     facts f;
     enter_path(name);
-    sure(look(AT_FDCWD, name, &f), "cannot look at", path.at);
-    visit(name, &f);
-    if (kind_of(&f) == DIRECTORY) {
+    int is_left_out = is_too_deep();
+    if (!is_left_out) {
+      sure(look(AT_FDCWD, name, &f), "cannot look at", path.at);
+      visit(name, &f);
+    }
+    if (!is_left_out && kind_of(&f) == DIRECTORY) {
       long inner = sure(open_file(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0), "cannot open", path.at);
       sure(sys(fchdir, inner, 0, 0, 0), "cannot enter", path.at);
       walk(inner, visit);

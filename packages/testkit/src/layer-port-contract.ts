@@ -16,6 +16,9 @@ export interface OpenLayerPort {
 const root = { mode: 0o755, uid: 1000, gid: 1000 };
 const show = 'find . -type f | sort | while read -r f; do echo "$f=$(cat "$f")"; done';
 
+const tooDeep =
+  "p=$(printf 'd%.0s' $(seq 100)); i=0; while [ $i -lt 60 ]; do mkdir $p; cd -P $p; i=$((i+1)); done; echo 1 >deepest";
+
 /** Says what every `LayerPort` does on an engine that can stack layers. Called at the top level of a test file. */
 export function layerPortContract(name: string, open: () => Promise<OpenLayerPort>): void {
   describe(`${name} as a port of layers`, () => {
@@ -118,6 +121,40 @@ export function layerPortContract(name: string, open: () => Promise<OpenLayerPor
       await opened.run(from.volume, 'rm b');
       expect(await archive(from, 'two', named('one'), false)).toMatchObject({ onto: 'lowers' });
       expect(await sees('two', 'empty')).toEqual(['./a=1']);
+    });
+
+    test('archives all but what lies deeper than a path may be long', async () => {
+      const from = await edited('upper', `echo 1 >a; mkdir -p short/$(printf 'x%.0s' $(seq 200)); ${tooDeep}; : >file`);
+      const left = { kind: 'deep', count: 1, first: expect.stringMatching(/^d{100}\/d{100}/) as string };
+      expect(await archive(from, 'one')).toMatchObject({ onto: 'lowers', leftOut: left });
+      expect(await sees('one', 'empty')).toEqual(['./a=1']);
+      expect(await archive(from, 'same', named('one'))).toEqual({ kind: 'same' });
+      await opened.run(from.volume, `echo 2 >b; mkdir again; cd again; ${tooDeep}`);
+      expect(await archive(from, 'two', named('one'))).toMatchObject({ onto: 'previous', leftOut: { count: 2 } });
+      expect(await sees('two', 'one', 'empty')).toEqual(['./a=1', './b=2']);
+      await opened.run(from.volume, 'echo 3 >c');
+      expect(await archive(from, 'whole', named('two'), false)).toMatchObject({
+        onto: 'lowers',
+        leftOut: { count: 2 },
+      });
+      expect(await sees('whole', 'empty')).toEqual(['./a=1', './b=2', './c=3']);
+      await opened.layers.remove([named('whole')]);
+    });
+
+    test('archives names of one file that was below, and all but what lies too deep', async () => {
+      const first = await edited('first', 'echo 1 >a; ln a b');
+      await archive(first, 'one');
+      const stack = { upper: named('second'), lowers: [named('one'), named('empty')] };
+      await opened.layers.prepare([{ name: stack.upper, root }]);
+      const volume = await stacked(stack);
+      await opened.run(volume, `echo 2 >>a; ${tooDeep}`);
+      const made = await archive({ volume, stack }, 'merged');
+      expect(made).toMatchObject({ onto: 'nothing', leftOut: { kind: 'deep', count: 1 } });
+      expect(await sees('merged', 'empty')).toEqual(['./a=1', '2', './b=1', '2']);
+      await opened.removeVolume(volume);
+      volumes.splice(volumes.indexOf(volume), 1);
+      await opened.layers.remove([stack.upper]);
+      expect((await opened.layers.list()).map(({ name: layer }) => layer)).not.toContain(stack.upper);
     });
 
     test('never changes a layer by what is done to the upper later', async () => {

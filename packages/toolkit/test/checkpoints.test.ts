@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -63,6 +64,44 @@ test('two checkpoints are compared file by file, by name or id, in either direct
   expect((await checkpoints.compare(task.id, 'second', 'second')).workspace).toEqual([]);
   await expect(checkpoints.compare(task.id, 'first', 'third')).rejects.toMatchObject({
     code: 'OCT_CHECKPOINT_NOT_FOUND',
+  });
+});
+
+test('what is not in a checkpoint is told, and left alone by a restore', async () => {
+  const told: string[] = [];
+  const asking = { ...call, onProgress: (message: string) => void told.push(message) };
+  execFileSync('bash', [
+    '-euc',
+    'cd "$0"; mkdir d; mkfifo pipe d/pipe; p=$(printf "d%.0s" {1..100}); for i in {1..60}; do mkdir $p; cd -P $p; done',
+    project,
+  ]);
+  await checkpoints.create(task.id, { name: 'first' }, asking);
+  expect(told.join('\n')).toContain(
+    '1 path in the workspace longer than 3840 bytes, with all below, is not in the checkpoint',
+  );
+  expect(told.join('\n')).toContain(
+    '2 paths in the workspace that are a socket, pipe or device are not in the checkpoint; the first: d/pipe',
+  );
+  expect(Math.max(...told.map(({ length }) => length))).toBeLessThan(1_000);
+  write('later');
+  await checkpoints.restore(task.id, 'first', {}, call);
+  expect(
+    readdirSync(project)
+      .filter((name) => name.length < 9)
+      .toSorted(),
+  ).toEqual(['d', 'kept', 'pipe']);
+  expect(existsSync(join(project, 'd/pipe'))).toBe(true);
+  await home.open.services.tasks.delete(task.id, {}, call);
+  execFileSync('rm', ['-rf', project]);
+});
+
+test('a checkpoint whose snapshot file is missing is damaged, not unknown', async () => {
+  const first = await take('first');
+  write('later');
+  rmSync(join(home.open.directory, 'content/snapshots', `${first.workspace?.id}.manifest`));
+  await expect(checkpoints.restore(task.id, 'first', {}, call)).rejects.toMatchObject({
+    code: 'OCT_CHECKPOINT_CORRUPT',
+    remedy: 'Restore another checkpoint of the task.',
   });
 });
 

@@ -2,6 +2,7 @@ import { mkdir, realpath, rm } from 'node:fs/promises';
 import {
   type ByteStream,
   type Collected,
+  type FreezeOptions,
   type GroupUsage,
   type GuardedPath,
   type LayerCapability,
@@ -78,18 +79,18 @@ class FileContentStore implements ContentStore {
     return await seedContent({ parts: this.#parts, options: this.#options, places: this.#places }, request);
   }
 
-  async freeze(tree: TreeRef, options: { readonly signal?: AbortSignal } = {}): Promise<SnapshotRef> {
-    const { signal } = options;
+  async freeze(tree: TreeRef, options: FreezeOptions = {}): Promise<SnapshotRef> {
+    const { signal, onLeftOut } = options;
     throwIfCancelled(signal);
     if (tree.kind === 'directory') {
       const path = await realDirectory(tree.path);
-      return saveDirectory(this.#parts, path, { useStatCache: true, logger: this.#options.logger, signal });
+      return saveDirectory(this.#parts, path, { useStatCache: true, logger: this.#options.logger, onLeftOut, signal });
     }
     const { volumes, logger } = this.#options;
     await using work = new AsyncDisposableStack();
     return await saveTree(
       this.#parts,
-      (store) => freezeVolume(volumes, tree.volume, store, work, { logger, signal }),
+      (store) => freezeVolume(volumes, tree.volume, store, work, { logger, onLeftOut, signal }),
       signal,
     );
   }

@@ -26,7 +26,7 @@ export function storeFailure(directory: string, error: unknown): OpencodeToolsEr
 /** Says what a failed read of a tree on the host means for the caller. */
 export function treeFailure(path: BytePath, error: unknown): OpencodeToolsError {
   if (isOpencodeToolsError(error)) return error;
-  const shown = toText(path);
+  const shown = shortPath(toText(path));
   const errno = errnoOf(error);
   const message = {
     ENOENT: `No such path: ${shown}`,
@@ -74,5 +74,12 @@ function failure(
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return shortPath(error instanceof Error ? error.message : String(error));
 }
+
+/** A path for a message: its beginning and its end where it is long. */
+export function shortPath(path: string): string {
+  return path.length <= mostShown ? path : `${path.slice(0, mostShown / 2)}…${path.slice(-mostShown / 2)}`;
+}
+
+const mostShown = 600;

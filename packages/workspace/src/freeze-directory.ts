@@ -1,12 +1,14 @@
-import type { Logger } from '@opencode-tools/core';
+import type { LeftOut, Logger } from '@opencode-tools/core';
+
 import type { BlobIndex } from './blob-index.ts';
 import { type BytePath, toText } from './byte-path.ts';
 import { type TreePart, addKnown, entriesOf, isKnown } from './known-lines.ts';
 import type { PackWriter } from './pack-writer.ts';
+import { shortPath } from './failures.ts';
 import { noFollow } from './open-unfollowed.ts';
 import { createPacer } from './pacer.ts';
 import { type Learned, type StoredManifest, saveStatCache } from './save-stat-cache.ts';
-import { type DiskNode, nodeAt } from './scan-directory.ts';
+import { type DiskNode, isTooDeep, nodeAt } from './scan-directory.ts';
 import { scanKnown } from './scan-known.ts';
 import { type StatCache, emptyStatCache, loadStatCache } from './stat-cache.ts';
 import { type FileContent, type Found, storeContents } from './store-contents.ts';
@@ -14,12 +16,15 @@ import type { StoreLayout } from './store-files.ts';
 import { ThreadedReader } from './threaded-reader.ts';
 import type { TreeEntry } from './tree-entry.ts';
 
+export type OnLeftOut = (leftOut: LeftOut) => void;
+
 export interface FreezeDirectoryOptions {
   /** Given to every entry instead of the owner on disk. */
   readonly owner?: { readonly uid: number; readonly gid: number };
   /** False for directories that are read once, such as temporary ones. */
   readonly useStatCache: boolean;
   readonly logger: Logger;
+  readonly onLeftOut?: OnLeftOut | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -42,7 +47,7 @@ export async function freezeDirectory(
   store: { readonly layout: StoreLayout; readonly index: BlobIndex; readonly pack: PackWriter },
   options: FreezeDirectoryOptions,
 ): Promise<FrozenTree> {
-  const { owner, useStatCache, logger } = options;
+  const { owner, useStatCache } = options;
   const pacer = createPacer(options.signal);
   const startedMs = Date.now();
   const cache = useStatCache ? await loadStatCache(store.layout, root) : emptyStatCache;
@@ -54,7 +59,7 @@ export async function freezeDirectory(
   const scanned = await scanKnown(root, pacer, cache, read);
   const found = isStored ? scanned : lookAtLost(root, scanned, store, read);
   const contents = await storeContents(root, found, await reader.finish(), { ...store, pacer });
-  reportOmitted(found, root, logger);
+  reportOmitted(found, root, options);
   const { tree, ...learning } = frozenTree(found, contents, {
     cache,
     isStored,
@@ -163,12 +168,23 @@ function contentOf(content: FileContent | undefined): Pick<TreeEntry, 'size' | '
   return content === undefined ? undefined : { size: content.size, digest: content.digest };
 }
 
-export function reportOmitted(found: readonly Found[], place: BytePath, logger: Logger): void {
+/** Tells of what is no part of a snapshot. */
+export function reportOmitted(
+  found: readonly Found[],
+  place: BytePath,
+  { logger, onLeftOut }: { readonly logger: Logger; readonly onLeftOut?: OnLeftOut | undefined },
+): void {
   const omitted = found.filter((one): one is DiskNode => one.type === 'other');
   if (omitted.length === 0) return;
-  logger.info('Sockets, pipes and devices are not part of a snapshot', {
-    place: toText(place),
-    omitted: omitted.length,
-    first: toText(omitted[0]?.path ?? ''),
-  });
+  const kinds = {
+    deep: omitted.filter(isTooDeep),
+    special: omitted.filter((one) => !isTooDeep(one)),
+  };
+  for (const kind of ['deep', 'special'] as const) {
+    const [one] = kinds[kind];
+    if (one === undefined) continue;
+    const leftOut = { kind, count: kinds[kind].length, first: shortPath(toText(one.path)) };
+    logger.info('Not all that was found is part of a snapshot', { place: toText(place), ...leftOut });
+    onLeftOut?.(leftOut);
+  }
 }

@@ -1,12 +1,12 @@
-import type { ByteStream, Logger, VolumeNode, VolumePort } from '@opencode-tools/core';
+import { type ByteStream, type Logger, type VolumeNode, type VolumePort, longestPathBytes } from '@opencode-tools/core';
 import type { BlobIndex } from './blob-index.ts';
-import { type BytePath, canonicalPath } from './byte-path.ts';
-import { type FrozenTree, frozenTree, reportOmitted } from './freeze-directory.ts';
+import { type BytePath, canonicalPath, parentOf } from './byte-path.ts';
+import { type FrozenTree, frozenTree, type OnLeftOut, reportOmitted } from './freeze-directory.ts';
 import { freezeStream, storeContent } from './freeze-volume.ts';
 import { addKnown, isKnown } from './known-lines.ts';
 import type { PackWriter } from './pack-writer.ts';
 import { createPacer } from './pacer.ts';
-import type { DiskNode, Look } from './scan-directory.ts';
+import { type DiskNode, type Look, tooDeep } from './scan-directory.ts';
 import { type StatCache, loadStatCache } from './stat-cache.ts';
 import { type FileContent, type Found, changed } from './store-contents.ts';
 import type { StoreLayout } from './store-files.ts';
@@ -20,6 +20,7 @@ interface Store {
 
 interface Options {
   readonly logger: Logger;
+  readonly onLeftOut?: OnLeftOut | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -45,7 +46,8 @@ export async function freezeVolume(
   work.use(listing);
   const cache = await loading;
   const isStored = store.index.keepsAll(cache.packs);
-  const found = recall(inOrder(listing.nodes), cache, isStored, store);
+  const [reached, leftOut] = reachable(inOrder(listing.nodes));
+  const found = recall(reached, cache, isStored, store);
   const wanted = new Map<BytePath, DiskNode>();
   const contents = new Map<string, FileContent>();
   const asked = new Set<string>();
@@ -59,10 +61,18 @@ export async function freezeVolume(
   const closing = Promise.resolve(listing[Symbol.asyncDispose]());
   closing.catch(() => undefined);
   work.defer(async () => closing);
-  reportOmitted(found, place, options.logger);
+  reportOmitted([...found, ...leftOut.map(tooDeep)], place, options);
   const ofNodes = found.map((one) => (isKnown(one) ? undefined : contents.get(one.identity)));
   const startedMs = Number(listing.startedNs / 1_000_000n);
   return frozenTree(found, ofNodes, { cache, isStored, layout: store.layout, place, startedMs });
+}
+
+/** Nodes without those whose paths are too long, and the first of these on each way down. */
+function reachable(nodes: readonly VolumeNode[]): readonly [readonly VolumeNode[], readonly BytePath[]] {
+  const leftOut = nodes.filter(({ path }) => path.length > longestPathBytes).map(({ path }) => path);
+  if (leftOut.length === 0) return [nodes, leftOut];
+  const isFirst = (path: BytePath): boolean => parentOf(path).length <= longestPathBytes;
+  return [nodes.filter(({ path }) => path.length <= longestPathBytes), leftOut.filter(isFirst)];
 }
 
 /** What looks as it did the last time and is in the store is given as what is known of it; a file with several names has its digest. */

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
-import type { ByteStream, Logger } from '@opencode-tools/core';
+import { type ByteStream, longestPathBytes } from '@opencode-tools/core';
 import type { BlobIndex } from './blob-index.ts';
 import { smallFileBytes } from './blob-reader.ts';
 import type { Content } from './byte-source.ts';
-import { canonicalPath } from './byte-path.ts';
+import { canonicalPath, parentOf } from './byte-path.ts';
+import { type FreezeDirectoryOptions, reportOmitted } from './freeze-directory.ts';
+import { type DiskNode, tooDeep } from './scan-directory.ts';
 import { storeSmall } from './store-contents.ts';
 import type { PackWriter } from './pack-writer.ts';
 import { createPacer } from './pacer.ts';
@@ -19,19 +21,36 @@ import { type TreeEntry, canonicalTree } from './tree-entry.ts';
 export async function freezeStream(
   stream: ByteStream,
   store: { readonly index: BlobIndex; readonly pack: PackWriter },
-  options: { readonly logger: Logger; readonly signal?: AbortSignal | undefined },
+  options: Pick<FreezeDirectoryOptions, 'logger' | 'onLeftOut' | 'signal'>,
 ): Promise<readonly TreeEntry[]> {
   const pacer = createPacer(options.signal);
   const entries = new Map<string, TreeEntry>();
-  let omitted = 0;
+  const omitted: DiskNode[] = [];
+  // Files whose first name lies too deep.
+  const deep = new Map<string, TreeEntry>();
   for await (const [member, content] of readTar(stream)) {
     const path = canonicalPath(member.name);
-    if (member.type === 'other') omitted += 1;
+    if (path.length > longestPathBytes) {
+      if (parentOf(path).length <= longestPathBytes) omitted.push(tooDeep(path));
+      if (member.type === 'file') deep.set(path, await toEntry(path, member, content, { ...store, entries }));
+    } else if (member.type === 'other') omitted.push({ ...tooDeep(path), identity: path });
+    else if (member.type === 'link' && deep.has(canonicalPath(member.target)))
+      entries.set(path, nextName(path, canonicalPath(member.target), deep));
     else entries.set(path, await toEntry(path, member, content, { ...store, entries }));
     if (pacer.due()) await pacer.rest();
   }
-  if (omitted > 0) options.logger.info('Sockets, pipes and devices are not part of a snapshot', { omitted });
+  reportOmitted(omitted, 'a stream', options);
   return canonicalTree([...entries.values()]);
+}
+
+/** A further name of a file whose first lies too deep; the first of these is the file. */
+function nextName(path: string, target: string, deep: Map<string, TreeEntry>): TreeEntry {
+  const leader = deep.get(target);
+  if (leader === undefined) throw new Error('A hard link leads to nothing');
+  if (leader.path !== target) return { ...leader, path, type: 'link', target: leader.path };
+  const file = { ...leader, path };
+  deep.set(target, file);
+  return file;
 }
 
 /** Stores the content of a member and says what the member is; `entries` has those before it. */

@@ -14,10 +14,11 @@ import type { BlobReader } from './blob-reader.ts';
 import { type BytePath, parentOf, toFs, toText } from './byte-path.ts';
 import { digestFile } from './digest-file.ts';
 import { type Environment, extractTar, findTarProgram, pipedMemory } from './extract-tar.ts';
-import { invalid } from './failures.ts';
+import { invalid, shortPath } from './failures.ts';
 import { type Pacer, createPacer } from './pacer.ts';
 import { type RestorePlan, hasOtherOwner, planRestore } from './restore-plan.ts';
-import { type FoundName, nodeAt } from './scan-directory.ts';
+import { removeBelow } from './remove-below.ts';
+import { type FoundName, isTooDeep, nodeAt } from './scan-directory.ts';
 import { scanKnown } from './scan-known.ts';
 import type { StatCache } from './stat-cache.ts';
 import { leaveOutEqual } from './leave-out-equal.ts';
@@ -80,17 +81,34 @@ async function removeNode(work: Work, node: FoundName): Promise<void> {
   if (node.type === 'directory') {
     rmdirSync(at(work, node.path));
     work.checked.delete(node.path);
+  } else if (isTooDeep(node)) {
+    emptyDeep(work, parentOf(node.path));
   } else {
     unlinkSync(at(work, node.path));
   }
   if (work.pacer.due()) await work.pacer.rest();
 }
 
+/** Removes all that is in a directory that has what lies too deep: from a short path it can be reached. */
+function emptyDeep(work: Work, directory: BytePath): void {
+  const short = temporaryPath(work);
+  renameSync(at(work, directory), toFs(short));
+  try {
+    removeBelow(short, () => temporaryPath(work));
+  } finally {
+    renameSync(toFs(short), at(work, directory));
+  }
+}
+
+function temporaryPath({ root }: Work): BytePath {
+  return `${root}/.opencode-tools-restore-${randomBytes(9).toString('hex')}`;
+}
+
 /** What is missing with all above it is written as it is and moved at once, everything else name by name. */
 async function writeFiles(work: Work, plan: RestorePlan, blobs: BlobReader): Promise<void> {
   if (plan.write.length === 0) return;
   enter(work, '');
-  const staging = `${work.root}/.opencode-tools-restore-${randomBytes(9).toString('hex')}`;
+  const staging = temporaryPath(work);
   mkdirSync(toFs(staging), 0o700);
   try {
     const { environment, signal } = work.options;
@@ -175,7 +193,7 @@ function at(work: Work, path: BytePath): string | Buffer {
 }
 
 function notWhatItWas(work: Work, path: BytePath) {
-  const shown = toText(`${work.root}/${path}`);
+  const shown = shortPath(toText(`${work.root}/${path}`));
   return invalid(`Changed while it was restored: ${shown}`, 'End what writes to the directory, then restore again.', {
     path: shown,
   });

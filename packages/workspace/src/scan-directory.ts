@@ -1,4 +1,5 @@
 import { constants, lstatSync, readdirSync, readlinkSync } from 'node:fs';
+import { longestPathBytes } from '@opencode-tools/core';
 import { type BytePath, toFs } from './byte-path.ts';
 import { errnoOf, treeFailure } from './failures.ts';
 import { inUnfollowed } from './open-unfollowed.ts';
@@ -37,7 +38,8 @@ export interface DiskNode extends FoundName {
 }
 
 /**
- * Lists a directory of the host and everything below in the order of a walk, without following a symbolic link.
+ * Lists a directory of the host and everything below in the order of a walk, without following a symbolic link. What has too long a path is
+ * given as `tooDeep`, without what is below it.
  *
  * @param root absolute path
  * @param tell told of each name while more are looked for
@@ -49,8 +51,9 @@ export async function scanDirectory(
   tell?: (node: DiskNode) => void,
 ): Promise<readonly DiskNode[]> {
   const nodes: DiskNode[] = [];
+  const longest = longestBelow(root);
   await walk(root, pacer, (path) => {
-    const node = nodeAt(root, path);
+    const node = path.length > longest ? tooDeep(path) : nodeAt(root, path);
     nodes.push(node);
     tell?.(node);
     return node.type === 'directory';
@@ -81,6 +84,27 @@ export async function walk(
     const names = list(root, path);
     for (let index = names.length - 1; index >= 0; index -= 1) waiting.push(`${below}${names[index] ?? ''}`);
   }
+}
+
+/**
+ * How long a path below a directory may be: `longestPathBytes`, or what the system leaves. What is restored lies a little deeper
+ * meanwhile.
+ */
+export function longestBelow(root: BytePath): number {
+  const systemLongest = process.platform === 'linux' ? 4_095 : 1_023;
+  return Math.min(longestPathBytes, systemLongest - root.length - restoreRoom);
+}
+
+const restoreRoom = 64;
+
+/** What is at a path that is too long to look at, with all below it: none of what a tree holds. */
+export function tooDeep(path: BytePath): DiskNode {
+  const numbers = { mode: 0, uid: 0, gid: 0, size: 0, mtimeNs: 0n, mtimeMs: 0, ctimeMs: 0, ino: 0, dev: 0, links: 1 };
+  return { ...numbers, path, type: 'other', identity: '', target: '' };
+}
+
+export function isTooDeep({ type, identity }: FoundName): boolean {
+  return type === 'other' && identity === '';
 }
 
 /** Describes one path below the root, itself never followed. */

@@ -1,10 +1,21 @@
 import type { Worker } from 'node:worker_threads';
 import { lstatSync } from 'node:fs';
-import type { BytePath } from './byte-path.ts';
+import { type BytePath, parentOf } from './byte-path.ts';
 import { type KnownLines, addKnown } from './known-lines.ts';
 import { type SharedLook, type WalkShare, lookAhead } from './look-ahead.ts';
 import type { Pacer } from './pacer.ts';
-import { type DiskNode, type Look, fullPath, guarded, namesIn, nodeAt, scanDirectory, walk } from './scan-directory.ts';
+import {
+  type DiskNode,
+  type Look,
+  fullPath,
+  guarded,
+  namesIn,
+  longestBelow,
+  nodeAt,
+  scanDirectory,
+  tooDeep,
+  walk,
+} from './scan-directory.ts';
 import type { StatCache } from './stat-cache.ts';
 import { changed } from './store-contents.ts';
 import { startThread, threadsAtOnce } from './thread.ts';
@@ -50,13 +61,18 @@ export async function scanKnown(
     found.push(again === undefined ? node : { ...node, digest: cache.digestAt(again) });
     return node.type === 'directory';
   };
-  const lookAt = (path: BytePath): boolean =>
-    see(
-      path,
-      guarded(root, path, () => lstatSync(fullPath(root, path))),
-    );
+  const longest = longestBelow(root);
+  const lookAt = (path: BytePath): boolean => {
+    if (path.length <= longest)
+      return see(
+        path,
+        guarded(root, path, () => lstatSync(fullPath(root, path))),
+      );
+    found.push(tooDeep(path));
+    return false;
+  };
   if (cache.size < many || threadsAtOnce() < 2) await walk(root, pacer, lookAt);
-  else await walkInTwo(root, pacer, cache, lookAt, see);
+  else await walkInTwo(root, pacer, cache, lookAt, see, longest);
   return found;
 }
 
@@ -66,6 +82,7 @@ async function walkInTwo(
   cache: StatCache,
   lookAt: (path: BytePath) => boolean,
   see: (path: BytePath, facts: Facts) => boolean,
+  longest: number,
 ): Promise<void> {
   const shares = divide(root, cache);
   const taken = new Int32Array(new SharedArrayBuffer(4));
@@ -85,6 +102,10 @@ async function walkInTwo(
       if (look === undefined) await walkShare(share);
       else
         for (const [path, facts] of namesOf(look)) {
+          if (path.length > longest) {
+            if (parentOf(path).length <= longest) lookAt(path);
+            continue;
+          }
           // What is below it was listed, or was not.
           if (see(path, facts) !== isDirectory(facts)) throw changed(`${root}/${path}`);
         }

@@ -3,6 +3,14 @@ import { errorCatalogue } from './error-catalogue.ts';
 import { OpencodeToolsError, asOpencodeToolsError, isOpencodeToolsError } from './opencode-tools-error.ts';
 
 describe('OpencodeToolsError', () => {
+  test('has no word of thousands of characters in its message', () => {
+    const { message } = new OpencodeToolsError(
+      'OCT_INVALID_ARGUMENT',
+      `No such path: ${'d/'.repeat(5_000)}end, it says`,
+    );
+    expect(message).toMatch(/^No such path: [d/]{200}…[d/]{196}end, it says$/);
+  });
+
   test('has the JSON form that every surface prints', () => {
     const error = new OpencodeToolsError('OCT_LEASE_HELD', 'Task is held by build', {
       remedy: 'Wait until 12:00.',

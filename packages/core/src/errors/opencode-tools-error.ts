@@ -20,6 +20,13 @@ export interface ErrorJson {
   readonly details: JsonObject;
 }
 
+/** Such as a path that a process in a sandbox has made. */
+const longWord = /\S{700,}/g;
+
+function shortened(word: string): string {
+  return `${word.slice(0, 200)}…${word.slice(-200)}`;
+}
+
 /**
  * The one error class of the project. Recognise it by `code`, never by message; a command's own failure is a result,
  * not one of these.
@@ -31,7 +38,10 @@ export class OpencodeToolsError extends Error {
   readonly details: JsonObject;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
-    super(printable(message), options.cause === undefined ? undefined : { cause: options.cause });
+    super(
+      printable(message.replaceAll(longWord, shortened)),
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
     this.code = code;
     this.remedy = options.remedy ?? describeError(code).remedy;
     this.details = options.details ?? {};

@@ -1,3 +1,4 @@
+import type { LeftOut } from '../domain/left-out.ts';
 import type { ByteStream } from './volume-port.ts';
 
 /** On a volume: the names of its stack, the upper (or nothing) first. */
@@ -64,6 +65,8 @@ export type Archived =
       readonly digest: string;
       /** True for one that has to be unpacked before it is in a stack. All else can be done with it at once. */
       readonly packed: boolean;
+      /** What lies too deep to be archived; absent for nothing. */
+      readonly leftOut?: LeftOut | undefined;
     };
 
 /**

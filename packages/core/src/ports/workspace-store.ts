@@ -1,4 +1,5 @@
 import type { SnapshotRef } from '../domain/checkpoint.ts';
+import type { LeftOut } from '../domain/left-out.ts';
 import type { WorkspaceSource } from '../domain/workspace-spec.ts';
 import type { LayerCapability, VolumeRecipe } from './layer-port.ts';
 import type { GitPort } from './git-port.ts';
@@ -20,6 +21,12 @@ export interface SeedRequest {
    */
   readonly prepare?: (directory: string) => Promise<void>;
   readonly signal?: AbortSignal;
+}
+
+export interface FreezeOptions {
+  readonly signal?: AbortSignal;
+  /** Told of what is in the tree and not in the snapshot, once for each kind; not of sockets in layers. */
+  readonly onLeftOut?: (leftOut: LeftOut) => void;
 }
 
 export interface TreeChange {
@@ -99,7 +106,7 @@ export interface WorkspaceStore {
    */
   seed(request: SeedRequest): Promise<SnapshotRef>;
   /** Freezes a live tree. The caller makes sure that nothing writes to it meanwhile. */
-  freeze(tree: TreeRef, options?: { readonly signal?: AbortSignal }): Promise<SnapshotRef>;
+  freeze(tree: TreeRef, options?: FreezeOptions): Promise<SnapshotRef>;
   /** Makes a new volume with the content of a snapshot. Idempotent: a half-made volume of the name is made anew. */
   provision(request: ProvisionRequest): Promise<void>;
   /**

@@ -1,10 +1,12 @@
 import type { Checkpoint, RootRef, SnapshotRef } from '../domain/checkpoint.ts';
+import { type LeftOut, longestPathBytes } from '../domain/left-out.ts';
 import { type OperationId, shortId } from '../domain/ids.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { TreeRef } from '../ports/workspace-store.ts';
 import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
+import { clip } from './clip.ts';
 import { allEnded } from './all-ended.ts';
 import type { Kernel } from './kernel.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
@@ -85,10 +87,15 @@ async function captureTrees(
 ): Promise<CapturedTrees> {
   const head = task.headCheckpointId === null ? undefined : await kernel.deps.checkpoints.find(task.headCheckpointId);
   let isMissing = false;
-  const freeze = async (tree: TreeRef | null, instead: SnapshotRef | null): Promise<SnapshotRef | null> => {
+  const leftOut: string[] = [];
+  const freeze = async (
+    tree: TreeRef | null,
+    instead: SnapshotRef | null,
+    onLeftOut: (one: LeftOut) => void,
+  ): Promise<SnapshotRef | null> => {
     if (tree === null) return instead;
     try {
-      return await kernel.deps.workspaces.freeze(tree, { signal });
+      return await kernel.deps.workspaces.freeze(tree, { signal, onLeftOut });
     } catch (error) {
       if (!isGone(tree, error)) throw error;
       isMissing = true;
@@ -101,10 +108,25 @@ async function captureTrees(
     existingTree(kernel, sandbox?.homeVolume),
   );
   const [workspace, home] = await allEnded(
-    freeze(workspaceTree, head?.workspace ?? base),
-    freeze(homeTree, head?.home ?? null),
+    freeze(workspaceTree, head?.workspace ?? base, (one) => leftOut.push(leftOutOf(one, 'the workspace'))),
+    // Programs keep sockets in a home directory, which nobody misses.
+    freeze(homeTree, head?.home ?? null, (one) => {
+      if (one.kind === 'deep') leftOut.push(leftOutOf(one, 'the home directory'));
+    }),
   );
-  return { workspace, home, warning: warningOf(task, head?.workspace ?? null, isMissing ? null : workspace) };
+  const missing = warningOf(task, head?.workspace ?? null, isMissing ? null : workspace);
+  const warnings = [...(missing === null ? [] : [missing]), ...leftOut];
+  return { workspace, home, warning: warnings.length === 0 ? null : warnings.join(' ') };
+}
+
+function leftOutOf({ kind, count, first }: LeftOut, where: string): string {
+  const names = `${count} ${count === 1 ? 'path' : 'paths'} in ${where}`;
+  const are = count === 1 ? 'is' : 'are';
+  const why =
+    kind === 'deep'
+      ? `longer than ${longestPathBytes} bytes, with all below, ${are} not in the checkpoint`
+      : `that ${are} a socket, pipe or device ${are} not in the checkpoint`;
+  return `${names} ${why}; the first: ${clip(first, 200)}`;
 }
 
 /**

@@ -13,7 +13,7 @@ import type {
 import type { Engine } from '../engine/engine.ts';
 import { asPortError } from '../engine/engine-error.ts';
 import { fullLabels } from '../plan/labels.ts';
-import { archiveUpper } from './archive-upper.ts';
+import { type ArchiveTools, archiveUpper } from './archive-upper.ts';
 import { findCapability } from './find-capability.ts';
 import { mountedTarget } from './layer-containers.ts';
 import { mostLayersAt } from './layer-paths.ts';
@@ -96,8 +96,8 @@ export class DockerLayers implements LayerPort {
 
   async archive(request: ArchiveRequest): Promise<Archived> {
     const ask = async (wanted: Buffer) => this.#volume.ask(wanted);
-    const copyMounted = async (volume: string, layer: string, names: readonly string[]) =>
-      this.#copyMounted(volume, layer, names, request.signal);
+    const copyMounted: ArchiveTools['copyMounted'] = async (volume, layer, names, isDeep) =>
+      this.#copyMounted(volume, layer, names, request.signal, isDeep);
     return doing(`Archiving the volume ${request.volume}`, async () => archiveUpper({ ask, copyMounted }, request));
   }
 
@@ -188,8 +188,9 @@ export class DockerLayers implements LayerPort {
     layer: string,
     names: readonly string[],
     signal: AbortSignal | undefined,
+    isDeep = false,
   ): Promise<void> {
-    const words = scriptWords(scripts.copyMountedScript(mountedTarget, layer, names));
+    const words = scriptWords(scripts.copyMountedScript(mountedTarget, layer, names, isDeep));
     await this.#volume.askApart(words, volume, signal);
   }
 }

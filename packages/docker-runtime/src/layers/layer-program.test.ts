@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
+import { longestPathBytes } from '@opencode-tools/core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { layerPrograms } from './layer-programs.ts';
 import {
@@ -275,4 +276,32 @@ test.runIf(program)('a request that fails says so and the next one is served', (
   const { answers, codes } = serve(listRequest('absent', null), scriptRequest('exit 7'), scriptRequest('echo here'));
   expect(codes).toEqual([1, 7, 0]);
   expect(answers[2]).toContain('here');
+});
+
+test.runIf(program)('a tree is listed and copied but for what lies too deep, whatever the number of open files', () => {
+  plant('deep', 'd=$(printf "x/%.0s" {1..1500}); mkdir -p kept "$d"; : >"$d/file"; ln kept/../"$d/file" kept/link');
+  const y = 'y'.repeat(250);
+  plant('deep', `for n in {1..20}; do mkdir ${y}; cd ${y}; : >file; done`);
+  mkdirSync(join(directory, 'deep/w'));
+  const limited = (words: readonly string[]) =>
+    spawnSync('sh', ['-c', 'ulimit -Sn 64; exec "$@"', 'sh', file, ...words], {
+      cwd: directory,
+      encoding: 'latin1',
+      maxBuffer: 2 ** 26,
+    });
+  const { stdout, status } = limited(['list', 'deep', '']);
+  expect(status).toBe(0);
+  const head = stdout.slice(0, stdout.indexOf('\0'));
+  expect(head).toBe(`0 1 ${`${y}/`.repeat(2).slice(0, 255)}`);
+  const paths = parseListing(Buffer.from(stdout.slice(head.length + '\0all\0'.length), 'latin1')).map(
+    ({ path }) => path,
+  );
+  expect(Math.max(...paths.map((path) => path.length))).toBeLessThanOrEqual(longestPathBytes);
+  expect(limited(['copy', 'deep/d', 'copied'])).toMatchObject({ status: 0, stderr: '' });
+  const seen = execFileSync('find', ['-mindepth', '1', '-printf', '%P\\n'], {
+    cwd: join(directory, 'copied/d'),
+    encoding: 'latin1',
+    maxBuffer: 2 ** 26,
+  });
+  expect(seen.trim().split('\n').toSorted()).toEqual(paths.filter((path) => path !== '').toSorted());
 });

@@ -42,6 +42,16 @@ export function unpackRequest(layer: string): Buffer {
   return request('unpack', checkedName(layer));
 }
 
+/** Makes a layer of all of an upper but for what lies too deep. */
+export function copyRequest(upper: string, layer: string): Buffer {
+  return request(...copyWords(`${checkedName(upper)}/d`, layer));
+}
+
+/** As `copyRequest`, for a directory of the helper. */
+export function copyWords(tree: string, layer: string): readonly string[] {
+  return ['copy', tree, checkedName(layer)];
+}
+
 /** The last steps for a layer that a script made of an upper. */
 export function finishRequest(upper: string, layer: string): Buffer {
   return request('finish', checkedName(upper), checkedName(layer));

@@ -1,6 +1,6 @@
 import { bootedProgram } from '../lane/supervisor-command.ts';
 import { checkedName, layersTarget } from './layer-paths.ts';
-import { sealWords } from './layer-requests.ts';
+import { copyWords, sealWords } from './layer-requests.ts';
 
 /*
  * What helpers run: names are checked words, so nothing needs quoting. `d` is a layer's tree, `w` an upper's work directory,
@@ -14,9 +14,12 @@ export function wholeScript(upper: string, layer: string): string {
   return ['set -eu', `mkdir ${at(layer)}`, `cp -a ${at(upper)}/d ${at(layer)}/d`].join('\n');
 }
 
-/** Copies a mounted tree into a new layer, after a look at what is mounted. */
-export function copyMountedScript(mounted: string, layer: string, names: readonly string[]): string {
-  return ['set -eu', ...mountCheck(mounted, names), `mkdir ${at(layer)}`, `cp -a ${mounted} ${at(layer)}/d`].join('\n');
+/** Copies a mounted tree into a new layer, after a look at what is mounted. @param isDeep when it has what lies too deep to be copied */
+export function copyMountedScript(mounted: string, layer: string, names: readonly string[], isDeep = false): string {
+  const copy = isDeep
+    ? [`exec ${bootedProgram} ${copyWords(mounted, layer).join(' ')}`]
+    : [`mkdir ${at(layer)}`, `cp -a ${mounted} ${at(layer)}/d`];
+  return ['set -eu', ...mountCheck(mounted, names), ...copy].join('\n');
 }
 
 /** Fails unless every layer of the stack takes part in the mount. */

@@ -1,3 +1,5 @@
+import type { LeftOut } from '@opencode-tools/core';
+
 /**
  * One entry of an upper as it is listed: `d` for its tree or `i` for its index of copied-up hard links, then type, inode, number of links,
  * time of change, mode, owner, group, size, time of modification, time of birth (of directories only), path.
@@ -31,6 +33,25 @@ export interface DirectoryMarks {
 export interface ListingChange {
   readonly before: readonly UpperEntry[];
   readonly after: readonly UpperEntry[];
+}
+
+/** Reads what an answer begins with. @returns `lines` for `parseListing` when it is all of the upper, else for `parseChange` */
+export function parseListed(answer: Buffer): {
+  /** Whether hard links were copied up. */
+  readonly indexed: boolean;
+  readonly isAll: boolean;
+  readonly leftOut: LeftOut | undefined;
+  readonly lines: Buffer;
+} {
+  const end = answer.indexOf(0);
+  const from = answer.indexOf(0, end + 1) + 1;
+  const [indexed = '', count, ...words] = answer.toString('utf8', 0, end).split(' ');
+  return {
+    indexed: Number(indexed) > 0,
+    isAll: answer.toString('latin1', end + 1, from - 1) === 'all',
+    leftOut: count === undefined ? undefined : { kind: 'deep', count: Number(count), first: words.join(' ') },
+    lines: answer.subarray(from),
+  };
 }
 
 /** Reads how a listing differs from an earlier one: lines of the later one begin with a tab, the marks of a directory, and a tab. */

@@ -1,4 +1,4 @@
-import type { LayerPort, SnapshotRef } from '@opencode-tools/core';
+import type { LayerPort, LeftOut, SnapshotRef } from '@opencode-tools/core';
 import type { LayerFiles, LayerSnapshot } from './layer-files.ts';
 import { isSameRoot, newName, plainRoot, refOf } from './layer-names.ts';
 
@@ -16,6 +16,7 @@ interface FrozenStack {
   readonly snapshot?: LayerSnapshot;
   /** The new layer where it is packed; it is under way until it is unpacked. */
   readonly packed?: string;
+  readonly leftOut?: LeftOut | undefined;
 }
 
 /** Archives what changed in a mounted stack as a layer, and saves the snapshot that it makes of those below. */
@@ -62,10 +63,10 @@ export async function freezeStack(
       root: root ?? made.root,
       last: { layer, snapshot: snapshot.id },
     });
-    if (made.packed) return { ref: refOf(snapshot), snapshot, packed: layer };
+    if (made.packed) return { ref: refOf(snapshot), snapshot, packed: layer, leftOut: archived.leftOut };
     await files.marks.done([layer]);
   }
-  return { ref: refOf(snapshot), snapshot };
+  return { ref: refOf(snapshot), snapshot, leftOut: archived.kind === 'layer' ? archived.leftOut : undefined };
 }
 
 /** What a new layer goes on top of, and what is in each of these. */

@@ -3,6 +3,7 @@ import {
   type GroupUsage,
   type LayerCapability,
   type ProvisionRequest,
+  type FreezeOptions,
   type SnapshotRef,
   type TreeRef,
   type VolumeRecipe,
@@ -66,7 +67,7 @@ class LayeredStore implements WorkspaceStore {
     return useLayers ? layers.capability() : { able: false, reason: 'the configuration says so (checkpoints.layers)' };
   }
 
-  async freeze(tree: TreeRef, options: { readonly signal?: AbortSignal } = {}): Promise<SnapshotRef> {
+  async freeze(tree: TreeRef, options: FreezeOptions = {}): Promise<SnapshotRef> {
     const { layers, content } = this.#options;
     throwIfCancelled(options.signal);
     const stack = tree.kind === 'volume' ? await layers.stackOf(tree.volume) : undefined;
@@ -78,7 +79,8 @@ class LayeredStore implements WorkspaceStore {
       flattenAt: this.#flattenAt,
       packFrom: this.#options.packFrom ?? packFrom,
     };
-    const { ref, snapshot, packed } = await freezeStack(store, tree.volume, mounted, options.signal);
+    const { ref, snapshot, packed, leftOut } = await freezeStack(store, tree.volume, mounted, options.signal);
+    if (leftOut !== undefined) options.onLeftOut?.(leftOut);
     if (packed !== undefined) this.#packed.soon(packed);
     if (snapshot !== undefined && snapshot.layers.length >= this.#flattenAt)
       this.#later(this.#maker.flattened(snapshot));
