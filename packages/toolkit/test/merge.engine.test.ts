@@ -160,6 +160,13 @@ it('work comes into a branch that has gone on, with its work tree, unless uncomm
   await inTask(id, 'echo more >>c');
   expect(await open.services.work.merge(id, { into: 'main' }, ada)).toMatchObject({ how: 'merged', commits: 1 });
   expect(await readFile(at('c'), 'utf8')).toBe('new\nmore\n');
+
+  // What went to the task's own branch meanwhile is another matter.
+  await inTask(id, 'echo other >c');
+  expect(await open.services.work.merge(id, {}, ada)).toMatchObject({ merged: true, how: 'created' });
+  await inTask(id, 'echo last >c');
+  expect(await open.services.work.merge(id, { into: 'main' }, ada)).toMatchObject({ merged: true, how: 'merged' });
+  expect(await readFile(at('c'), 'utf8')).toBe('last\n');
 });
 
 it('what runs on the host waits for a word, and what cannot be brought is named', async () => {
@@ -225,7 +232,7 @@ it.each(['before it begins', 'after all is prepared'])(
             if (moment === 'before it begins') await takeOver();
             const confirm = async (): Promise<void> => {
               if (moment !== 'before it begins') await takeOver();
-              await work.confirm?.();
+              await work.confirm?.(null);
             };
             return ports.work.merge({ ...work, confirm });
           },

@@ -49,6 +49,36 @@ test('a directory is restored once no sandbox of another task runs in it, or in 
   }
 });
 
+test('work is merged into a branch once no sandbox of another task runs in the work tree that goes along', async () => {
+  const { tasks, files, work } = bed.open.services;
+  const repository = realpathSync(mkdtempSync(join(tmpdir(), 'oct-shared-')));
+  try {
+    const git = (...args: readonly string[]): string =>
+      execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.org', ...args], {
+        cwd: repository,
+        encoding: 'utf8',
+      });
+    git('init', '-q', '-b', 'main');
+    git('commit', '-q', '--allow-empty', '-m', 'base');
+    const old = git('rev-parse', 'main');
+    const part = join(repository, 'part');
+    mkdirSync(part);
+    if (process.getuid?.() === 0) execFileSync('chown', ['4321:5432', part]);
+    const source = { kind: 'git', path: repository } as const;
+    const { id } = await tasks.create({ title: 'work', image: bed.home.image, workspace: source }, call);
+    await files.write(id, { path: 'new', content: Buffer.from('merged\n') }, call);
+    const there = await bound(part);
+    await sh(there, 'true');
+    await expect(work.merge(id, { into: 'main' }, call)).rejects.toMatchObject(denied);
+    expect(git('rev-parse', 'main')).toBe(old);
+    await tasks.stop(there, {}, call);
+    expect(await work.merge(id, { into: 'main' }, call)).toMatchObject({ merged: true });
+    expect(readFileSync(join(repository, 'new'), 'utf8')).toBe('merged\n');
+  } finally {
+    rmSync(repository, { recursive: true, force: true });
+  }
+});
+
 test('work is applied to a directory once no sandbox runs in it', async () => {
   const { tasks, files, work } = bed.open.services;
   const { id } = await tasks.create({ title: 'work', image: bed.home.image }, call);

@@ -10,7 +10,7 @@ import { invalid } from './failures.ts';
 import { findRepository } from './find-repository.ts';
 import { type GitRunner, gitFailure } from './git-runner.ts';
 import type { MergeTools } from './merge-work.ts';
-import { moveHead } from './move-head.ts';
+import { assertNoGitAtWork, moveHead } from './move-head.ts';
 import { inAnyRepository } from './owned-repository.ts';
 import { createLayout } from './store-files.ts';
 import { inRepository } from './user-repository.ts';
@@ -26,7 +26,7 @@ export async function commitWork(tools: MergeTools, work: CommitWork): Promise<C
   const { runner, branch, headTree, ...place } = { ...found, scope: scopeOf(found.prefix, work.paths) };
   const { top, head, gitDirectory } = place;
   assertNothingUnderWay(gitDirectory, top);
-  const settings = await readUserSettings(runner, top, bound);
+  const settings = await readUserSettings(runner, top, bound, git.environment);
   const identity = identityOf(work.author, settings);
   await createLayout(layout);
   const bare = await makeBare(layout, operationId, place);
@@ -46,6 +46,8 @@ export async function commitWork(tools: MergeTools, work: CommitWork): Promise<C
   const refused = tripwires.filter(({ path }) => !accepted.has(path));
   const committed = refused.length === 0 && !work.dryRun;
   if (committed) {
+    // Before anything is put into the repository.
+    assertNoGitAtWork(place);
     const index = await indexAfter(runner, bare, made, raw);
     await lendCommit(runner, { ...place, bare }, commit);
     const ref = branch === null ? 'HEAD' : `refs/heads/${branch}`;

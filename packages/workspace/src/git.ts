@@ -8,6 +8,8 @@ import { type UserRepository, openUserRepository } from './user-repository.ts';
 /** The git port, and what brings work in and out by git. */
 export interface HostGit extends GitPort {
   readonly runner: GitRunner;
+  /** Of whoever runs this process. */
+  readonly environment: Environment;
   /** Directories of the host that sandboxes of any task can write, but for the `.git` at the top of each. */
   bound(): Promise<readonly string[]>;
   /** @throws as `openUserRepository` */
@@ -15,7 +17,7 @@ export interface HostGit extends GitPort {
 }
 
 export interface GitOptions {
-  /** Only PATH, HOME, XDG_CONFIG_HOME and TMPDIR are taken. */
+  /** Only PATH, HOME, XDG_CONFIG_HOME and TMPDIR are taken; for commits in the user's name also what says where git's settings are and who that is. */
   readonly environment: Environment;
   readonly logger: Logger;
   /** As `HostGit.bound`. */
@@ -36,6 +38,7 @@ export function createGit(options: GitOptions): HostGit {
     openUserRepository(runner, directory, await options.bound());
   return {
     runner,
+    environment: options.environment,
     bound: () => options.bound(),
     find,
     isBranchName,

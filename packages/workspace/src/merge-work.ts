@@ -152,7 +152,7 @@ async function move({ journals }: MergeTools, work: MergeWork, { repository, old
     commit,
     workTree: tree?.place ?? null,
   });
-  await work.confirm?.();
+  await work.confirm?.(tree?.place ?? null);
   await moveRef(runner, { cwd: top }, { ref, from: old, to: commit, said: work.message });
   if (tree === null || old === null) return;
   try {

@@ -30,13 +30,13 @@ export async function moveHead(
   { runner, journals, journal, environment, indexFile }: HeadMove,
 ): Promise<void> {
   const { repository: cwd, gitDirectory, ref, old, commit, index } = journal;
-  if (existsSync(join(gitDirectory, 'index.lock'))) throw busy(cwd);
+  assertNoGitAtWork({ top: cwd, gitDirectory });
   const call = { cwd, environment };
   const assertOut = async (): Promise<void> => {
     if (((await plainHeadOf(runner, cwd, gitDirectory)) ?? 'HEAD') !== ref) throw refMoved(cwd, ref);
   };
   await journals.write(journal);
-  await confirm?.();
+  await confirm?.(null);
   await assertOut();
   const said = `commit${old === null ? ' (initial)' : ''}: ${message.split('\n', 1)[0] ?? ''}`;
   await moveRef(runner, call, { ref, from: old, to: commit, said });
@@ -52,6 +52,17 @@ export async function moveHead(
     await moveRef(runner, call, { ref, from: commit, to: old, said: 'undone' }).catch(() => undefined);
     throw isRaced(String(error)) ? busy(cwd) : error;
   }
+}
+
+/** @throws OpencodeToolsError `OCT_VERSION_CONFLICT` */
+export function assertNoGitAtWork({
+  top,
+  gitDirectory,
+}: {
+  readonly top: string;
+  readonly gitDirectory: string;
+}): void {
+  if (existsSync(join(gitDirectory, 'index.lock'))) throw busy(top);
 }
 
 function busy(directory: string): OpencodeToolsError {

@@ -1,6 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { OpencodeToolsError, isWithin } from '@opencode-tools/core';
+import type { Environment } from './extract-tar.ts';
 import type { GitRunner } from './git-runner.ts';
 import { readConfiguration } from './read-configuration.ts';
 
@@ -10,7 +11,8 @@ const ruleFiles = [
   ['core.excludesfile', '~/.config/git/ignore'],
   ['core.attributesfile', '~/.config/git/attributes'],
 ] as const;
-const author = /^([^<>\n\0]*[^<>\s\0]) <([^<>\s\0]*)>$/;
+const placesOfSettings = ['GIT_CONFIG_NOSYSTEM', 'GIT_CONFIG_GLOBAL', 'GIT_CONFIG_SYSTEM'];
+const authorForm = /^([^<>\n\0]*[^<>\s\0]) <([^<>\s\0]*)>$/;
 
 /** What the user's git would obey when it takes files in, and runs nothing. */
 export interface UserSettings {
@@ -18,6 +20,11 @@ export interface UserSettings {
   readonly config: readonly string[];
   /** Names of filters that would run a program. */
   readonly filters: ReadonlySet<string>;
+  readonly author: Person;
+  readonly committer: Person;
+}
+
+interface Person {
   readonly name: string | undefined;
   readonly email: string | undefined;
 }
@@ -28,9 +35,15 @@ export interface UserSettings {
  *
  * @param top of the work tree
  * @param bound directories that sandboxes have
+ * @param own the environment of the user
  */
-export async function readUserSettings(git: GitRunner, top: string, bound: readonly string[]): Promise<UserSettings> {
-  const environment = { GIT_CONFIG_NOSYSTEM: undefined, GIT_CONFIG_GLOBAL: undefined };
+export async function readUserSettings(
+  git: GitRunner,
+  top: string,
+  bound: readonly string[],
+  own: Environment,
+): Promise<UserSettings> {
+  const environment = Object.fromEntries(placesOfSettings.map((name) => [name, own[name]]));
   const values = new Map<string, string>();
   for (const { file, key, value } of await readConfiguration(git, { cwd: top, environment }))
     if (!(await isWritable(file, bound))) values.set(key, value);
@@ -52,9 +65,16 @@ export async function readUserSettings(git: GitRunner, top: string, bound: reado
   return {
     config,
     filters: new Set(filters),
-    name: values.get('user.name'),
-    email: values.get('user.email'),
+    author: personIn(values, own, 'author'),
+    committer: personIn(values, own, 'committer'),
   };
+}
+
+/** As git finds it: by the environment, then by what is set for the role, then by what is set for the user. */
+function personIn(values: ReadonlyMap<string, string>, own: Environment, role: 'author' | 'committer'): Person {
+  const one = (what: 'name' | 'email'): string | undefined =>
+    own[`GIT_${role}_${what}`.toUpperCase()] ?? values.get(`${role}.${what}`) ?? values.get(`user.${what}`);
+  return { name: one('name'), email: one('email') ?? own['EMAIL'] };
 }
 
 /**
@@ -62,11 +82,14 @@ export async function readUserSettings(git: GitRunner, top: string, bound: reado
  *
  * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` when nobody says who that is
  */
-export function identityOf(given: string | null, { name, email }: UserSettings): Readonly<Record<string, string>> {
-  const found = given === null ? undefined : author.exec(given);
+export function identityOf(
+  given: string | null,
+  { author: usual, committer: { name, email } }: Pick<UserSettings, 'author' | 'committer'>,
+): Readonly<Record<string, string>> {
+  const found = given === null ? undefined : authorForm.exec(given);
   if (given !== null && !found)
     throw unknown(`The author is ${JSON.stringify(given.slice(0, 80))}`, 'Give it as `Name <address>`.');
-  const [by, at] = found ? [found[1], found[2]] : [name, email];
+  const [by, at] = found ? [found[1], found[2]] : [usual.name, usual.email];
   if (!by || at === undefined)
     throw unknown('Nobody says who the author is', 'Give an author, or set user.name and user.email of git.');
   return {

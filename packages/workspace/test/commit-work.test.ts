@@ -4,8 +4,9 @@ import { cpSync } from 'node:fs';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { CommitWork, CommittedWork } from '@opencode-tools/core';
+import { type CommitWork, type CommittedWork, silentLogger } from '@opencode-tools/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createGit, createWork } from '../src/index.ts';
 import { type MergeBed, git, openMergeBed } from './merge-bed.ts';
 
 type At = (file: string) => string;
@@ -373,6 +374,29 @@ test('the author is whom the repository or the user names, never whom a file of 
   expect(git(at('.'), 'log', '-1', '--format=%an, %cn')).toBe('Ada, Grace\n');
 });
 
+test('who commits is found where git would look', async () => {
+  const at = bed.repository('places', () => undefined);
+  const settings = at('../settings');
+  fs.writeFileSync(settings, '[user]\nname = Grace\nemail = grace@example.org\n[committer]\nname = Robot\n');
+  const by = async (more: Readonly<Record<string, string>>): Promise<string> => {
+    const environment = { ...process.env, HOME: '/nonexistent', ...more };
+    const port = createWork({
+      directory: bed.store,
+      git: createGit({ environment, logger: silentLogger, bound: () => Promise.resolve([at('.')]) }),
+      logger: silentLogger,
+    });
+    fs.appendFileSync(at('src/a'), 'more\n');
+    const request = { directory: at('.'), message: 'found', author: null, accept: [], dryRun: false };
+    await port.commit({ ...request, operationId: bed.newId() });
+    return git(at('.'), 'log', '-1', '--format=%an <%ae>, %cn <%ce>').trim();
+  };
+  const place = { GIT_CONFIG_GLOBAL: settings };
+  expect(await by(place)).toBe('Grace <grace@example.org>, Robot <grace@example.org>');
+  expect(await by({ ...place, GIT_AUTHOR_NAME: 'Ada', GIT_COMMITTER_EMAIL: 'robot@example.org' })).toBe(
+    'Ada <grace@example.org>, Robot <robot@example.org>',
+  );
+});
+
 test.each([
   ['in the middle of a merge', 'MERGE_HEAD'],
   ['in the middle of a rebase', 'rebase-merge'],
@@ -400,6 +424,8 @@ test('is refused outside of a work tree, and while another git has the index', a
   const old = git(at('.'), 'rev-parse', 'main');
   await expect(commit(at)).rejects.toMatchObject({ message: expect.stringContaining('Another git') as string });
   expect(git(at('.'), 'rev-parse', 'main')).toBe(old);
+  // Nothing was put into the repository either.
+  expect(git(at('.'), 'fsck', '--no-reflogs', '--unreachable')).toBe('');
   fs.rmSync(at('.git'), { recursive: true });
   fs.mkdirSync(at('.git'));
   await expect(commit(at)).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });

@@ -59,8 +59,8 @@ export interface MergeWork {
   /** Whose bundle it is, see `receive`. */
   readonly operationId: OperationId;
   readonly dryRun: boolean;
-  /** As of `ApplyWork`: asked right before the branch moves. */
-  readonly confirm?: () => Promise<void>;
+  /** As of `ApplyWork`: asked right before the branch moves, with the work tree that goes along. */
+  readonly confirm?: (workTree: string | null) => Promise<void>;
   readonly signal?: AbortSignal;
 }
 
@@ -92,8 +92,8 @@ export interface CommitWork {
   readonly accept: readonly string[];
   readonly operationId: OperationId;
   readonly dryRun: boolean;
-  /** As of `ApplyWork`: asked right before the branch moves. */
-  readonly confirm?: () => Promise<void>;
+  /** As of `ApplyWork`: asked right before the branch moves, with the work tree that goes along. */
+  readonly confirm?: (workTree: string | null) => Promise<void>;
   readonly signal?: AbortSignal;
 }
 

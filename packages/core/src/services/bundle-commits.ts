@@ -10,7 +10,7 @@ import type { LeasedWork } from './with-lease.ts';
 const timeoutMs = 30 * 60_000;
 const mostErrorBytes = 4_096;
 
-/** In the task's repository: the commit that its uncommitted work was last put into. */
+/** In the task's repository: the commit of its uncommitted work that was last merged into a branch with other commits. */
 export const lastWork = 'refs/opencode-tools/work';
 
 /**
@@ -46,7 +46,7 @@ if [ -n "$below" ] && [ "$tree" = "$(g rev-parse "$below^{tree}")" ]; then
   out=$below
 else
   out=$(g commit-tree "$tree" $parents -m "$2") || exit 1
-  [ "$1" != HEAD ] || g update-ref ${lastWork} "$out" || exit 1
+  [ "$4" != ${lastWork} ] || [ "$1" != HEAD ] || g update-ref ${lastWork} "$out" || exit 1
 fi
 set -- "$3"
 g cat-file -e "$1^{commit}" 2>/dev/null && set -- "^$1" || set --

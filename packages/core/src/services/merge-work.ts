@@ -9,6 +9,7 @@ import { carryWork, onceWhenDone, recordedPaths, recordedRules } from './carry-w
 import type { Kernel } from './kernel.ts';
 import { putAway } from './reach-files.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
+import { assertNobodyRunsIn } from './shared-directory.ts';
 import { invalid, oneLine } from './validate.ts';
 import { assertHere, stillHeld, withLease } from './with-lease.ts';
 import type { MergeOptions, TaskWorkMerged } from './work-contract.ts';
@@ -52,7 +53,10 @@ export async function mergeTask(
               message: `Merge task ${shortId(task.id)}: ${task.title}`,
               operationId,
               dryRun,
-              confirm: stillHeld(kernel, leased),
+              confirm: async (workTree) => {
+                if (workTree !== null) await assertNobodyRunsIn(kernel, workTree, task.id);
+                await stillHeld(kernel, leased)();
+              },
               signal: leased.signal,
             })),
           };
