@@ -65,7 +65,10 @@ test('work is merged into a branch once no sandbox of another task runs in the w
     mkdirSync(part);
     if (process.getuid?.() === 0) execFileSync('chown', ['4321:5432', part]);
     const source = { kind: 'git', path: repository } as const;
-    const { id } = await tasks.create({ title: 'work', image: bed.home.image, workspace: source }, call);
+    const { id } = await tasks.create(
+      { title: 'work', image: await bed.home.engine.gnuImage(), workspace: source },
+      call,
+    );
     await files.write(id, { path: 'new', content: Buffer.from('merged\n') }, call);
     const there = await bound(part);
     await sh(there, 'true');
