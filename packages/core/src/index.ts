@@ -349,6 +349,7 @@ export type {
   RecoveredTask,
   ReviewedWork,
   ReviewOptions,
+  NewCheckpoint,
   Restoration,
   CommandSecret,
   RunCommand,

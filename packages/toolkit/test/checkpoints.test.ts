@@ -75,7 +75,8 @@ test('what is not in a checkpoint is told, and left alone by a restore', async (
     'cd "$0"; mkdir d; mkfifo pipe d/pipe; p=$(printf "d%.0s" {1..100}); for i in {1..60}; do mkdir $p; cd -P $p; done',
     project,
   ]);
-  await checkpoints.create(task.id, { name: 'first' }, asking);
+  const first = await checkpoints.create(task.id, { name: 'first' }, asking);
+  expect(first.notices?.join()).toMatch(/1 path in the workspace .* 2 paths in the workspace/);
   expect(told.join('\n')).toContain(
     '1 path in the workspace longer than 3840 bytes, with all below, is not in the checkpoint',
   );

@@ -1,4 +1,4 @@
-import { type Checkpoint, type Restoration, shortId } from '@opencode-tools/core';
+import { type Checkpoint, type NewCheckpoint, type Restoration, shortId } from '@opencode-tools/core';
 import { given } from '../arguments/input.ts';
 import { usageError } from '../arguments/usage-error.ts';
 import { text } from '../arguments/values.ts';
@@ -7,7 +7,7 @@ import { checkpointContent, checkpointTable } from '../render/checkpoint.ts';
 import { lines, oneLine } from '../render/format.ts';
 
 type Checkpoints =
-  | { readonly checkpoint: Checkpoint; readonly checkpoints?: never }
+  | { readonly checkpoint: NewCheckpoint; readonly checkpoints?: never }
   | { readonly checkpoints: readonly Checkpoint[]; readonly checkpoint?: never };
 
 export const checkpoint: Command<Checkpoints> = {
@@ -36,6 +36,7 @@ export const checkpoint: Command<Checkpoints> = {
       `${style.good('saved')} ${style.strong(shortId(result.checkpoint.id))} ${oneLine(result.checkpoint.name)}`,
       style.dim(result.checkpoint.id),
       checkpointContent(result.checkpoint),
+      ...(result.checkpoint.notices ?? []).map((notice) => style.warning(oneLine(notice, 1_000))),
     );
   },
 };

@@ -10,6 +10,12 @@ export interface CreateCheckpoint extends UnderSession {
   readonly reason?: string;
 }
 
+/** A checkpoint that was just taken. */
+export interface NewCheckpoint extends Checkpoint {
+  /** What of the task is not in it, each in one sentence; absent for nothing. */
+  readonly notices?: readonly string[];
+}
+
 export interface Restoration {
   /** The checkpoint that the task is at now. */
   readonly checkpoint: Checkpoint;
@@ -120,7 +126,7 @@ export interface ImportedCheckpoint {
 }
 
 export interface CheckpointService {
-  create(taskId: TaskId, options: CreateCheckpoint, call: Call): Promise<Checkpoint>;
+  create(taskId: TaskId, options: CreateCheckpoint, call: Call): Promise<NewCheckpoint>;
   /** Saves the present, then brings workspace, home directory and root file system back. Ends executions. */
   restore(taskId: TaskId, reference: string, options: UnderSession, call: Call): Promise<Restoration>;
   /**

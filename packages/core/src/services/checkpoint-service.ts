@@ -12,7 +12,7 @@ import { checkpointUsage, homeCheckpointUsage, pruneCheckpoints } from './prune-
 import { restoreCheckpoint } from './restore-checkpoint.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { CheckpointService } from './services.ts';
-import { takeCheckpoint } from './take-checkpoint.ts';
+import { takeCheckpoint, withNotices } from './take-checkpoint.ts';
 import { freeText, oneLine } from './validate.ts';
 import { assertHere, withLease } from './with-lease.ts';
 
@@ -25,14 +25,14 @@ export function createCheckpointService(kernel: Kernel, keeper: SandboxKeeper): 
       const task = await deps.tasks.getTask(taskId);
       return idempotent(kernel, call, 'checkpoint', { taskId, name: options.name ?? null, reason }, (key) =>
         withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, call, async (leased) => {
-          const { checkpoint } = await takeCheckpoint(
+          const { checkpoint, notices } = await takeCheckpoint(
             kernel,
             keeper,
             { taskId, name, reason, onlyIfChanged: false, key },
             leased,
             call,
           );
-          return checkpoint;
+          return withNotices(checkpoint, notices);
         }),
       );
     },

@@ -12,7 +12,7 @@ import type { Kernel } from './kernel.ts';
 import { runHooks } from './run-hooks.ts';
 import { type OperationEnd, runOperation } from './run-operation.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
-import type { Call } from './services.ts';
+import type { Call, NewCheckpoint } from './services.ts';
 import type { LeasedWork } from './with-lease.ts';
 
 export interface TakeCheckpoint {
@@ -28,6 +28,7 @@ export interface TakeCheckpoint {
 export interface TakenCheckpoint {
   readonly checkpoint: Checkpoint;
   readonly taken: boolean;
+  readonly notices: readonly string[];
 }
 
 /**
@@ -73,9 +74,17 @@ export async function takeCheckpoint(
   );
 }
 
+export function withNotices(checkpoint: Checkpoint, notices: readonly string[]): NewCheckpoint {
+  return notices.length === 0 ? checkpoint : { ...checkpoint, notices };
+}
+
+function noticesOf(warning: string | null): readonly string[] {
+  return warning === null ? [] : [warning];
+}
+
 function unchanged(current: Checkpoint, warning: string | null): OperationEnd<TakenCheckpoint> {
   return {
-    result: { checkpoint: current, taken: false },
+    result: { checkpoint: current, taken: false, notices: noticesOf(warning) },
     verb: 'unchanged',
     outcome: { checkpointId: current.id, unchanged: true },
     detail: { checkpointId: current.id, ...(warning === null ? {} : { warning }) },
@@ -85,10 +94,10 @@ function unchanged(current: Checkpoint, warning: string | null): OperationEnd<Ta
 
 function taken(kernel: Kernel, checkpoint: Checkpoint, warning: string | null): OperationEnd<TakenCheckpoint> {
   return {
-    result: { checkpoint, taken: true },
+    result: { checkpoint, taken: true, notices: noticesOf(warning) },
     outcome: { checkpointId: checkpoint.id },
     ...(warning === null ? {} : { detail: { warning } }),
-    stored: asJson(checkpoint),
+    stored: asJson(withNotices(checkpoint, noticesOf(warning))),
     puts: async () => {
       const task = await kernel.deps.tasks.getTask(checkpoint.taskId);
       const at = kernel.now();

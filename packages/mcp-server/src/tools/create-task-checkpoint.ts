@@ -24,7 +24,11 @@ export const createTaskCheckpoint = defineTool({
     };
     const call = await context.call({ sessionId }, key);
     const made = await context.home.services.checkpoints.create(id, options, call);
-    return { text: `Saved: ${checkpointLine(made)}`, data: { checkpoint_id: made.id, name: made.name } };
+    const noted = (made.notices ?? []).map((notice) => `Notice: ${notice}`);
+    return {
+      text: [`Saved: ${checkpointLine(made)}`, ...noted].join('\n'),
+      data: { checkpoint_id: made.id, name: made.name },
+    };
   },
 });
 
