@@ -33,7 +33,13 @@ export function checkpointCatalogContract(name: string, open: () => Promise<Open
       }
     });
 
-    test('finds a checkpoint by its tag before another by its name', async () => {
+    test('finds a checkpoint by its tag, also when that is its name', async () => {
+      const tagged = sampleCheckpoint(task.id, { name: 'one', tags: ['one', 'release'] });
+      await addRows(registry.tasks, task.id, { noun: 'checkpoint', value: tagged });
+      for (const reference of ['one', 'release']) expect(await catalog.resolve(task.id, reference)).toEqual(tagged);
+    });
+
+    test('does not guess between the tag of one checkpoint and the name of another', async () => {
       const tagged = sampleCheckpoint(task.id, { name: 'one', tags: ['release'] });
       const named = sampleCheckpoint(task.id, { name: 'release' });
       await addRows(
@@ -41,7 +47,12 @@ export function checkpointCatalogContract(name: string, open: () => Promise<Open
         task.id,
         ...[tagged, named].map((value) => ({ noun: 'checkpoint', value }) as const),
       );
-      expect(await catalog.resolve(task.id, 'release')).toEqual(tagged);
+      await expect(catalog.resolve(task.id, 'release')).rejects.toMatchObject({
+        code: 'OCT_CHECKPOINT_NOT_FOUND',
+        remedy: expect.stringMatching(new RegExp(`(?=.*${tagged.id})(?=.*${named.id})`, 'u')),
+        details: { candidates: expect.arrayContaining([tagged.id, named.id]) },
+      });
+      expect(await catalog.resolve(task.id, 'one')).toEqual(tagged);
     });
 
     test('shows what was written before there were tags as without any', async () => {

@@ -183,6 +183,27 @@ test('a tag leads to one checkpoint, keeps it, and goes with a word', async () =
   expect((await checkpoints.list(task.id)).map(({ name }) => name)).toEqual(['second']);
 });
 
+test('a tag hides no name of another checkpoint, whichever was there first', async () => {
+  const first = await take('n1');
+  write('new');
+  const second = await take('n2');
+  await expect(checkpoints.tag(task.id, 'n1', 'n2', {}, call)).rejects.toMatchObject({
+    code: 'OCT_INVALID_ARGUMENT',
+    details: { argument: 'tag', checkpointId: second.id },
+  });
+  expect((await checkpoints.tag(task.id, 'n1', 'n1', {}, call)).tags).toEqual(['n1']);
+  await checkpoints.tag(task.id, 'n1', 'rel', {}, call);
+  const named = await take('rel');
+  await expect(checkpoints.restore(task.id, 'rel', {}, call)).rejects.toMatchObject({
+    code: 'OCT_CHECKPOINT_NOT_FOUND',
+    remedy: expect.stringContaining(first.id),
+    details: { candidates: expect.arrayContaining([first.id, named.id]) },
+  });
+  expect((await checkpoints.tag(task.id, first.id, 'rel', {}, call)).tags).toEqual(['n1', 'rel']);
+  expect((await checkpoints.untag(task.id, 'rel', {}, call)).id).toBe(first.id);
+  expect((await checkpoints.get(task.id, 'rel')).id).toBe(named.id);
+});
+
 test('tags given at once by several callers are all there', async () => {
   const first = await take('first');
   const other = await home.openAgain();

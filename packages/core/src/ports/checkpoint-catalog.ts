@@ -11,7 +11,7 @@ export interface CheckpointCatalog {
   /**
    * Finds the checkpoint a person means: a full id, a short id, a tag, or a name unique within the task.
    *
-   * @throws OpencodeToolsError `OCT_CHECKPOINT_NOT_FOUND`
+   * @throws OpencodeToolsError `OCT_CHECKPOINT_NOT_FOUND`, with the ids in remedy and `candidates` when it is the name or tag of several
    */
   resolve(taskId: TaskId, reference: string): Promise<Checkpoint>;
 }

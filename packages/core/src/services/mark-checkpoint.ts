@@ -31,14 +31,16 @@ export async function markCheckpoint(
   const { task, living } = await taskOrLastRow(kernel, taskId);
   if (!living) assertHere(kernel, task);
   return idempotent(kernel, call, 'mark-checkpoint', { taskId, reference, ...mark }, (key) => {
-    const apply = (proof: LeaseProof | null): Promise<Checkpoint> =>
-      changeCheckpoint(kernel, taskId, reference, { call, proof, key }, async (current) => {
+    const apply = async (proof: LeaseProof | null): Promise<Checkpoint> => {
+      const marking = 'untag' in mark ? await holderOf(kernel, taskId, mark.untag) : reference;
+      return changeCheckpoint(kernel, taskId, marking, { call, proof, key }, async (current) => {
         if ('tag' in mark) assertFree(await kernel.deps.checkpoints.list(taskId), current, mark.tag);
         const { type, changed, detail } = marked(current, mark);
         if (changed === null) return { record: null, result: current };
         const put = { noun: 'checkpoint', value: changed } as const;
         return { result: changed, record: { type, put, detail: { checkpointId: current.id, ...detail } } };
       });
+    };
     if (options.sessionId === undefined || !living) return apply(null);
     return withLease(kernel, task, { sessionId: options.sessionId, sandbox: false }, call, ({ proof }) => apply(proof));
   });
@@ -58,7 +60,7 @@ function marked(current: Checkpoint, mark: CheckpointMark): Marked {
     return { type: 'checkpoint.tagged', changed, detail: { tag: mark.tag } };
   }
   if ('untag' in mark) {
-    if (!tags.includes(mark.untag)) throw notTagged(current, mark.untag);
+    if (!tags.includes(mark.untag)) throw notTagged(current.taskId, mark.untag);
     const changed = { ...current, tags: tags.filter((tag) => tag !== mark.untag) };
     return { type: 'checkpoint.untagged', changed, detail: { tag: mark.untag } };
   }
@@ -76,17 +78,32 @@ function checkTag(tag: string): void {
   );
 }
 
-function notTagged({ taskId }: Checkpoint, tag: string): OpencodeToolsError {
+/** A tag that another checkpoint has as its name can be taken away as well. */
+async function holderOf({ deps }: Kernel, taskId: TaskId, tag: string): Promise<string> {
+  const holder = (await deps.checkpoints.list(taskId)).find(({ tags }) => tags.includes(tag));
+  if (holder === undefined) throw notTagged(taskId, tag);
+  return holder.id;
+}
+
+function notTagged(taskId: TaskId, tag: string): OpencodeToolsError {
   return new OpencodeToolsError('OCT_CHECKPOINT_NOT_FOUND', `No checkpoint of task ${taskId} has the tag ${tag}`, {
     details: { taskId, reference: tag },
   });
 }
 
 function assertFree(all: readonly Checkpoint[], current: Checkpoint, tag: string): void {
-  const holder = all.find(({ id, tags }) => id !== current.id && tags.includes(tag));
+  if (current.tags.includes(tag)) return;
+  const others = all.filter(({ id }) => id !== current.id);
+  const tagged = others.find(({ tags }) => tags.includes(tag));
+  const holder = tagged ?? others.find(({ name }) => name === tag);
   if (holder === undefined) return;
-  throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', `The tag ${tag} leads to checkpoint ${holder.id} already`, {
-    remedy: `Take it away first: opencode-tools checkpoints untag ${current.taskId} ${tag}`,
-    details: { argument: 'tag', checkpointId: holder.id },
-  });
+  const [fact, remedy] =
+    tagged === undefined
+      ? [`${tag} is the name of checkpoint ${holder.id} already`, 'Choose another tag: names stay as they are.']
+      : [
+          `The tag ${tag} leads to checkpoint ${holder.id} already`,
+          `Take it away first: opencode-tools checkpoints untag ${current.taskId} ${tag}`,
+        ];
+  const details = { argument: 'tag', checkpointId: holder.id };
+  throw new OpencodeToolsError('OCT_INVALID_ARGUMENT', fact, { remedy, details });
 }

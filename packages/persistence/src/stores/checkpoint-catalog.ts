@@ -43,7 +43,7 @@ export class StoredCheckpoints implements CheckpointCatalog {
     throw new OpencodeToolsError(
       'OCT_CHECKPOINT_NOT_FOUND',
       several
-        ? `${found.length} checkpoints of task ${taskId} are named ${JSON.stringify(reference)}`
+        ? `${found.length} checkpoints of task ${taskId} have the name or tag ${JSON.stringify(reference)}`
         : `Task ${taskId} has no checkpoint ${JSON.stringify(reference.slice(0, 200))}`,
       {
         ...(several ? { remedy: `Name it by its id: ${found.map(({ id }) => id).join(', ')}.` } : {}),
@@ -63,6 +63,5 @@ function candidates(all: readonly Checkpoint[], reference: string): readonly Che
   if (isId('checkpoint', reference)) return all.filter(({ id }) => id === reference);
   const byShortId = isShortId(reference) ? all.filter(({ id }) => id.endsWith(reference)) : [];
   if (byShortId.length > 0) return byShortId;
-  const tagged = all.filter(({ tags }) => tags.includes(reference));
-  return tagged.length > 0 ? tagged : all.filter(({ name }) => name === reference);
+  return all.filter(({ name, tags }) => name === reference || tags.includes(reference));
 }
