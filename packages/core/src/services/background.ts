@@ -7,6 +7,7 @@ import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { SandboxFacts, SandboxHandle } from '../ports/sandbox-runtime.ts';
 import { type BackgroundEnd, endOfBackground, isBackground } from './background-end.ts';
 import { markOf, rememberMask } from './background-masks.ts';
+import { createPace, keptBytesOf } from './background-pace.ts';
 import { resolveSecrets } from './command-secrets.ts';
 import { composeExecution, describeCommand } from './compose-execution.ts';
 import type { IdempotencyKey } from './idempotent.ts';
@@ -21,7 +22,6 @@ import { forgetWorkspace, noteWorkspace, trippedRecords } from './tripwire-watch
 import type { LeasedWork } from './with-lease.ts';
 
 const shortestPauseMs = 50;
-const longestPauseMs = 1_000;
 const mostFailures = 20;
 
 interface BackgroundPlan extends RunPlan {
@@ -80,12 +80,13 @@ export function createBackgroundKeeper(kernel: Kernel, keeper: SandboxKeeper): B
   };
 
   const watch = async (execution: Execution, call: Call): Promise<void> => {
-    let pauseMs = shortestPauseMs;
-    for (let failures = 0; failures < mostFailures;) {
-      await pause(pauseMs, deps.closing);
+    const pace = createPace({ shortestMs: shortestPauseMs, longestMs: 1_000, growth: 1.3 });
+    for (let [failures, keptBytes] = [0, 0]; failures < mostFailures;) {
+      await pause(pace(keptBytes), deps.closing);
       if (deps.closing?.aborted === true) return;
       try {
         if ((await attend(execution, call)).state !== 'running') return;
+        keptBytes = await keptBytesOf(kernel, execution);
       } catch (error) {
         failures += 1;
         deps.logger.debug('A command in the background was not looked after', {
@@ -93,7 +94,6 @@ export function createBackgroundKeeper(kernel: Kernel, keeper: SandboxKeeper): B
           error: String(error),
         });
       }
-      pauseMs = Math.min(longestPauseMs, pauseMs * 1.3);
     }
   };
 

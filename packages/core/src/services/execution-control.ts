@@ -5,6 +5,7 @@ import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { RecordType } from '../ledger/ledger-record.ts';
 import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
 import type { BackgroundKeeper } from './background.ts';
+import { createPace, keptBytesOf } from './background-pace.ts';
 import { type Kernel, draft, leaseGuard } from './kernel.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, ExecutionService, UnderSession } from './services.ts';
@@ -13,8 +14,6 @@ import { type LeasedWork, assertHere, withLease } from './with-lease.ts';
 
 const mostWaitMs = 86_400_000;
 const mostInputBytes = 16 * 1024 ** 2;
-const shortestPauseMs = 20;
-const longestPauseMs = 500;
 const signalName = /^SIG[A-Z0-9]{2,10}$/;
 
 type Control = Pick<ExecutionService, 'poll' | 'wait' | 'signal' | 'writeInput'>;
@@ -55,13 +54,13 @@ export function controlOfExecutions(
     wait: async (id, { timeoutMs }, call) => {
       integerBetween('timeoutMs', timeoutMs, 0, mostWaitMs);
       const deadline = performance.now() + timeoutMs;
-      let pauseMs = shortestPauseMs;
+      const pace = createPace({ shortestMs: 20, longestMs: 500, growth: 1.5 });
       for (;;) {
         const execution = await poll(id, call);
         const leftMs = deadline - performance.now();
         if (execution.state !== 'running' || leftMs <= 0) return execution;
-        await pause(Math.min(pauseMs, leftMs), call.signal);
-        pauseMs = Math.min(longestPauseMs, pauseMs * 1.5);
+        const keptBytes = execution.background === true ? await keptBytesOf(kernel, execution) : 0;
+        await pause(Math.min(pace(keptBytes), leftMs), call.signal);
       }
     },
     signal: async (id, signal, options, call) => {
