@@ -67,7 +67,11 @@ export interface AttemptService {
    * Gives the first task the state of one attempt as a checkpoint, and deletes the others after a last checkpoint of each. The
    * kept one goes on as a task.
    *
+   * Decides nothing while an agent holds one of the others; nor does a dry run say then that they would go. Of one that an agent attaches
+   * to later the deletion is refused, and finished by asking again.
+   *
    * @param reference full id, short id or title of a fork
+   * @throws OpencodeToolsError `OCT_LEASE_HELD` naming the agents
    */
   keep(taskId: TaskId, reference: string, options: { readonly dryRun?: boolean }, call: Call): Promise<KeptAttempt>;
 }

@@ -1,6 +1,8 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { Execution } from '../domain/execution.ts';
 import type { TaskId } from '../domain/ids.ts';
+import type { Session } from '../domain/session.ts';
+import { asJson } from '../domain/json.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError, asOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { Command } from '../domain/execution.ts';
@@ -8,6 +10,7 @@ import type { AttemptChanges, AttemptCheck, AttemptService, KeptAttempt } from '
 import { clip } from './clip.ts';
 import { deleteTask } from './delete-task.ts';
 import { copyCheckpoint, forkTask } from './fork-task.ts';
+import { idempotentFromStart } from './idempotent.ts';
 import { type Kernel, draft } from './kernel.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, ExecutionService } from './services.ts';
@@ -50,6 +53,28 @@ async function start(
   const count = integerBetween('count', given.count, 1, mostAttempts);
   const source = await kernel.deps.tasks.getTask(taskId);
   const title = oneLine('title', given.title ?? clip(source.title, 180), 190);
+  const args = { taskId, count, checkpoint: given.checkpoint ?? null, title: given.title ?? null };
+  const { forks } = await idempotentFromStart(kernel, call, 'start-attempts', args, async (key) => {
+    const made = { forks: await forkTimes(kernel, keeper, { ...given, taskId, count, title }, call) };
+    if (call.idempotencyKey !== undefined) await kernel.commit({ records: [], ...key.finished(asJson(made)) });
+    return made;
+  });
+  return forks;
+}
+
+interface Starting {
+  readonly taskId: TaskId;
+  readonly count: number;
+  readonly checkpoint?: string;
+  readonly title: string;
+}
+
+async function forkTimes(
+  kernel: Kernel,
+  keeper: SandboxKeeper,
+  { taskId, count, title, ...given }: Starting,
+  call: Call,
+): Promise<readonly Task[]> {
   let { checkpoint } = given;
   const forks: Task[] = [];
   for (let number = 1; number <= count; number += 1) {
@@ -125,10 +150,11 @@ async function keep(
   const forks = await someForks(kernel, taskId);
   const kept = pick(forks, reference);
   const others = forks.filter(({ id }) => id !== kept.id);
+  refuseIfDecided(await kernel.deps.checkpoints.list(taskId), others);
+  await refuseIfHeld(kernel, others);
   if (dryRun) {
     return { dryRun, kept, checkpoint: null, archived: others.map((task) => ({ task, receipt: null })) };
   }
-  refuseIfDecided(await kernel.deps.checkpoints.list(taskId), others);
   const state = await save(kernel, keeper, kept, 'kept', call);
   const source = await kernel.deps.tasks.getTask(taskId);
   const checkpoint = await adopt(kernel, source, kept, { state, others }, call);
@@ -158,6 +184,8 @@ async function adopt(
   return kernel.changeTask(source.id, async (current) => {
     const adopted = await kernel.deps.checkpoints.list(source.id);
     refuseIfDecided(adopted, others);
+    // Saving may have taken long enough for an agent to attach.
+    await refuseIfHeld(kernel, others);
     const before = adopted.find(({ parentId, reason }) => parentId === state.id && reason === as.reason);
     if (before !== undefined) return { change: null, result: before };
     const checkpoint = copyCheckpoint(kernel, state, as);
@@ -186,14 +214,40 @@ function refuseIfDecided(checkpoints: readonly Checkpoint[], others: readonly Ta
   });
 }
 
+/**
+ * An attempt that an agent works in cannot be deleted. One that attaches later is met by the deletion, and the call finished by asking again.
+ *
+ * @throws OpencodeToolsError `OCT_LEASE_HELD` naming the agents
+ */
+async function refuseIfHeld(kernel: Kernel, others: readonly Task[]): Promise<void> {
+  const held: { readonly task: Task; readonly sessions: readonly Session[] }[] = [];
+  for (const task of others) {
+    const leases = (await kernel.deps.leases.listActive(task.id)).filter(({ expiresAt }) => expiresAt > kernel.now());
+    const sessions = await Promise.all(leases.map(({ sessionId }) => kernel.deps.tasks.findSession(sessionId)));
+    if (leases.length > 0) held.push({ task, sessions: sessions.filter((session) => session !== undefined) });
+  }
+  const [first] = held;
+  if (first === undefined) return;
+  const who = held.map(({ task, sessions }) => `${task.id} by ${sessions.map(({ agent }) => agent).join(', ')}`);
+  throw new OpencodeToolsError('OCT_LEASE_HELD', `Attempts that would be deleted are held: ${who.join('; ')}`, {
+    remedy: 'Wait until those agents have detached, or keep the attempt that is worked in; then ask again.',
+    details: { taskId: first.task.id, sessions: held.flatMap(({ sessions }) => sessions.map(({ id }) => id)) },
+  });
+}
+
 function pick(forks: readonly Task[], reference: string): Task {
-  const found = forks.filter(({ id, title }) => id === reference || id.endsWith(reference) || title === reference);
-  const [only, ...more] = reference.length < 8 ? forks.filter(({ title }) => title === reference) : found;
+  const named = forks.filter(({ title }) => title === reference);
+  const found =
+    reference.length < 8 ? named : forks.filter((fork) => fork.id.endsWith(reference) || named.includes(fork));
+  const [only, ...more] = found;
   if (only !== undefined && more.length === 0) return only;
   throw new OpencodeToolsError(
     'OCT_INVALID_ARGUMENT',
     `${more.length === 0 ? 'No attempt is' : 'Several attempts are'} ${JSON.stringify(reference.slice(0, 200))}`,
-    { remedy: `Name one by its id: ${forks.map(({ id }) => id).join(', ')}.`, details: { argument: 'attempt' } },
+    {
+      remedy: `Name one by its id: ${(more.length === 0 ? forks : found).map(({ id }) => id).join(', ')}.`,
+      details: { argument: 'attempt' },
+    },
   );
 }
 
