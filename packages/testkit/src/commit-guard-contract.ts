@@ -1,4 +1,4 @@
-import type { IdempotencyEntry, OperationId, TaskId, TaskStore } from '@opencode-tools/core';
+import type { IdempotencyEntry, Operation, OperationId, TaskId, TaskStore } from '@opencode-tools/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { OpenRegistry } from './open-registry.ts';
 import {
@@ -160,6 +160,36 @@ export function commitGuardContract(name: string, open: () => Promise<OpenRegist
         await expect(call(task.id, second)).rejects.toMatchObject({ code: 'OCT_VERSION_CONFLICT' });
         await call(task.id, { ...owned, result: 'done' });
         expect(await tasks.findIdempotency('key-1')).toEqual({ ...owned, result: 'done' });
+      });
+
+      test('go to another operation after one without an effect, and not after a command that broke off', async () => {
+        const task = await addTask(tasks);
+        const begin = (operation: Operation) =>
+          tasks.commit({
+            idempotency: entry({ operationId: operation.id, result: null }),
+            records: [sampleDraft(task.id, `${operation.kind}.requested`, { noun: 'operation', value: operation })],
+          });
+        const end = ({ kind, ...operation }: Operation) =>
+          tasks.commit({
+            records: [
+              sampleDraft(task.id, `${kind}.interrupted`, {
+                noun: 'operation',
+                value: { ...operation, kind, state: 'interrupted', endedAt: operation.startedAt },
+              }),
+            ],
+          });
+        const checkpoint = sampleOperation(task.id, { kind: 'checkpoint' });
+        const [command, other] = [sampleOperation(task.id), sampleOperation(task.id)];
+        await begin(checkpoint);
+        await end(checkpoint);
+        await begin(command);
+        await end(command);
+        await expect(begin(other)).rejects.toMatchObject({
+          code: 'OCT_VERSION_CONFLICT',
+          message: 'The call with idempotency key key-1 is still under way',
+          remedy: 'Call again in a few seconds to get its result.',
+        });
+        expect(await tasks.findIdempotency('key-1')).toMatchObject({ operationId: command.id, result: null });
       });
 
       test('are reserved from the start by a call without an operation, until it answers, gives them back or is gone', async () => {

@@ -149,4 +149,10 @@ describe('the exit code', () => {
     const line = await runLine(['exec', 't', '--', 'ls'], recording({ exitCode: null, reason: 'timeout' }).answers);
     expect(line).toMatchObject({ code: 124, stderr: expect.stringContaining('ended after 5 ms by its time limit') });
   });
+
+  test('that was interrupted when its process died is told so', async () => {
+    const { answers } = recording({ exitCode: null, reason: 'owner-died' });
+    const line = await runLine(['exec', 't', '--idempotency-key', 'k', '--', 'ls'], answers);
+    expect(line).toMatchObject({ code: 125, stderr: expect.stringContaining('the process that ran it died') });
+  });
 });

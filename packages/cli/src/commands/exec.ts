@@ -188,6 +188,8 @@ export function explain({ reason, durationMs }: Execution): string | undefined {
   if (reason === 'output-limit')
     return 'the command was ended because it put out more than is kept (exec.maxOutput of the configuration)';
   if (reason === 'fenced') return 'the command was ended because another session took the task over';
+  if (reason === 'owner-died')
+    return 'the command was interrupted when the process that ran it died; what it had put out until then is kept';
   if (reason === 'sandbox-gone') return 'the command was ended because its sandbox was removed';
   return undefined;
 }

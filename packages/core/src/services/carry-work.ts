@@ -6,7 +6,7 @@ import { type IdempotencyKey, idempotent } from './idempotent.ts';
 import type { Call } from './call.ts';
 import type { Kernel } from './kernel.ts';
 import { runOperation } from './run-operation.ts';
-import { settleRecorded } from './settle-work.ts';
+import { settleAbandonedWork, settleRecorded } from './settle-work.ts';
 import type { LeasedWork } from './with-lease.ts';
 
 /** So many paths of one kind are recorded. */
@@ -40,7 +40,9 @@ export async function onceWhenDone<T>(
   work: (key: IdempotencyKey, call: Call) => Promise<T>,
 ): Promise<T> {
   const { idempotencyKey: _key, ...inner } = call;
-  return idempotent(kernel, args.dryRun ? inner : call, verb, asJson(args), async (key) => work(key, inner));
+  const settle = () => settleAbandonedWork(kernel, inner);
+  const outer = args.dryRun ? inner : call;
+  return idempotent(kernel, outer, verb, asJson(args), async (key) => work(key, inner), { settle });
 }
 
 /** Brings work to the files of the user as an operation; what it leaves half way is settled by whoever opens the home next. */

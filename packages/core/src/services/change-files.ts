@@ -11,7 +11,7 @@ import { clearTraces, newTraces, temporaryOf } from './file-traces.ts';
 import { activeClaims, claimRecords, mostClaimPaths } from './claim-watch.ts';
 import { recordedPath, workspacePath } from './file-paths.ts';
 import type { FileChanged } from './files-contract.ts';
-import { idempotent } from './idempotent.ts';
+import { type IdempotencyKey, idempotent } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
 import { accessAs } from './reach-files.ts';
 import { runOperation } from './run-operation.ts';
@@ -75,7 +75,8 @@ export async function changeFiles<T extends object>(
   const path = change.path(task);
   const { verb } = change;
   const args = { taskId, path: recordedPath(path), ...change.args };
-  return idempotent(kernel, call, `file-${verb}`, args, async (key) =>
+  const settle = async () => withLease(kernel, task, { sessionId, sandbox: true }, call, async () => undefined);
+  const work = async (key: IdempotencyKey) =>
     withLease(kernel, task, { sessionId, sandbox: true }, call, async (leased) => {
       const running = await ensureRunningStatus(kernel, task, leased.proof, call, { reopen: false });
       let handle = await keeper.ensureRunning(running, leased, call);
@@ -113,8 +114,8 @@ export async function changeFiles<T extends object>(
         return endOf(kernel, { task, operation, leased, call }, made, intent.verb);
       };
       return runOperation(kernel, request, leased, call, effect, { clear });
-    }),
-  );
+    });
+  return idempotent(kernel, call, `file-${verb}`, args, work, { settle });
 }
 
 interface Scene {

@@ -123,6 +123,11 @@ export function createExecutionService(kernel: Kernel, keeper: SandboxKeeper): E
           );
           return { executionId: fresh.execution.id };
         },
+        {
+          settle: async () =>
+            withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, call, async () => undefined),
+          given: async ({ intent }) => ({ executionId: intent['executionId'] as ExecutionId }),
+        },
       );
       return fresh ?? replay(kernel, await get(executionId), plan.outputLimitBytes);
     },

@@ -84,10 +84,8 @@ export async function resolveFile(kernel: Kernel, operation: Operation, proof: L
       return undefined;
     });
     if (done === true) return { state: 'completed', summary: `${what}: it was done`, puts: [] };
-    const found =
-      done === false
-        ? `it was not done${verb === 'remove' ? ', or not to its end' : '; the file is as it was before'}`
-        : 'it is not known whether it was done';
+    if (done === undefined) return unknown(`${what}: it is not known whether it was done`);
+    const found = `it was not done${verb === 'remove' ? ', or not to its end' : '; the file is as it was before'}`;
     return { state: 'interrupted', summary: `${what}: ${found}`, puts: [] };
   } catch (error) {
     kernel.deps.logger.warn('What a change of files left was not removed', {
@@ -95,8 +93,12 @@ export async function resolveFile(kernel: Kernel, operation: Operation, proof: L
       error: String(error),
     });
     const left = placing.has(verb) ? `; ${temporaryOf(textOf(executionId))} may be left beside it` : '';
-    return { state: 'interrupted', summary: `${what}: it is not known whether it was done${left}`, puts: [] };
+    return unknown(`${what}: it is not known whether it was done${left}`);
   }
+}
+
+function unknown(summary: string): Resolution {
+  return { state: 'interrupted', summary, effect: 'unknown', puts: [] };
 }
 
 async function digestOf(files: SandboxHandle['files'], access: FileAccess, operation: Operation) {

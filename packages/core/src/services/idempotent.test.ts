@@ -4,9 +4,9 @@ import { taskId } from '../../test/records.ts';
 import { call } from '../../test/task.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { OperationId } from '../domain/ids.ts';
-import type { Operation, OperationState } from '../domain/operation.ts';
+import type { Operation, OperationKind, OperationState } from '../domain/operation.ts';
 import type { Change, IdempotencyEntry } from '../ports/task-store.ts';
-import { type IdempotencyKey, idempotent } from './idempotent.ts';
+import { type AfterCrash, type IdempotencyKey, idempotent } from './idempotent.ts';
 
 const operationId: OperationId = 'opn_00000000000000000000000001';
 const owner: Operation['owner'] = { hostId: 'host', bootId: 'boot', pid: 7, startedAt: '1' };
@@ -31,10 +31,11 @@ class Rows {
     if (idempotency !== undefined) this.entries.set(idempotency.key, idempotency);
   }
 
-  operation(state: OperationState): void {
+  operation(state: OperationState, kind: OperationKind = 'checkpoint', outcome: JsonObject | null = null): void {
     this.operations.set(operationId, {
       id: operationId,
-      kind: 'execution',
+      kind,
+      outcome,
       taskId,
       state,
       owner,
@@ -47,11 +48,19 @@ class Rows {
     work: (key: IdempotencyKey) => unknown = (key) => this.#finish(key),
     verb = 'exec',
     by = keyed,
+    again: AfterCrash<unknown> = {},
   ) {
-    return idempotent(this.kernel, by, verb, args, async (key) => {
-      this.runs += 1;
-      return work(key);
-    });
+    return idempotent(
+      this.kernel,
+      by,
+      verb,
+      args,
+      async (key) => {
+        this.runs += 1;
+        return work(key);
+      },
+      again,
+    );
   }
 
   #finish(key: IdempotencyKey): JsonObject {
@@ -138,6 +147,60 @@ describe('idempotent', () => {
     expect(await rows.run({})).toEqual({ run: 2 });
     expect(await rows.run({})).toEqual({ run: 2 });
     expect(rows.runs).toBe(2);
+  });
+
+  test('settles what a dead process left open, and gives what came of it instead of running again', async () => {
+    const rows = new Rows();
+    rows.operation('open', 'execution');
+    await rows.run({}, (key) => rows.store(key.started(operationId)));
+    rows.ownerAlive = false;
+    const settle = async () => rows.operation('interrupted', 'execution');
+    const given = async ({ state }: Operation) => ({ state });
+    const again = rows.run({}, undefined, 'exec', keyed, { settle, given });
+    expect(await again).toEqual({ state: 'interrupted' });
+    expect(rows.runs).toBe(1);
+  });
+
+  test('gives the result that came while the operation was being settled', async () => {
+    const rows = new Rows();
+    rows.operation('open', 'execution');
+    await rows.run({}, (key) => rows.store(key.started(operationId)));
+    rows.ownerAlive = false;
+    const settle = async () => void (await rows.run({}, undefined, 'exec', { ...keyed, idempotencyKey: 'other' }));
+    const finish = async () => {
+      await settle();
+      const made = rows.entries.get('other');
+      if (made !== undefined) rows.store({ idempotency: { ...made, key: 'key 1' } });
+    };
+    expect(await rows.run({}, undefined, 'exec', keyed, { settle: finish })).toEqual({ run: 2 });
+  });
+
+  test.each([
+    ['work', 'completed', { recovered: true, summary: 'the work had come whole' }],
+    ['file', 'completed', { recovered: true, summary: 'it was done' }],
+    ['file', 'interrupted', { recovered: true, effect: 'unknown', summary: 'it is not known' }],
+  ] as const)('refuses a %s that recovery found %s with an effect: %o', async (kind, state, outcome) => {
+    const rows = new Rows();
+    rows.operation(state, kind, outcome);
+    await rows.run({}, (key) => rows.store(key.started(operationId)));
+    await expect(rows.run({})).rejects.toMatchObject({
+      code: 'OCT_IDEMPOTENCY_MISMATCH',
+      message: expect.stringContaining(outcome.summary) as string,
+      remedy: expect.stringContaining('new key') as string,
+      details: { key: 'key 1', operationId },
+    });
+    expect(rows.runs).toBe(1);
+  });
+
+  test.each([
+    ['work', 'completed', { applied: false }],
+    ['work', 'interrupted', { recovered: true, summary: 'as it was before' }],
+    ['file', 'interrupted', { recovered: true, summary: 'it was not done' }],
+  ] as const)('runs a %s again that %s without an effect: %o', async (kind, state, outcome) => {
+    const rows = new Rows();
+    rows.operation(state, kind, outcome);
+    await rows.run({}, (key) => rows.store(key.started(operationId)));
+    expect(await rows.run({})).toEqual({ run: 2 });
   });
 
   test('runs again when the first run threw before it stored anything', async () => {

@@ -1,5 +1,6 @@
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { OperationId } from '../domain/ids.ts';
+import type { Operation } from '../domain/operation.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { canonicalJson } from '../ledger/canonical-json.ts';
 import { sha256 } from '../ledger/chain.ts';
@@ -30,13 +31,23 @@ export function onTheWay(key: IdempotencyKey): IdempotencyKey {
 
 const reservedMs = 30_000;
 
+/** What a call does whose first run died with its process. */
+export interface AfterCrash<T> {
+  /** Settles what the process left open, so that it is known how far it came. Absent: the work does so before it begins anew. */
+  readonly settle?: () => Promise<unknown>;
+  /** The result of an operation that had an effect, or may have had one. Absent: the call is refused. */
+  readonly given?: (operation: Operation) => Promise<T>;
+}
+
 /**
  * Runs a verb at most once per key. The first call's result is given again; a call whose first run is still under way
- * is told so; one whose first run failed runs again.
+ * is told so; one whose first run failed, or was undone after its process died, runs again. What a dead process has done, or may
+ * have, is not done twice.
  *
  * @param args everything that makes two calls the same call
  * @param work gets the key to put into its changes, and returns the result as stored
- * @throws OpencodeToolsError `OCT_IDEMPOTENCY_MISMATCH`, `OCT_VERSION_CONFLICT` while the first call is under way
+ * @throws OpencodeToolsError `OCT_IDEMPOTENCY_MISMATCH` for another call, and where a dead process had an effect that is no result;
+ *   `OCT_VERSION_CONFLICT` while the first call is under way
  */
 export async function idempotent<T>(
   kernel: Kernel,
@@ -44,16 +55,17 @@ export async function idempotent<T>(
   verb: string,
   args: JsonValue,
   work: (key: IdempotencyKey) => Promise<T>,
+  afterCrash: AfterCrash<T> = {},
 ): Promise<T> {
   const { epoch } = kernel.deps.tasks;
   if (call.idempotencyKey === undefined) return work({ started: () => ({ epoch }), finished: () => ({ epoch }) });
   const key = oneLine('idempotencyKey', call.idempotencyKey, 200);
   const argumentsDigest = sha256(canonicalJson(args));
-  const existing = await kernel.deps.tasks.findIdempotency(key);
-  if (existing !== undefined) {
-    assertSameCall(existing, verb, argumentsDigest);
-    if (existing.result !== null) return existing.result as unknown as T;
-    await assertNotUnderWay(kernel, existing);
+  const earlier = await findEarlier(kernel, key, verb, argumentsDigest, afterCrash.settle);
+  if (earlier?.result != null) return earlier.result as unknown as T;
+  if (earlier?.operation !== undefined && mayHaveHadEffect(earlier.operation)) {
+    if (afterCrash.given === undefined) throw notTwice(key, earlier.operation);
+    return afterCrash.given(earlier.operation);
   }
   const entry = { key, verb, argumentsDigest };
   return work({
@@ -98,6 +110,43 @@ export function idempotentFromStart<T>(
   });
 }
 
+interface Earlier {
+  readonly result: JsonValue;
+  /** Ended, unless its process is gone and nothing has settled it. */
+  readonly operation: Operation | undefined;
+}
+
+/** What there is of the call under this key, once it is no longer under way. */
+async function findEarlier(
+  kernel: Kernel,
+  key: string,
+  verb: string,
+  argumentsDigest: string,
+  settle: AfterCrash<unknown>['settle'],
+): Promise<Earlier | undefined> {
+  const entry = await kernel.deps.tasks.findIdempotency(key);
+  if (entry === undefined) return undefined;
+  assertSameCall(entry, verb, argumentsDigest);
+  const { result, operationId } = entry;
+  if (result !== null || operationId === null) return { result, operation: undefined };
+  const operation = await kernel.deps.tasks.findOperation(operationId);
+  if (operation !== undefined && operation.state !== 'open') return { result, operation };
+  if (operation === undefined || !(await isAbandoned(kernel, operation)))
+    throw underWay(key, { operationId, ...(operation === undefined ? {} : { taskId: operation.taskId }) });
+  if (settle === undefined) return { result, operation };
+  await settle();
+  return findEarlier(kernel, key, verb, argumentsDigest, undefined);
+}
+
+/**
+ * True for what recovery found done, or could not tell. An operation that ended without it and left no result failed, or did
+ * nothing.
+ */
+function mayHaveHadEffect({ kind, state, outcome }: Operation): boolean {
+  if (state === 'completed') return outcome?.['recovered'] === true;
+  return state === 'interrupted' && (kind === 'execution' || outcome?.['effect'] === 'unknown');
+}
+
 function assertSameCall(entry: IdempotencyEntry, verb: string, argumentsDigest: string): void {
   if (entry.verb === verb && entry.argumentsDigest === argumentsDigest) return;
   throw new OpencodeToolsError(
@@ -109,18 +158,22 @@ function assertSameCall(entry: IdempotencyEntry, verb: string, argumentsDigest: 
   );
 }
 
-async function assertNotUnderWay(kernel: Kernel, entry: IdempotencyEntry): Promise<void> {
-  const operation = entry.operationId === null ? undefined : await kernel.deps.tasks.findOperation(entry.operationId);
-  const { operationId } = entry;
-  if (operationId === null || (operation !== undefined && operation.state !== 'open')) return;
-  // The work settles what its process left open before it begins anew; until that is settled the store refuses the key.
-  if (operation !== undefined && (await isAbandoned(kernel, operation))) return;
-  throw new OpencodeToolsError(
-    'OCT_VERSION_CONFLICT',
-    `The call with idempotency key ${entry.key} is still under way`,
+function notTwice(key: string, { id, taskId, outcome }: Operation): OpencodeToolsError {
+  const summary = outcome?.['summary'];
+  const found = typeof summary === 'string' ? summary : 'it is not known how far it came';
+  return new OpencodeToolsError(
+    'OCT_IDEMPOTENCY_MISMATCH',
+    `The process of the call with idempotency key ${key} died before it answered: ${found}`,
     {
-      remedy: 'Call again in a few seconds to get its result.',
-      details: { key: entry.key, operationId, ...(operation === undefined ? {} : { taskId: operation.taskId }) },
+      remedy: 'It is not done twice under this key. Look at what is there; to do it again, call with a new key.',
+      details: { key, operationId: id, taskId },
     },
   );
+}
+
+function underWay(key: string, details: JsonObject): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_VERSION_CONFLICT', `The call with idempotency key ${key} is still under way`, {
+    remedy: 'Call again in a few seconds to get its result.',
+    details: { key, ...details },
+  });
 }

@@ -24,6 +24,8 @@ import { forgetWorkspace, trippedRecords } from './tripwire-watch.ts';
 export interface Resolution {
   readonly state: 'completed' | 'failed' | 'interrupted';
   readonly summary: string;
+  /** Nobody can tell whether what is interrupted was done. Absent: it was not. */
+  readonly effect?: 'unknown';
   readonly puts: readonly Put[];
   /** Removes what the operation left, once this process has recorded the resolution. */
   readonly clear?: () => Promise<void>;
@@ -219,8 +221,8 @@ async function settle(
   proof: LeaseProof,
   call: Call,
 ): Promise<boolean> {
-  const { state, summary, puts, clear } = resolution;
-  const outcome = { recovered: true, summary };
+  const { state, summary, effect, puts, clear } = resolution;
+  const outcome = { recovered: true, summary, ...(effect === undefined ? {} : { effect }) };
   try {
     await kernel.commit({
       guard: { ...leaseGuard(proof), openOperation: operation.id },

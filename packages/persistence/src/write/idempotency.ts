@@ -6,7 +6,7 @@ const keptForMs = 24 * 60 * 60 * 1000;
 
 /**
  * Stores the row that makes a repeated call find the first one. A key in use is replaced only by the call that owns it:
- * the same operation, or a new one when the first ended without a result.
+ * the same operation, or a new one when the first ended without a result and without an effect.
  *
  * @throws OpencodeToolsError `OCT_IDEMPOTENCY_MISMATCH` for another verb or other arguments, `OCT_VERSION_CONFLICT` when
  *   the first call is under way or has answered already.
@@ -30,12 +30,13 @@ export function* storeIdempotency(entry: IdempotencyEntry, nowMs: number): Plan<
 function* checkOwned(entry: IdempotencyEntry, found: StoredEntry | undefined): Plan<void> {
   if (found === undefined) throw inUse(entry, null);
   if (found.verb !== entry.verb || found.arguments_digest !== entry.argumentsDigest) throw mismatch(entry);
-  const operationState = found.operation_id === null ? null : yield* stateOf(found.operation_id);
+  const { operation_id: id } = found;
+  const operation = id === null ? undefined : yield* firstRow(selectOperation({ id }));
   const owned =
     (entry.result !== null || entry.reservedForMs !== undefined) &&
     found.operation_id === entry.operationId &&
-    (found.result === null || (entry.result !== null && operationState !== null));
-  const abandoned = found.result === null && operationState !== null && operationState !== 'open';
+    (found.result === null || (entry.result !== null && operation !== undefined));
+  const abandoned = found.result === null && operation !== undefined && isWithoutEffect(operation);
   if (!owned && !abandoned) throw inUse(entry, found.operation_id);
 }
 
@@ -54,8 +55,9 @@ export const selectEntry = template<{ key: string; nowMs: number }>()(({ db, now
     .where('expires_at_ms', '>', nowMs(slot('nowMs'))),
 );
 
-function* stateOf(id: string): Plan<string | null> {
-  return (yield* firstRow(selectState({ id })))?.state ?? null;
+/** A command that broke off has begun, as far as anybody knows; whoever asks again gets that command. */
+function isWithoutEffect({ kind, state }: { readonly kind: string; readonly state: string }): boolean {
+  return state !== 'open' && !(state === 'interrupted' && kind === 'execution');
 }
 
 function mismatch(entry: IdempotencyEntry): OpencodeToolsError {
@@ -69,9 +71,9 @@ function mismatch(entry: IdempotencyEntry): OpencodeToolsError {
 function inUse(entry: IdempotencyEntry, operationId: string | null): OpencodeToolsError {
   return new OpencodeToolsError(
     'OCT_VERSION_CONFLICT',
-    `A call with idempotency key ${JSON.stringify(entry.key)} is recorded already`,
+    `The call with idempotency key ${entry.key} is still under way`,
     {
-      remedy: 'Look the key up again: its result, or its operation, is there.',
+      remedy: 'Call again in a few seconds to get its result.',
       details: { key: entry.key, operationId },
     },
   );
@@ -81,8 +83,8 @@ const purgeExpired = template<{ nowMs: number }>()(({ db }, slot) =>
   db.deleteFrom('idempotency').where('expires_at_ms', '<=', slot('nowMs')),
 );
 
-const selectState = template<{ id: string }>()(({ db }, slot) =>
-  db.selectFrom('operations').select('state').where('id', '=', slot('id')),
+const selectOperation = template<{ id: string }>()(({ db }, slot) =>
+  db.selectFrom('operations').select(['kind', 'state']).where('id', '=', slot('id')),
 );
 
 const lockEntry = template<{ key: string }>()(({ db, rowLocks }, slot) =>
