@@ -1,3 +1,4 @@
+import { type ErrorCode, describeError, errorCatalogue } from '@opencode-tools/core';
 import { expect, test } from 'vitest';
 import { commandGroups, commandTable } from '../src/command-table.ts';
 import { cliReference, errorFamiliesReference, errorPages } from '../scripts/reference.ts';
@@ -9,6 +10,20 @@ test('the help page of every command is the one in docs/reference/cli.md', async
 test('docs/errors.md and docs/reference/errors.md follow the error catalogue', async () => {
   await expect(errorPages()).toMatchFileSnapshot('../../../docs/errors.md');
   await expect(errorFamiliesReference()).toMatchFileSnapshot('../../../docs/reference/errors.md');
+});
+
+test('the commands that remedies of the error catalogue name are there, with what they need', () => {
+  const named = (Object.keys(errorCatalogue) as ErrorCode[]).flatMap((code) =>
+    [...describeError(code).remedy.matchAll(/`opencode-tools ([^`]+)`/gu)].map(([, line = '']) => line),
+  );
+  expect(named).not.toEqual([]);
+  for (const line of named) {
+    const command = commandTable.find(({ name }) => line === name || line.startsWith(`${name} `));
+    expect(command?.name, line).toBeDefined();
+    const words = line.slice(command?.name.length).split(' ').filter(Boolean);
+    const needed = (command?.parameters ?? []).filter(({ optional }) => optional !== true);
+    expect(words.filter((word) => !word.startsWith('--')).length, line).toBeGreaterThanOrEqual(needed.length);
+  }
 });
 
 test('every verb of two words belongs to a group that is described', () => {
