@@ -42,6 +42,13 @@ test('attempts check runs one command, shows the best first, and says by its cod
   expect(await runLine(['attempts', 'check', 't'], answers())).toMatchObject({ code: 2 });
 });
 
+test('attempts check says the whole of why an attempt could not be checked', async () => {
+  const message = `Task ${fork.id} is held by an-agent-with-a-name until 2026-11-30T09:15:20.123Z; 2 waiting in line`;
+  const check = async () => [{ ...failed, failure: { message } } as unknown as AttemptCheck];
+  const line = await runLine(['attempts', 'check', 't', '--', 'true'], { attempts: { check } });
+  expect(line.stdout).toContain(message);
+});
+
 test('attempts start and keep pass on what was named', async () => {
   const asked: unknown[] = [];
   const seen = (...argv: unknown[]): void => void asked.push(argv.slice(0, -1));

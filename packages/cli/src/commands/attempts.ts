@@ -61,7 +61,7 @@ export const attemptsCheck: Command<{ readonly attempts: readonly AttemptCheck[]
         { title: 'CHANGED', align: 'right', text: changedOf },
         { title: 'SIZE', align: 'right', text: ({ changes }) => (changes === null ? '-' : formatBytes(changes.bytes)) },
         { title: 'TITLE', text: ({ task }) => oneLine(task.title, 40) },
-        { title: 'WHY', text: ({ failure }) => oneLine(failure?.message ?? '', 60) },
+        { title: 'WHY', text: ({ failure }) => oneLine(failure?.message ?? '', 500) },
       ],
       style,
     ),
