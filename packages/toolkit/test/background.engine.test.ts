@@ -74,6 +74,26 @@ describe('a command in the background of a task', () => {
     expect((await bed.open.services.ledger.verify()).ok).toBe(true);
   });
 
+  it('is nothing that the doctor finds fault with when its process is gone, unless its sandbox is gone too', async () => {
+    const { task, sessionId } = await attached('healthy');
+    const argv = ['--conditions=@opencode-tools/source', child, bed.home.directory, task.id, sessionId, 'sleep 647'];
+    const starter = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [line] = (await once(starter.stdout, 'data')) as [Buffer];
+    const id = parseId('execution', line.toString().trim());
+    const gone = once(starter, 'exit');
+    starter.kill('SIGKILL');
+    await gone;
+    const found = async () =>
+      (await bed.open.services.doctor.run(call)).findings.filter((one) => one.subject === task.id);
+    expect(await found()).toEqual([]);
+    expect(await bed.open.services.executions.poll(id, call)).toMatchObject({ state: 'running' });
+    const { sandbox } = await bed.open.services.tasks.view(task.id);
+    await bed.home.docker('rm', '-f', sandbox?.ref ?? '');
+    expect(await found()).toMatchObject([
+      { severity: 'warning', message: expect.stringContaining('Operations of a dead process') as string },
+    ]);
+  });
+
   it('reads what is written to it, and takes signals', async () => {
     const { task, sessionId } = await attached('controlled');
     const { executions } = bed.open.services;

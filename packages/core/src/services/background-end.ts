@@ -6,6 +6,7 @@ import type { ExecOutcome, SandboxHandle } from '../ports/sandbox-runtime.ts';
 import { type OutputStream, outputStreams } from '../ports/task-memory.ts';
 import { forgetMask, maskFor } from './background-masks.ts';
 import type { Kernel } from './kernel.ts';
+import { isLeaseActive } from './quiet.ts';
 import type { Redaction } from './redactor.ts';
 import { diskError } from './recorded-outputs.ts';
 import { tripwiresOf } from './tripwire-watch.ts';
@@ -36,6 +37,15 @@ interface EndOptions {
 /** True for the operation of a command that goes on without whoever started it. */
 export function isBackground(operation: Operation): boolean {
   return operation.kind === 'execution' && operation.intent['background'] === true;
+}
+
+/** True for a command in the background that may outlive its process: its lease is held, and its sandbox stands. */
+export async function goesOn(kernel: Kernel, operation: Operation): Promise<boolean> {
+  if (!isBackground(operation) || !(await isLeaseActive(kernel, operation))) return false;
+  const sandbox = await kernel.deps.tasks.findSandbox(operation.taskId);
+  const handle = sandbox?.ref == null ? undefined : await kernel.deps.runtime.find(sandbox.ref);
+  const state = (await handle?.inspect())?.state;
+  return state === 'running' || state === 'paused';
 }
 
 /**

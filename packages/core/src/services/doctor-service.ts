@@ -2,6 +2,7 @@ import type { SandboxFacts } from '../ports/sandbox-runtime.ts';
 import type { StoreStatus } from '../ports/store-admin.ts';
 import { asOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { ErrorJson } from '../errors/opencode-tools-error.ts';
+import { goesOn } from './background-end.ts';
 import { isOverBudget } from './caches.ts';
 import { collectGarbage } from './collect-garbage.ts';
 import { leftoverFindings } from './doctor-leftovers.ts';
@@ -189,19 +190,22 @@ async function settleBrokenOff(
   return settled;
 }
 
-/** Settles what dead processes left open, task by task; a task that an agent holds is left to it and named. */
+/** Settles what dead processes left open, task by task; a task that an agent holds is left to it, and named, unless all that goes on. */
 async function recoverAbandoned(
   kernel: Kernel,
   findings: DoctorFinding[],
   call: Call,
 ): Promise<readonly RecoveredOperation[]> {
   const { tasks, processes } = kernel.deps;
-  const abandoned = (await tasks.listOpenOperations()).filter((operation) => !processes.isAlive(operation.owner));
+  const left = (await tasks.listOpenOperations()).filter((operation) => !processes.isAlive(operation.owner));
   const recovered: RecoveredOperation[] = [];
-  for (const taskId of new Set(abandoned.map((operation) => operation.taskId))) {
+  for (const taskId of new Set(left.map((operation) => operation.taskId))) {
     try {
       const task = await tasks.getTask(taskId);
       if (!isHere(kernel, task)) continue;
+      const own = left.filter((operation) => operation.taskId === taskId);
+      const going = await Promise.all(own.map(async (operation) => goesOn(kernel, operation)));
+      if (!going.includes(false)) continue;
       const settled = await withLease(kernel, task, { sandbox: true }, call, (leased) =>
         Promise.resolve(leased.recovered),
       );
