@@ -40,7 +40,7 @@ describe('a new home', () => {
     expect(ends.map(({ code }) => code)).toEqual([0, 0, 0, 0, 0]);
     const ids = new Set(children.flatMap(({ lines }) => lines));
     expect(ids.size).toBe(1);
-    expect(JSON.parse(fs.readFileSync(homeFile(), 'utf8'))).toEqual({ v: 1, homeId: [...ids][0] });
+    expect(JSON.parse(fs.readFileSync(homeFile(), 'utf8'))).toMatchObject({ v: 1, homeId: [...ids][0] });
     expect(fs.statSync(directory).mode & 0o777).toBe(0o700);
     expect(fs.readdirSync(directory).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });

@@ -84,6 +84,22 @@ test('a home is the same home again', async () => {
   expect((await open('one')).homeId).toBe(first.homeId);
 });
 
+test('a copy of a home that is still in its place is refused, and a home that was moved goes on', async () => {
+  const { homeId } = await open('one');
+  const at = (name: string) => join(fs.realpathSync(temporary.path), name);
+  fs.cpSync(at('one'), at('copy'), { recursive: true });
+  for (const _ of [1, 2]) {
+    await expect(open('copy')).rejects.toMatchObject({
+      code: 'OCT_STORE_UNAVAILABLE',
+      remedy: expect.stringContaining(at('one')),
+    });
+  }
+  expect((await open('one')).homeId).toBe(homeId);
+  fs.renameSync(at('one'), at('moved'));
+  expect((await open('moved')).homeId).toBe(homeId);
+  expect(fs.readFileSync(at('moved/home.json'), 'utf8')).toContain(at('moved'));
+});
+
 test('a home that the registry does not know can only be read', async () => {
   await open('one');
   fs.mkdirSync(join(temporary.path, 'stray'));

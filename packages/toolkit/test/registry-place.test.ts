@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { maintainHome, openHome } from '../src/index.ts';
 let root: string;
 let home: string;
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'oct-place-'));
+  root = realpathSync(mkdtempSync(join(tmpdir(), 'oct-place-')));
   home = join(root, 'home');
   mkdirSync(join(root, '.git'));
 });
@@ -70,4 +70,22 @@ test('a home that is in SQLite is maintained there while the variable for its ne
     urlFrom: 'OPENCODE_TOOLS_DATABASE',
   } as const;
   await expect(maintenance.move({ to, dryRun: true })).rejects.toMatchObject({ code: 'OCT_STORE_UNAVAILABLE' });
+});
+
+test('a copy of a home is refused as often as it is opened, and taken once the original is gone', async () => {
+  const original = await openHome(options());
+  const copy = { ...options(), home: join(root, 'copy') };
+  cpSync(home, copy.home, { recursive: true });
+  for (const _ of [1, 2]) {
+    await expect(openHome(copy)).rejects.toMatchObject({
+      code: 'OCT_STORE_UNAVAILABLE',
+      details: { directory: copy.home, original: home },
+    });
+  }
+  await (await openHome(options())).close();
+  await original.close();
+  expect(await (await maintainHome(copy)).status()).toMatchObject({ fault: expect.stringContaining(home) });
+  rmSync(home, { recursive: true });
+  await (await openHome(copy)).close();
+  expect(await (await maintainHome(copy)).status()).toMatchObject({ fault: null });
 });

@@ -12,6 +12,7 @@ import {
   silentLogger,
   systemClock,
 } from '@opencode-tools/core';
+import { copyFault, originalOf, refuseCopy } from '../home/home-copy.ts';
 import { homeError, readHomeId } from '../home/home-file.ts';
 import { assertWayBack, migrate, rollback, stepsBetween } from '../migrations/migrate.ts';
 import { latestSchemaVersion } from '../migrations/migrations.ts';
@@ -59,6 +60,7 @@ export function createMaintenance(options: OpenMaintenance): StoreMaintenance {
   const alone = <T>(work: () => Promise<T>): Promise<T> =>
     typed(ctx, async () => {
       if (!existsSync(ctx.directory)) throw noHome(ctx.directory);
+      refuseCopy(ctx.directory);
       const unlock = lockMaintenance(ctx.directory);
       try {
         sweepScratch(ctx);
@@ -138,7 +140,9 @@ async function readStatus(ctx: MaintenanceContext): Promise<MaintenanceStatus> {
   const mark = schemaVersion === latestSchemaVersion ? await movedMark(current.engine) : null;
   const movingTo = mark === null ? null : mark.slice(mark.indexOf(' ') + 1);
   const pendingMigrations = stepsBetween(schemaVersion, latestSchemaVersion).map(({ name }) => name);
-  return { ...common, schemaVersion, epoch, tasks, records, pendingMigrations, movingTo, fault: null };
+  const original = originalOf(ctx.directory);
+  const fault = original === null ? null : `It ${copyFault(original)}`;
+  return { ...common, schemaVersion, epoch, tasks, records, pendingMigrations, movingTo, fault };
 }
 
 async function migrateSchema(ctx: MaintenanceContext, dryRun: boolean): Promise<SchemaChange> {

@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type HomeId, OpencodeToolsError, isId } from '@opencode-tools/core';
+import { type HomePlace, placeIn, placeOf } from './home-place.ts';
 
 const homeFileVersion = 1;
 
@@ -43,12 +45,22 @@ export function readHomeFile(directory: string): HomeFile | undefined {
   return parseHomeFile(directory, text);
 }
 
-/** Says in the home file where the registry is; whoever reads sees the old or the new. */
-export function switchHomeDatabase(directory: string, homeId: HomeId, database: HomeDatabase | null): void {
-  const temporary = `${homeFilePath(directory)}.${process.pid}.tmp`;
-  const content = { v: homeFileVersion, homeId, ...(database === null ? {} : { database }) };
+/** Reads of which home a directory says that it is and where it was, in any version of the file: nulls where it says nothing. */
+export function peekHomeFile(directory: string): { readonly homeId: string | null; readonly place: HomePlace | null } {
+  let parsed: Unchecked | null = null;
   try {
-    writeFileSync(temporary, `${JSON.stringify(content)}\n`, { mode: 0o600, flush: true });
+    parsed = parseOrNull(readFileSync(homeFilePath(directory), 'utf8'));
+  } catch {
+    // Gone, or not for us to read.
+  }
+  return { homeId: typeof parsed?.homeId === 'string' ? parsed.homeId : null, place: placeIn(parsed?.place) };
+}
+
+/** Says in the home file where the registry is, and where the home; whoever reads sees the old or the new. */
+export function switchHomeDatabase(directory: string, homeId: HomeId, database: HomeDatabase | null): void {
+  const temporary = temporaryPath(directory);
+  try {
+    writeWhole(temporary, { homeId, database, place: placeOf(directory) });
     renameSync(temporary, homeFilePath(directory));
   } catch (error) {
     rmSync(temporary, { force: true });
@@ -58,9 +70,9 @@ export function switchHomeDatabase(directory: string, homeId: HomeId, database: 
 
 /** Writes which home a directory is, whole, unless another process has; returns what the file says then. */
 export function claimHomeFile(directory: string, homeId: HomeId): HomeId | undefined {
-  const temporary = `${homeFilePath(directory)}.${process.pid}.tmp`;
+  const temporary = temporaryPath(directory);
   try {
-    writeFileSync(temporary, `${JSON.stringify({ v: homeFileVersion, homeId })}\n`, { mode: 0o600, flush: true });
+    writeWhole(temporary, { homeId, database: null, place: placeOf(directory) });
     linkSync(temporary, homeFilePath(directory));
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw homeError(directory, error);
@@ -68,6 +80,16 @@ export function claimHomeFile(directory: string, homeId: HomeId): HomeId | undef
     rmSync(temporary, { force: true });
   }
   return readHomeId(directory);
+}
+
+function writeWhole(file: string, { homeId, database, place }: HomeFile & { readonly place: HomePlace }): void {
+  const content = { v: homeFileVersion, homeId, ...(database === null ? {} : { database }), place };
+  writeFileSync(file, `${JSON.stringify(content)}\n`, { mode: 0o600, flush: true });
+}
+
+/** A home may be used from several containers at once, and each has a process 1. */
+function temporaryPath(directory: string): string {
+  return `${homeFilePath(directory)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
 }
 
 export function homeError(directory: string, error: unknown): unknown {
@@ -119,6 +141,7 @@ interface Unchecked {
   readonly v?: unknown;
   readonly homeId?: unknown;
   readonly database?: unknown;
+  readonly place?: unknown;
 }
 
 function parseOrNull(text: string): Unchecked | null {

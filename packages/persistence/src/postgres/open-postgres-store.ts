@@ -11,6 +11,7 @@ import {
 import { Client, type ClientConfig, Pool, types } from 'pg';
 import { backUpBeforeMigrating } from '../admin/back-up-before-migrating.ts';
 import { createHomeDirectory } from '../home/home-directory.ts';
+import { recordPlace, refuseCopy } from '../home/home-copy.ts';
 import { claimHomeFile, readHomeFile, readHomeId, switchHomeDatabase } from '../home/home-file.ts';
 import { usersToTell } from '../migrations/users-to-tell.ts';
 import { migrate, readIdentity, registerHome } from '../migrations/migrate.ts';
@@ -45,7 +46,8 @@ const int8Oid = 20;
 const numericOid = 1700;
 
 /**
- * Opens a registry on PostgreSQL, making its tables when they are not there, and registers this host's home in it.
+ * Opens a registry on PostgreSQL, making its tables when they are not there, and registers this host's home in it. A copy of
+ * a home that is still where it was is refused.
  *
  * @throws OpencodeToolsError `OCT_STORE_UNAVAILABLE`, `OCT_SCHEMA_TOO_NEW`, `OCT_STATE_CORRUPT`
  */
@@ -54,6 +56,7 @@ export async function openPostgresStore(options: OpenPostgresStore): Promise<Sto
   const clock = options.clock ?? systemClock;
   const logger = options.logger ?? silentLogger;
   createHomeDirectory(directory);
+  refuseCopy(directory);
   const engine = openPostgresEngine(options, logger);
   try {
     const homeInFile = readHomeId(directory);
@@ -71,7 +74,10 @@ export async function openPostgresStore(options: OpenPostgresStore): Promise<Sto
           });
     const homeId = homeInFile ?? (await joinRegistry(ctx, directory));
     const known = (await engine.read(() => readIdentity(engine.traits)))?.homes ?? [];
-    if (known.includes(homeId)) remember(directory, homeId, engine.location, options.urlFrom);
+    if (known.includes(homeId)) {
+      remember(directory, homeId, engine.location, options.urlFrom);
+      recordPlace(directory, logger);
+    }
     const writeRefusal = known.includes(homeId) ? null : homeUnknown(directory, homeId, engine.location);
     return createStore({
       engine,

@@ -13,6 +13,7 @@ import {
 import Database from 'better-sqlite3';
 import { backUpBeforeMigrating } from '../admin/back-up-before-migrating.ts';
 import { createHomeDirectory, createPrivateFile } from '../home/home-directory.ts';
+import { recordPlace, refuseCopy } from '../home/home-copy.ts';
 import { type HomeDatabase, claimHomeFile, errnoOf, homeError, readHomeFile, readHomeId } from '../home/home-file.ts';
 import { refuseNetworkFilesystem } from '../home/network-filesystem.ts';
 import { type StoreIdentity, migrate, readIdentity } from '../migrations/migrate.ts';
@@ -38,7 +39,8 @@ export interface OpenSqliteStore {
 
 /**
  * Opens the registry of a home on SQLite, making both when they are new: any number of processes may do so at once.
- * A home that cannot be written is opened for reading, and each write then says why it is refused.
+ * A home that cannot be written is opened for reading, and each write then says why it is refused. A copy of a home that is
+ * still where it was is refused.
  *
  * @throws OpencodeToolsError `OCT_STORE_READ_ONLY` for a new home that cannot be made, `OCT_STORE_UNAVAILABLE`,
  *   `OCT_SCHEMA_TOO_NEW` with nothing touched, `OCT_STATE_CORRUPT`, `OCT_INVALID_CONFIG` for a network file system.
@@ -54,6 +56,7 @@ export async function openSqliteStore(options: OpenSqliteStore): Promise<Store> 
   if (home !== undefined && !existsSync(file)) throw registryLost(directory, home.homeId);
   const refusal = options.readOnly === true ? openedReadOnly(directory) : writeRefusalOf(directory, file);
   if (refusal !== null && !existsSync(file)) throw refusal;
+  if (refusal === null) refuseCopy(directory);
   const gate = new WriteGate(file, options.waitMs ?? defaultWaitMs);
   if (refusal !== null) return openForReading(options, directory, file, gate, refusal);
   return openForWriting(options, directory, file, gate);
@@ -79,6 +82,7 @@ async function openForWriting(
     const homeId = onlyHome(identity, file);
     const homeInFile = readHomeId(directory) ?? claimHomeFile(directory, homeId);
     const writeRefusal = homeInFile === homeId ? null : homesDiffer(directory, homeInFile, homeId);
+    if (writeRefusal === null) recordPlace(directory, options.logger ?? silentLogger);
     return createStore({
       engine,
       homeId,
