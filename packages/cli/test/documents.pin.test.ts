@@ -17,13 +17,14 @@ test('the commands that remedies of the error catalogue name are there, with wha
     [...describeError(code).remedy.matchAll(/`opencode-tools ([^`]+)`/gu)].map(([, line = '']) => line),
   );
   expect(named).not.toEqual([]);
-  for (const line of named) {
+  const broken = named.filter((line) => {
     const command = commandTable.find(({ name }) => line === name || line.startsWith(`${name} `));
-    expect(command?.name, line).toBeDefined();
     const words = line.slice(command?.name.length).split(' ').filter(Boolean);
+    const given = words.filter((word) => !word.startsWith('--'));
     const needed = (command?.parameters ?? []).filter(({ optional }) => optional !== true);
-    expect(words.filter((word) => !word.startsWith('--')).length, line).toBeGreaterThanOrEqual(needed.length);
-  }
+    return command === undefined || given.length < needed.length;
+  });
+  expect(broken).toEqual([]);
 });
 
 test('every verb of two words belongs to a group that is described', () => {
