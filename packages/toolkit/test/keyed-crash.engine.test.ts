@@ -27,3 +27,29 @@ test('a command whose process was killed is not run again under its key: the cal
   expect((await executions.run(id, count, call)).stdout.text).toBe('x\n');
   await tasks.delete(id, { force: true }, call);
 }, 120_000);
+
+test('who finds a task held by a command whose process was killed is told so, and when and how it is free', async () => {
+  const { executions, sessions, tasks } = bed.open.services;
+  const { id } = await tasks.create({ title: 'held', image: bed.home.image }, call);
+  const argv = [
+    '--conditions=@opencode-tools/source',
+    child,
+    bed.home.directory,
+    id,
+    '',
+    'held',
+    'echo begun; sleep 60',
+  ];
+  const killed = spawnSync(process.execPath, argv, { encoding: 'utf8' });
+  expect(killed).toMatchObject({ signal: 'SIGKILL', stderr: '' });
+  const told = {
+    code: 'OCT_LEASE_HELD',
+    message: expect.stringContaining(`its process ${killed.pid} is dead`) as string,
+    remedy: expect.stringMatching(/^Call again after 20\S+Z, .* --takeover/) as string,
+  };
+  await expect(executions.run(id, { command: { kind: 'argv', argv: ['true'] } }, call)).rejects.toMatchObject(told);
+  await expect(sessions.attach(id, { agent: 'ada' }, call)).rejects.toMatchObject(told);
+  const { recovered } = await sessions.attach(id, { agent: 'ada', takeover: true }, call);
+  expect(recovered).toMatchObject([{ kind: 'execution', resolution: 'interrupted' }]);
+  await tasks.delete(id, { force: true }, call);
+}, 120_000);

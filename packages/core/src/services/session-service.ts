@@ -7,6 +7,7 @@ import { asJson } from '../domain/json.ts';
 import { automaticOf, checkpointUnaskedUnder } from './automatic-checkpoint.ts';
 import { passBarrier, proofOf, withRaisedTokens } from './barrier.ts';
 import { clip } from './clip.ts';
+import { tellingOfDeadHolder } from './dead-holder.ts';
 import { idempotentFromStart } from './idempotent.ts';
 import { type Kernel, leaseGuard } from './kernel.ts';
 import { recoverTask } from './recovery.ts';
@@ -203,7 +204,8 @@ async function acquireWaiting(
     actor: call.actor,
     correlationId: call.correlationId ?? null,
   };
-  return kernel.deps.leases.acquireInTurn(request, { waitMs, signal: call.signal });
+  const { leases } = kernel.deps;
+  return tellingOfDeadHolder(kernel, task.id, () => leases.acquireInTurn(request, { waitMs, signal: call.signal }));
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Lease, LeaseProof, Session } from '../domain/session.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { passBarrier, proofOf, withRaisedTokens } from './barrier.ts';
+import { tellingOfDeadHolder } from './dead-holder.ts';
 import type { Kernel } from './kernel.ts';
 import { recoverTask } from './recovery.ts';
 import type { Call, RecoveredOperation } from './services.ts';
@@ -168,7 +169,7 @@ async function ephemeralLease(
     model: call.actor.model,
     ephemeral: true,
   });
-  const { lease } = await kernel.deps.leases.acquire({
+  const request = {
     session,
     mode: task.leaseMode,
     maxAgents: task.maxAgents,
@@ -176,7 +177,8 @@ async function ephemeralLease(
     takeover,
     actor: call.actor,
     correlationId: call.correlationId ?? null,
-  });
+  };
+  const { lease } = await tellingOfDeadHolder(kernel, task.id, () => kernel.deps.leases.acquire(request));
   kernel.deps.memory.touch(task.id);
   return { lease, session };
 }
