@@ -3,8 +3,9 @@ import { createPace } from './background-pace.ts';
 
 const mebibyte = 1024 ** 2;
 
-test('the pause grows while nothing comes, is the shortest again after any bytes, and none after many', () => {
+test('the pause grows while little comes, is the shortest again after some, and none after much', () => {
   const pace = createPace({ shortestMs: 50, longestMs: 300, growth: 2 });
-  const kept = [0, 0, 0, 0, 1, 1, 1 + mebibyte, 1 + mebibyte, 1 + mebibyte, 2 + mebibyte];
-  expect(kept.map(pace)).toEqual([50, 100, 200, 300, 50, 100, 0, 50, 100, 50]);
+  const came = [0, 0, 80, 0, 32 * 1024, 80, mebibyte, 0, 80, 16 * 1024];
+  let kept = 0;
+  expect(came.map((bytes) => pace((kept += bytes)))).toEqual([50, 100, 200, 300, 50, 100, 0, 50, 100, 50]);
 });

@@ -4,11 +4,13 @@ import type { Kernel } from './kernel.ts';
 
 /** Half of what a spool holds at least before its command waits for room. */
 const muchBytes = 512 * 1024;
+/** Less, such as a line now and then, is not worth looks that cost a process some milliseconds each. */
+const someBytes = 16 * 1024;
 
 interface PaceOptions {
   readonly shortestMs: number;
   readonly longestMs: number;
-  /** What a pause after which nothing came is multiplied by. */
+  /** What a pause after which little came is multiplied by. */
   readonly growth: number;
 }
 
@@ -16,8 +18,8 @@ interface PaceOptions {
 export type Pace = (keptBytes: number) => number;
 
 /**
- * After a look that brought much there is no pause, since the command may be waiting for room; after one that brought something the
- * pause is the shortest; while nothing comes it grows to the longest. Whoever took the bytes, they count.
+ * After a look that brought much there is no pause, since the command may be waiting for room; after one that brought some the
+ * pause is the shortest; while little comes it grows to the longest. Whoever took the bytes, they count.
  */
 export function createPace({ shortestMs, longestMs, growth }: PaceOptions): Pace {
   let nextMs = shortestMs;
@@ -25,7 +27,7 @@ export function createPace({ shortestMs, longestMs, growth }: PaceOptions): Pace
   return (keptBytes) => {
     const came = keptBytes - before;
     before = keptBytes;
-    if (came > 0) nextMs = shortestMs;
+    if (came >= someBytes) nextMs = shortestMs;
     if (came >= muchBytes) return 0;
     const pauseMs = nextMs;
     nextMs = Math.min(longestMs, nextMs * growth);
