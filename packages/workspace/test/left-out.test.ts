@@ -27,7 +27,9 @@ describe('What is in no checkpoint', () => {
 
   const freeze = (path: string) =>
     opened.store.freeze({ kind: 'directory', path }, { onLeftOut: (one) => leftOut.push(one) });
-  const run = (script: string): void => void execFileSync('bash', ['-euc', script], { cwd: tree });
+  // `find -execdir` takes no relative places of programs, which npm adds.
+  const env = { ...process.env, PATH: '/usr/local/bin:/usr/bin:/bin' };
+  const run = (script: string): void => void execFileSync('bash', ['-euc', script], { cwd: tree, env });
 
   it('a path that is too long is left out, and told of', async () => {
     run(`echo 1 >a; ${tooDeep}`);
