@@ -19,14 +19,14 @@ export interface Captured {
   readonly root: RootRef | null;
 }
 
-/** What was captured, and what whoever asked has to be told of the directory; null when nothing is odd about it. */
+/** What was captured, and what whoever asked has to be told: each in one sentence. */
 interface Capture {
   readonly captured: Captured;
-  readonly warning: string | null;
+  readonly warnings: readonly string[];
 }
 
 interface CapturedTrees extends Pick<Captured, 'workspace' | 'home'> {
-  readonly warning: string | null;
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -56,8 +56,8 @@ export async function captureTask(
   return freeze(async () => captureRoot(kernel, task, handle, operationId));
 }
 
-function join({ workspace, home, warning }: CapturedTrees, root: RootRef | null): Capture {
-  return { captured: { workspace, home, root }, warning };
+function join({ workspace, home, warnings }: CapturedTrees, root: RootRef | null): Capture {
+  return { captured: { workspace, home, root }, warnings };
 }
 
 /** Tells whether a checkpoint already holds exactly what was captured. */
@@ -115,8 +115,7 @@ async function captureTrees(
     }),
   );
   const missing = warningOf(task, head?.workspace ?? null, isMissing ? null : workspace);
-  const warnings = [...(missing === null ? [] : [missing]), ...leftOut];
-  return { workspace, home, warning: warnings.length === 0 ? null : warnings.join(' ') };
+  return { workspace, home, warnings: [...(missing === null ? [] : [missing]), ...leftOut] };
 }
 
 function leftOutOf({ kind, count, first }: LeftOut, where: string): string {

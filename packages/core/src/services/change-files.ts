@@ -19,7 +19,7 @@ import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, UnderSession } from './services.ts';
 import { ensureRunningStatus } from './task-moves.ts';
 import { wakingFrozen } from './wake-frozen.ts';
-import { type LeasedWork, withLease } from './with-lease.ts';
+import { type LeasedWork, settleTask, withLease } from './with-lease.ts';
 
 /** One change of files, as its verb decided it. */
 export interface FileChange<T extends object> {
@@ -75,7 +75,7 @@ export async function changeFiles<T extends object>(
   const path = change.path(task);
   const { verb } = change;
   const args = { taskId, path: recordedPath(path), ...change.args };
-  const settle = async () => withLease(kernel, task, { sessionId, sandbox: true }, call, async () => undefined);
+  const settle = async () => settleTask(kernel, task, sessionId, call);
   const work = async (key: IdempotencyKey) =>
     withLease(kernel, task, { sessionId, sandbox: true }, call, async (leased) => {
       const running = await ensureRunningStatus(kernel, task, leased.proof, call, { reopen: false });

@@ -17,7 +17,7 @@ import type { Call, ExecutionResult, ExecutionService, OutputPreview, RunCommand
 import { checkShellName, createShellKeeper } from './shells.ts';
 import { ensureRunningStatus } from './task-moves.ts';
 import { environment, integerBetween, invalid } from './validate.ts';
-import { assertHere, withLease } from './with-lease.ts';
+import { assertHere, settleTask, withLease } from './with-lease.ts';
 
 const maxScriptBytes = 1024 ** 2;
 const maxOutputLimit = 1024 ** 2;
@@ -124,8 +124,7 @@ export function createExecutionService(kernel: Kernel, keeper: SandboxKeeper): E
           return { executionId: fresh.execution.id };
         },
         {
-          settle: async () =>
-            withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, call, async () => undefined),
+          settle: async () => settleTask(kernel, task, options.sessionId, call),
           given: async ({ intent }) => ({ executionId: intent['executionId'] as ExecutionId }),
         },
       );

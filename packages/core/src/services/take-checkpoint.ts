@@ -1,6 +1,6 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { TaskId } from '../domain/ids.ts';
-import { asJson } from '../domain/json.ts';
+import { type JsonObject, asJson } from '../domain/json.ts';
 import type { Operation } from '../domain/operation.ts';
 import type { Task } from '../domain/task.ts';
 import { canonicalJson } from '../ledger/canonical-json.ts';
@@ -59,16 +59,16 @@ export async function takeCheckpoint(
     call,
     async () => {
       call.onProgress?.('freezing the workspace');
-      const { captured, warning } = await captureTask(kernel, keeper, task, operation.id, leased.signal);
-      if (warning !== null) {
+      const { captured, warnings } = await captureTask(kernel, keeper, task, operation.id, leased.signal);
+      for (const warning of warnings) {
         call.onProgress?.(warning);
         deps.logger.warn(warning, { taskId: task.id });
       }
       const current = task.headCheckpointId === null ? undefined : await deps.checkpoints.find(task.headCheckpointId);
       if (input.onlyIfChanged && current !== undefined && isCapturedBy(captured, current))
-        return unchanged(current, warning);
+        return unchanged(current, warnings);
       const parts = { input, task, captured, operation, head, agent: session.agent };
-      return taken(kernel, composeCheckpoint(kernel, parts), warning);
+      return taken(kernel, composeCheckpoint(kernel, parts), warnings);
     },
     { clear: () => deps.images.remove(imageTag) },
   );
@@ -78,26 +78,26 @@ export function withNotices(checkpoint: Checkpoint, notices: readonly string[]):
   return notices.length === 0 ? checkpoint : { ...checkpoint, notices };
 }
 
-function noticesOf(warning: string | null): readonly string[] {
-  return warning === null ? [] : [warning];
+function recorded(warnings: readonly string[]): JsonObject {
+  return warnings.length === 0 ? {} : { warning: warnings.join('\n') };
 }
 
-function unchanged(current: Checkpoint, warning: string | null): OperationEnd<TakenCheckpoint> {
+function unchanged(current: Checkpoint, warnings: readonly string[]): OperationEnd<TakenCheckpoint> {
   return {
-    result: { checkpoint: current, taken: false, notices: noticesOf(warning) },
+    result: { checkpoint: current, taken: false, notices: warnings },
     verb: 'unchanged',
     outcome: { checkpointId: current.id, unchanged: true },
-    detail: { checkpointId: current.id, ...(warning === null ? {} : { warning }) },
+    detail: { checkpointId: current.id, ...recorded(warnings) },
     puts: () => [],
   };
 }
 
-function taken(kernel: Kernel, checkpoint: Checkpoint, warning: string | null): OperationEnd<TakenCheckpoint> {
+function taken(kernel: Kernel, checkpoint: Checkpoint, warnings: readonly string[]): OperationEnd<TakenCheckpoint> {
   return {
-    result: { checkpoint, taken: true, notices: noticesOf(warning) },
+    result: { checkpoint, taken: true, notices: warnings },
     outcome: { checkpointId: checkpoint.id },
-    ...(warning === null ? {} : { detail: { warning } }),
-    stored: asJson(withNotices(checkpoint, noticesOf(warning))),
+    detail: recorded(warnings),
+    stored: asJson(withNotices(checkpoint, warnings)),
     puts: async () => {
       const task = await kernel.deps.tasks.getTask(checkpoint.taskId);
       const at = kernel.now();

@@ -109,6 +109,16 @@ export function stillHeld(kernel: Kernel, { proof, signal }: LeasedWork): () => 
   };
 }
 
+/** Settles what dead processes left open in a task, and does nothing else. */
+export async function settleTask(
+  kernel: Kernel,
+  task: Task,
+  sessionId: SessionId | undefined,
+  call: Call,
+): Promise<void> {
+  await withLease(kernel, task, { sessionId, sandbox: true }, call, async () => undefined);
+}
+
 /** Any call renews; writing the row is spared while most of the ttl is left. */
 async function renewIfAged(kernel: Kernel, lease: Lease): Promise<void> {
   const age = kernel.deps.clock.nowMs() - Date.parse(lease.renewedAt);

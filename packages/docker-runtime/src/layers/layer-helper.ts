@@ -139,12 +139,6 @@ function ending(
 }
 
 export function failed(code: number, stderr: Buffer): OpencodeToolsError {
-  const said = printable(
-    stderr
-      .toString('utf8')
-      .trim()
-
-      .slice(-2_000),
-  );
+  const said = printable(stderr.toString('utf8').trim().slice(-2_000));
   return new OpencodeToolsError('OCT_INTERNAL', `The engine's layers could not be worked on (${code}): ${said}`);
 }

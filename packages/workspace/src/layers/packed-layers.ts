@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import type { LayerPort } from '@opencode-tools/core';
+import { SharedWork } from '../shared-work.ts';
 import type { LayerFiles } from './layer-files.ts';
 
 /** The verb that froze a tree has answered by then, and its sandbox goes on. */
@@ -10,7 +11,7 @@ export class PackedLayers {
   readonly #layers: LayerPort;
   readonly #files: LayerFiles;
   readonly #later: (work: Promise<unknown>) => void;
-  readonly #unpacking = new Map<string, Promise<void>>();
+  readonly #unpacking = new SharedWork<void>();
   readonly #awaited = new Set<Promise<void>>();
   #hurry = new AbortController();
 
@@ -30,7 +31,8 @@ export class PackedLayers {
   /** Has layers fit for a stack, whoever packed them. */
   async ready(layers: readonly string[]): Promise<void> {
     const packed = new Set(await this.#files.listPacked());
-    await Promise.all(layers.filter((layer) => packed.has(layer)).map(async (layer) => this.#once(layer)));
+    const left = layers.filter((layer) => packed.has(layer));
+    await Promise.all(left.map(async (layer) => this.#unpacking.join(layer, async () => this.#unpack(layer))));
   }
 
   /** Does now what was to be done soon, and waits for it. */
@@ -47,12 +49,6 @@ export class PackedLayers {
     } finally {
       await this.#files.marks.done([layer]);
     }
-  }
-
-  async #once(layer: string): Promise<void> {
-    const unpacking = this.#unpacking.get(layer) ?? this.#unpack(layer).finally(() => this.#unpacking.delete(layer));
-    this.#unpacking.set(layer, unpacking);
-    await unpacking;
   }
 
   async #unpack(layer: string): Promise<void> {
