@@ -1,8 +1,9 @@
 /*
  * node --conditions=@opencode-tools/source bench/commands.mjs [--rounds 100] [--json]
  *
- * What a command costs in a sandbox that runs: `true` by a lane, and by a task with its records, each in turn with `docker exec`,
- * during which the lane has made its next process ready; 64 commands one after the other and 16 at once, beside raw calls of the
+ * What a command costs in a sandbox that runs: `true` by a lane, and by a task with its records, each in turn with `docker exec`; one in
+ * a process that the engine started for it alone, as commands with standard input and those in the background have, which is started ahead
+ * while another has its turn; 64 commands one after the other and 16 at once, beside raw calls of the
  * engine's exec; and 100 MB of output, read by the runtime and kept by a task, beside `docker exec` into a file, a new one each
  * time as a task has: one that is truncated takes its unwritten pages along. The output is of zeros and of a listing, which are packed
  * before the engine passes them on, and of random bytes, which go as they are: three quarters of the processor time of those are the
@@ -24,15 +25,15 @@ const callers = 16;
 await withTemporaryHome(async ({ services, ports, directory }) => {
   const task = await services.tasks.create({ title: 'Commands', image }, call);
   const { session, lease } = await services.sessions.attach(task.id, { agent: 'bench' }, call);
-  const byTask = async (argv) => {
-    const options = { command: { kind: 'argv', argv }, sessionId: session.id };
+  const byTask = async (argv, more = {}) => {
+    const options = { command: { kind: 'argv', argv }, sessionId: session.id, ...more };
     const { execution } = await services.executions.run(task.id, options, call);
     return execution.stdout.bytes;
   };
   await byTask(['true']);
   const { sandbox } = await services.tasks.view(task.id);
   const handle = await ports.runtime.find(sandbox.ref);
-  const byRuntime = async (argv) => {
+  const byRuntime = async (argv, more = {}) => {
     let bytes = 0;
     await handle.exec({
       executionId: ports.ids.next('execution'),
@@ -43,6 +44,7 @@ await withTemporaryHome(async ({ services, ports, directory }) => {
       onStdout: (chunk) => void (bytes += chunk.length),
       onStderr: () => undefined,
       lendsChunks: true,
+      ...more,
     });
     return bytes;
   };
@@ -54,6 +56,33 @@ await withTemporaryHome(async ({ services, ports, directory }) => {
   const docker = { 'docker exec': async () => void (await fromDocker(['true'])) };
   const alone = { ...docker, 'ours: the runtime alone': async () => void (await byRuntime(['true'])) };
   const recorded = { ...docker, 'ours: a command of a task': async () => void (await byTask(['true'])) };
+  const input = Buffer.from('so much');
+  const came = async (bytes) => {
+    if ((await bytes) !== input.length) throw new Error(`${await bytes} bytes came of ${input.length}`);
+  };
+  const fromDockerWithInput = (argv) => {
+    const file = join(directory, `output-${(files += 1)}`);
+    const script = 'printf "so much" | docker exec -i "$@" >"$0"';
+    return run('sh', ['-c', script, file, sandbox.ref, ...argv]);
+  };
+  const dockerWithInput = { 'docker exec -i': async () => void (await fromDockerWithInput(['cat'])) };
+  const ownAlone = { ...dockerWithInput, 'ours: the runtime alone': () => came(byRuntime(['cat'], { stdin: input })) };
+  const ownRecorded = {
+    ...dockerWithInput,
+    'ours: a command of a task': () => came(byTask(['cat'], { stdin: input })),
+  };
+  const inBackground = {
+    'docker exec -d': async () => void (await run('docker', ['exec', '-d', sandbox.ref, 'true'])),
+    'ours: the runtime alone': async () => {
+      const executionId = ports.ids.next('execution');
+      const request = { executionId, token: lease.token, command: { kind: 'argv', argv: ['true'] }, cwd: '/', env: {} };
+      const from = performance.now();
+      await handle.background.spawn({ ...request, timeoutMs: 60_000, openInput: false });
+      const ms = performance.now() - from;
+      await handle.background.forget(executionId);
+      return ms;
+    },
+  };
   const inARow = (one) => async () => {
     for (let index = 0; index < seriesLength; index += 1) await one(['true']);
   };
@@ -84,6 +113,9 @@ await withTemporaryHome(async ({ services, ports, directory }) => {
   const sets = {
     'true in a sandbox that runs': [alone, rounds],
     'true in a sandbox that runs, with its records': [recorded, rounds],
+    'cat with standard input, in a process that the engine started for it': [ownAlone, rounds],
+    'cat with standard input, likewise, with its records': [ownRecorded, rounds],
+    'true begins in the background, likewise': [inBackground, rounds],
     [`${seriesLength} times true in a row`]: [series(inARow), tenth],
     [`${seriesLength} times true, ${callers} at once`]: [series(atOnce), tenth],
     '100 MB of output': [large(['head', '-c', String(outputBytes), '/dev/zero']), tenth],

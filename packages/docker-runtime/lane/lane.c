@@ -5,7 +5,7 @@
  *
  *   oct-lane UID GID first             the main process of a container: idles when its stream ends
  *   oct-lane UID GID lane              any other lane
- *   oct-lane UID GID spool SECONDS     takes one command, which it keeps in the background, or one shell
+ *   oct-lane UID GID spool SECONDS     as a lane that was asked to `keep SECONDS`; versions before that was known ask so
  *   oct-lane become TOKEN MARK DIRECTORY PROGRAM…   as the commands' user: takes the mark, asks the fence, and is the program
  *   oct-lane feed EXECUTION            as the commands' user: writes what it reads to the input of a command in the background
  *   oct-lane mounts                    prints what is mounted where
@@ -143,9 +143,28 @@ static void send_signal(void) {
   answer("ok", there);
 }
 
+static void keep_one(long limit_seconds) { /* a command for the background, or a shell, is the next and the last */
+  while (!input.over) {
+    enum taken taken = take_request();
+    if (taken == NOTHING) { read_input(); continue; }
+    if (taken == REQUEST && same(asked.verb, "run", 4)) {
+      if (!allowed(asked.words[0])) says(asked.nonce, "refused");
+      else if (asked.flags[0] == 's') host_shell(signals);
+      else keep_in_spool(limit_seconds, signals);
+    }
+    break;
+  }
+  leave_lane();
+}
+
+static void keep(void) {
+  answer(first ? "left" : "ok", 0);
+  if (!first) keep_one(asked.words[0]);
+}
+
 static void carry_out(void) {
   static const struct { const char *verb; void (*carry)(void); } verbs[] = {
-    { "run", run }, { "init", initialise }, { "fence", fence }, { "cut", cut }, { "all", all }, { "admit", admit }, { "look", look },
+    { "run", run }, { "init", initialise }, { "fence", fence }, { "cut", cut }, { "all", all }, { "admit", admit }, { "keep", keep }, { "look", look },
     { "pull", pull }, { "signal", send_signal }, { "eof", end_input }, { "forget", forget },
     { "made", made }, { "mark", mark }, { "seal", seal }, { "same", same_root } };
   if (same(asked.verb, "end", 4)) { stop_execution(asked.words[0]); return; }
@@ -212,20 +231,6 @@ static void serve(void) {
       if (files[n + 4].seen && command.process) send_output(&outputs[n], command.nonce);
       else if (files[n + 4].seen) drop_outputs();
   }
-}
-
-static void keep_one(long limit_seconds) { /* a command for the background, or a shell */
-  while (!input.over) {
-    enum taken taken = take_request();
-    if (taken == NOTHING) { read_input(); continue; }
-    if (taken == REQUEST && same(asked.verb, "run", 4)) {
-      if (!allowed(asked.words[0])) says(asked.nonce, "refused");
-      else if (asked.flags[0] == 's') host_shell(signals);
-      else keep_in_spool(limit_seconds, signals);
-    }
-    break;
-  }
-  leave_lane();
 }
 
 static void pour(long from, long to) {

@@ -62,6 +62,82 @@ describe('a pool of lanes', () => {
     expect(seen).toEqual(['first', 'next']);
   });
 
+  test('opens a lane ahead for who uses them up, from the second on', async () => {
+    const { pool: one, lanes } = pool(2);
+    const useUp = async (): Promise<Lane> =>
+      one.use(
+        async (lane) => {
+          lane.close();
+          return lane;
+        },
+        { own: true },
+      );
+    await useUp();
+    await turn();
+    expect(lanes).toHaveLength(1);
+    await useUp();
+    await turn();
+    expect(lanes).toHaveLength(3);
+    expect(await useUp()).toBe(lanes[2]);
+    await turn();
+    expect(lanes).toHaveLength(4);
+    one.close();
+    expect(lanes.every(({ usable }) => !usable)).toBe(true);
+  });
+
+  test('opens none ahead once it was closed', async () => {
+    const { pool: one, lanes } = pool(2);
+    const end = Promise.withResolvers<void>();
+    await one.use(async (lane) => lane.close(), { own: true });
+    const last = one.use(async () => end.promise, { own: true });
+    await turn();
+    one.close();
+    end.resolve();
+    await last;
+    await turn();
+    expect(lanes).toHaveLength(2);
+  });
+
+  test('has whoever comes first wait for the lane that is opened ahead', async () => {
+    const openings: PromiseWithResolvers<Lane>[] = [];
+    const slow = new LanePool(async () => {
+      const opening = Promise.withResolvers<Lane>();
+      openings.push(opening);
+      return opening.promise;
+    }, 8);
+    const open = (): Lane => {
+      const lane = new Lane(new PassThrough());
+      openings.at(-1)?.resolve(lane);
+      return lane;
+    };
+    for (let used = 0; used < 2; used += 1) {
+      const using = slow.use(async (lane) => lane.close(), { own: true });
+      await turn();
+      open();
+      await using;
+    }
+    expect(openings).toHaveLength(3);
+    const waiting = slow.use(async (lane) => lane, { own: true });
+    const another = slow.use(async (lane) => lane, { own: true });
+    await turn();
+    expect(openings).toHaveLength(4);
+    const last = open();
+    const ahead = new Lane(new PassThrough());
+    openings[2]?.resolve(ahead);
+    expect(await waiting).toBe(ahead);
+    expect(await another).toBe(last);
+  });
+
+  test('lends the lane of the main process to nobody who uses it up', async () => {
+    const { pool: one, lanes } = pool(2);
+    const first = new Lane(new PassThrough());
+    one.add(first);
+    expect(await one.use(async (lane) => lane, { own: true })).toBe(lanes[0]);
+    expect(await one.use(async (lane) => lane, { own: true })).toBe(lanes[0]);
+    expect(lanes).toHaveLength(1);
+    expect(await one.useIdle(async (lane) => lane)).toBe(lanes[0]);
+  });
+
   test('keeps a lane that opened for somebody who gave up', async () => {
     const opening = Promise.withResolvers<Lane>();
     let opened = 0;

@@ -6,12 +6,16 @@ const fewestLanes = 8;
 const mostLanes = 32;
 /** Lanes beyond these are not opened at the same time: each starts programs, and who waits may get one that is free before. */
 const mostOpening = 4;
+/** A process that runs one command and ends opens none in vain. */
+const ownedBeforeAhead = 2;
 /** What a lane and its command take of a sandbox's processes before the command starts any itself. */
 const processesPerLane = 4;
 
 export interface UseOptions {
   /** Opens a new lane even when one is idle. */
   readonly fresh?: boolean;
+  /** Lends a lane that `use` uses up: one that is the main process of a container is none. */
+  readonly own?: boolean;
   /** Does not wait for others, however many there are. */
   readonly urgent?: boolean;
   /** Ends waiting for a lane, and for one that is opening. */
@@ -32,6 +36,11 @@ export class LanePool {
   readonly #all = new Set<Lane>();
   readonly #waiting: (() => void)[] = [];
   readonly #wanting: (() => void)[] = [];
+  /** The lane whose end would be that of the container's main process. */
+  #first: Lane | undefined;
+  /** Being opened ahead, until somebody waits for it. */
+  #spare: Promise<void> | undefined;
+  #owned = 0;
   /** Counts the closings: a lane that was asked for before one is closed when it comes. */
   #closings = 0;
   #taken = 0;
@@ -46,8 +55,9 @@ export class LanePool {
     this.#most = most;
   }
 
-  /** Adds a lane that is open already. */
+  /** Adds the lane that is the main process of a container. */
   add(lane: Lane): void {
+    this.#first = lane;
     this.#all.add(lane);
     this.#idle.push(lane);
   }
@@ -59,9 +69,10 @@ export class LanePool {
    */
   async use<T>(use: (lane: Lane) => Promise<T>, options: UseOptions = {}): Promise<T> {
     const { signal, urgent = false } = options;
+    const before = this.#closings;
     if (!urgent) await this.#takeSlot(signal);
     const giveBack = (): void => (urgent ? undefined : this.#freeSlot());
-    const getting = this.#get(options.fresh === true, urgent);
+    const getting = this.#get(options);
     let lane: Lane;
     try {
       lane = await unlessAborted(getting, signal);
@@ -74,6 +85,7 @@ export class LanePool {
     } finally {
       this.#keep(lane);
       giveBack();
+      if (options.own === true) this.#openAhead(before);
     }
   }
 
@@ -121,19 +133,40 @@ export class LanePool {
     else this.#taken -= 1;
   }
 
-  async #get(fresh: boolean, urgent: boolean): Promise<Lane> {
+  async #get({ fresh = false, own = false, urgent = false }: UseOptions): Promise<Lane> {
     for (;;) {
-      const idle = fresh ? undefined : this.#takeIdle();
+      const idle = fresh ? undefined : this.#takeIdle(own);
       if (idle) return idle;
+      const spare = own ? this.#spare : undefined;
+      if (spare) {
+        this.#spare = undefined;
+        await spare;
+        continue;
+      }
       if (urgent || this.#opening < mostOpening) return this.#openAnother();
       await new Promise<void>((resolve) => this.#wanting.push(resolve));
     }
   }
 
-  #takeIdle(): Lane | undefined {
-    let lane = this.#idle.pop();
-    while (lane && !lane.usable) lane = this.#idle.pop();
-    return lane;
+  #takeIdle(own = false): Lane | undefined {
+    for (let place = this.#idle.length - 1; place >= 0; place -= 1) {
+      if (own && this.#idle[place] === this.#first) continue;
+      const [lane] = this.#idle.splice(place, 1);
+      if (lane?.usable === true) return lane;
+    }
+    return undefined;
+  }
+
+  /** Who uses up a second lane will use up more: the next is opened before it is asked for, while nobody waits for it. */
+  #openAhead(closings: number): void {
+    this.#owned += 1;
+    if (this.#owned < ownedBeforeAhead || closings !== this.#closings || this.#spare || this.#opening > 0) return;
+    if (this.#idle.some((lane) => lane.usable && lane !== this.#first)) return;
+    const spare = this.#openAnother().then((lane) => this.#keep(lane), ignore);
+    this.#spare = spare;
+    void spare.then(() => {
+      if (this.#spare === spare) this.#spare = undefined;
+    });
   }
 
   async #openAnother(): Promise<Lane> {

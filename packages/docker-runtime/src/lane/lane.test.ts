@@ -49,3 +49,12 @@ test('a supervisor of an earlier version is told from a lane that is lost', asyn
   const lane = laneTo((nonce) => `\u001e${nonce} unknown 0\n`);
   await expect(lane.control('same')).rejects.toBeInstanceOf(UnknownRequestError);
 });
+
+test.each([
+  ['which knows how', 'ok 0', true],
+  ['of an earlier version', 'unknown 0', false],
+  ['that may not, as the main process of a container', 'left 0', false],
+])('a supervisor %s says whether it keeps its next command in the background', async (_which, answer, keeps) => {
+  const lane = laneTo((nonce) => `\u001e${nonce} ${answer}\n`);
+  expect(await lane.keepsNext(60)).toBe(keeps);
+});

@@ -107,6 +107,19 @@ export class Lane {
     return this.#ask((nonce) => `${[verb, nonce, ...words].join(' ')}\n`, onData);
   }
 
+  /**
+   * Has the supervisor keep its next command in the background, and end it after so many seconds. False, and the lane is lost, when it is
+   * of a version that does not know how, or gone.
+   */
+  async keepsNext(limitSeconds: number): Promise<boolean> {
+    try {
+      return (await this.control('keep', limitSeconds)).outcome === 'ok';
+    } catch (error) {
+      if (error instanceof LaneLostError) return false;
+      throw error;
+    }
+  }
+
   /** Hands a command over to a supervisor that keeps it in the background. Returns how that went; the stream ends. */
   async handOver(frame: Omit<RunFrame, 'nonce'>): Promise<string> {
     try {
@@ -256,8 +269,11 @@ export class Lane {
   }
 }
 
-/** `admit` makes a mark known that no lane's command has, if the fence lets its token pass: a token and the mark. */
-export type ControlVerb = 'fence' | 'cut' | 'all' | 'admit' | RootVerb;
+/**
+ * `admit` makes a mark known that no lane's command has, if the fence lets its token pass: a token and the mark. `keep` has a supervisor
+ * keep its next command, which is its last, in the background: for so many seconds.
+ */
+export type ControlVerb = 'fence' | 'cut' | 'all' | 'admit' | 'keep' | RootVerb;
 
 /**
  * Of the root file system. `made`: nobody has done anything yet. `same`: nothing has changed since. `mark` and a number: a new

@@ -32,7 +32,7 @@ export async function openLane(starts: Starts, user: User, opened: (lane: Lane) 
   return lane;
 }
 
-/** Starts a supervisor for one command in the background, which it takes as a lane does. */
+/** Starts a supervisor for one command in the background where those of its container do not know `keep`. */
 export async function openSpool(starts: Starts, user: User, limitSeconds: number): Promise<Lane> {
   return start(starts, supervisorCommand(user, 'spool', limitSeconds));
 }

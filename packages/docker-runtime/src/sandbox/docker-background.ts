@@ -112,10 +112,15 @@ export class DockerBackground implements BackgroundCommands {
 
   async #handOver(request: SpawnRequest & { readonly shell?: true }): Promise<string> {
     const { executionId, token, command, cwd, env, openInput, timeoutMs, shell } = request;
-    const lane = await this.#link.openSpool(Math.max(1, Math.round(timeoutMs / 1_000)));
+    const limitSeconds = Math.max(1, Math.round(timeoutMs / 1_000));
     const mark = markFor(token, executionNumber(executionId));
     const kind = shell === true ? ({ shell: 'host' } as const) : {};
-    return lane.handOver({ token, mark, command, cwd, env, withStdin: openInput, ...kind });
+    const frame = { token, mark, command, cwd, env, withStdin: openInput, ...kind };
+    const answer = await this.#link.lanes.use(
+      async (lane) => ((await lane.keepsNext(limitSeconds)) ? lane.handOver(frame) : undefined),
+      { own: true, urgent: true },
+    );
+    return answer ?? (await this.#link.openSpool(limitSeconds)).handOver(frame);
   }
 
   async #ask(verb: Verb, words: readonly number[], onData?: (chunk: Buffer) => void): Promise<string> {

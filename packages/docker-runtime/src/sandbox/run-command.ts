@@ -81,10 +81,10 @@ class Run {
 
   /** Undefined when the command was given up before it began. */
   async #attempt(): Promise<RunResult | undefined> {
-    const fresh = this.#request.stdin !== undefined;
+    const own = this.#request.stdin !== undefined;
     const { signal } = this.#gaveUp;
     try {
-      return await this.#link.lanes.use(async (lane) => this.#on(lane), { fresh, signal });
+      return await this.#link.lanes.use(async (lane) => this.#on(lane), { own, signal });
     } catch (error) {
       if (signal.aborted && error === signal.reason) return undefined;
       throw await this.#link.explain(error);
