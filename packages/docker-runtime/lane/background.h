@@ -36,6 +36,7 @@ static long be_alone(void) { /* says that it took the command, and who keeps it 
   char text[32];
   put_text(put_number(text, sys(getpid, 0, 0, 0, 0)), "\n");
   write_spool("keeper", text);
+  note_lane(asked.words[1], 1); /* whoever ends it from now on finds one that may begin */
   says(asked.nonce, "ok");
   place_file(empty_file, 0);
   place_file(empty_file, 1);

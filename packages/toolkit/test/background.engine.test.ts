@@ -116,7 +116,9 @@ describe('a command in the background of a task', () => {
     const late = await start(task, sessionId, 'echo early; sleep 642', { timeoutMs: 1_000 });
     expect(await wait(late)).toMatchObject({ state: 'interrupted', reason: 'timeout', stdout: { bytes: 6 } });
     const endless = await start(task, sessionId, 'yes', { maxOutputBytes: 100_000 });
-    expect(await wait(endless)).toMatchObject({ reason: 'output-limit', stdout: { bytes: 100_000 } });
+    const ended = await wait(endless);
+    expect(ended).toMatchObject({ reason: 'output-limit', signal: 'SIGKILL', stdout: { bytes: 100_000 } });
+    expect(ended.durationMs).toEqual(expect.any(Number));
   });
 
   it('ends when another session takes the task over, and keeps its output', async () => {

@@ -68,13 +68,20 @@ export async function endOfBackground(
   const deadline = performance.now() + endLimitMs;
   let { endAs } = options;
   const masking = await maskingOf(kernel, command, options);
+  const pulled = new Map<OutputStream, number>();
   if (masking === 'unknown' && endAs === undefined) return null;
   for (;;) {
     // Asked before the outputs are taken: what was put out before an end is then among them.
     const state = await handle.background.look(id);
     if (state.kind === 'none') return options.mayBegin === true ? null : composeEnd(kernel, command, gone);
     const full =
-      masking !== 'unknown' && (await takeOutputs(kernel, handle, command, { masking, all: state.kind === 'ended' }));
+      masking !== 'unknown' &&
+      (await takeOutputs(kernel, handle, command, {
+        masking,
+        all: state.kind === 'ended',
+        pulled,
+        drops: endAs === 'output-limit',
+      }));
     if (state.kind === 'ended') return composeEnd(kernel, command, asEnded(state.outcome, endAs));
     if (full) endAs ??= 'output-limit';
     if (full) await handle.endExecution(id);
@@ -146,6 +153,10 @@ interface Taking {
   readonly masking: Masking;
   /** True when nothing more will come. */
   readonly all: boolean;
+  /** How far this process came, which past the limit of an output is further than what is kept of it. */
+  readonly pulled: Map<OutputStream, number>;
+  /** True to pull what is past the limit, too: a command waits, even to end, while there is no room for more. */
+  readonly drops: boolean;
 }
 
 /** Returns true when an output exceeds what is kept of one. */
@@ -166,18 +177,18 @@ async function takeOutput(
   handle: SandboxHandle,
   { execution: { id, taskId }, operation }: InBackground,
   stream: OutputStream,
-  { masking, all }: Taking,
+  { masking, all, pulled, drops }: Taking,
 ): Promise<boolean> {
   const { memory, defaults } = kernel.deps;
   const limit = Number(operation.intent['maxOutputBytes'] ?? defaults.outputMaxBytes);
-  let offset = await memory.outputBytes(taskId, id, stream);
+  let offset = Math.max(pulled.get(stream) ?? 0, await memory.outputBytes(taskId, id, stream));
   for (let held = 0; ;) {
     const bytes = await handle.background.pull(id, stream, offset);
-    if (bytes?.length === 0) return false;
+    if (bytes?.length === 0) return offset > limit;
     if (bytes === undefined) {
       // Another process has taken it, and has written it by now.
       const now = await memory.outputBytes(taskId, id, stream);
-      if (now <= offset) return false;
+      if (now <= offset) return offset > limit;
       offset = now;
       continue;
     }
@@ -188,7 +199,8 @@ async function takeOutput(
     if (part.bytes.length > 0) await memory.writeOutput(taskId, id, stream, part).catch(diskError);
     offset += ready;
     held = bytes.length - ready;
-    if (offset > limit) return true;
-    if (ready === 0 && !all) return false;
+    pulled.set(stream, offset);
+    if (offset > limit && !drops) return true;
+    if (ready === 0 && !all) return offset > limit;
   }
 }

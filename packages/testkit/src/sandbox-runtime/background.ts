@@ -102,6 +102,19 @@ export function backgroundOfSandbox(bed: SandboxBed): void {
       });
     });
 
+    test('are ended by name however soon after their start, and however busy the sandbox is', async () => {
+      await bed.withSandbox(async (sandbox) => {
+        const busy = ['a', 'b', 'c', 'd'].map(async () => spawn(sandbox, 'while :; do :; done'));
+        await Promise.all(busy);
+        for (let round = 0; round < 20; round += 1) {
+          const id = await spawn(sandbox, 'sleep 600');
+          await sandbox.endExecution(id);
+          expect(await end(sandbox, id)).toMatchObject({ reason: 'cancelled' });
+          await sandbox.background.forget(id);
+        }
+      });
+    });
+
     test('do not wait for what they leave behind, which a fence still ends', async () => {
       await bed.withSandbox(async (sandbox) => {
         const id = await spawn(sandbox, '(sleep 621; echo late) & echo done');
