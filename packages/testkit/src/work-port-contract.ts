@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -93,6 +94,45 @@ export function workPortContract(name: string, open: () => Promise<OpenWorkPort>
       const again = await work.apply({ ...request, operationId: newId() });
       expect(again).toMatchObject({ applied: true, changed: [] });
       expect(again.present).toEqual(expect.arrayContaining(['edited', 'link', 'made/new']));
+    });
+
+    test('work that goes on from what came before is brought in, beside what the user changed since', async () => {
+      const first = await changed(edits);
+      await work.apply({ ...first, operationId: newId() });
+      writeFileSync(mine('made/new'), 'mine on top\n');
+      writeFileSync(inside('edited'), 'one\ntwo\nthree\nfour\nfive\n');
+      rmSync(inside('link'));
+      writeFileSync(inside('later'), 'later\n');
+      const toId = await opened.freeze(inside());
+      const request = { ...first, toId, earlierIds: [first.toId] };
+      expect(await work.apply({ ...request, earlierIds: [], operationId: newId() })).toMatchObject({ applied: false });
+      const result = await work.apply({ ...request, operationId: newId() });
+      expect(result).toMatchObject({ applied: true, conflicts: [], kept: ['made/new'] });
+      expect(result.changed).toEqual(['edited', 'later', 'link']);
+      expect(read('edited')).toBe('one\ntwo\nthree\nfour\nfive\n');
+      expect(read('made/new')).toBe('mine on top\n');
+      expect(existsSync(mine('link'))).toBe(false);
+    });
+
+    test('what was applied before and both sides changed since is a conflict, or merged from there', async () => {
+      const first = await changed(edits);
+      await work.apply({ ...first, operationId: newId() });
+      writeFileSync(mine('edited'), 'theirs\ntwo\nthree\nfour\nmine\n');
+      writeFileSync(inside('edited'), 'theirs twice\ntwo\nthree\nfour\nfive\n');
+      const request = { ...first, toId: await opened.freeze(inside()), earlierIds: [first.toId] };
+      expect(await work.apply({ ...request, operationId: newId() })).toMatchObject({ conflicts: [{ path: 'edited' }] });
+      const result = await work.apply({ ...request, threeWay: true, operationId: newId() });
+      expect(result).toMatchObject({ applied: true, merged: ['edited'] });
+      expect(read('edited')).toBe('theirs twice\ntwo\nthree\nfour\nmine\n');
+    });
+
+    test('what was applied and taken back by the user comes again', async () => {
+      const first = await changed(edits);
+      const before = read('edited');
+      await work.apply({ ...first, operationId: newId() });
+      writeFileSync(mine('edited'), before);
+      const result = await work.apply({ ...first, earlierIds: [first.toId], operationId: newId() });
+      expect(result).toMatchObject({ applied: true, changed: ['edited'], kept: [] });
     });
 
     test('a dry run says what would be, and changes nothing', async () => {

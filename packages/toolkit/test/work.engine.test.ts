@@ -50,6 +50,15 @@ it.each([
         newestFirst: false,
       });
       expect(records.map(({ type }) => type)).toEqual(['work.refused', 'work.completed']);
+      await writeFile(path.join(repository, 'Makefile'), 'all: mine\n');
+      await files.write(id, { path: 'a', content: Buffer.from('three\n') }, ada);
+      expect(await work.apply(id, { dryRun: true }, ada)).toMatchObject({ changed: ['a'], conflicts: [], refused: [] });
+      expect(await work.apply(id, {}, ada)).toMatchObject({ applied: true, changed: ['a'], kept: ['Makefile'] });
+      expect(await readFile(path.join(repository, 'a'), 'utf8')).toBe('three\n');
+      const elsewhere = path.join(directory, 'elsewhere');
+      await mkdir(elsewhere);
+      await writeFile(path.join(elsewhere, 'a'), 'two\n');
+      expect(await work.apply(id, { directory: elsewhere }, ada)).toMatchObject({ conflicts: [{ path: 'a' }] });
     } finally {
       await open.close();
       await home.remove();

@@ -28,11 +28,13 @@ export async function applyWork(
 ): Promise<AppliedWork> {
   const root = toBytePath(directory);
   const review = reviewWork(changes, blobs);
-  const accepted = new Set(accept);
-  const refused = review.tripwires.filter(({ path }) => !accepted.has(path));
   const decisions = await decideAll({ root, changes, blobs, merge: threeWay ? merge : undefined });
   const pathsOf = (wanted: (decision: Decision) => boolean): readonly string[] =>
     changes.filter((_, index) => wanted(decisions[index] as Decision)).map(({ path }) => toText(path));
+  const present = pathsOf(({ kind }) => kind === 'present');
+  const kept = pathsOf(({ kind }) => kind === 'kept');
+  const settled = new Set([...accept, ...present, ...kept]);
+  const refused = review.tripwires.filter(({ path }) => !settled.has(path));
   const conflicts = changes.flatMap(({ path }, index) => {
     const decision = decisions[index];
     return decision?.kind === 'conflict' ? [{ path: toText(path), reason: decision.reason }] : [];
@@ -50,7 +52,8 @@ export async function applyWork(
     applied,
     changed,
     merged,
-    present: pathsOf(({ kind }) => kind === 'present'),
+    present,
+    kept,
     conflicts,
     refused,
   };

@@ -6,7 +6,7 @@ import { conflictReason } from './conflict-reason.ts';
 import { type FileShape, findShape, hasShape, shapeOf } from './file-shape.ts';
 import { type Versions, mostMergedBytes } from './merge-lines.ts';
 import { readUnfollowed } from './open-unfollowed.ts';
-import { type WorkChange, kindOf } from './review-work.ts';
+import { type WorkChange, isSame, kindOf } from './review-work.ts';
 import { findNode } from './scan-directory.ts';
 import type { TreeEntry } from './tree-entry.ts';
 import type { Content, PathChange } from './work-steps.ts';
@@ -15,6 +15,8 @@ import type { Content, PathChange } from './work-steps.ts';
 export type Decision =
   | { readonly kind: 'change'; readonly change: PathChange; readonly merged?: Buffer }
   | { readonly kind: 'present' }
+  /** The user changed what came before, and there is nothing new. */
+  | { readonly kind: 'kept' }
   | { readonly kind: 'conflict'; readonly reason: string };
 
 export interface Deciding {
@@ -42,7 +44,7 @@ export async function decideAll(deciding: Deciding): Promise<readonly Decision[]
  */
 async function decide(
   { root, blobs, merge }: Deciding,
-  { path, before, after }: WorkChange,
+  { path, before, after, earlier = [] }: WorkChange,
   becoming: ReadonlySet<BytePath>,
   going: ReadonlySet<BytePath>,
 ): Promise<Decision> {
@@ -55,13 +57,18 @@ async function decide(
   if (after !== undefined && obstacleAbove(root, path, none) !== undefined)
     return { kind: 'change', change: { path, from: undefined, to: contentOf(after) } };
   if (stands(root, path, after)) return { kind: 'present' };
-  if (stands(root, path, before)) {
-    const own = after !== undefined && before?.type === 'directory' ? ownFile(root, path, going) : undefined;
+  const here = [...earlier, before].findIndex((entry) => stands(root, path, entry));
+  if (here >= 0) {
+    const from = here < earlier.length ? earlier[here] : before;
+    const own = after !== undefined && from?.type === 'directory' ? ownFile(root, path, going) : undefined;
     if (own !== undefined) return conflict(`${toText(own)} is there, and the task did not know it`);
-    return { kind: 'change', change: { path, from: contentOf(before), to: contentOf(after) } };
+    return { kind: 'change', change: { path, from: contentOf(from), to: contentOf(after) } };
   }
-  const merged = before && after && merge && (await mergedOf({ root, blobs, merge }, path, before, after));
-  return merged ?? conflict(conflictReason({ root, blobs }, { path, before, after }));
+  // What stood there last is what the user went on from.
+  const last = earlier.length > 0 ? earlier[0] : before;
+  if (isSame(last, after)) return { kind: 'kept' };
+  const merged = last && after && merge && (await mergedOf({ root, blobs, merge }, path, last, after));
+  return merged ?? conflict(conflictReason({ root, blobs }, { path, before: last, after }));
 }
 
 async function mergedOf(

@@ -13,6 +13,8 @@ export interface WorkChange {
   readonly path: BytePath;
   readonly before: TreeEntry | undefined;
   readonly after: TreeEntry | undefined;
+  /** What stood there after each time that work was brought in before, newest first. */
+  readonly earlier?: readonly (TreeEntry | undefined)[];
 }
 
 /** Lists what differs in content, kind, link target or executable bit. Directories count only where they come or go. */
@@ -27,7 +29,31 @@ export function workChanges(from: readonly TreeEntry[], to: readonly TreeEntry[]
   });
 }
 
-function isSame(one: TreeEntry | undefined, other: TreeEntry | undefined): boolean {
+/**
+ * Adds to the changes since the work started those since it was brought in before, which undo something of that.
+ *
+ * @param since the changes since each of these times, newest first
+ */
+export function withEarlier(
+  changes: readonly WorkChange[],
+  since: readonly (readonly WorkChange[])[],
+): readonly WorkChange[] {
+  if (since.length === 0) return changes;
+  const known = since.map((list) => new Map(list.map((change) => [change.path, change])));
+  const all = new Map([...changes, ...since.flat()].toReversed().map((change) => [change.path, change]));
+  const paths = [...all.keys()].sort();
+  return paths.flatMap((path) => {
+    const change = all.get(path);
+    if (change === undefined) return [];
+    const earlier = known.map((each) => {
+      const then = each.get(path);
+      return then === undefined ? change.after : then.before;
+    });
+    return [{ ...change, earlier }];
+  });
+}
+
+export function isSame(one: TreeEntry | undefined, other: TreeEntry | undefined): boolean {
   if (one === undefined || other === undefined) return one === other;
   const [kind, otherKind] = [kindOf(one), kindOf(other)];
   if (kind !== otherKind) return false;

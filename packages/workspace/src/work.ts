@@ -9,7 +9,7 @@ import { commitWork } from './commit-work.ts';
 import { errnoOf, storeFailure, throwIfCancelled } from './failures.ts';
 import type { HostGit } from './git.ts';
 import { type Versions, mergeLines } from './merge-lines.ts';
-import { type WorkChange, reviewWork, workChanges } from './review-work.ts';
+import { type WorkChange, reviewWork, withEarlier, workChanges } from './review-work.ts';
 import { branchTip, mergeWork } from './merge-work.ts';
 import { bundlePath, receiveBundle } from './received-bundle.ts';
 import { settleJournal, settleMerge } from './settle-work.ts';
@@ -44,7 +44,8 @@ export function createWork(options: {
       const directory = await realDirectory(work.directory);
       refuseOwnHome(directory, options.directory);
       await using _ = await uses.begin();
-      const changes = await between(work.fromId, work.toId);
+      const since = await Promise.all((work.earlierIds ?? []).map(async (id) => between(id, work.toId)));
+      const changes = withEarlier(await between(work.fromId, work.toId), since);
       throwIfCancelled(work.signal);
       using blobs = new BlobReader(index, work.toId);
       try {

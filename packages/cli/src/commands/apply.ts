@@ -62,7 +62,7 @@ export const apply: Command<TaskWorkApplied> = {
     return services.work.apply(await task(), { ...session, ...options, ...more }, call);
   },
   render(result, style) {
-    const { applied, changed, merged, present, conflicts, refused, directory } = result;
+    const { applied, changed, merged, present, kept, conflicts, refused, directory } = result;
     const head = applied
       ? `${style.good('applied')} ${plural(changed.length, 'path')} to ${shownPath(directory)}`
       : style.warning(`nothing was changed in ${shownPath(directory)}`);
@@ -70,6 +70,7 @@ export const apply: Command<TaskWorkApplied> = {
       head,
       ...changed.map((at) => `  ${shownPath(at)}${merged.includes(at) ? ' (merged with what you changed)' : ''}`),
       present.length === 0 ? '' : style.dim(`${plural(present.length, 'path')} there already`),
+      ...kept.map((at) => style.dim(`  ${shownPath(at)} stays as you changed it: the task did not change it since`)),
       ...conflicts.map(({ path: at, reason }) => `${style.bad('conflict')} ${shownPath(at)}: ${oneLine(reason)}`),
       ...refused.map((each) => tripwireLine(each, style)),
       refused.length === 0 ? '' : style.dim('Accept each by --accept PATH when it is meant.'),

@@ -15,6 +15,11 @@ export interface ApplyWork {
   /** Snapshot that the work started from; null for an empty workspace. */
   readonly fromId: string | null;
   readonly toId: string;
+  /**
+   * Snapshots that were applied to the directory before, newest first: what one of them left there is the task's as much as what it started
+   * from. Default none.
+   */
+  readonly earlierIds?: readonly string[];
   /** Paths with tripwires that may be applied all the same. */
   readonly accept: readonly string[];
   /**
@@ -38,9 +43,11 @@ export interface AppliedWork extends WorkReview {
   readonly merged: readonly string[];
   /** Paths that are in the directory already as the task left them. */
   readonly present: readonly string[];
+  /** Paths that the user changed since they were applied last, and the task did not: they stay so. */
+  readonly kept: readonly string[];
   /** Paths that the directory has otherwise than the task started from and left them: the user's own changes. */
   readonly conflicts: readonly { readonly path: string; readonly reason: string }[];
-  /** Tripwires that were not accepted. */
+  /** Tripwires that were not accepted, of what is not there already. */
   readonly refused: readonly Tripwire[];
 }
 

@@ -53,7 +53,7 @@ export const applyTaskWork = defineTool({
 });
 
 function answer(done: TaskWorkApplied, command: string) {
-  const { applied, directory, checkpoint: at, changed, merged, present, conflicts, refused } = done;
+  const { applied, directory, checkpoint: at, changed, merged, present, kept, conflicts, refused } = done;
   const verb = applied ? 'Applied to' : 'Nothing was changed in';
   const would = applied ? [] : changed.length === 0 ? [] : [`${changed.length} paths would change.`];
   return {
@@ -61,6 +61,9 @@ function answer(done: TaskWorkApplied, command: string) {
       `${verb} ${directory}${applied ? `: ${changed.length} paths` : ''}.`,
       ...would,
       ...(present.length === 0 ? [] : [`${present.length} paths are there already.`]),
+      ...(kept.length === 0
+        ? []
+        : [`${kept.length} paths stay as the user changed them; the task did not since they were applied.`]),
       ...conflictLines(conflicts),
       ...tripwiresOf(refused),
       ...askThePerson(refused, command),
