@@ -1,4 +1,4 @@
-import type { CheckpointId } from '../domain/ids.ts';
+import { type CheckpointId, isId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { RecordPayload, StoredRecord } from '../ledger/ledger-record.ts';
@@ -40,6 +40,7 @@ function appliedBy({ payload }: StoredRecord, directory: string): readonly Check
   return (JSON.parse(payload) as RecordPayload).puts.flatMap((put) => {
     if (put.noun !== 'operation') return [];
     const { directory: to, checkpointId } = put.value.intent;
-    return to === directory && typeof checkpointId === 'string' ? [checkpointId] : [];
+    const isOne = to === directory && typeof checkpointId === 'string' && isId('checkpoint', checkpointId);
+    return isOne ? [checkpointId] : [];
   });
 }
