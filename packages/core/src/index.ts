@@ -166,10 +166,7 @@ export type { GatewayPlan, NetworkFacts, NetworkFiles, NetworkPort, TaskNetwork 
 export type { Notifier } from './ports/notifier.ts';
 export type { ProcessTable } from './ports/process-table.ts';
 export type {
-  ExecOutcome,
-  ExecRequest,
   Fence,
-  OutputHandler,
   RootChange,
   RuntimeCapabilities,
   HelperFacts,
@@ -180,11 +177,16 @@ export type {
   SandboxRuntime,
   SandboxStats,
   SandboxEvent,
+} from './ports/sandbox-runtime.ts';
+export type {
+  ExecOutcome,
+  ExecRequest,
+  OutputHandler,
   OpenTerminal,
   TerminalRequest,
   TerminalSize,
-} from './ports/sandbox-runtime.ts';
-export { largestFencingToken } from './ports/sandbox-runtime.ts';
+} from './ports/exec-request.ts';
+export { largestFencingToken } from './ports/exec-request.ts';
 export { fileTypes, temporaryName } from './ports/sandbox-files.ts';
 export type {
   FileAccess,

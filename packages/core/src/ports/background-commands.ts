@@ -1,5 +1,5 @@
 import type { ExecutionId } from '../domain/ids.ts';
-import type { ExecOutcome, ExecRequest } from './sandbox-runtime.ts';
+import type { ExecOutcome, ExecRequest } from './exec-request.ts';
 import type { OutputStream } from './task-memory.ts';
 
 export interface SpawnRequest extends Pick<ExecRequest, 'executionId' | 'token' | 'command' | 'cwd' | 'env'> {

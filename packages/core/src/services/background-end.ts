@@ -2,7 +2,8 @@ import type { EndReason, Execution, OutputSummary } from '../domain/execution.ts
 import type { Operation } from '../domain/operation.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { sha256 } from '../ledger/chain.ts';
-import type { ExecOutcome, SandboxHandle } from '../ports/sandbox-runtime.ts';
+import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
+import type { ExecOutcome } from '../ports/exec-request.ts';
 import { type OutputStream, outputStreams } from '../ports/task-memory.ts';
 import { forgetMask, maskFor } from './background-masks.ts';
 import type { Kernel } from './kernel.ts';

@@ -2,7 +2,7 @@ import type { OutsideClaims } from '../claims/claim.ts';
 import type { Command, Execution } from '../domain/execution.ts';
 import type { EnvReference } from '../domain/sandbox-spec.ts';
 import type { ExecutionId, TaskId } from '../domain/ids.ts';
-import type { OpenTerminal, TerminalSize } from '../ports/sandbox-runtime.ts';
+import type { OpenTerminal, TerminalSize } from '../ports/exec-request.ts';
 import type { OutputRange, OutputSlice, OutputStream } from '../ports/task-memory.ts';
 import type { Page, PageRequest } from '../ports/task-store.ts';
 import type { Call, UnderSession } from './call.ts';

@@ -2,7 +2,7 @@ import type { SessionId, TaskId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { FileAccess, SandboxFiles } from '../ports/sandbox-files.ts';
-import { largestFencingToken } from '../ports/sandbox-runtime.ts';
+import { largestFencingToken } from '../ports/exec-request.ts';
 import type { Kernel } from './kernel.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call } from './services.ts';
