@@ -10,10 +10,10 @@ static long wait_for(struct waited *files, long count, long milliseconds) { /* b
   return sys6(__NR_ppoll, (long)files, count, milliseconds < 0 ? 0 : (long)time, 0, 0, 0);
 }
 
-enum { CHILD_ENDED = 1, INPUT_ENDED = 2 };
+enum { CHILD_ENDED = 1, INPUT_ENDED = 2, ROOM_MADE = 4 };
 
 static long signals_file(void) { /* signals that matter come as something to read */
-  number these = 1ul << (SIGCHLD - 1) | 1ul << (SIGUSR1 - 1);
+  number these = 1ul << (SIGCHLD - 1) | 1ul << (SIGUSR1 - 1) | 1ul << (SIGUSR2 - 1);
   sys(rt_sigprocmask, 0, &these, 0, 8);
   return sys(signalfd4, -1, &these, 8, O_CLOEXEC | O_NONBLOCK);
 }
@@ -21,7 +21,7 @@ static long signals_file(void) { /* signals that matter come as something to rea
 static int take_signals(long file) {
   static unsigned one[32];
   int which = 0;
-  while (sys(read, file, one, sizeof one, 0) == sizeof one) which |= one[0] == SIGUSR1 ? INPUT_ENDED : CHILD_ENDED;
+  while (sys(read, file, one, sizeof one, 0) == sizeof one) which |= one[0] == SIGUSR1 ? INPUT_ENDED : one[0] == SIGUSR2 ? ROOM_MADE : CHILD_ENDED;
   return which;
 }
 

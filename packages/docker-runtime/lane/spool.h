@@ -111,7 +111,7 @@ static void tell_end(long from) {
 }
 
 /* The verbs by which any lane asks for a command in the background. */
-static struct { char stream; number at, best, next; int found, more; } pieces;
+static struct { char stream; number at, best, next; int found, more, gone; } pieces;
 
 static void look_for_piece(const char *name) {
   if (name[0] != pieces.stream || name[1] != '.' || !is_digit(name[2])) return;
@@ -124,7 +124,7 @@ static void look_for_next(const char *name) {
   if (name[0] != pieces.stream || name[1] != '.' || !is_digit(name[2])) return;
   number at = one_number(name + 2);
   put_piece(path, pieces.stream, at);
-  if (at < pieces.best) remove_file(path);
+  if (at < pieces.best) { remove_file(path); pieces.gone = 1; }
   if (at > pieces.best && (!pieces.more || at < pieces.next)) { pieces.next = at; pieces.more = 1; }
 }
 
@@ -138,23 +138,32 @@ static void give_piece(number piece, number from) {
   close_file(file);
 }
 
-static void pull(void) { /* execution, stream, offset: what is kept from there on, of two pieces at most */
-  pieces.stream = asked.words[1] == 2 ? 'e' : 'o';
-  pieces.at = asked.words[2];
-  pieces.found = pieces.more = 0;
-  each_entry(spool_path, look_for_piece);
-  if (!pieces.found) { says(asked.nonce, "none"); return; }
-  each_entry(spool_path, look_for_next);
-  give_piece(pieces.best, pieces.at - pieces.best);
-  if (pieces.more) give_piece(pieces.next, 0);
-  answer("ok", pieces.at);
-}
-
-static long keeper_of_spool(void) { /* the process that keeps it, if it still does */
+static long keeper_of_spool(void) { /* the process that keeps it, if it still does: its number may be another's by now */
   char path[96], text[32];
   put_spool(path, "keeper");
   long process = read_file(path, text, sizeof text) > 0 ? one_number(text) : 0;
-  return process > 0 && sys(kill, process, 0, 0, 0) == 0 ? process : 0;
+  put_text(put_number(put_text(path, "/proc/"), process), "/comm");
+  return process > 0 && read_file(path, text, sizeof text) > 0 && begins(text, "oct-lane") ? process : 0;
+}
+
+static void tell_keeper(int signal) {
+  char path[96];
+  put_spool(path, "result");
+  long process = exists(path) ? 0 : keeper_of_spool();
+  if (process) sys(kill, process, signal, 0, 0);
+}
+
+static void pull(void) { /* execution, stream, offset: what is kept from there on, of two pieces at most */
+  pieces.stream = asked.words[1] == 2 ? 'e' : 'o';
+  pieces.at = asked.words[2];
+  pieces.found = pieces.more = pieces.gone = 0;
+  each_entry(spool_path, look_for_piece);
+  if (!pieces.found) { says(asked.nonce, "none"); return; }
+  each_entry(spool_path, look_for_next);
+  if (pieces.gone) tell_keeper(SIGUSR2);
+  give_piece(pieces.best, pieces.at - pieces.best);
+  if (pieces.more) give_piece(pieces.next, 0);
+  answer("ok", pieces.at);
 }
 
 static void look(void) {
@@ -180,11 +189,7 @@ static void end_input(void) {
     long file = open_file(path, O_WRONLY | O_NONBLOCK, 0);
     say(file, "\nclose\n");
     close_file(file);
-  } else {
-    put_spool(path, "result");
-    long process = exists(path) ? 0 : keeper_of_spool();
-    if (process) sys(kill, process, SIGUSR1, 0, 0);
-  }
+  } else tell_keeper(SIGUSR1);
   answer("ok", 0);
 }
 
