@@ -1,7 +1,7 @@
 import { PassThrough, Writable } from 'node:stream';
-import { type ErrorCode, OpencodeToolsError, errorCatalogue, exitCodeFor } from '@opencode-tools/core';
+import { type Checkpoint, type ErrorCode, OpencodeToolsError, errorCatalogue, exitCodeFor } from '@opencode-tools/core';
 import { describe, expect, test } from 'vitest';
-import { runLine } from '../test/run-line.ts';
+import { type Answers, runLine, taskId } from '../test/run-line.ts';
 
 const codes = Object.keys(errorCatalogue) as ErrorCode[];
 
@@ -105,6 +105,29 @@ test('a full disk behind stdout is a failure', async () => {
   const line = await runLine(['list-tasks'], { tasks: { list: async () => ({ items: [], next: null }) } }, { stdout });
   expect(line.code).toBe(70);
   expect(line.stderr).toContain('ENOSPC');
+});
+
+test('what a restore or a cleanup left out is printed', async () => {
+  const notices = [
+    '1 path in the workspace that is a socket, pipe or device is not in the checkpoint; the first: pipe',
+  ];
+  const checkpoint = { id: 'chk_00000000000000000000000001', name: 'first' } as unknown as Checkpoint;
+  const receipt = { taskId, title: 'T', finalCheckpointId: checkpoint.id, memory: 'm', keptImages: [] };
+  const removed = { containers: 1, volumes: 0, networks: 0 };
+  const answers: Answers = {
+    checkpoints: { restore: async () => ({ checkpoint, saved: null, endedProcesses: 0, notices }) },
+    tasks: {
+      delete: async () => ({ dryRun: false, receipt: { ...receipt, deletedAt: '', removed }, notices }),
+    },
+  };
+  for (const argv of [
+    ['restore-checkpoint', taskId, 'first'],
+    ['cleanup-task', taskId],
+  ]) {
+    const line = await runLine(argv, answers);
+    expect(line).toMatchObject({ code: 0, stderr: '' });
+    expect(line.stdout).toContain(notices[0]);
+  }
 });
 
 test('the version and the help page need no home', async () => {

@@ -1,5 +1,5 @@
-// Compiles lane.c, load.c and ../layer/layer.c for each architecture and writes the programs into src/lane/lane-programs.ts and
-// src/layers/layer-programs.ts. Needs the two compilers of Debian bookworm (gcc, gcc-aarch64-linux-gnu), which give the same bytes each
+// Compiles lane.c, load.c, ../layer/layer.c and attributes.c of the package workspace for each architecture and writes the programs into
+// src/lane/lane-programs.ts, src/layers/layer-programs.ts and attribute-programs.ts over there. Needs the two compilers of Debian bookworm (gcc, gcc-aarch64-linux-gnu), which give the same bytes each
 // time. With --check, writes nothing and fails when the programs are not those.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { laneLoaders, lanePrograms } from '../src/lane/lane-programs.ts';
 import { layerPrograms } from '../src/layers/layer-programs.ts';
+import { attributePrograms } from '../../workspace/src/attributes/attribute-programs.ts';
 
 const compilers = { amd64: 'x86_64-linux-gnu-gcc', arm64: 'aarch64-linux-gnu-gcc' };
 const flags =
@@ -19,10 +20,12 @@ const here = import.meta.dirname;
 const supervisors = compile('lane.c');
 const loaders = compile('load.c').map(([architecture, program]) => [architecture, withoutSections(program)]);
 const layers = compile('../layer/layer.c');
+const attributes = compile('../../workspace/attributes/attributes.c');
 if (process.argv.includes('--check')) check();
 else {
   writeFileSync(join(here, '../src/lane/lane-programs.ts'), moduleOfLanes());
   writeFileSync(join(here, '../src/layers/layer-programs.ts'), moduleOfLayers());
+  writeFileSync(join(here, '../../workspace/src/attributes/attribute-programs.ts'), moduleOfAttributes());
 }
 
 function compile(source) {
@@ -56,6 +59,7 @@ function check() {
     [supervisors, lanePrograms],
     [loaders, laneLoaders],
     [layers, layerPrograms],
+    [attributes, attributePrograms],
   ])
     for (const [architecture, program] of programs) {
       if (program.equals(gunzipSync(Buffer.from(known[architecture], 'base64')))) continue;
@@ -85,5 +89,12 @@ function moduleOfLayers() {
   return (
     `/** \`layer/layer.c\` of this package, compiled by \`lane/build.mjs\` for the architectures that an engine may have; gzip in base64. */\n` +
     `export const layerPrograms: ${recordOf(layers)}`
+  );
+}
+
+function moduleOfAttributes() {
+  return (
+    `/** \`attributes/attributes.c\` of this package, compiled by \`packages/docker-runtime/lane/build.mjs\`; gzip in base64. */\n` +
+    `export const attributePrograms: ${recordOf(attributes)}`
   );
 }

@@ -86,7 +86,8 @@ test('what is not in a checkpoint is told, and left alone by a restore', async (
   );
   expect(Math.max(...told.map(({ length }) => length))).toBeLessThan(1_000);
   write('later');
-  await checkpoints.restore(task.id, 'first', {}, call);
+  const restored = await checkpoints.restore(task.id, 'first', {}, call);
+  expect(restored.notices).toEqual(first.notices);
   expect(
     readdirSync(project)
       .filter((name) => name.length < 9)

@@ -13,6 +13,7 @@ import {
   type TreeRef,
   type WorkspaceStore,
 } from '@opencode-tools/core';
+import { AttributeProgram } from './attributes/attribute-program.ts';
 import { BlobIndex } from './blob-index.ts';
 import { BlobReader } from './blob-reader.ts';
 import { toBytePath } from './byte-path.ts';
@@ -54,6 +55,7 @@ export function createContentStore(options: ContentStoreOptions): ContentStore {
 class FileContentStore implements ContentStore {
   readonly #options: ContentStoreOptions;
   readonly #parts: StoreParts;
+  readonly #attributes: AttributeProgram;
   #opened: Promise<void> | undefined;
 
   constructor(options: ContentStoreOptions) {
@@ -62,6 +64,7 @@ class FileContentStore implements ContentStore {
     const index = new BlobIndex(layout, options.logger);
     const snapshots = new SnapshotFiles(layout, index);
     const seeds = new KnownSeeds(layout, snapshots);
+    this.#attributes = new AttributeProgram(layout.programs, options.logger);
     this.#parts = { layout, index, snapshots, seeds, uses: new StoreUses(layout, () => this.#open()) };
   }
 
@@ -76,7 +79,8 @@ class FileContentStore implements ContentStore {
   async seed(request: SeedRequest): Promise<SnapshotRef> {
     throwIfCancelled(request.signal);
     await using _ = await this.#parts.uses.begin();
-    return await seedContent({ parts: this.#parts, options: this.#options, places: this.#places }, request);
+    const seeding = { parts: this.#parts, options: this.#options, places: this.#places, attributes: this.#attributes };
+    return await seedContent(seeding, request);
   }
 
   async freeze(tree: TreeRef, options: FreezeOptions = {}): Promise<SnapshotRef> {
@@ -84,7 +88,9 @@ class FileContentStore implements ContentStore {
     throwIfCancelled(signal);
     if (tree.kind === 'directory') {
       const path = await realDirectory(tree.path);
-      return saveDirectory(this.#parts, path, { useStatCache: true, logger: this.#options.logger, onLeftOut, signal });
+      const { logger } = this.#options;
+      const attributes = this.#attributes;
+      return saveDirectory(this.#parts, path, { useStatCache: true, attributes, logger, onLeftOut, signal });
     }
     const { volumes, logger } = this.#options;
     await using work = new AsyncDisposableStack();
@@ -120,9 +126,9 @@ class FileContentStore implements ContentStore {
   async restoreDirectory(
     directory: string,
     snapshotId: string,
-    options: { readonly signal?: AbortSignal } = {},
+    options: FreezeOptions = {},
   ): Promise<{ readonly written: number; readonly removed: number }> {
-    const { signal } = options;
+    const { signal, onLeftOut } = options;
     await using _ = await this.#parts.uses.begin();
     const cache = await this.#cacheOf(directory);
     const tree = await this.#parts.snapshots.loadBeside(snapshotId, cache);
@@ -134,11 +140,16 @@ class FileContentStore implements ContentStore {
     refuseOwnHome(path, this.#options.directory);
     using blobs = new BlobReader(this.#parts.index, snapshotId);
     try {
-      return await restoreTree(toBytePath(path), tree, blobs, {
+      const { environment } = this.#options;
+      const attributes = this.#attributes;
+      const { leftOut, ...done } = await restoreTree(toBytePath(path), tree, blobs, {
         cache,
-        environment: this.#options.environment,
+        environment,
+        attributes,
         signal,
       });
+      for (const one of leftOut) onLeftOut?.(one);
+      return done;
     } catch (error) {
       if (made) await rm(path, { recursive: true, force: true });
       throw errnoOf(error) === undefined ? error : storeFailure(path, error);
@@ -231,7 +242,8 @@ class FileContentStore implements ContentStore {
   /** What is known of a directory that may not be there. */
   async #cacheOf(directory: string): Promise<StatCache> {
     const path = await realpath(directory).catch(() => undefined);
-    return path === undefined ? emptyStatCache : loadStatCache(this.#parts.layout, toBytePath(path));
+    const kind = (await this.#attributes.isThere()) ? 'attributes' : 'plain';
+    return path === undefined ? emptyStatCache : loadStatCache(this.#parts.layout, toBytePath(path), kind);
   }
 
   async #open(): Promise<void> {

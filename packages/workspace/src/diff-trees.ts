@@ -45,6 +45,7 @@ function isSame(one: TreeEntry, other: TreeEntry): boolean {
     one.uid === other.uid &&
     one.gid === other.gid &&
     one.target === other.target &&
+    one.attributes === other.attributes &&
     (one.type === 'directory' || one.mtimeNs === other.mtimeNs)
   );
 }

@@ -1,5 +1,6 @@
-import type { LeftOut, Logger } from '@opencode-tools/core';
-
+import { type LeftOut, type Logger, allEnded } from '@opencode-tools/core';
+import type { AttributeProgram } from './attributes/attribute-program.ts';
+import { readAttributes } from './attributes/read-attributes.ts';
 import type { BlobIndex } from './blob-index.ts';
 import { type BytePath, toText } from './byte-path.ts';
 import { type TreePart, addKnown, entriesOf, isKnown } from './known-lines.ts';
@@ -23,6 +24,8 @@ export interface FreezeDirectoryOptions {
   readonly owner?: { readonly uid: number; readonly gid: number };
   /** False for directories that are read once, such as temporary ones. */
   readonly useStatCache: boolean;
+  /** Reads extended attributes; without one they are no part of the tree. */
+  readonly attributes?: AttributeProgram | undefined;
   readonly logger: Logger;
   readonly onLeftOut?: OnLeftOut | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -47,30 +50,45 @@ export async function freezeDirectory(
   store: { readonly layout: StoreLayout; readonly index: BlobIndex; readonly pack: PackWriter },
   options: FreezeDirectoryOptions,
 ): Promise<FrozenTree> {
-  const { owner, useStatCache } = options;
+  const { owner, useStatCache, attributes } = options;
   const pacer = createPacer(options.signal);
   const startedMs = Date.now();
-  const cache = useStatCache ? await loadStatCache(store.layout, root) : emptyStatCache;
+  const kind = (await attributes?.isThere()) === true ? 'attributes' : 'plain';
+  const cache = useStatCache ? await loadStatCache(store.layout, root, kind) : emptyStatCache;
   const isStored = store.index.keepsAll(cache.packs);
   await using reader = new ThreadedReader(root, noFollow, { ...store, pacer });
   const read = (node: DiskNode): void => {
     if (node.type === 'file' && node.links === 1) reader.offer(node);
   };
   const scanned = await scanKnown(root, pacer, cache, read);
-  const found = isStored ? scanned : lookAtLost(root, scanned, store, read);
-  const contents = await storeContents(root, found, await reader.finish(), { ...store, pacer });
+  const names = isStored ? scanned : lookAtLost(root, scanned, store, read);
+  const reading = reader.finish().then((done) => storeContents(root, names, done, { ...store, pacer }));
+  const [contents, { found, leftOut }] = await allEnded(
+    reading,
+    attributes === undefined
+      ? Promise.resolve({ found: names, leftOut: undefined })
+      : readAttributes(attributes, root, names, options.signal),
+  );
   reportOmitted(found, root, options);
+  if (leftOut !== undefined) report(leftOut, root, options);
   const { tree, ...learning } = frozenTree(found, contents, {
     cache,
     isStored,
     layout: store.layout,
     place: root,
     startedMs,
+    kind,
   });
   return {
-    tree: owner === undefined ? tree : entriesOf(tree).map((entry) => ({ ...entry, ...owner })),
+    tree: owner === undefined ? tree : entriesOf(tree).map((entry) => withOwner(entry, owner)),
     ...(useStatCache ? learning : {}),
   };
+}
+
+/** Access control lists name users of the place where the entry comes from. */
+function withOwner(entry: TreeEntry, owner: { readonly uid: number; readonly gid: number }): TreeEntry {
+  const { attributes: _, ...plain } = entry;
+  return { ...plain, ...owner };
 }
 
 /** What was found in a place, as a tree; where all of it is known there is nothing to learn. */
@@ -84,15 +102,17 @@ export function frozenTree(
     readonly layout: StoreLayout;
     readonly place: BytePath;
     readonly startedMs: number;
+    /** Whether attributes were read. */
+    readonly kind?: 'plain' | 'attributes';
   },
 ): FrozenTree {
-  const { cache, isStored, layout, place, startedMs } = scan;
+  const { cache, isStored, layout, place, startedMs, kind } = scan;
   const isAllKnown =
     cache.size > 0 &&
     isStored &&
     found.every((one) => one.type === 'other' || isKnown(one) || one.digest !== undefined || one.path === '');
   const learn = async (manifest: StoredManifest) =>
-    saveStatCache(layout, place, toLearned(found, contents), startedMs, manifest);
+    saveStatCache(layout, place, toLearned(found, contents), startedMs, manifest, kind);
   return { tree: toTree(found, contents), ...(isAllKnown ? {} : { learn }) };
 }
 
@@ -152,28 +172,30 @@ function toLearned(found: readonly Found[], contents: readonly (FileContent | un
     const isLinked = one.type === 'file' && one.links > 1;
     const isLine = !isLinked || !linked.has(one.identity);
     if (isLinked) linked.add(one.identity);
-    if (one.path === '' || contents[at]?.stable === false) return [{ type: 'passed' }];
+    if (contents[at]?.stable === false) return [{ type: 'passed' }];
     return [{ type: 'learned', node: one, entry, isLine }];
   });
 }
 
 function toEntry(node: DiskNode, content: FileContent | undefined): TreeEntry | undefined {
-  const { path, type, mode, uid, gid, target, size, digest = '' } = node;
+  const { path, type, mode, uid, gid, target, size, digest = '', attributes } = node;
   if (type === 'other') return undefined;
   const mtimeNs = path === '' ? 0n : node.mtimeNs;
-  return { path, type, mode, uid, gid, mtimeNs, size, digest, target, ...contentOf(content) };
+  const own = attributes === undefined ? {} : { attributes };
+  return { path, type, mode, uid, gid, mtimeNs, size, digest, target, ...contentOf(content), ...own };
 }
 
 function contentOf(content: FileContent | undefined): Pick<TreeEntry, 'size' | 'digest'> | undefined {
   return content === undefined ? undefined : { size: content.size, digest: content.digest };
 }
 
+interface Reporting {
+  readonly logger: Logger;
+  readonly onLeftOut?: OnLeftOut | undefined;
+}
+
 /** Tells of what is no part of a snapshot. */
-export function reportOmitted(
-  found: readonly Found[],
-  place: BytePath,
-  { logger, onLeftOut }: { readonly logger: Logger; readonly onLeftOut?: OnLeftOut | undefined },
-): void {
+export function reportOmitted(found: readonly Found[], place: BytePath, options: Reporting): void {
   const omitted = found.filter((one): one is DiskNode => one.type === 'other');
   if (omitted.length === 0) return;
   const kinds = {
@@ -183,8 +205,11 @@ export function reportOmitted(
   for (const kind of ['deep', 'special'] as const) {
     const [one] = kinds[kind];
     if (one === undefined) continue;
-    const leftOut = { kind, count: kinds[kind].length, first: shortPath(toText(one.path)) };
-    logger.info('Not all that was found is part of a snapshot', { place: toText(place), ...leftOut });
-    onLeftOut?.(leftOut);
+    report({ kind, count: kinds[kind].length, first: shortPath(toText(one.path)) }, place, options);
   }
+}
+
+function report(leftOut: LeftOut, place: BytePath, { logger, onLeftOut }: Reporting): void {
+  logger.info('Not all that was found is part of a snapshot', { place: toText(place), ...leftOut });
+  onLeftOut?.(leftOut);
 }

@@ -64,12 +64,13 @@ export async function toEntry(
     readonly entries: ReadonlyMap<string, TreeEntry>;
   },
 ): Promise<TreeEntry> {
-  const { type, mode, uid, gid, mtimeNs } = member;
+  const { type, mode, uid, gid, mtimeNs, attributes } = member;
   const base = { path, mode, uid, gid, mtimeNs, size: 0, digest: '', target: '' };
+  const own = attributes === undefined ? {} : { attributes };
   if (type === 'symlink') return { ...base, type, mode: 0o777, target: member.target };
   if (type === 'link') return linkEntry(path, canonicalPath(member.target), work.entries);
-  if (type === 'file') return { ...base, type, ...(await storeContent(member.size, content, work)) };
-  return { ...base, type: 'directory', mtimeNs: path === '' ? 0n : mtimeNs };
+  if (type === 'file') return { ...base, type, ...(await storeContent(member.size, content, work)), ...own };
+  return { ...base, type: 'directory', mtimeNs: path === '' ? 0n : mtimeNs, ...own };
 }
 
 function linkEntry(path: string, target: string, entries: ReadonlyMap<string, TreeEntry>): TreeEntry {

@@ -5,6 +5,7 @@ import {
   isOpencodeToolsError,
   OpencodeToolsError,
 } from '@opencode-tools/core';
+import { decodeAttributes } from './attributes/attribute-text.ts';
 import { type BytePath, canonicalPath, parentOf, toText } from './byte-path.ts';
 import { headName } from './export-trees.ts';
 import { toEntry } from './freeze-volume.ts';
@@ -85,15 +86,16 @@ async function readMembers(
   if (!isOpen) throw refused('it is empty');
 }
 
-function checkMember({ name, type, size, uid, gid, mode }: TarMember): void {
+function checkMember({ name, type, size, uid, gid, mode, attributes = '' }: TarMember): void {
   const isWhole = [size, uid, gid].every((value) => Number.isSafeInteger(value) && value >= 0);
   if (!isWhole || uid > largestId || gid > largestId || !Number.isInteger(mode)) {
     throw refused(`it has a member with impossible numbers: ${toText(name)}`);
   }
   if (type === 'other') throw refused(`it has a member that is neither file, directory nor link: ${toText(name)}`);
   const isPowerful = ((mode & 0o4000) !== 0 && uid === 0) || ((mode & 0o2000) !== 0 && gid === 0);
-  if (type === 'file' && isPowerful) {
-    const remedy = 'Take its setuid and setgid bits away where it was made, then checkpoint and export again.';
+  if (type === 'file' && (isPowerful || decodeAttributes(attributes).has('security.capability'))) {
+    const remedy =
+      'Take its setuid and setgid bits and its capabilities away where it was made, then checkpoint and export again.';
     throw refused(`it has a program that would run as root: ${toText(name)}`, undefined, remedy);
   }
 }

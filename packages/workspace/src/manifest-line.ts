@@ -4,9 +4,15 @@ export const letters: Readonly<Record<EntryType, string>> = { file: 'f', directo
 const types: Readonly<Record<string, EntryType>> = { f: 'file', d: 'directory', s: 'symlink', l: 'link' };
 const special = /[\\\t\n]/;
 
-/** The line of an entry, with its line feed. */
-export function encodeLine({ type, mode, uid, gid, mtimeNs, size, digest, path, target }: TreeEntry): string {
-  return `${letters[type]}\t${mode.toString(8)}\t${uid}\t${gid}\t${mtimeNs}\t${size}\t${digest}\t${escapeName(path)}\t${escapeName(target)}\n`;
+/** The line of an entry, with its line feed. What has extended attributes has a field more. */
+export function encodeLine(entry: TreeEntry): string {
+  const { type, mode, uid, gid, mtimeNs, size, digest, path } = entry;
+  return `${letters[type]}\t${mode.toString(8)}\t${uid}\t${gid}\t${mtimeNs}\t${size}\t${digest}\t${escapeName(path)}${lineEnd(entry)}`;
+}
+
+/** What of a line comes after the path. */
+export function lineEnd({ target, attributes }: TreeEntry): string {
+  return `\t${escapeName(target)}${attributes ? `\t${attributes}` : ''}\n`;
 }
 
 /** The entry of a line of a text. @param end where its line feed is @throws Error when it is none */
@@ -22,6 +28,9 @@ export function decodeLine(text: string, from: number, end: number): TreeEntry {
   const isInOrder = ownerAt > from && groupAt > ownerAt && timeAt > groupAt && sizeAt > timeAt && digestAt > sizeAt;
   const isWhole = isInOrder && pathAt > digestAt && targetAt > pathAt && targetAt <= end;
   if (type === undefined || !isWhole) throw new Error('Not a line of a manifest');
+  const tab = targetAt === end ? -1 : text.indexOf('\t', targetAt);
+  const targetEnd = tab === -1 || tab > end ? end : tab;
+  const attributes = targetEnd === end ? {} : { attributes: text.slice(targetEnd + 1, end) };
   return {
     path: unescapeName(text.slice(pathAt, targetAt - 1)),
     type,
@@ -31,7 +40,8 @@ export function decodeLine(text: string, from: number, end: number): TreeEntry {
     mtimeNs: BigInt(text.slice(timeAt, sizeAt - 1)),
     size: Number(text.slice(sizeAt, digestAt - 1)),
     digest: text.slice(digestAt, pathAt - 1),
-    target: targetAt === end ? '' : unescapeName(text.slice(targetAt, end)),
+    target: targetAt === targetEnd ? '' : unescapeName(text.slice(targetAt, targetEnd)),
+    ...attributes,
   };
 }
 

@@ -10,6 +10,9 @@ import {
   rmdirSync,
   unlinkSync,
 } from 'node:fs';
+import type { LeftOut } from '@opencode-tools/core';
+import type { AttributeProgram } from './attributes/attribute-program.ts';
+import { AttributeRestorer, needsAttributes } from './attributes/restore-attributes.ts';
 import type { BlobReader } from './blob-reader.ts';
 import { type BytePath, parentOf, toFs, toText } from './byte-path.ts';
 import { digestFile } from './digest-file.ts';
@@ -34,6 +37,8 @@ export interface RestoreOptions {
   /** What is known of the directory from its last scan. */
   readonly cache: StatCache;
   readonly environment: Environment;
+  /** Reads and sets extended attributes; without one they are left as they are. */
+  readonly attributes?: AttributeProgram | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -48,23 +53,26 @@ export async function restoreTree(
   tree: readonly TreePart[],
   blobs: BlobReader,
   options: RestoreOptions,
-): Promise<{ readonly written: number; readonly removed: number }> {
+): Promise<{ readonly written: number; readonly removed: number; readonly leftOut: readonly LeftOut[] }> {
   const pacer = createPacer(options.signal);
   const owners = process.geteuid?.() === 0;
-  const { entries, names, equal } = leaveOutEqual(tree, await scanKnown(root, pacer, options.cache), options.cache);
+  const attributes = new AttributeRestorer(options.attributes, options.signal);
+  const found = await attributes.read(root, await scanKnown(root, pacer, options.cache));
+  const { entries, names, equal } = leaveOutEqual(tree, found, options.cache);
   const digestOf = (node: FoundName) => node.digest || digestFile(toText(root), node);
   const plan = await planRestore(entries, names, { digestOf, owners });
-  const work: Work = { root, pacer, owners, checked: new Set(), options };
+  const work: Work = { root, pacer, owners, checked: new Set(), attributes, options };
   for (const node of plan.remove) await removeNode(work, node);
   await writeFiles(work, plan, blobs);
   for (const entry of plan.link) makeLink(work, entry);
   for (const entry of plan.amend) amend(work, entry);
+  await attributes.amend(root, plan.amend);
   const entered = [...work.checked].flatMap((path) => equal(path) ?? []);
   const changed = await finishDirectories(work, plan, entered, blobs);
   const created = new Set(plan.write.map(({ path }) => path));
   const amended = changed.filter((path) => !created.has(path) && !work.checked.has(path)).length;
   const written = plan.write.length + plan.link.length + plan.amend.length + amended;
-  return { written, removed: plan.remove.length };
+  return { written, removed: plan.remove.length, leftOut: attributes.leftOut };
 }
 
 interface Work {
@@ -73,6 +81,7 @@ interface Work {
   readonly owners: boolean;
   /** Directories that were looked at and are about to change. */
   readonly checked: Set<BytePath>;
+  readonly attributes: AttributeRestorer;
   readonly options: RestoreOptions;
 }
 
@@ -117,7 +126,9 @@ async function writeFiles(work: Work, plan: RestorePlan, blobs: BlobReader): Pro
     const program = isWorthAsking ? await findTarProgram(environment) : 'another';
     const sparse = program === 'another' ? undefined : staged.sparse;
     const tar = writeTar(staged.members, blobs, { name: staged.nameOf, sparse, memory: pipedMemory(), signal });
+    await work.attributes.begin(staging);
     await extractTar(toText(staging), tar, { environment, program, signal });
+    await work.attributes.made(staging, plan.write, staged.nameOf);
     for (const entry of staged.moves) {
       enter(work, parentOf(entry.path));
       renameSync(toFs(`${staging}/${staged.nameOf(entry)}`), at(work, entry.path));
@@ -155,17 +166,20 @@ async function finishDirectories(
   blobs: BlobReader,
 ): Promise<readonly BytePath[]> {
   const differing: TreeEntry[] = [];
-  const again = entered.map((entry) => [walkKey(entry.path), entry, undefined] as const);
+  const lacking: TreeEntry[] = [];
+  const again = entered.map((entry) => [walkKey(entry.path), entry, undefined, entry] as const);
   const directories = [
-    ...plan.directories.map(([entry, found]) => [walkKey(entry.path), entry, found] as const),
+    ...plan.directories.map(([entry, found]) => [walkKey(entry.path), entry, found, found] as const),
     ...again,
   ];
-  for (const [, entry, found] of directories.sort(([one], [other]) => (one < other ? -1 : 1))) {
+  for (const [, entry, found, present] of directories.sort(([one], [other]) => (one < other ? -1 : 1))) {
     // What nothing was done in is as it was found.
     const node = found === undefined || work.checked.has(entry.path) ? nodeAt(work.root, entry.path) : found;
     if (node.type !== 'directory') throw notWhatItWas(work, entry.path);
     const time = entry.path === '' || node.mtimeNs === entry.mtimeNs;
-    if (!time || node.mode !== entry.mode || hasOtherOwner(entry, node, work)) differing.push(entry);
+    const isOther = !time || node.mode !== entry.mode || hasOtherOwner(entry, node, work);
+    if (isOther) differing.push(entry);
+    if (needsAttributes(entry, present, isOther)) lacking.push(entry);
     if (work.pacer.due()) await work.pacer.rest();
   }
   const inner = differing.filter(({ path }) => path !== '');
@@ -175,7 +189,8 @@ async function finishDirectories(
     if (work.owners) chownSync(toFs(work.root), top.uid, top.gid);
     chmodSync(toFs(work.root), top.mode);
   }
-  return differing.map(({ path }) => path);
+  await work.attributes.amend(work.root, lacking);
+  return [...new Set([...differing, ...lacking])].map(({ path }) => path);
 }
 
 /** Makes sure that a directory and those above it are directories that we may change. */

@@ -1,3 +1,4 @@
+import { needsAttributes } from './attributes/restore-attributes.ts';
 import type { BytePath } from './byte-path.ts';
 import { parentOf } from './byte-path.ts';
 import type { FoundName } from './scan-directory.ts';
@@ -11,7 +12,7 @@ export interface RestorePlan {
   readonly write: readonly TreeEntry[];
   /** Hard links to make once the files are there. */
   readonly link: readonly TreeEntry[];
-  /** Files whose content is right and whose mode or owner is not. */
+  /** Files whose content is right and whose mode, owner or attributes are not. */
   readonly amend: readonly TreeEntry[];
   /** All directories, with what was found of them. */
   readonly directories: readonly (readonly [entry: TreeEntry, node: FoundName | undefined])[];
@@ -51,8 +52,9 @@ export async function planRestore(
     } else if (node === undefined || (await differs(entry, node, leaders.paths, comparison))) {
       rewritten.add(entry.path);
       plan.write.push(entry);
-    } else if (entry.type === 'file' && (entry.mode !== node.mode || hasOtherOwner(entry, node, comparison))) {
-      plan.amend.push(entry);
+    } else if (entry.type === 'file') {
+      const isOther = entry.mode !== node.mode || hasOtherOwner(entry, node, comparison);
+      if (isOther || needsAttributes(entry, node, false)) plan.amend.push(entry);
     }
   }
   return { ...plan, directories, remove: remove.sort((one, other) => (one.path < other.path ? 1 : -1)) };

@@ -2,9 +2,9 @@ import { hash } from 'node:crypto';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import type { BytePath } from './byte-path.ts';
 import { type KnownLines, isKnown } from './known-lines.ts';
-import { encodeLine, escapeName } from './manifest-line.ts';
+import { encodeLine, escapeName, lineEnd } from './manifest-line.ts';
 import type { DiskNode } from './scan-directory.ts';
-import { headLength, keyLength, looks, magic, statCachePath, sumLength, userAndMode } from './stat-cache.ts';
+import { headLength, keyLength, looks, magics, statCachePath, sumLength, userAndMode } from './stat-cache.ts';
 import { type StoreLayout, temporaryPath } from './store-files.ts';
 import type { TreeEntry } from './tree-entry.ts';
 
@@ -43,6 +43,7 @@ export interface StoredManifest {
  *
  * @param learned what was found, in the order of a walk
  * @param scanStartedMs what changed at or shortly before this time is left out
+ * @param kind whether attributes were read
  */
 export async function saveStatCache(
   layout: StoreLayout,
@@ -50,10 +51,11 @@ export async function saveStatCache(
   learned: readonly Learned[],
   scanStartedMs: number,
   manifest: StoredManifest = { pieces: [], packs: [] },
+  kind: keyof typeof magics = 'plain',
 ): Promise<void> {
   const temporary = temporaryPath(layout, 'stat');
   try {
-    await writeFile(temporary, encode(learned, scanStartedMs - settleMs, manifest), { mode: 0o600 });
+    await writeFile(temporary, encode(learned, scanStartedMs - settleMs, manifest, magics[kind]), { mode: 0o600 });
     await rename(temporary, statCachePath(layout, root));
   } catch (error) {
     await rm(temporary, { force: true });
@@ -61,7 +63,7 @@ export async function saveStatCache(
   }
 }
 
-function encode(learned: readonly Learned[], settledMs: number, manifest: StoredManifest): Buffer {
+function encode(learned: readonly Learned[], settledMs: number, manifest: StoredManifest, magic: Buffer): Buffer {
   const isSettled = ({ node }: LearnedName): boolean => Math.max(node.mtimeMs, node.ctimeMs) < settledMs;
   const kept = learned.filter((one) => one.type === 'known' || (one.type === 'learned' && isSettled(one)));
   const size = kept.reduce((sum, one) => sum + lengthOf(one), 0);
@@ -114,7 +116,7 @@ function fillColumns(
       );
       length += line.length;
       columns.ends[index] = length;
-      columns.paths[index] = length - escapeName(entry.target).length - escapeName(entry.path).length - 2;
+      columns.paths[index] = length - lineEnd(entry).length - escapeName(entry.path).length;
       lines.push(line);
       index += 1;
     }

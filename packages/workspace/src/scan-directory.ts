@@ -30,6 +30,8 @@ export interface FoundName extends Look {
   readonly target: BytePath;
   /** What was read when it looked as it does now: the digest of a file, empty for what is none. */
   readonly digest?: string | undefined;
+  /** As of a `TreeEntry`, once they were read. */
+  readonly attributes?: string | undefined;
 }
 
 /** One name found on disk, as `lstat` describes it. */

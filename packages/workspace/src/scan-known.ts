@@ -58,7 +58,7 @@ export async function scanKnown(
     const node = nodeAt(root, path);
     const again = cache.recall(path, node);
     if (again === undefined) tell?.(node);
-    found.push(again === undefined ? node : { ...node, digest: cache.digestAt(again) });
+    found.push(again === undefined ? node : { ...node, ...cache.readAt(again) });
     return node.type === 'directory';
   };
   const longest = longestBelow(root);

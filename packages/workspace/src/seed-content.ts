@@ -1,5 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { type SeedRequest, type SnapshotRef, allEnded } from '@opencode-tools/core';
+import type { AttributeProgram } from './attributes/attribute-program.ts';
 import { BlobReader } from './blob-reader.ts';
 import { toBytePath } from './byte-path.ts';
 import { type HostPlaces, checkSource } from './check-directory.ts';
@@ -17,6 +18,7 @@ interface Seeding {
   readonly parts: StoreParts;
   readonly options: Pick<ContentStoreOptions, 'git' | 'logger' | 'environment'>;
   readonly places: HostPlaces;
+  readonly attributes: AttributeProgram;
 }
 
 /** Makes the first snapshot of a workspace. Its caller has noted that the store is used. See `WorkspaceStore.seed`. */
@@ -55,12 +57,12 @@ async function seedRepository(
 }
 
 async function seedDirectory(
-  { parts, options: { logger, environment }, places }: Seeding,
+  { parts, options: { logger, environment }, places, attributes }: Seeding,
   { prepare, owner, signal }: SeedRequest,
   source: string,
 ): Promise<SnapshotRef> {
   const path = await checkSource(source, places);
-  const options = { logger, signal };
+  const options = { logger, attributes, signal };
   if (prepare === undefined) return saveDirectory(parts, path, { ...options, owner, useStatCache: true });
   return inTemporary(parts, async (directory) => {
     const { id } = await saveDirectory(parts, path, { ...options, useStatCache: true });

@@ -15,9 +15,14 @@ import { type TreeEntry, walkKey } from './tree-entry.ts';
  */
 export const sumLength = 32;
 export const headLength = 32;
-export const magic = Buffer.from('OCTSTAT\u0004', 'latin1');
+/** Of one that does not tell of attributes, since they were not read, and of one that does. */
+export const magics = {
+  plain: Buffer.from('OCTSTAT\u0005', 'latin1'),
+  attributes: Buffer.from('OCTSTAT\u0006', 'latin1'),
+} as const;
 export const looks = 6;
 export const keyLength = 32;
+const magicLength = 8;
 const columns = looks + 2;
 const digestLength = 64;
 
@@ -95,6 +100,11 @@ export class StatCache {
   digestAt(index: number): string {
     const pathAt = this.paths[index] ?? 0;
     return this.looks[index * looks] === -1 ? '' : this.#text.slice(pathAt - digestLength - 1, pathAt - 1);
+  }
+
+  /** What was read of a name. */
+  readAt(index: number): Pick<FoundName, 'digest' | 'attributes'> {
+    return { digest: this.digestAt(index), attributes: this.entryAt(index).attributes };
   }
 
   entryAt(index: number): TreeEntry {
@@ -193,19 +203,26 @@ export class StatCache {
   }
 }
 
-export const emptyStatCache = new StatCache(Buffer.concat([magic, Buffer.alloc(headLength - magic.length)]));
+export const emptyStatCache = new StatCache(Buffer.alloc(headLength));
 
 /**
  * Reads what the last scan of a directory learned. A missing, foreign or damaged cache is an empty one.
  *
  * @param root real path of the directory
+ * @param kind whether it has to tell of attributes
  */
-export async function loadStatCache(layout: StoreLayout, root: BytePath): Promise<StatCache> {
+export async function loadStatCache(
+  layout: StoreLayout,
+  root: BytePath,
+  kind: keyof typeof magics = 'plain',
+): Promise<StatCache> {
   const file = await readFile(statCachePath(layout, root)).catch(() => undefined);
   const body = file?.subarray(sumLength);
   if (file === undefined || body === undefined || body.length < headLength) return emptyStatCache;
   if (!hash('sha256', body, 'buffer').equals(file.subarray(0, sumLength))) return emptyStatCache;
-  return body.subarray(0, magic.length).equals(magic) ? new StatCache(body) : emptyStatCache;
+  const magic = body.subarray(0, magicLength);
+  const isFit = magic.equals(magics.attributes) || (kind === 'plain' && magic.equals(magics.plain));
+  return isFit ? new StatCache(body) : emptyStatCache;
 }
 
 export function userAndMode({ uid, mode }: Pick<Look, 'uid' | 'mode'>): number {

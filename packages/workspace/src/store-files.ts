@@ -22,6 +22,8 @@ export interface StoreLayout {
   readonly condemned: string;
   /** Manifests on their way out. */
   readonly leaving: string;
+  /** What runs beside a process: see `AttributeProgram`. */
+  readonly programs: string;
   readonly temporary: string;
 }
 
@@ -36,6 +38,7 @@ export function layoutOf(root: string): StoreLayout {
     notes: join(root, 'notes'),
     condemned: join(root, 'condemned'),
     leaving: join(root, 'leaving'),
+    programs: join(root, 'programs'),
     temporary: join(root, 'tmp'),
   };
 }

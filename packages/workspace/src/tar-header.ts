@@ -1,4 +1,5 @@
-import { type TarMember, type TarType, blockLength, paddingOf } from './tar-member.ts';
+import { decodeAttributes } from './attributes/attribute-text.ts';
+import { type TarMember, type TarType, attributeKey, blockLength, paddingOf } from './tar-member.ts';
 
 const typeFlags: Readonly<Record<Exclude<TarType, 'other'>, string>> = {
   file: '0',
@@ -27,15 +28,17 @@ export function encodeHeader(member: Member): Buffer {
 }
 
 /** How many bytes a header has at most. */
-export function mostHeaderBytes({ name, target, sparse }: Pick<Member, 'name' | 'target' | 'sparse'>): number {
-  return 10 * blockLength + name.length + target.length + (sparse?.name.length ?? 0);
+export function mostHeaderBytes(member: Pick<Member, 'name' | 'target' | 'sparse' | 'attributes'>): number {
+  const { name, target, sparse } = member;
+  const records = member.attributes === undefined ? 0 : attributeRecords(member).length;
+  return 10 * blockLength + name.length + target.length + (sparse?.name.length ?? 0) + records;
 }
 
 /** Writes what `encodeHeader` gives. @returns where it ends */
 export function writeHeader(into: Buffer, from: number, member: Member): number {
   const { type, target, mode, size } = member;
   const name = type === 'directory' ? `${member.name}/` : member.name;
-  const records = extendedRecords(member) + sparseRecords(member);
+  const records = extendedRecords(member) + sparseRecords(member) + attributeRecords(member);
   let at = from;
   if (records !== '') at = writeSpecial(into, at, 'x', './PaxHeaders', records);
   if (target.length > nameLength) at = writeSpecial(into, at, 'K', '././@LongLink', `${target}\0`);
@@ -61,6 +64,15 @@ function sparseRecords({ sparse }: { readonly sparse?: SparseMember }): string {
   const version = record('GNU.sparse.major', '1') + record('GNU.sparse.minor', '0');
   return version + record('GNU.sparse.name', name) + record('GNU.sparse.realsize', String(size));
 }
+
+/** As GNU tar and libarchive write them. */
+function attributeRecords({ attributes }: Pick<TarMember, 'attributes'>): string {
+  if (attributes === undefined) return '';
+  const all = [...decodeAttributes(attributes)];
+  return all.map(([name, value]) => record(`${attributeKey}${name.replaceAll(/[%=]/g, escapeKey)}`, value)).join('');
+}
+
+const escapeKey = (byte: string): string => (byte === '%' ? '%25' : '%3D');
 
 /** The two empty blocks that end a stream. */
 export function endOfArchive(): Buffer {

@@ -18,11 +18,16 @@ export interface TarMember {
   /** Bytes of content that follow. */
   readonly size: number;
   readonly target: BytePath;
+  /** As of a `TreeEntry`. */
+  readonly attributes?: string | undefined;
   /** What an overlay notes on a name of a layer; `moved` for anything that the layer alone cannot tell. */
   readonly overlay?: 'gone' | 'opaque' | 'moved';
 }
 
 export const blockLength = 512;
+
+/** How the key of an extended header begins that has an extended attribute; `%` and `=` of its name are escaped. */
+export const attributeKey = 'SCHILY.xattr.';
 
 /** Bytes that fill the last block of `size` bytes. */
 export function paddingOf(size: number): number {

@@ -1,6 +1,7 @@
 import { type ByteStream, OpencodeToolsError } from '@opencode-tools/core';
+import { encodeAttributes, isKeptAttribute } from './attributes/attribute-text.ts';
 import { ByteSource, type Content } from './byte-source.ts';
-import { type TarMember, type TarType, blockLength, checksumOf, paddingOf } from './tar-member.ts';
+import { type TarMember, type TarType, attributeKey, blockLength, checksumOf, paddingOf } from './tar-member.ts';
 
 /** Longest extended header or long name that is taken; real ones have some kilobytes. */
 const longestSpecial = 16 * 1024 * 1024;
@@ -69,11 +70,22 @@ function toMember(header: Buffer, flag: string, extras: ReadonlyMap<string, stri
     mtimeNs: mtime === undefined ? BigInt(number(header, 136, 12)) * 1_000_000_000n : nanoseconds(mtime),
     size: type === 'file' || type === 'other' ? Number(extras.get('size') ?? number(header, 124, 12)) : 0,
     target: extras.get('linkpath') ?? text(header, 157, 100),
+    ...attributesIn(extras),
     ...overlayNote(header, flag, extras),
   };
 }
 
-const overlayRecord = 'SCHILY.xattr.trusted.overlay.';
+function attributesIn(extras: ReadonlyMap<string, string>): Pick<TarMember, 'attributes'> {
+  const attributes = new Map<string, string>();
+  for (const [key, value] of extras) {
+    if (!key.startsWith(attributeKey)) continue;
+    const name = key.slice(attributeKey.length).replaceAll('%3D', '=').replaceAll('%25', '%');
+    if (isKeptAttribute(name)) attributes.set(name, value);
+  }
+  return attributes.size === 0 ? {} : { attributes: encodeAttributes(attributes) };
+}
+
+const overlayRecord = `${attributeKey}trusted.overlay.`;
 /** What an overlay notes for itself, and nothing of a tree depends on. */
 const harmless = ['origin', 'impure', 'nlink', 'uuid', 'upper', 'protattr'];
 
@@ -114,7 +126,7 @@ function readRecords(body: Buffer, into: Map<string, string>): void {
     }
     const key = body.toString('latin1', space + 1, equals);
     const value = body.toString('latin1', equals + 1, at + length - 1);
-    if (value === '') into.delete(key);
+    if (value === '' && !key.startsWith(attributeKey)) into.delete(key);
     else into.set(key, value);
     at += length;
   }

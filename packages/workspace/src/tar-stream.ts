@@ -94,7 +94,7 @@ function* sparseMember(
   const map = Buffer.concat([text, Buffer.alloc(paddingOf(text.length))]);
   const bytes = lengths.reduce((sum, length) => sum + length, map.length);
   const sparse = { name: nameOf(entry), size };
-  const plain = { type: type as 'file', mode, uid, gid, mtimeNs, target: '' };
+  const plain = { type: type as 'file', mode, uid, gid, mtimeNs, target: '', attributes: entry.attributes };
   yield Buffer.concat([encodeHeader({ ...plain, name: `GNUSparseFile.0/${sparse.name}`, size: bytes, sparse }), map]);
   let at = 0;
   for (const part of blobs.chunks(entry)) {
@@ -106,7 +106,8 @@ function* sparseMember(
 
 function memberOf(entry: TreeEntry, nameOf: MemberName): Parameters<typeof writeHeader>[2] {
   const { type, mode, uid, gid, mtimeNs, target } = entry;
+  const attributes = type === 'link' ? undefined : entry.attributes;
   const size = type === 'file' ? entry.size : 0;
   const linkTarget = type === 'link' ? nameOf({ ...entry, path: target }) : target;
-  return { name: nameOf(entry), type, mode, uid, gid, mtimeNs, size, target: linkTarget };
+  return { name: nameOf(entry), type, mode, uid, gid, mtimeNs, size, target: linkTarget, attributes };
 }

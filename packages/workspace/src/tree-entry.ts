@@ -18,6 +18,8 @@ export interface TreeEntry {
   readonly digest: string;
   /** Target of a symbolic link as it is, or the path of the file that a hard link leads to; else empty. */
   readonly target: BytePath;
+  /** Extended attributes of a file or a directory, as `encodeAttributes` gives them; absent for none. */
+  readonly attributes?: string | undefined;
 }
 
 /**

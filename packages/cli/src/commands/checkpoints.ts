@@ -62,11 +62,12 @@ export const restoreCheckpoint: Command<Restored> = {
     const { runningExecutions } = await services.tasks.view(taskId);
     return { dryRun: true, checkpoint: found, saved: null, endedProcesses: runningExecutions.length };
   },
-  render({ dryRun, checkpoint: point, saved, endedProcesses }, style) {
+  render({ dryRun, checkpoint: point, saved, endedProcesses, notices = [] }, style) {
     return lines(
       `${dryRun ? style.warning('would restore') : style.good('restored')} ${style.strong(shortId(point.id))} ${oneLine(point.name)}`,
       saved !== null && `what was there before is checkpoint ${saved.id}`,
       endedProcesses > 0 && `${dryRun ? 'running executions that would end' : 'processes ended'}: ${endedProcesses}`,
+      ...notices.map((notice) => style.warning(oneLine(notice, 1_000))),
     );
   },
 };

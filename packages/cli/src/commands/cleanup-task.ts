@@ -16,7 +16,7 @@ export const cleanupTask: Command<Deletion> = {
     const options = { ...session, dryRun: input.flag('dry-run'), force: input.flag('force') };
     return services.tasks.delete(await task(), options, call);
   },
-  render({ dryRun, receipt }, style) {
+  render({ dryRun, receipt, notices = [] }, style) {
     const { removed, keptImages, finalCheckpointId } = receipt;
     const objects = [
       plural(removed.containers, 'container'),
@@ -28,6 +28,7 @@ export const cleanupTask: Command<Deletion> = {
       `${dryRun ? style.warning('would delete') : style.good('deleted')} ${style.strong(shortId(receipt.taskId))} ${oneLine(receipt.title)}`,
       `${dryRun ? 'would remove' : 'removed'} ${objects}`,
       finalCheckpointId !== null && `${saved} checkpoint ${finalCheckpointId}`,
+      ...notices.map((notice) => style.warning(oneLine(notice, 1_000))),
       ...keptImages.map((image) => `kept image ${oneLine(image, 100)}`),
       `record in ${oneLine(receipt.memory, 200)}`,
     );

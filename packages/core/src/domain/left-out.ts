@@ -4,11 +4,14 @@
  */
 export const longestPathBytes = 3_840;
 
-/** What is in a tree and not in its snapshot: `deep` has a path that is too long, `special` is a socket, a pipe or a device. */
+/**
+ * What is in a tree and not in its snapshot: `deep` has a path that is too long, `special` is a socket, a pipe or a device. Of `attributes`
+ * the extended attributes could be neither read nor set; `all-attributes` says that nothing on this host can do that.
+ */
 export interface LeftOut {
-  readonly kind: 'deep' | 'special';
+  readonly kind: 'deep' | 'special' | 'attributes' | 'all-attributes';
   /** Of what is below a directory that was left out, nothing is counted. */
   readonly count: number;
-  /** Path of the first, relative to the top; its beginning where it is long. */
+  /** Path of the first, relative to the top; its beginning where it is long. Empty where all are meant. */
   readonly first: string;
 }

@@ -114,11 +114,11 @@ export interface WorkspaceStore {
    * again; `settle` gives up what is not made yet.
    */
   ready(snapshotId: string): Promise<void>;
-  /** Makes a directory of the host equal to a snapshot, writing only what differs. */
+  /** Makes a directory of the host equal to a snapshot, writing only what differs. Tells of what could not be made equal. */
   restoreDirectory(
     directory: string,
     snapshotId: string,
-    options?: { readonly signal?: AbortSignal },
+    options?: FreezeOptions,
   ): Promise<{ readonly written: number; readonly removed: number }>;
   /**
    * The same tree as a snapshot whose content lies in files of this host, which is where `WorkPort` reads it; made at the first

@@ -1,14 +1,14 @@
 import type { Checkpoint, RootRef, SnapshotRef } from '../domain/checkpoint.ts';
-import { type LeftOut, longestPathBytes } from '../domain/left-out.ts';
+import type { LeftOut } from '../domain/left-out.ts';
 import { type OperationId, shortId } from '../domain/ids.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { TreeRef } from '../ports/workspace-store.ts';
 import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
-import { clip } from './clip.ts';
 import { allEnded } from './all-ended.ts';
 import type { Kernel } from './kernel.ts';
+import { notInCheckpoint } from './left-out-notice.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import { homeMount, objectLabels } from './sandbox-plan.ts';
 
@@ -108,24 +108,14 @@ async function captureTrees(
     existingTree(kernel, sandbox?.homeVolume),
   );
   const [workspace, home] = await allEnded(
-    freeze(workspaceTree, head?.workspace ?? base, (one) => leftOut.push(leftOutOf(one, 'the workspace'))),
+    freeze(workspaceTree, head?.workspace ?? base, (one) => leftOut.push(notInCheckpoint(one, 'the workspace'))),
     // Programs keep sockets in a home directory, which nobody misses.
     freeze(homeTree, head?.home ?? null, (one) => {
-      if (one.kind === 'deep') leftOut.push(leftOutOf(one, 'the home directory'));
+      if (one.kind === 'deep') leftOut.push(notInCheckpoint(one, 'the home directory'));
     }),
   );
   const missing = warningOf(task, head?.workspace ?? null, isMissing ? null : workspace);
   return { workspace, home, warnings: [...(missing === null ? [] : [missing]), ...leftOut] };
-}
-
-function leftOutOf({ kind, count, first }: LeftOut, where: string): string {
-  const names = `${count} ${count === 1 ? 'path' : 'paths'} in ${where}`;
-  const are = count === 1 ? 'is' : 'are';
-  const why =
-    kind === 'deep'
-      ? `longer than ${longestPathBytes} bytes, with all below, ${are} not in the checkpoint`
-      : `that ${are} a socket, pipe or device ${are} not in the checkpoint`;
-  return `${names} ${why}; the first: ${clip(first, 200)}`;
 }
 
 /**

@@ -23,6 +23,8 @@ export interface Restoration {
   readonly saved: Checkpoint | null;
   /** Executions that the restore ended. */
   readonly endedProcesses: number;
+  /** What of the present was not saved, and what of the checkpoint was not brought back, each in one sentence; absent for nothing. */
+  readonly notices?: readonly string[];
 }
 
 /** What differs between two checkpoints of a task. */

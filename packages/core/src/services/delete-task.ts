@@ -41,8 +41,7 @@ export async function deleteTask(
   return idempotent(kernel, call, 'delete', { taskId: id }, (key) =>
     withLease(kernel, task, lease, call, async (leased) => {
       await assertAlone(kernel, id, leased, 'Deleting');
-      const receipt = await bury(kernel, keeper, task, leased, key, call);
-      return { dryRun, receipt };
+      return bury(kernel, keeper, task, leased, key, call);
     }),
   );
 }
@@ -54,11 +53,11 @@ async function bury(
   leased: LeasedWork,
   key: IdempotencyKey,
   call: Call,
-): Promise<Receipt> {
+): Promise<Deletion> {
   const { proof, session } = leased;
   const context = { point: 'task:deleting', task, agent: session.agent, model: session.model } as const;
   const hooks = await runHooks(kernel, { ...context, sessionId: session.id }, { stream: task.id, call, proof });
-  const finalCheckpointId = await saveLast(kernel, keeper, task, leased, call);
+  const { finalCheckpointId, notices } = await saveLast(kernel, keeper, task, leased, call);
   const operation = kernel.newOperation('deletion', task.id, proof, { finalCheckpointId });
   return runOperation(
     kernel,
@@ -75,10 +74,11 @@ async function bury(
       const receipt = await composeReceipt(kernel, task, finalCheckpointId, removed);
       const head = await kernel.deps.ledger.head(task.id);
       const final: JsonObject = { taskId: task.id, title: task.title, headSeq: head.seq, headHash: head.hash };
+      const deletion = { dryRun: false, receipt, ...(notices.length === 0 ? {} : { notices }) };
       return {
-        result: receipt,
+        result: deletion,
         outcome: asJson(receipt),
-        stored: { dryRun: false, receipt: asJson(receipt) },
+        stored: asJson(deletion),
         puts: () => tombstonePuts(kernel, receipt),
         records: [
           draft({ stream: 'home', type: 'task.deleted', call, proof, operationId: operation.id, detail: final }),
@@ -95,16 +95,17 @@ async function saveLast(
   task: Task,
   leased: LeasedWork,
   call: Call,
-): Promise<Receipt['finalCheckpointId']> {
+): Promise<Pick<Receipt, 'finalCheckpointId'> & { readonly notices: readonly string[] }> {
+  const none = { finalCheckpointId: task.headCheckpointId, notices: [] };
   const sandbox = await kernel.deps.tasks.findSandbox(task.id);
-  if (sandbox === undefined) return task.headCheckpointId;
-  if (sandbox.ref === null && sandbox.homeVolume === null && sandbox.workspaceVolume === null)
-    return task.headCheckpointId;
+  if (sandbox === undefined) return none;
+  if (sandbox.ref === null && sandbox.homeVolume === null && sandbox.workspaceVolume === null) return none;
   await keeper.endExecutions(task.id, call);
   call.onProgress?.('taking a final checkpoint');
   const reason = 'Taken before the task was deleted';
   const input = { taskId: task.id, name: 'final', reason, onlyIfChanged: true };
-  return (await takeCheckpoint(kernel, keeper, input, leased, call)).checkpoint.id;
+  const { checkpoint, notices } = await takeCheckpoint(kernel, keeper, input, leased, call);
+  return { finalCheckpointId: checkpoint.id, notices };
 }
 
 /** Removes every container and volume of the task, whatever operation made it. */

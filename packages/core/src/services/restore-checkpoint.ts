@@ -44,8 +44,14 @@ export async function restoreCheckpoint(
       const name = clip(`before restoring ${target.name}`, 100);
       const reason = `Taken before ${target.id} was restored`;
       const saved = await takeCheckpoint(kernel, keeper, { taskId, name, reason, onlyIfChanged: true }, leased, call);
-      await bringBack(kernel, keeper, target, leased, call);
-      const restoration = { checkpoint: target, saved: saved.taken ? saved.checkpoint : null, endedProcesses };
+      const notBack = await bringBack(kernel, keeper, target, leased, call);
+      const notices = [...saved.notices, ...notBack];
+      const restoration = {
+        checkpoint: target,
+        saved: saved.taken ? saved.checkpoint : null,
+        endedProcesses,
+        ...(notices.length === 0 ? {} : { notices }),
+      };
       const detail = { checkpointId: target.id, savedCheckpointId: restoration.saved?.id ?? null, ...hooks };
       await kernel.commit({
         guard: leaseGuard(proof),
@@ -57,13 +63,14 @@ export async function restoreCheckpoint(
   );
 }
 
+/** @returns what was not brought back, each in one sentence */
 async function bringBack(
   kernel: Kernel,
   keeper: SandboxKeeper,
   target: Checkpoint,
   leased: LeasedWork,
   call: Call,
-): Promise<void> {
+): Promise<readonly string[]> {
   const task = await kernel.deps.tasks.getTask(target.taskId);
   const previous = await kernel.deps.tasks.findSandbox(task.id);
   if (task.workspace.mode === 'bind' || previous === undefined) {
@@ -94,6 +101,7 @@ async function bringBack(
     call,
   );
   await removeVolumes(kernel, previous);
+  return [];
 }
 
 /**
@@ -108,11 +116,11 @@ async function restoreWithoutVolume(
   target: Checkpoint,
   leased: LeasedWork,
   call: Call,
-): Promise<void> {
+): Promise<readonly string[]> {
   const directory = task.workspace.mode === 'bind' ? task.workspace.path : null;
   const intent = { checkpointId: target.id, directory };
   const operation: Operation = kernel.newOperation('restore', task.id, leased.proof, intent);
-  await runOperation(
+  const notices = await runOperation(
     kernel,
     { operation, excludes: ['sandbox', 'restore', 'checkpoint', 'deletion'], checkpoint: target.id, detail: intent },
     leased,
@@ -121,12 +129,14 @@ async function restoreWithoutVolume(
       const found = await keeper.find(task.id);
       keeper.forget(task.id);
       await found?.handle.destroy();
-      await restoreDirectory(kernel, directory, target, leased.signal);
+      const notBack = await restoreDirectory(kernel, directory, target, leased.signal);
       const puts = (): Promise<readonly Put[]> => directoryPuts(kernel, target, previous);
-      return { result: undefined, outcome: { checkpointId: target.id }, detail: intent, puts };
+      const detail = { ...intent, ...(notBack.length === 0 ? {} : { warning: notBack.join('\n') }) };
+      return { result: notBack, outcome: { checkpointId: target.id }, detail, puts };
     },
   );
   if (previous !== undefined) await removeVolumes(kernel, previous);
+  return notices;
 }
 
 /** The replaced volumes hold only what the saved checkpoint holds; a failure here leaves them for `delete` and the reaper. */

@@ -1,19 +1,30 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
+import type { LeftOut } from '../domain/left-out.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { Put } from '../ledger/put.ts';
 import type { Kernel } from './kernel.ts';
+import { notBroughtBack } from './left-out-notice.ts';
 import { assertNobodyRunsIn } from './shared-directory.ts';
 
-/** Makes a bound directory equal to a checkpoint. Repeating it after an interruption finishes it. */
+/**
+ * Makes a bound directory equal to a checkpoint. Repeating it after an interruption finishes it.
+ *
+ * @returns what was not brought back, each in one sentence
+ */
 export async function restoreDirectory(
   kernel: Kernel,
   directory: string | null,
   target: Checkpoint,
   signal?: AbortSignal,
-): Promise<void> {
-  if (directory === null || target.workspace === null) return;
+): Promise<readonly string[]> {
+  if (directory === null || target.workspace === null) return [];
   await assertNobodyRunsIn(kernel, directory, target.taskId);
-  await kernel.deps.workspaces.restoreDirectory(directory, target.workspace.id, signal === undefined ? {} : { signal });
+  const notices: string[] = [];
+  const onLeftOut = (one: LeftOut): void => void notices.push(notBroughtBack(one, 'the workspace'));
+  const options = { onLeftOut, ...(signal === undefined ? {} : { signal }) };
+  await kernel.deps.workspaces.restoreDirectory(directory, target.workspace.id, options);
+  for (const notice of notices) kernel.deps.logger.warn(notice, { taskId: target.taskId });
+  return notices;
 }
 
 /** The rows after a restore in place: the next container starts from the checkpoint. */

@@ -127,6 +127,8 @@ export interface RecoverableTask {
 export interface Deletion {
   readonly dryRun: boolean;
   readonly receipt: Receipt;
+  /** What of the task is not in the checkpoint that was just taken, each in one sentence; absent for nothing. */
+  readonly notices?: readonly string[];
 }
 
 /** Only the members that are given are changed; null empties. */

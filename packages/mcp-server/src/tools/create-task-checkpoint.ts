@@ -1,5 +1,6 @@
 import * as z from 'zod/v4';
 import { checkpointLine } from '../text/checkpoint-line.ts';
+import { noticeLines } from '../text/notice-lines.ts';
 import { defineTool } from '../tool.ts';
 import { checkpoint, count, optionalSessionId, taskId, unlistedKey } from './fields.ts';
 
@@ -24,9 +25,8 @@ export const createTaskCheckpoint = defineTool({
     };
     const call = await context.call({ sessionId }, key);
     const made = await context.home.services.checkpoints.create(id, options, call);
-    const noted = (made.notices ?? []).map((notice) => `Notice: ${notice}`);
     return {
-      text: [`Saved: ${checkpointLine(made)}`, ...noted].join('\n'),
+      text: [`Saved: ${checkpointLine(made)}`, ...noticeLines(made.notices)].join('\n'),
       data: { checkpoint_id: made.id, name: made.name },
     };
   },
@@ -51,10 +51,11 @@ export const restoreTaskCheckpoint = defineTool({
       checkpoint: at,
       saved,
       endedProcesses,
+      notices = [],
     } = await context.home.services.checkpoints.restore(id, reference, under, call);
     const before = saved === null ? [] : [`What was there before: ${checkpointLine(saved)}`];
     return {
-      text: [`The task is as it was at ${checkpointLine(at)}`, ...before].join('\n'),
+      text: [`The task is as it was at ${checkpointLine(at)}`, ...before, ...noticeLines(notices)].join('\n'),
       data: {
         checkpoint_id: at.id,
         ...(saved === null ? {} : { saved_checkpoint_id: saved.id }),

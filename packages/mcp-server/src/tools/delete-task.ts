@@ -1,5 +1,6 @@
 import type { Deletion } from '@opencode-tools/core';
 import * as z from 'zod/v4';
+import { noticeLines } from '../text/notice-lines.ts';
 import { defineTool } from '../tool.ts';
 import { count, optionalSessionId, taskId, unlistedKey } from './fields.ts';
 
@@ -39,7 +40,7 @@ export const deleteTask = defineTool({
   },
 });
 
-function answer({ dryRun, receipt }: Deletion) {
+function answer({ dryRun, receipt, notices }: Deletion) {
   const { containers, volumes, networks } = receipt.removed;
   const checkpoint = receipt.finalCheckpointId;
   const what = `${containers} containers, ${volumes} volumes, ${networks} networks`;
@@ -49,6 +50,7 @@ function answer({ dryRun, receipt }: Deletion) {
         ? `Deleting task ${receipt.taskId} would remove ${what}.`
         : `Task ${receipt.taskId} deleted: removed ${what}.`,
       ...(checkpoint === null ? [] : [`Final checkpoint: ${checkpoint}`]),
+      ...noticeLines(notices),
       `Its record stays in ${receipt.memory} of the home directory.`,
     ].join('\n'),
     data: {

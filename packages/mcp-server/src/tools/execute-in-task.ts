@@ -10,6 +10,7 @@ import {
 import * as z from 'zod/v4';
 import { formatDuration } from '../text/duration.ts';
 import { fitText } from '../text/fit-text.ts';
+import { noticeLines } from '../text/notice-lines.ts';
 import { outsideClaimsField, outsideClaimsLines } from '../text/outside-claims.ts';
 import { tripwireLines } from '../text/tripwire-lines.ts';
 import { type ToolContext, defineTool } from '../tool.ts';
@@ -151,7 +152,7 @@ function answer({ execution, stdout, stderr, outsideClaims, notices = [] }: Exec
     truncated,
     ...outsideClaimsField(outsideClaims),
   };
-  const noted = notices.map((notice) => `Notice: ${notice}`);
+  const noted = noticeLines(notices);
   const before = [...noted, ...outsideClaimsLines(outsideClaims), ...tripwireLines(execution)];
   return { text: [...before, describe(data)].join('\n'), data };
 }

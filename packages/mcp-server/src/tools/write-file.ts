@@ -1,5 +1,6 @@
 import type { FileChanged } from '@opencode-tools/core';
 import * as z from 'zod/v4';
+import { noticeLines } from '../text/notice-lines.ts';
 import { outsideClaimsField, outsideClaimsLines } from '../text/outside-claims.ts';
 import { defineTool } from '../tool.ts';
 import { count, optionalSessionId, path, taskId, unlistedKey } from './fields.ts';
@@ -89,5 +90,5 @@ function describe({ path: at, outsideClaims }: FileChanged) {
 }
 
 function sentence({ outsideClaims, notices = [] }: FileChanged, done: string): string {
-  return [...notices.map((notice) => `Notice: ${notice}`), done, ...outsideClaimsLines(outsideClaims)].join('\n');
+  return [...noticeLines(notices), done, ...outsideClaimsLines(outsideClaims)].join('\n');
 }
