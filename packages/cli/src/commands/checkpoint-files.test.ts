@@ -1,5 +1,6 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -49,6 +50,42 @@ test('checkpoints export to a full disk says so and leaves no part of a file', (
   for (const end of ends) {
     expect(end).toMatchObject({ code: 7, stderr: expect.stringContaining('no room left') as string });
     expect(end.stderr).toContain('Make room on the disk');
+  }
+});
+
+test('what an export that was killed has left goes with the next one into that directory, and nothing else does', async () => {
+  const child = fileURLToPath(new URL('../../test/export-child.ts', import.meta.url));
+  const start = async () => {
+    const argv = ['--conditions=@opencode-tools/source', child, cwd];
+    const exporter = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(exporter.stdout, 'data');
+    const kill = async () => {
+      const over = once(exporter, 'exit');
+      exporter.kill('SIGKILL');
+      await over;
+    };
+    return { kill };
+  };
+  const killed = await start();
+  await killed.kill();
+  const [left = ''] = readdirSync(cwd);
+  expect(left).not.toBe('out.tar');
+  const alive = await start();
+  try {
+    const written = readdirSync(cwd).filter((name) => name !== left);
+    expect(written).toHaveLength(1);
+    const others = ['out.tar.0123456789ab.part', '.opencode-tools-export-notes', left.replace(/.$/, '')];
+    const elsewhere = left.replace(/export-[0-9a-f]{8}/, 'export-00000000');
+    expect(elsewhere).not.toBe(left);
+    const directory = left.replace(/.$/, (digit) => (digit === '0' ? '1' : '0'));
+    for (const name of [...others, elsewhere]) writeFileSync(join(cwd, name), 'of the user');
+    mkdirSync(join(cwd, directory));
+    const line = await runLine(['checkpoints', 'export', 't', 'travels', 'mine.tar'], exporting(), { cwd });
+    expect(line).toMatchObject({ code: 0, stderr: '' });
+    expect(readdirSync(cwd)).not.toContain(left);
+    expect(readdirSync(cwd)).toEqual(['mine.tar', ...written, ...others, elsewhere, directory].toSorted());
+  } finally {
+    await alive.kill();
   }
 });
 

@@ -1,13 +1,11 @@
-import { randomBytes } from 'node:crypto';
-import { link, open, rm, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
-import { type CheckpointExport, type ImportedCheckpoint, OpencodeToolsError, shortId } from '@opencode-tools/core';
+import { resolve } from 'node:path';
+import { type CheckpointExport, type ImportedCheckpoint, shortId } from '@opencode-tools/core';
 import { given } from '../arguments/input.ts';
-import { quoted } from '../arguments/usage-error.ts';
 import { text } from '../arguments/values.ts';
 import { type Command, taskParameter } from '../command.ts';
 import { formatBytes, lines, oneLine } from '../render/format.ts';
 import { openSource } from './open-source.ts';
+import { writeWhole } from './write-whole.ts';
 
 interface Exported extends Pick<CheckpointExport, 'checkpoint' | 'root'> {
   readonly file: string;
@@ -74,62 +72,3 @@ export const checkpointsImport: Command<ImportedCheckpoint> = {
       rootLeftOut && style.warning('the root file system in the file was left out; --with-root takes it in'),
     ),
 };
-
-/** Writes beside, and gives the file its name when it is whole; one that exists stays. */
-async function writeWhole(file: string, stream: AsyncIterable<Uint8Array>): Promise<number> {
-  if (await exists(file)) throw taken(file);
-  const beside = `${file}.${randomBytes(6).toString('hex')}.part`;
-  const out = await open(beside, 'wx', 0o600).catch((cause: unknown) => {
-    throw notWritten(file, cause);
-  });
-  try {
-    let sizeBytes = 0;
-    for await (const bytes of stream) {
-      await out.writeFile(bytes);
-      sizeBytes += bytes.length;
-    }
-    await out.sync();
-    await link(beside, file).catch((cause: unknown) => {
-      throw isErrno(cause, 'EEXIST') ? taken(file) : notWritten(file, cause);
-    });
-    return sizeBytes;
-  } catch (cause) {
-    throw cause instanceof Error && 'errno' in cause ? notWritten(file, cause) : cause;
-  } finally {
-    await out.close();
-    await rm(beside, { force: true });
-  }
-}
-
-async function exists(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    () => false,
-  );
-}
-
-function isErrno(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
-}
-
-function taken(file: string): OpencodeToolsError {
-  return new OpencodeToolsError('OCT_INVALID_ARGUMENT', `The file ${quoted(file)} exists`, {
-    remedy: 'Name one that does not exist.',
-    details: { argument: 'file' },
-  });
-}
-
-function notWritten(file: string, cause: unknown): OpencodeToolsError {
-  if (isErrno(cause, 'ENOSPC') || isErrno(cause, 'EDQUOT')) {
-    return new OpencodeToolsError('OCT_RESOURCE_LIMIT', `There is no room left for the file ${quoted(file)}`, {
-      remedy: 'Make room on the disk, then try again; nothing of it was left there.',
-      details: { limit: 'disk', file },
-      cause,
-    });
-  }
-  return new OpencodeToolsError('OCT_INVALID_ARGUMENT', `The file ${quoted(file)} cannot be written`, {
-    remedy: `Check that ${quoted(dirname(file))} is a directory that may be written and has room.`,
-    details: { argument: 'file' },
-    cause,
-  });
-}
