@@ -9,12 +9,13 @@ import { shortPath } from './failures.ts';
 import { noFollow } from './open-unfollowed.ts';
 import { createPacer } from './pacer.ts';
 import { type Learned, type StoredManifest, saveStatCache } from './save-stat-cache.ts';
-import { type DiskNode, isTooDeep, nodeAt } from './scan-directory.ts';
+import { type DiskNode, isTooDeep, nodeFrom } from './scan-directory.ts';
 import { scanKnown } from './scan-known.ts';
 import { type StatCache, emptyStatCache, loadStatCache } from './stat-cache.ts';
 import { type FileContent, type Found, storeContents } from './store-contents.ts';
 import type { StoreLayout } from './store-files.ts';
 import { ThreadedReader } from './threaded-reader.ts';
+import { UnfollowedLook } from './walk-unfollowed.ts';
 import type { TreeEntry } from './tree-entry.ts';
 
 export type OnLeftOut = (leftOut: LeftOut) => void;
@@ -124,6 +125,7 @@ function lookAtLost(
   tell: (node: DiskNode) => void,
 ): readonly Found[] {
   const again: Found[] = [];
+  using unfollowed = new UnfollowedLook(root);
   for (const one of found) {
     if (!isKnown(one)) {
       again.push(one);
@@ -136,7 +138,7 @@ function lookAtLost(
         addKnown(again, cache, at);
         continue;
       }
-      const node = nodeAt(root, cache.pathAt(at));
+      const node = unfollowed.at(cache.pathAt(at), nodeFrom);
       tell(node);
       again.push(node);
     }

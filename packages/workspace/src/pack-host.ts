@@ -3,7 +3,7 @@ import { toBytePath, toFs, toText } from './byte-path.ts';
 import { invalid, treeFailure } from './failures.ts';
 import { liesAt, movedAway, noFollow } from './open-unfollowed.ts';
 import { createPacer } from './pacer.ts';
-import { type DiskNode, scanDirectory } from './scan-directory.ts';
+import { type DiskNode, findNode, scanDirectory } from './scan-directory.ts';
 import { encodeHeader, endOfArchive } from './tar-header.ts';
 import { paddingOf } from './tar-member.ts';
 
@@ -18,7 +18,8 @@ export async function* packHost(
 ): AsyncGenerator<Buffer> {
   const root = toBytePath(path);
   const real = await realpath(toFs(root), { encoding: 'latin1' }).catch(() => root);
-  for (const node of await scanDirectory(root, createPacer(signal))) {
+  const isLink = findNode(root, '')?.type === 'symlink';
+  for (const node of await scanDirectory(isLink ? root : real, createPacer(signal))) {
     if (node.type === 'other' || (node.path !== '' && leaveOut(toText(node.path)))) continue;
     const { type, mode, mtimeNs, target } = node;
     const member = node.path === '' ? toBytePath(name) : `${toBytePath(name)}/${node.path}`;

@@ -4,6 +4,7 @@ import { type BytePath, toFs } from './byte-path.ts';
 import { errnoOf, treeFailure } from './failures.ts';
 import { inUnfollowed } from './open-unfollowed.ts';
 import type { Pacer } from './pacer.ts';
+import { walkUnfollowed } from './walk-unfollowed.ts';
 
 type NodeType = 'file' | 'directory' | 'symlink' | 'other';
 
@@ -43,7 +44,7 @@ export interface DiskNode extends FoundName {
  * Lists a directory of the host and everything below in the order of a walk, without following a symbolic link. What has too long a path is
  * given as `tooDeep`, without what is below it.
  *
- * @param root absolute path
+ * @param root real path
  * @param tell told of each name while more are looked for
  * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` naming the path that cannot be read
  */
@@ -54,11 +55,13 @@ export async function scanDirectory(
 ): Promise<readonly DiskNode[]> {
   const nodes: DiskNode[] = [];
   const longest = longestBelow(root);
-  await walk(root, pacer, (path) => {
-    const node = path.length > longest ? tooDeep(path) : nodeAt(root, path);
-    nodes.push(node);
-    tell?.(node);
-    return node.type === 'directory';
+  await walkUnfollowed<DiskNode>(root, pacer, {
+    look: (at, path) => (path.length > longest ? tooDeep(path) : nodeFrom(at, path)),
+    take: (node) => {
+      nodes.push(node);
+      tell?.(node);
+      return node.type === 'directory';
+    },
   });
   return nodes;
 }
@@ -67,15 +70,15 @@ export async function scanDirectory(
  * Walks over names and everything below them.
  *
  * @param visit called for each name in order; says whether it is a directory, to go on with what is in it
- * @param tops where to begin, by default at the top
- * @param list gives the names in a directory; by default also in one that was exchanged for a link after it was visited
+ * @param tops where to begin
+ * @param list gives the names in a directory
  */
 export async function walk(
   root: BytePath,
   pacer: Pacer,
   visit: (path: BytePath) => boolean,
-  tops: readonly BytePath[] = [''],
-  list = namesIn,
+  tops: readonly BytePath[],
+  list: typeof namesIn,
 ): Promise<void> {
   const waiting = tops.toReversed();
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
@@ -111,27 +114,30 @@ export function isTooDeep({ type, identity }: FoundName): boolean {
 
 /** Describes one path below the root, itself never followed. */
 export function nodeAt(root: BytePath, path: BytePath): DiskNode {
-  const full = fullPath(root, path);
-  return guarded(root, path, () => {
-    const facts = lstatSync(full, { bigint: true });
-    const rawMode = Number(facts.mode);
-    return {
-      path,
-      type: typeOf(rawMode),
-      mode: permissionsOf(rawMode),
-      uid: Number(facts.uid),
-      gid: Number(facts.gid),
-      size: typeOf(rawMode) === 'file' ? Number(facts.size) : 0,
-      mtimeNs: facts.mtimeNs,
-      mtimeMs: millisecondsOf(facts.mtimeNs),
-      ctimeMs: millisecondsOf(facts.ctimeNs),
-      ino: Number(facts.ino),
-      dev: Number(facts.dev),
-      identity: `${facts.dev}:${facts.ino}`,
-      links: Number(facts.nlink),
-      target: targetAt(full, rawMode),
-    };
-  });
+  return guarded(root, path, () => nodeFrom(path === '' ? root : `${root}/${path}`, path));
+}
+
+/** Describes what is at a place, itself never followed, as a path. @throws what `lstat` throws */
+export function nodeFrom(place: BytePath, path: BytePath): DiskNode {
+  const full = toFs(place);
+  const facts = lstatSync(full, { bigint: true });
+  const rawMode = Number(facts.mode);
+  return {
+    path,
+    type: typeOf(rawMode),
+    mode: permissionsOf(rawMode),
+    uid: Number(facts.uid),
+    gid: Number(facts.gid),
+    size: typeOf(rawMode) === 'file' ? Number(facts.size) : 0,
+    mtimeNs: facts.mtimeNs,
+    mtimeMs: millisecondsOf(facts.mtimeNs),
+    ctimeMs: millisecondsOf(facts.ctimeNs),
+    ino: Number(facts.ino),
+    dev: Number(facts.dev),
+    identity: `${facts.dev}:${facts.ino}`,
+    links: Number(facts.nlink),
+    target: targetAt(full, rawMode),
+  };
 }
 
 /** @throws as `scanDirectory` */

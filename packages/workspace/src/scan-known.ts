@@ -11,7 +11,7 @@ import {
   guarded,
   namesIn,
   longestBelow,
-  nodeAt,
+  nodeFrom,
   scanDirectory,
   tooDeep,
   walk,
@@ -19,6 +19,7 @@ import {
 import type { StatCache } from './stat-cache.ts';
 import { changed } from './store-contents.ts';
 import { startThread, threadsAtOnce } from './thread.ts';
+import { UnfollowedLook } from './walk-unfollowed.ts';
 
 /** What a thread takes to start pays from about here on. */
 const manyNames = 20_000;
@@ -35,6 +36,9 @@ type Facts = Look & { readonly nlink: number };
  * As `scanDirectory`; names that look as they did the last time, and have no other name, are given as what is known of them. The top
  * is always looked at. A second thread looks at half of a large directory.
  *
+ * What is known was seen before, so nothing is told by finding it again, whatever is meant by its path now: only the rest is looked at in an
+ * open directory that lies where its path says.
+ *
  * @param cache what is known from the last time
  * @param tell told of each name that does not look as it did, while more are looked for
  * @param many from so many known names on there are two
@@ -48,6 +52,7 @@ export async function scanKnown(
 ): Promise<readonly Found[]> {
   if (cache.size === 0) return scanDirectory(root, pacer, tell);
   const found: Found[] = [];
+  using unfollowed = new UnfollowedLook(root);
   const see = (path: BytePath, facts: Facts): boolean => {
     const known = path !== '' && (facts.nlink === 1 || isDirectory(facts)) ? cache.recall(path, facts) : undefined;
     if (known !== undefined) {
@@ -55,7 +60,7 @@ export async function scanKnown(
       return isDirectory(facts);
     }
     // Times in nanoseconds cost more than the rest, so they are asked for only when the name does not look as it did.
-    const node = nodeAt(root, path);
+    const node = unfollowed.at(path, nodeFrom);
     const again = cache.recall(path, node);
     if (again === undefined) tell?.(node);
     found.push(again === undefined ? node : { ...node, ...cache.readAt(again) });
@@ -71,7 +76,7 @@ export async function scanKnown(
     found.push(tooDeep(path));
     return false;
   };
-  if (cache.size < many || threadsAtOnce() < 2) await walk(root, pacer, lookAt);
+  if (cache.size < many || threadsAtOnce() < 2) await walk(root, pacer, lookAt, [''], namesIn);
   else await walkInTwo(root, pacer, cache, lookAt, see, longest);
   return found;
 }
@@ -89,7 +94,7 @@ async function walkInTwo(
   const thread = startThread(lookAhead, { root, shares, taken });
   const walkShare = ({ alone, whole }: WalkShare): Promise<void> => {
     for (const path of alone) lookAt(path);
-    return walk(root, pacer, lookAt, whole);
+    return walk(root, pacer, lookAt, whole, namesIn);
   };
   try {
     const ahead = messageOf(thread);
