@@ -71,6 +71,8 @@ export interface PruneOptions {
   readonly keepLedgerDays: number | null;
   /** Deleted tasks are forgotten this many days after; null keeps all. */
   readonly keepTombstoneDays: number | null;
+  /** Outputs of commands are removed this many days after they were last written to; 0 leaves only those of commands that run. Default null keeps all. */
+  readonly keepOutputDays?: number | null;
   readonly dryRun?: boolean;
 }
 
@@ -78,6 +80,8 @@ export interface PruneReport {
   readonly dryRun: boolean;
   readonly chains: readonly { readonly stream: StreamId; readonly records: number; readonly base: ChainHead }[];
   readonly tombstones: readonly TaskId[];
+  /** Outputs of commands that went, by task; deleted tasks have some, too. */
+  readonly outputs: readonly { readonly taskId: TaskId; readonly executions: number; readonly bytes: number }[];
 }
 
 /** Administration of an opened registry. */
@@ -133,7 +137,10 @@ export interface StoreAdmin {
     seqs: readonly number[],
     why: { readonly reason: string; readonly actor: Actor },
   ): Promise<void>;
-  /** Takes out what is older than its retention, leaving `ledger.pruned` with the base that the chain now starts from. */
+  /**
+   * Takes out what is older than its retention, leaving `ledger.pruned` with the base that the chain now starts from, and
+   * `execution.pruned` with how many outputs went. Outputs go first, which needs no room on the disk.
+   */
   prune(options: PruneOptions): Promise<PruneReport>;
 }
 

@@ -20,16 +20,47 @@ import type { StoreContext } from '../write/context.ts';
 import { openTransaction } from '../write/open-transaction.ts';
 import { placeholders, raw } from './raw.ts';
 import { registryActor } from './registry-actor.ts';
+import { type PrunedOutputs, pruneOutputs } from './prune-outputs.ts';
 import { readShapes } from './table-shapes.ts';
 
 const dayMs = 24 * 60 * 60 * 1000;
 
-/** Takes out of every chain, and of the tombstones, what is past its time; one transaction per chain. */
-export async function prune(ctx: StoreContext, options: PruneOptions): Promise<PruneReport> {
+/** Takes out of every chain, of the tombstones and of the outputs what is past its time; one transaction per chain. */
+export async function prune(ctx: StoreContext, homeDirectory: string, options: PruneOptions): Promise<PruneReport> {
   const dryRun = options.dryRun === true;
+  const outputs = await removeOutputs(ctx, homeDirectory, options);
   const chains = await pruneChains(ctx, options.keepLedgerDays, dryRun);
   const tombstones = await forgetTombstones(ctx, options.keepTombstoneDays, dryRun);
-  return { dryRun, chains, tombstones };
+  return { dryRun, chains, tombstones, outputs };
+}
+
+async function removeOutputs(
+  ctx: StoreContext,
+  homeDirectory: string,
+  { keepOutputDays = null, dryRun = false }: PruneOptions,
+): Promise<readonly PrunedOutputs[]> {
+  if (keepOutputDays === null) return [];
+  const beforeMs = ctx.clock.nowMs() - keepOutputDays * dayMs;
+  const { engine } = ctx.engine.traits;
+  const rows = await ctx.engine.read(() =>
+    allRows(withArguments<{ id: string }>(engine, ['select id from executions where state = ', ''], ['running'])),
+  );
+  const running = new Set(rows.map(({ id }) => id));
+  const outputs = await pruneOutputs(homeDirectory, { beforeMs, running, dryRun });
+  if (!dryRun) for (const each of outputs) await recordOutputs(ctx, each);
+  return outputs;
+}
+
+async function recordOutputs(ctx: StoreContext, { taskId, ...detail }: PrunedOutputs): Promise<void> {
+  const recorded = await ctx.engine.write(function* () {
+    if ((yield* baseSeqOf(ctx, taskId)) === undefined) return false;
+    const opened = yield* openTransaction(ctx, new Map([[taskId, ctx.homeId]]));
+    yield* appendRecords(ctx, opened, [
+      prepareDraft({ stream: taskId, type: 'execution.pruned', actor: registryActor, puts: [], detail }),
+    ]);
+    return true;
+  });
+  if (recorded) ctx.onAppended([taskId]);
 }
 
 async function pruneChains(

@@ -98,7 +98,7 @@ export class StoreAdministration implements StoreAdmin {
 
   async prune(options: PruneOptions): Promise<PruneReport> {
     const ctx = this.#writable();
-    const report = await prune(ctx, options);
+    const report = await prune(ctx, this.#homeDirectory, options);
     if (report.dryRun) return report;
     for (const { stream } of report.chains) await this.#memory.rewrite(stream);
     for (const taskId of report.tombstones) await this.#memory.forget(taskId);

@@ -92,6 +92,10 @@ function temporaryPath(directory: string): string {
   return `${homeFilePath(directory)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
 }
 
+/** What to do about a full disk of a home. */
+export const makeRoom =
+  'Make room on the disk, then try again; `opencode-tools db prune --output-days 30` removes old outputs.';
+
 export function homeError(directory: string, error: unknown): unknown {
   const errno = errnoOf(error);
   const options = { details: { directory, errno }, cause: error };
@@ -102,7 +106,7 @@ export function homeError(directory: string, error: unknown): unknown {
   if (errno === 'ENOSPC' || errno === 'EDQUOT') {
     return new OpencodeToolsError('OCT_STORE_UNAVAILABLE', `There is no room left in the home directory ${directory}`, {
       ...options,
-      remedy: 'Make room on the disk, then try again.',
+      remedy: makeRoom,
     });
   }
   return new OpencodeToolsError(

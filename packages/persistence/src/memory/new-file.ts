@@ -1,6 +1,7 @@
 import { constants, lstatSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { assertRoomBeside, lookEveryBytes } from './disk-reserve.ts';
 
 /** Most bytes of one call: calls for a mebibyte took up to ten times as long (docs/decisions/2026-11-30-packed-outputs.md). */
 const mostAtOnce = 256 * 1024;
@@ -9,6 +10,8 @@ const mostAtOnce = 256 * 1024;
 export class NewFile {
   readonly #name: string;
   #handle: FileHandle | null = null;
+  /** Since the last look at how much room there is. */
+  #unseenBytes = 0;
 
   constructor(name: string) {
     this.#name = name;
@@ -19,7 +22,10 @@ export class NewFile {
     this.#handle ??= await create(this.#name);
     let rest = chunks;
     while (rest.length > 0) {
+      if (this.#unseenBytes >= lookEveryBytes) await assertRoomBeside(path.dirname(this.#name));
+      if (this.#unseenBytes >= lookEveryBytes) this.#unseenBytes = 0;
       const { bytesWritten } = await this.#handle.writev(firstOf(rest));
+      this.#unseenBytes += bytesWritten;
       rest = after(rest, bytesWritten);
     }
   }

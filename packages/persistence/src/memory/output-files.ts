@@ -12,6 +12,7 @@ import {
   type OutputSummary,
 } from '@opencode-tools/core';
 import { errnoOf } from '../home/home-file.ts';
+import { assertRoomBeside, lookEveryBytes } from './disk-reserve.ts';
 import { NewFile } from './new-file.ts';
 import { FileOutputSink } from './output-sink.ts';
 import type { TaskPaths } from './task-paths.ts';
@@ -80,6 +81,7 @@ export async function writeOutputPart(
   { offset, bytes }: { readonly offset: number; readonly bytes: Uint8Array },
 ): Promise<void> {
   await mkdir(path.dirname(name), { recursive: true, mode: 0o700 });
+  if (offset >= lookEveryBytes) await assertRoomBeside(path.dirname(name));
   await using file = await open(name, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   for (let done = 0; done < bytes.byteLength;) {
     done += (await file.write(bytes, done, bytes.byteLength - done, offset + done)).bytesWritten;

@@ -1,4 +1,5 @@
 import { OpencodeToolsError, isOpencodeToolsError } from '@opencode-tools/core';
+import { makeRoom } from '../home/home-file.ts';
 import { schemaChanged } from '../query/schema-changed.ts';
 
 /** A statement met tables of another version of the schema: it was changed after the process had looked. */
@@ -29,7 +30,7 @@ export function asStoreError(error: unknown, location: string): unknown {
   if (code.startsWith('SQLITE_FULL') || code === 'SQLITE_IOERR_SHMSIZE') {
     return new OpencodeToolsError('OCT_STORE_UNAVAILABLE', `There is no room left for the registry ${location}`, {
       ...options,
-      remedy: 'Make room on the disk, then try again.',
+      remedy: makeRoom,
     });
   }
   if (code.startsWith('SQLITE_CANTOPEN') || code.startsWith('SQLITE_IOERR') || code.startsWith('SQLITE_PROTOCOL')) {
