@@ -7,6 +7,7 @@
  *   pack UPPER LAYER      as `add`, but as one file where that can hold them, and then says so
  *   copy TREE LAYER       makes a layer of all of a tree but for what lies too deep
  *   unpack LAYER          makes a tree of that file
+ *   fill LAYER            makes a layer of the tar that it reads, brings it to the disk, and says its digest
  *   seal LAYER            brings a layer to the disk: digest, entries, bytes, and mode, owner and group of its top directory
  *   digest LAYER          its digest alone
  *   sh SCRIPT             becomes a shell
@@ -15,17 +16,9 @@
  * then that many bytes, words with a NUL at the end of each. Both streams say how it ended: `\nnonce code\n`.
  */
 #include "listing.h"
-#include "pack.h"
+#include "fill.h"
 
 static int same_text(const char *a, const char *b) { return begins(a, b) && !a[length(b)]; }
-
-static long exit_code(long process) {
-  int status = 0;
-  long ended;
-  do ended = sys(wait4, process, &status, 0, 0); while (ended == INTERRUPTED);
-  sure(ended, "cannot wait", 0);
-  return status & 0x7f ? 128 + (status & 0x7f) : status >> 8 & 0xff;
-}
 
 static void digest_of(const char *layer, facts *root, char *text) {
   const char *place = place_in(layer, "d");
@@ -36,30 +29,13 @@ static void digest_of(const char *layer, facts *root, char *text) {
   digest_here(go(place_in(layer, "d")), layer, root, text);
 }
 
-static long begin_to_sync(const char *layer, int is_packed) { /* in a process beside this one */
-  long process = sure(sys(clone, SIGCHLD, 0, 0, 0), "cannot begin a process", 0);
-  if (process != 0) return process;
-  if (is_packed) {
-    bring_to_disk(place_in(layer, "tar"));
-    bring_to_disk(place_in(layer, "listing"));
-    bring_to_disk(layer);
-    bring_to_disk(".");
-  } else {
-    long file = sure(open_file(layer, O_RDONLY | O_DIRECTORY, 0), "cannot open", layer);
-    sure(sys(syncfs, file, 0, 0, 0), "cannot bring to the disk", layer);
-  }
-  leave(0);
-  return 0;
-}
-
 static void seal(const char *layer, facts *packed_root) {
   char text[65];
   facts found, *root = packed_root ? packed_root : &found;
   number entries = entry_count, bytes = file_bytes;
-  long syncing = begin_to_sync(layer, packed_root != 0);
+  long process = begin_to_sync(layer, packed_root != 0);
   digest_of(layer, &found, text);
-  long code = exit_code(syncing);
-  if (code != 0) leave(code);
+  ended_well(process);
   add_text(&output, text);
   const number said[] = { packed_root ? entries : entry_count, packed_root ? bytes : file_bytes };
   for (int n = 0; n < 2; n++) { add_text(&output, " "); add_number(&output, said[n]); }
@@ -110,6 +86,7 @@ static void serve_one(char *words, char *end) {
     sys(umask, 0, 0, 0, 0);
     unpack(word[1]);
   } else if (same_text(word[0], "finish")) { take_listing(word[1], word[2]); seal(word[2], 0); }
+  else if (same_text(word[0], "fill")) fill(word[1]);
   else if (same_text(word[0], "seal")) seal(word[1], 0);
   else if (same_text(word[0], "digest")) {
     char text[66];

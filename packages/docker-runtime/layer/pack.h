@@ -5,6 +5,7 @@
 #pragma once
 #include "tar.h"
 #include "copy.h"
+#include "disk.h"
 
 /* Beyond so much content it is the content that takes the time, and it would be written twice. */
 static const number most_packed = 64l << 20;
@@ -121,12 +122,6 @@ static void sum_of_file(long file, const char *about, char *text) {
   end_sum(text);
 }
 
-static void bring_to_disk(const char *name) {
-  long file = sure(open_file(name, O_RDONLY, 0), "cannot open", name);
-  sure(sys(fsync, file, 0, 0, 0), "cannot bring to the disk", name);
-  close_file(file);
-}
-
 static void clear(long directory, const char *name) { /* removes a tree */
   long done = sys(unlinkat, directory, name, 0, 0);
   if (done == NOT_THERE || done == 0) return;
@@ -213,11 +208,14 @@ static int take_member(struct member *m, const char **at, const char *end) {
     const char *block = *at;
     if (end - block < BLOCK) stop("ends too early", "a packed layer", 0);
     if (!*block) return 0;
+    if ((block[108] | block[116] | block[124] | block[136]) & 0x80) stop("has a number of another form", block, 0);
     number size = octal(block + 124, 11);
     *at += BLOCK;
-    if ((number)(end - *at) < size) stop("ends too early", "a packed layer", 0);
-    if (block[156] == 'x') {
-      take_extended(m, *at, *at + size, &said);
+    if (block[156] == 'x' || block[156] == 'L' || block[156] == 'K') {
+      if ((number)(end - *at) < size) stop("ends too early", "a packed layer", 0);
+      if (block[156] == 'x') take_extended(m, *at, *at + size, &said);
+      else take_text(block[156] == 'L' ? &m->name : &m->target, *at, until_end(*at, size));
+      if (block[156] != 'x') said |= block[156] == 'L' ? 1 : 2;
       *at += (size + BLOCK - 1) / BLOCK * BLOCK;
       continue;
     }

@@ -1,17 +1,23 @@
+import { spawn } from 'node:child_process';
+import { hash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { LayerPort, SnapshotRef } from '@opencode-tools/core';
 import { until } from '@opencode-tools/testkit';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type LayerBed, openLayerBed, owner } from './support/layer-bed.ts';
 import { type TestHome, createTestHome, tester as call } from './support/test-home.ts';
+import { docker } from './support/volume-model.ts';
 
+const lines = Array.from({ length: 500 }, (_, index) => `file ${index}\n`);
 let source: string;
 beforeEach(async () => {
   source = await mkdtemp(join(tmpdir(), 'oct-ready-'));
   await mkdir(join(source, 'folder'));
-  for (let index = 0; index < 500; index += 1) await writeFile(join(source, 'folder', `f${index}`), `file ${index}\n`);
+  for (const [index, line] of lines.entries()) await writeFile(join(source, 'folder', `f${index}`), line);
 });
 afterEach(async () => rm(source, { recursive: true, force: true }));
 
@@ -73,6 +79,44 @@ test('closing ends what was only asked to be ready, and a later volume is filled
   }
 });
 
+test('a layer whose filling was killed half way, or its process, is never taken for a whole one', async () => {
+  const filled: Promise<string>[] = [];
+  let fillOn = true;
+  const bed = await openLayerBed(undefined, ({ layers, volumes }) => ({
+    layers: watched(
+      layers,
+      (made) => filled.push(made),
+      (tar) => (fillOn ? endless(tar, 20_000) : tar),
+    ),
+    volumes,
+  }));
+  try {
+    const { id: snapshotId } = await seeded(bed);
+    const volume = bed.newVolume();
+    const request = { volume, labels: bed.labels, owner, snapshotId };
+    const given = bed.store.provision(request);
+    const helpers = ['--filter', `label=io.opencode-tools.home=${bed.homeId}`];
+    await until(async () => (await docker('ps', '-q', ...helpers)) !== '');
+    await docker('kill', await docker('ps', '-q', ...helpers));
+    await expect(given).rejects.toMatchObject({ code: 'OCT_INTERNAL' });
+    fillOn = false;
+    const child = fileURLToPath(new URL('./support/fill-child.ts', import.meta.url));
+    const argv = ['--conditions=@opencode-tools/source', child, bed.directory, bed.homeId, volume, snapshotId];
+    const running = spawn(process.execPath, argv, { stdio: ['ignore', 'inherit', 'inherit'] });
+    expect(await once(running, 'exit')).toEqual([null, 'SIGKILL']);
+    await bed.store.provision(request);
+    expect(filled).toHaveLength(2);
+    expect(await bed.run(volume, 'ls folder | wc -l; for n in $(seq 0 499); do cat folder/f$n; done | sha256sum')).toBe(
+      `500\n${hash('sha256', lines.join(''))}  -`,
+    );
+    // Of what the two left, what the dead process made is known to be nobody's.
+    const { unknown, layers } = await bed.store.collect(async () => new Set([snapshotId]));
+    expect({ unknown, layers }).toEqual({ unknown: [], layers: 1 });
+  } finally {
+    await bed.remove();
+  }
+});
+
 test('the workspace of a new task is made ready in a process that stays, and in no other', async () => {
   const home: TestHome = await createTestHome();
   const filled: string[] = [];
@@ -124,7 +168,7 @@ function watched(
   });
 }
 
-async function* endless(tar: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of tar) yield chunk.subarray(0, 512);
+async function* endless(tar: AsyncIterable<Uint8Array>, bytes = 512): AsyncGenerator<Uint8Array> {
+  for await (const chunk of tar) yield chunk.subarray(0, bytes);
   await new Promise(() => undefined);
 }

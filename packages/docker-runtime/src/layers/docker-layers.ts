@@ -17,7 +17,7 @@ import { type ArchiveTools, archiveUpper } from './archive-upper.ts';
 import { findCapability } from './find-capability.ts';
 import { mountedTarget } from './layer-containers.ts';
 import { mostLayersAt } from './layer-paths.ts';
-import { digestWords, scriptRequest, scriptWords, sealRequest, unpackRequest } from './layer-requests.ts';
+import { digestWords, fillWords, scriptRequest, scriptWords, sealRequest, unpackRequest } from './layer-requests.ts';
 import * as scripts from './layer-scripts.ts';
 import { digestIn, sizeOf } from './layer-size.ts';
 import { findStack, listStacks, makeStack, stackRecipe } from './layer-stacks.ts';
@@ -107,7 +107,7 @@ export class DockerLayers implements LayerPort {
 
   async fill(layer: string, tar: ByteStream, signal?: AbortSignal): Promise<string> {
     return doing('Filling a layer', async () =>
-      digestIn((await this.#volume.askOn(tar, scriptWords(scripts.fillScript(layer)), signal)).toString('latin1')),
+      digestIn((await this.#volume.askOn(tar, fillWords(layer), signal)).toString('latin1')),
     );
   }
 

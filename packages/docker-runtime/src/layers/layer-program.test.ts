@@ -14,10 +14,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { gunzipSync } from 'node:zlib';
 import { longestPathBytes } from '@opencode-tools/core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { layerPrograms } from './layer-programs.ts';
+import { isRoot, layerProgram, oddTree } from '../../test/layer-program.ts';
 import {
   addRequest,
   digestWords,
@@ -31,9 +30,7 @@ import { readScript } from './layer-scripts.ts';
 import { sizeOf } from './layer-size.ts';
 import { parseChange, parseListing } from './upper-listing.ts';
 
-const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
-const program = layerPrograms[architectures[process.arch] ?? ''];
-const isRoot = process.getuid?.() === 0;
+const program = layerProgram();
 const tarOptions =
   '--sort=name --numeric-owner --format=posix --xattrs --pax-option=exthdr.name=x,delete=atime,delete=ctime';
 
@@ -43,7 +40,7 @@ beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'oct-layers-'));
   chmodSync(directory, 0o755);
   file = join(directory, 'layer');
-  writeFileSync(file, gunzipSync(Buffer.from(program ?? '', 'base64')), { mode: 0o755 });
+  writeFileSync(file, program ?? '', { mode: 0o755 });
 });
 afterAll(() => {
   execFileSync('chmod', ['-R', 'u+rwX', directory]);
@@ -72,20 +69,6 @@ function plant(name: string, script: string): void {
 function run(words: readonly string[], options: { readonly uid?: number } = {}) {
   return spawnSync(file, words, { cwd: directory, encoding: 'latin1', ...options });
 }
-
-const oddTree = [
-  'mkdir -p a/b/c empty many; echo one >a/one; ln a/one z; ln a/one a/b/link; : >a/nothing',
-  `echo odd >$'odd \\xff\\xfe\\n =%'; echo u >ü; ln -s a/one s; ln -P s s2; ln -s ${'t'.repeat(150)} far; mkfifo pipe`,
-  `echo long >${'x'.repeat(98)}; echo longer >${'x'.repeat(99)}; mkdir -p ${'y'.repeat(200)}/z; truncate -s 3M sparse; echo x >>sparse`,
-  'head -c 512 /dev/zero >a/block; head -c 513 /dev/zero >a/more; chmod 6751 a/one; chmod 1777 a/b',
-  'for n in $(seq 300); do echo "$n" >many/$n; done; head -c 700000 /dev/urandom >big',
-  "touch -d '@-2.5' far a/block; touch -d '@1000000000.12' a/more; touch -d @9999999999 empty",
-  ...(isRoot
-    ? [
-        'chown 3000000:5000000 a/more; mknod gone c 0 0; mknod disk b 8 300; setfattr -n user.a=% -v b a/one 2>/dev/null || :',
-      ]
-    : []),
-].join('\n');
 
 test.runIf(program)('the digest is that of what GNU tar writes of a layer', () => {
   plant('odd', oddTree);

@@ -42,6 +42,11 @@ export function unpackRequest(layer: string): Buffer {
   return request('unpack', checkedName(layer));
 }
 
+/** Makes a layer of a tar that is read, brings it to the disk, and says its digest. */
+export function fillWords(layer: string): readonly string[] {
+  return ['fill', checkedName(layer)];
+}
+
 /** Makes a layer of all of an upper but for what lies too deep. */
 export function copyRequest(upper: string, layer: string): Buffer {
   return request(...copyWords(`${checkedName(upper)}/d`, layer));

@@ -1,6 +1,6 @@
 import { bootedProgram } from '../lane/supervisor-command.ts';
 import { checkedName, layersTarget } from './layer-paths.ts';
-import { copyWords, sealWords } from './layer-requests.ts';
+import { copyWords } from './layer-requests.ts';
 
 /*
  * What helpers run: names are checked words, so nothing needs quoting. `d` is a layer's tree, `w` an upper's work directory,
@@ -31,12 +31,6 @@ export function mountCheck(mounted: string, names: readonly string[]): readonly 
       (name) => `case "$line" in *"/${checkedName(name)}/d"*) ;; *) echo "layer ${name} is missing" >&2; exit 9;; esac`,
     ),
   ];
-}
-
-/** Unpacks the tar that it reads into a new layer, brings that to the disk, and says what is in it. */
-export function fillScript(layer: string): string {
-  const place = `mkdir -p ${at(layer)}/d; tar -C ${at(layer)}/d -x -p --numeric-owner --same-owner`;
-  return `set -eu; ${place}; exec ${bootedProgram} ${sealWords(layer).join(' ')}`;
 }
 
 /** What the digest of a layer without content, as the engine made it, is taken of. */

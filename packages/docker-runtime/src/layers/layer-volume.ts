@@ -36,6 +36,12 @@ interface NewDirectory {
 
 const ours: LayerRoot = { mode: 0o755, uid: 0, gid: 0 };
 
+/** Directories that are made by one call. */
+interface Batch {
+  readonly wanted: NewDirectory[];
+  readonly made: Promise<void>;
+}
+
 interface ContainerChange {
   readonly mounted?: string | undefined;
   readonly stdin?: boolean;
@@ -48,6 +54,7 @@ export class LayerVolume {
   readonly #options: LayerVolumeOptions;
   #opened: Promise<OpenedVolume> | undefined;
   readonly #helpers = new Map<'first' | 'second', Promise<LayerHelper>>();
+  #batch: Batch | undefined;
 
   constructor(engine: Engine, options: LayerVolumeOptions) {
     this.#engine = engine;
@@ -107,14 +114,14 @@ export class LayerVolume {
     });
   }
 
-  /** Makes directories as the engine unpacks them: where no helper of this process runs yet, none is started for it. */
+  /**
+   * Makes directories as the engine unpacks them: where no helper of this process runs yet, none is started for it. What is wanted until
+   * the engine takes them goes along, since each time costs more than any number of directories.
+   */
   async makeDirectories(directories: readonly NewDirectory[]): Promise<void> {
-    const tar = pack();
-    const mtime = new Date();
-    for (const { path, root = ours } of directories)
-      tar.entry({ name: `${volumeTarget.slice(1)}/${path}/`, type: 'directory', mtime, ...root });
-    tar.finalize();
-    await this.#put(Readable.from(tar));
+    this.#batch ??= this.#newBatch();
+    this.#batch.wanted.push(...directories);
+    await this.#batch.made;
   }
 
   /** Ends the helpers of this process. */
@@ -146,12 +153,23 @@ export class LayerVolume {
     await absentAsUndefined(client.call({ method: 'DELETE', path: `/volumes/${encodeURIComponent(name)}` }));
   }
 
-  async #put(file: Readable): Promise<void> {
+  #newBatch(): Batch {
+    const wanted: NewDirectory[] = [];
+    // Whoever wants more from then on begins another.
+    const end = (): void => {
+      if (this.#batch === batch) this.#batch = undefined;
+    };
+    const batch: Batch = { wanted, made: this.#makeAll(wanted, end).finally(end) };
+    return batch;
+  }
+
+  async #makeAll(wanted: readonly NewDirectory[], onTaken: () => void): Promise<void> {
     const opened = await this.open();
     const { homeId, volume } = this.#options;
     await withHelper(opened, helperOptions(homeId, volume, false, this.labels), async (id) => {
       const path = `/containers/${id}/archive`;
-      await opened.client.call({ method: 'PUT', path, query: { path: '/' }, file, moves: true });
+      onTaken();
+      await opened.client.call({ method: 'PUT', path, query: { path: '/' }, file: tarOf(wanted), moves: true });
     });
   }
 
@@ -188,6 +206,15 @@ export class LayerVolume {
     if (image === undefined) throw noToolImage(toolImages);
     return { client, containers: new Containers(client), mountpoint: made.Mountpoint, image, architecture };
   }
+}
+
+function tarOf(directories: readonly NewDirectory[]): Readable {
+  const tar = pack();
+  const mtime = new Date();
+  for (const { path, root = ours } of directories)
+    tar.entry({ name: `${volumeTarget.slice(1)}/${path}/`, type: 'directory', mtime, ...root });
+  tar.finalize();
+  return Readable.from(tar);
 }
 
 export function imagePath(name: string): string {

@@ -1,5 +1,5 @@
 import type { LayerPort } from '@opencode-tools/core';
-import type { ContentStore } from '../content-store-contract.ts';
+import type { ContentStore, ContentTar } from '../content-store-contract.ts';
 import { throwIfCancelled } from '../failures.ts';
 import { SharedWork } from '../shared-work.ts';
 import type { LayerFiles, LayerSnapshot } from './layer-files.ts';
@@ -34,12 +34,17 @@ export class LayerMaker {
   /** A snapshot of the content store as one layer, for all volumes that begin with it. */
   async based(snapshotId: string, signal?: AbortSignal): Promise<LayerSnapshot> {
     const fill = async (layer: string, given: AbortSignal) => {
-      await using read = await this.#content.readTar(snapshotId, given);
-      const { ref, root, tar } = read;
-      const sums = [await this.#layers.fill(layer, tar, given)];
-      throwIfCancelled(given);
-      const { entries, bytes } = ref;
-      return { sums, root, entries, bytes, addedBytes: bytes };
+      // What it is filled with is looked for while the engine gets ready to take it.
+      const opening = this.#content.readTar(snapshotId, given);
+      try {
+        const sums = [await this.#layers.fill(layer, tarOf(opening), given)];
+        throwIfCancelled(given);
+        const { ref, root } = await opening;
+        const { entries, bytes } = ref;
+        return { sums, root, entries, bytes, addedBytes: bytes };
+      } finally {
+        await (await opening.catch(() => undefined))?.[Symbol.asyncDispose]();
+      }
     };
     return this.#once('base', snapshotId, fill, signal);
   }
@@ -70,4 +75,8 @@ export class LayerMaker {
     await this.#files.marks.done([layer]);
     return snapshot;
   }
+}
+
+async function* tarOf(opening: Promise<ContentTar>): AsyncGenerator<Uint8Array> {
+  yield* (await opening).tar;
 }
