@@ -192,3 +192,42 @@ test(`a recovery that is killed at any step has made its task or none, and with 
   expect([...seen].sort()).toEqual([0, 1]);
   expect((await home.open.store.verify()).problems).toEqual([]);
 }, 1_200_000);
+
+test(`a restore under a key that is killed at any step is done once (seed ${seed})`, async () => {
+  const { checkpoints, ledger, sessions } = home.open.services;
+  const changed = async (name: string): Promise<Task> => {
+    const task = await taskIn(name);
+    await checkpoints.create(task.id, { name: 'first' }, call);
+    fs.writeFileSync(join(base, name, 'file'), 'second\n');
+    return task;
+  };
+  const counted = await (await begin(await changed('counted'), 'restore-keyed', 'counted')).go();
+  expect(counted?.code).toBe('done');
+  const steps = counted?.steps ?? 0;
+  const seen = new Set<boolean>();
+  for (let step = 1 + (seed % stride); step <= steps; step += stride) {
+    const name = `step-${step}`;
+    const [file, since] = [join(base, name, 'file'), join(base, name, 'since')];
+    const task = await changed(name);
+    if ((await (await begin(task, 'restore-keyed', name, step)).go()) !== undefined) continue;
+    // Whoever comes next settles what was left open, and works.
+    const { session } = await sessions.attach(task.id, { agent: 'next', takeover: true }, call);
+    await sessions.detach(session.id, {}, call);
+    const wasDone = fs.readFileSync(file, 'utf8') === 'first\n';
+    fs.writeFileSync(since, 'work since\n');
+    const again = await (await begin(task, 'restore-keyed', name)).go();
+    // A key without an operation is free half a minute later.
+    if (again?.code === 'OCT_VERSION_CONFLICT') expect(wasDone).toBe(false);
+    else {
+      seen.add(wasDone);
+      expect(again).toMatchObject({ code: 'done', result: expect.stringMatching(/^first Taken before /) as string });
+      expect(fs.readFileSync(file, 'utf8')).toBe('first\n');
+      expect(fs.existsSync(since)).toBe(wasDone);
+      const types = ['restore.requested'] as const;
+      expect(await ledger.history(task.id, { types })).toHaveLength(1);
+    }
+    for (const each of await checkpoints.check(task.id)) expect(each.damage).toEqual([]);
+  }
+  expect(seen).toContain(true);
+  expect((await home.open.store.verify()).problems).toEqual([]);
+}, 1_200_000);

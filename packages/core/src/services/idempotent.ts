@@ -12,6 +12,8 @@ import { oneLine } from './validate.ts';
 
 /** Adds a verb's idempotency row to the changes that begin and end it. */
 export interface IdempotencyKey {
+  /** Of a key that is kept from the start: the id that an operation has to have for its request to keep the key from then on. */
+  readonly operationId?: OperationId;
   /** For the transaction that starts an operation. */
   started(operationId: OperationId): KeyedPart;
   /** For the transaction that finishes the verb. */
@@ -30,6 +32,7 @@ export function onTheWay(key: IdempotencyKey): IdempotencyKey {
 }
 
 const reservedMs = 30_000;
+const begunMs = 24 * 60 * 60_000;
 
 /** What a call does whose first run died with its process. */
 export interface AfterCrash<T> {
@@ -77,7 +80,7 @@ export async function idempotent<T>(
 /**
  * Runs a verb like `idempotent`, for verbs that do something before their first record, such as running hooks: the key is kept
  * from the start, so that the same call made twice at once does it once. A process that dies lets go of the key half a minute
- * later.
+ * later, unless the verb's operation had begun with the key: then what became of that counts.
  *
  * @throws OpencodeToolsError as `idempotent`
  */
@@ -87,27 +90,31 @@ export function idempotentFromStart<T>(
   verb: string,
   args: JsonValue,
   work: (key: IdempotencyKey) => Promise<T>,
+  afterCrash: AfterCrash<T> = {},
 ): Promise<T> {
-  return idempotent(kernel, call, verb, args, async (key) => {
+  const fromStart = async (key: IdempotencyKey): Promise<T> => {
     if (call.idempotencyKey === undefined) return work(key);
     const id = kernel.deps.ids.next('operation');
-    const reserve = (reservedForMs: number) => {
+    let heldMs = reservedMs;
+    const reserved = (reservedForMs: number): KeyedPart => {
       const { epoch, idempotency } = key.started(id);
-      const reserved = idempotency && { idempotency: { ...idempotency, reservedForMs } };
-      return kernel.commit({ records: [], epoch, ...reserved });
+      return { epoch, ...(idempotency && { idempotency: { ...idempotency, reservedForMs } }) };
     };
-    await reserve(reservedMs);
-    const timer = setInterval(() => void reserve(reservedMs).catch(() => undefined), reservedMs / 3);
+    const reserve = (ms: number) => kernel.commit({ records: [], ...reserved(ms) });
+    await reserve(heldMs);
+    const timer = setInterval(() => void reserve(heldMs).catch(() => undefined), reservedMs / 3);
+    const started = (): KeyedPart => reserved((heldMs = begunMs));
     try {
-      return await work({ ...key, finished: (result) => key.finished(result, id) });
+      return await work({ operationId: id, started, finished: (result) => key.finished(result, id) });
     } catch (error) {
-      // A key that cannot be given back now is free half a minute later.
-      await reserve(0).catch(() => undefined);
+      // A key that cannot be given back now is free half a minute later. Of an operation that began it is known how it ended.
+      if (heldMs !== begunMs) await reserve(0).catch(() => undefined);
       throw error;
     } finally {
       clearInterval(timer);
     }
-  });
+  };
+  return idempotent(kernel, call, verb, args, fromStart, afterCrash);
 }
 
 interface Earlier {

@@ -29,7 +29,14 @@ export interface Kernel {
   /** What this process settles just now: of several calls that find a broken-off change, one does. */
   readonly settling: Map<OperationId, Promise<unknown>>;
   /** A row for an operation that starts now, owned by this process. */
-  newOperation(kind: OperationKind, taskId: TaskId, proof: LeaseProof | null, intent: JsonObject): Operation;
+  /** @param id by default a new one */
+  newOperation(
+    kind: OperationKind,
+    taskId: TaskId,
+    proof: LeaseProof | null,
+    intent: JsonObject,
+    id?: OperationId,
+  ): Operation;
 }
 
 interface TaskChange<T> {
@@ -75,8 +82,8 @@ export function createKernel(deps: ServiceDependencies): Kernel {
         }
       }
     },
-    newOperation: (kind, taskId, proof, intent) => ({
-      id: deps.ids.next('operation'),
+    newOperation: (kind, taskId, proof, intent, id = deps.ids.next('operation')) => ({
+      id,
       kind,
       taskId,
       state: 'open',

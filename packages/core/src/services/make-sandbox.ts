@@ -3,11 +3,13 @@ import { type JsonObject, asJson } from '../domain/json.ts';
 import type { Operation, OperationKind } from '../domain/operation.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { Task } from '../domain/task.ts';
+import type { RecordDraft } from '../ledger/ledger-record.ts';
 import type { Put } from '../ledger/put.ts';
 import type { SandboxHandle, SandboxPlan } from '../ports/sandbox-runtime.ts';
 import { allEnded } from './all-ended.ts';
 import { cacheMounts } from './caches.ts';
 import { currentFence } from './barrier.ts';
+import type { IdempotencyKey } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
 import { removeTraces } from './remove-traces.ts';
 import { runHooks } from './run-hooks.ts';
@@ -50,6 +52,11 @@ export interface MakeSandbox {
   readonly prepare?: () => Promise<void>;
   /** Further rows of the transaction that finishes the operation. */
   readonly finish?: () => Promise<readonly Put[]>;
+  /** Further records of it. */
+  readonly records?: readonly RecordDraft[];
+  /** Of the verb that this is all of, and what it gives again. */
+  readonly key?: IdempotencyKey;
+  readonly stored?: JsonObject;
 }
 
 /**
@@ -64,7 +71,7 @@ export async function makeSandbox(
 ): Promise<SandboxHandle> {
   const { task, kind, previous } = input;
   const { session, proof } = leased;
-  const planned = kernel.newOperation(kind, task.id, proof, {});
+  const planned = kernel.newOperation(kind, task.id, proof, {}, input.key?.operationId);
   const facts = await planFacts(kernel, input, planned);
   const plan = await guardMounts(kernel, task, await withNetworkFiles(kernel, task, planSandbox(facts)));
   const context = { point: 'sandbox:creating', task, agent: session.agent, model: session.model, plan } as const;
@@ -100,6 +107,7 @@ export async function makeSandbox(
       checkpoint: input.checkpoint,
       puts: rowPut(row),
       detail: { ...intent, ...hooks },
+      key: input.key,
     },
     leased,
     call,
@@ -114,6 +122,8 @@ export async function makeSandbox(
         outcome: { ref: handle.ref, forgeableResults, workspaceStore: asJson(workspaceStore) },
         detail: { ...input.detail, ref: handle.ref, generation: sandbox.generation, forgeableResults },
         puts: async () => [{ noun: 'sandbox', value: sandbox } as const, ...((await input.finish?.()) ?? [])],
+        ...(input.records === undefined ? {} : { records: input.records }),
+        ...(input.stored === undefined ? {} : { stored: input.stored }),
       };
     },
     {

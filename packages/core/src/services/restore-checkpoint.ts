@@ -1,22 +1,23 @@
 import type { Checkpoint } from '../domain/checkpoint.ts';
-import type { TaskId } from '../domain/ids.ts';
+import { type CheckpointId, type TaskId, isId } from '../domain/ids.ts';
 import { asJson } from '../domain/json.ts';
 import type { Operation } from '../domain/operation.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { Task } from '../domain/task.ts';
+import type { RecordDraft } from '../ledger/ledger-record.ts';
 import type { Put } from '../ledger/put.ts';
 import { assertAlone } from './assert-alone.ts';
 import { clip } from './clip.ts';
-import { idempotentFromStart } from './idempotent.ts';
-import { type Kernel, draft, leaseGuard } from './kernel.ts';
+import { type IdempotencyKey, idempotentFromStart } from './idempotent.ts';
+import { type Kernel, draft } from './kernel.ts';
 import { makeSandbox } from './make-sandbox.ts';
 import { directoryPuts, headPut, restoreDirectory } from './restore-directory.ts';
 import { runHooks } from './run-hooks.ts';
 import { runOperation } from './run-operation.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, Restoration, UnderSession } from './services.ts';
-import { takeCheckpoint } from './take-checkpoint.ts';
-import { type LeasedWork, withLease } from './with-lease.ts';
+import { type TakenCheckpoint, takeCheckpoint } from './take-checkpoint.ts';
+import { type LeasedWork, settleTask, withLease } from './with-lease.ts';
 
 /**
  * Brings a task back to a checkpoint: ends executions, saves the present, and replaces container and volumes by new ones made
@@ -33,7 +34,7 @@ export async function restoreCheckpoint(
 ): Promise<Restoration> {
   const target = await kernel.deps.checkpoints.resolve(taskId, reference);
   const task = await kernel.deps.tasks.getTask(taskId);
-  return idempotentFromStart(kernel, call, 'restore', { taskId, checkpointId: target.id }, (key) =>
+  const restore = async (key: IdempotencyKey): Promise<Restoration> =>
     withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, call, async (leased) => {
       const { proof, session } = leased;
       await assertAlone(kernel, taskId, leased, 'Restoring');
@@ -44,39 +45,65 @@ export async function restoreCheckpoint(
       const name = clip(`before restoring ${target.name}`, 100);
       const reason = `Taken before ${target.id} was restored`;
       const saved = await takeCheckpoint(kernel, keeper, { taskId, name, reason, onlyIfChanged: true }, leased, call);
-      const notBack = await bringBack(kernel, keeper, target, leased, call);
-      const notices = [...saved.notices, ...notBack];
-      const restoration = {
-        checkpoint: target,
-        saved: saved.taken ? saved.checkpoint : null,
-        endedProcesses,
-        ...(notices.length === 0 ? {} : { notices }),
-      };
-      const detail = { checkpointId: target.id, savedCheckpointId: restoration.saved?.id ?? null, ...hooks };
-      await kernel.commit({
-        guard: leaseGuard(proof),
-        records: [draft({ stream: taskId, type: 'task.restored', call, proof, detail })],
-        ...key.finished(asJson(restoration)),
-      });
-      return restoration;
-    }),
-  );
+      const facts = { endedProcesses, savedCheckpointId: saved.taken ? saved.checkpoint.id : null };
+      const detail = { checkpointId: target.id, savedCheckpointId: facts.savedCheckpointId, ...hooks };
+      const records = [draft({ stream: taskId, type: 'task.restored', call, proof, detail })];
+      return bringBack(kernel, keeper, { target, saved, facts, records, key }, leased, call);
+    });
+  const args = { taskId, checkpointId: target.id };
+  return idempotentFromStart(kernel, call, 'restore', args, restore, {
+    settle: async () => settleTask(kernel, task, options.sessionId, call),
+    given: async (operation) => restoredBefore(kernel, target, operation),
+  });
 }
 
-/** @returns what was not brought back, each in one sentence */
+/** What is known of a restore that was finished after its process had died. */
+async function restoredBefore(kernel: Kernel, target: Checkpoint, { intent }: Operation): Promise<Restoration> {
+  const { savedCheckpointId: id, endedProcesses } = intent;
+  const saved = typeof id === 'string' && isId('checkpoint', id) ? await kernel.deps.checkpoints.find(id) : undefined;
+  return {
+    checkpoint: target,
+    saved: saved ?? null,
+    endedProcesses: typeof endedProcesses === 'number' ? endedProcesses : 0,
+  };
+}
+
+interface Restoring {
+  readonly target: Checkpoint;
+  readonly saved: TakenCheckpoint;
+  /** What its operation keeps for whoever has to answer in place of this process. */
+  readonly facts: { readonly endedProcesses: number; readonly savedCheckpointId: CheckpointId | null };
+  /** Of the transaction that finishes it. */
+  readonly records: readonly RecordDraft[];
+  readonly key: IdempotencyKey;
+}
+
+/** @param notBack what was not brought back */
+function restoration({ target, saved, facts }: Restoring, notBack: readonly string[] = []): Restoration {
+  const notices = [...saved.notices, ...notBack];
+  return {
+    checkpoint: target,
+    saved: saved.taken ? saved.checkpoint : null,
+    endedProcesses: facts.endedProcesses,
+    ...(notices.length === 0 ? {} : { notices }),
+  };
+}
+
 async function bringBack(
   kernel: Kernel,
   keeper: SandboxKeeper,
-  target: Checkpoint,
+  restoring: Restoring,
   leased: LeasedWork,
   call: Call,
-): Promise<readonly string[]> {
+): Promise<Restoration> {
+  const { target, facts, records, key } = restoring;
   const task = await kernel.deps.tasks.getTask(target.taskId);
   const previous = await kernel.deps.tasks.findSandbox(task.id);
   if (task.workspace.mode === 'bind' || previous === undefined) {
-    return restoreWithoutVolume(kernel, keeper, task, previous, target, leased, call);
+    return restoreWithoutVolume(kernel, keeper, task, previous, restoring, leased, call);
   }
   const found = await keeper.find(task.id);
+  const result = restoration(restoring);
   await makeSandbox(
     kernel,
     {
@@ -90,18 +117,21 @@ async function bringBack(
       previous,
       keep: { workspace: null, home: null },
       checkpoint: target.id,
-      detail: { checkpointId: target.id },
+      detail: { checkpointId: target.id, ...facts },
       prepare: async () => {
         keeper.forget(task.id);
         await found?.handle.destroy();
       },
       finish: async () => [await headPut(kernel, target)],
+      records,
+      key,
+      stored: asJson(result),
     },
     leased,
     call,
   );
   await removeVolumes(kernel, previous);
-  return [];
+  return result;
 }
 
 /**
@@ -113,16 +143,23 @@ async function restoreWithoutVolume(
   keeper: SandboxKeeper,
   task: Task,
   previous: Sandbox | undefined,
-  target: Checkpoint,
+  restoring: Restoring,
   leased: LeasedWork,
   call: Call,
-): Promise<readonly string[]> {
+): Promise<Restoration> {
+  const { target, facts, records, key } = restoring;
   const directory = task.workspace.mode === 'bind' ? task.workspace.path : null;
-  const intent = { checkpointId: target.id, directory };
-  const operation: Operation = kernel.newOperation('restore', task.id, leased.proof, intent);
-  const notices = await runOperation(
+  const intent = { checkpointId: target.id, directory, ...facts };
+  const operation: Operation = kernel.newOperation('restore', task.id, leased.proof, intent, key.operationId);
+  const result = await runOperation(
     kernel,
-    { operation, excludes: ['sandbox', 'restore', 'checkpoint', 'deletion'], checkpoint: target.id, detail: intent },
+    {
+      operation,
+      excludes: ['sandbox', 'restore', 'checkpoint', 'deletion'],
+      checkpoint: target.id,
+      detail: intent,
+      key,
+    },
     leased,
     call,
     async () => {
@@ -132,11 +169,12 @@ async function restoreWithoutVolume(
       const notBack = await restoreDirectory(kernel, directory, target, leased.signal);
       const puts = (): Promise<readonly Put[]> => directoryPuts(kernel, target, previous);
       const detail = { ...intent, ...(notBack.length === 0 ? {} : { warning: notBack.join('\n') }) };
-      return { result: notBack, outcome: { checkpointId: target.id }, detail, puts };
+      const done = restoration(restoring, notBack);
+      return { result: done, stored: asJson(done), outcome: { checkpointId: target.id }, detail, puts, records };
     },
   );
   if (previous !== undefined) await removeVolumes(kernel, previous);
-  return notices;
+  return result;
 }
 
 /** The replaced volumes hold only what the saved checkpoint holds; a failure here leaves them for `delete` and the reaper. */

@@ -6,10 +6,10 @@ import { KillSteps } from '@opencode-tools/testkit/kill-steps';
 
 /*
  * A process that says that it has opened a home, waits for a line, and does one verb with a task: keeps an attempt, restores or deletes a
- * checkpoint, or recovers the task, under an idempotency key unless that is `-`. At a step it kills itself: before and after any call that changes a file or a
+ * checkpoint, restores `first` under an idempotency key, or recovers the task, under such a key unless that is `-`. At a step it kills itself: before and after any call that changes a file or a
  * row. Prints what became of it.
  *
- * node verb-child.ts <home> <task> <keep, restore, delete or recover> <what> <step>
+ * node verb-child.ts <home> <task> <keep, restore, restore-keyed, delete or recover> <what> <step>
  */
 const [home = '', task = '', verb = '', what = '', step = ''] = process.argv.slice(2);
 const steps = new KillSteps(Number(step));
@@ -35,6 +35,10 @@ const verbs: Readonly<Record<string, () => Promise<unknown>>> = {
   keep: () => attempts.keep(id, what, {}, call),
   restore: () => checkpoints.restore(id, what, {}, call),
   delete: () => checkpoints.delete(id, what, {}, call),
+  'restore-keyed': async () => {
+    const done = await checkpoints.restore(id, 'first', {}, { ...call, idempotencyKey: what });
+    return `${done.checkpoint.name} ${done.saved?.reason ?? 'nothing'}`;
+  },
   recover: async () => (await tasks.recover(id, {}, what === '-' ? call : { ...call, idempotencyKey: what })).task.id,
 };
 process.stdout.write('ready\n');
