@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type LayerPort, type LayerStack, silentLogger } from '@opencode-tools/core';
+import { type LayerPort, type LayerStack, type LeftOut, silentLogger } from '@opencode-tools/core';
 import { createGit, createWork } from '@opencode-tools/workspace';
 import { type LayerBed, openLayerBed, owner } from './support/layer-bed.ts';
 
@@ -92,6 +92,33 @@ describe('the content of volumes of layers', () => {
     const { content, ways } = await frozen('true');
     expect(content).toBe(base);
     expect(ways).toEqual([]);
+  });
+
+  test.each([
+    ['are read', 'mkfifo c/pipe other', true],
+    ['are seen', 'mkfifo c/pipe other; mv a/b a/moved', false],
+  ])('tells of pipes that are not in it, each time, when layers %s', async (_, script, isRead) => {
+    const volume = bed.newVolume();
+    await bed.store.provision({ volume, labels: bed.labels, owner, snapshotId: base });
+    await bed.run(volume, script);
+    const { id } = await bed.store.freeze({ kind: 'volume', volume });
+    await bed.run(volume, 'rm c/pipe other');
+    const { id: without } = await bed.store.freeze({ kind: 'volume', volume });
+    await bed.volumes.remove(volume);
+    const leftOutOf = async (snapshot: string): Promise<readonly unknown[]> => {
+      const told: unknown[] = [];
+      const onLeftOut = (name: string, one: LeftOut): void => void told.push([name, one]);
+      const stream = await bed.store.exportTrees(new Map([['workspace', snapshot]]), () => Buffer.from('{}'), {
+        onLeftOut,
+      });
+      for await (const _ of stream);
+      return told;
+    };
+    const pipes = [['workspace', { kind: 'special', count: 2, first: 'c/pipe' }]];
+    expect(await leftOutOf(id)).toEqual(pipes);
+    expect(asked.includes('stack')).toBe(!isRead);
+    expect(await leftOutOf(id)).toEqual(pipes);
+    expect(await leftOutOf(without)).toEqual([]);
   });
 
   test('tells what changed', async () => {

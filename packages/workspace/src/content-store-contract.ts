@@ -1,4 +1,12 @@
-import type { ByteStream, LayerRoot, Logger, SnapshotRef, VolumePort, WorkspaceStore } from '@opencode-tools/core';
+import type {
+  ByteStream,
+  FreezeOptions,
+  LayerRoot,
+  Logger,
+  SnapshotRef,
+  VolumePort,
+  WorkspaceStore,
+} from '@opencode-tools/core';
 import type { Environment } from './extract-tar.ts';
 import type { HostGit } from './git.ts';
 
@@ -37,7 +45,7 @@ export interface ContentStore extends WorkspaceStore {
   freezeOnto(
     snapshotId: string,
     layers: readonly (() => Promise<ByteStream>)[],
-    signal?: AbortSignal,
+    options?: FreezeOptions,
   ): Promise<SnapshotRef | undefined>;
 }
 

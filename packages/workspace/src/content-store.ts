@@ -181,10 +181,16 @@ class FileContentStore implements ContentStore {
     return openContentTar(this.#parts, snapshotId, signal);
   }
 
-  async freezeOnto(...[snapshotId, layers, signal]: Parameters<ContentStore['freezeOnto']>) {
+  async freezeOnto(...[snapshotId, layers, options = {}]: Parameters<ContentStore['freezeOnto']>) {
+    const { signal, onLeftOut } = options;
+    const { logger } = this.#options;
     await using _ = await this.#parts.uses.begin();
     const { entries } = await this.#parts.snapshots.load(snapshotId);
-    return await saveTree(this.#parts, (store) => freezeLayers(entries, layers, store, { signal }), signal);
+    return await saveTree(
+      this.#parts,
+      (store) => freezeLayers(entries, layers, store, { logger, onLeftOut, signal }),
+      signal,
+    );
   }
 
   async layering(): Promise<LayerCapability> {

@@ -1,8 +1,10 @@
 import type { ByteStream } from '@opencode-tools/core';
-import { canonicalPath } from './byte-path.ts';
+import { type BytePath, canonicalPath } from './byte-path.ts';
 import { EntryTree } from './entry-tree.ts';
+import { type FreezeDirectoryOptions, reportOmitted } from './freeze-directory.ts';
 import { toEntry } from './freeze-volume.ts';
 import { createPacer } from './pacer.ts';
+import { tooDeep } from './scan-directory.ts';
 import type { Collect } from './store-parts.ts';
 import { readTar } from './tar-reader.ts';
 import { type TreeEntry, canonicalTree } from './tree-entry.ts';
@@ -18,7 +20,7 @@ export async function freezeLayers(
   below: readonly TreeEntry[],
   layers: readonly (() => Promise<ByteStream>)[],
   store: Parameters<Collect>[0],
-  options: { readonly signal?: AbortSignal | undefined },
+  options: Pick<FreezeDirectoryOptions, 'logger' | 'onLeftOut' | 'signal'>,
 ): Promise<readonly TreeEntry[] | undefined> {
   // Reading all of the tree stores anew what was lost.
   if (!below.every(({ type, digest }) => type !== 'file' || store.index.has(digest))) return undefined;
@@ -26,6 +28,7 @@ export async function freezeLayers(
   const linked = new Set(below.flatMap(({ path, type, target }) => (type === 'link' ? [path, target] : [])));
   const tree = new EntryTree(below);
   const { entries } = tree;
+  const special = new Set<BytePath>();
   for (const layer of layers) {
     for await (const [member, content] of readTar(await layer())) {
       const path = canonicalPath(member.name);
@@ -35,9 +38,17 @@ export async function freezeLayers(
       const goes = staysDirectory ? [] : tree.subtree(path);
       if (goes.some((one) => linked.has(one))) return undefined;
       for (const one of goes) tree.delete(one);
+      if (!staysDirectory)
+        for (const one of special) if (one === path || one.startsWith(`${path}/`)) special.delete(one);
+      if (type === 'other' && overlay !== 'gone') special.add(path);
       if (type !== 'other') tree.set(path, await toEntry(path, member, content, { ...store, entries }));
       if (pacer.due()) await pacer.rest();
     }
   }
+  reportOmitted(
+    [...special].map((path) => ({ ...tooDeep(path), identity: path })),
+    'layers',
+    options,
+  );
   return canonicalTree([...entries.values()]);
 }

@@ -20,13 +20,16 @@ async function* bytes() {
   yield Buffer.from('two');
 }
 const exporting = (stream: AsyncIterable<Uint8Array> = bytes()) => ({
-  checkpoints: { export: async () => ({ checkpoint, stream, root: 'left-out' as const }) },
+  checkpoints: {
+    export: async () => ({ checkpoint, stream, root: 'left-out' as const, notices: ['a pipe is not in the file'] }),
+  },
 });
 
 test('checkpoints export writes a whole file or none, and replaces none', async () => {
   const line = await runLine(['checkpoints', 'export', 't', 'travels', 'out.tar'], exporting(), { cwd });
   expect(line).toMatchObject({ code: 0, stderr: '' });
   expect(line.stdout).toContain('root file system is not in the file');
+  expect(line.stdout).toContain('a pipe is not in the file');
   expect(readFileSync(join(cwd, 'out.tar'), 'utf8')).toBe('one two');
   const again = await runLine(['checkpoints', 'export', 't', 'travels', 'out.tar'], exporting(), { cwd });
   expect(again).toMatchObject({ code: 2, stderr: expect.stringContaining('exists') });

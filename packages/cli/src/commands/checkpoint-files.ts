@@ -7,7 +7,7 @@ import { formatBytes, lines, oneLine } from '../render/format.ts';
 import { openSource } from './open-source.ts';
 import { writeWhole } from './write-whole.ts';
 
-interface Exported extends Pick<CheckpointExport, 'checkpoint' | 'root'> {
+interface Exported extends Pick<CheckpointExport, 'checkpoint' | 'root' | 'notices'> {
   readonly file: string;
   readonly sizeBytes: number;
 }
@@ -35,10 +35,11 @@ export const checkpointsExport: Command<Exported> = {
     );
     return { file, sizeBytes: await writeWhole(file, stream), ...rest };
   },
-  render: ({ file, sizeBytes, checkpoint, root }, style) =>
+  render: ({ file, sizeBytes, checkpoint, root, notices = [] }, style) =>
     lines(
       `${style.good('exported')} ${shortId(checkpoint.id)} ${oneLine(checkpoint.name)} to ${oneLine(file, 4_096)} (${formatBytes(sizeBytes)})`,
       root === 'left-out' && style.warning('what was installed into the root file system is not in the file'),
+      ...notices.map((notice) => style.warning(oneLine(notice, 1_000))),
     ),
 };
 

@@ -122,9 +122,9 @@ export interface WorkspaceStore {
   ): Promise<{ readonly written: number; readonly removed: number }>;
   /**
    * The same tree as a snapshot whose content lies in files of this host, which is where `WorkPort` reads it; made at the first
-   * call for a stack of layers.
+   * call for a stack of layers. Tells of what is not in it.
    */
-  contentOf(snapshotId: string, options?: { readonly signal?: AbortSignal }): Promise<string>;
+  contentOf(snapshotId: string, options?: FreezeOptions): Promise<string>;
   /** Lists what differs between two snapshots, sorted by the bytes of the paths; null is an empty tree. */
   diff(fromId: string | null, toId: string | null): Promise<readonly TreeDifference[]>;
   /** Reads every byte of a snapshot. @throws OpencodeToolsError `OCT_CHECKPOINT_CORRUPT` naming the first bad path. */
@@ -148,7 +148,11 @@ export interface WorkspaceStore {
   exportTrees(
     trees: ReadonlyMap<string, string>,
     describe: (refs: ReadonlyMap<string, SnapshotRef>) => Uint8Array,
-    options?: { readonly signal?: AbortSignal },
+    options?: {
+      readonly signal?: AbortSignal;
+      /** Told, before the stream is given, of what a tree has and the stream has not. */
+      readonly onLeftOut?: (name: string, leftOut: LeftOut) => void;
+    },
   ): Promise<ByteStream>;
   /** Keeps the members of a tar stream as a tree, whose top, and what else the stream does not name, are plain directories. */
   freezeTar(stream: ByteStream, options?: { readonly signal?: AbortSignal }): Promise<SnapshotRef>;

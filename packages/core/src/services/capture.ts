@@ -8,7 +8,7 @@ import type { TreeRef } from '../ports/workspace-store.ts';
 import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
 import { allEnded } from './all-ended.ts';
 import type { Kernel } from './kernel.ts';
-import { notInCheckpoint } from './left-out-notice.ts';
+import { notIn } from './left-out-notice.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import { homeMount, objectLabels } from './sandbox-plan.ts';
 
@@ -108,10 +108,12 @@ async function captureTrees(
     existingTree(kernel, sandbox?.homeVolume),
   );
   const [workspace, home] = await allEnded(
-    freeze(workspaceTree, head?.workspace ?? base, (one) => leftOut.push(notInCheckpoint(one, 'the workspace'))),
+    freeze(workspaceTree, head?.workspace ?? base, (one) =>
+      leftOut.push(notIn('the checkpoint', one, 'the workspace')),
+    ),
     // Programs keep sockets in a home directory, which nobody misses.
     freeze(homeTree, head?.home ?? null, (one) => {
-      if (one.kind === 'deep') leftOut.push(notInCheckpoint(one, 'the home directory'));
+      if (one.kind === 'deep') leftOut.push(notIn('the checkpoint', one, 'the home directory'));
     }),
   );
   const missing = warningOf(task, head?.workspace ?? null, isMissing ? null : workspace);

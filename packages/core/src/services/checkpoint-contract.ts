@@ -108,6 +108,8 @@ export interface CheckpointExport {
    * image of the task has it all.
    */
   readonly root: 'included' | 'left-out' | 'unchanged';
+  /** What of the checkpoint is not in the stream, each in one sentence; absent for nothing. */
+  readonly notices?: readonly string[];
 }
 
 export interface ImportCheckpoint extends UnderSession {

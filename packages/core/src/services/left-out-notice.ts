@@ -1,16 +1,25 @@
 import { type LeftOut, longestPathBytes } from '../domain/left-out.ts';
 import { clip } from './clip.ts';
 
-/** One sentence about what is in a tree and not in its checkpoint. @param where such as `the workspace` */
-export function notInCheckpoint({ kind, count, first }: LeftOut, where: string): string {
+/**
+ * One sentence about what is in a tree and not in what was made of it.
+ *
+ * @param where such as `the workspace`
+ * @param what was made
+ */
+export function notIn(
+  what: 'the checkpoint' | 'the file',
+  { kind, count, first }: LeftOut,
+  where: 'the workspace' | 'the home directory',
+): string {
   if (kind === 'all-attributes')
-    return `extended attributes and access control lists in ${where} are not in the checkpoint: nothing on this host can read them`;
+    return `extended attributes and access control lists in ${where} are not in ${what}: nothing on this host can read them`;
   const names = `${count} ${count === 1 ? 'path' : 'paths'} in ${where}`;
   const are = count === 1 ? 'is' : 'are';
   const why = {
-    deep: `longer than ${longestPathBytes} bytes, with all below, ${are} not in the checkpoint`,
-    special: `that ${are} a socket, pipe or device ${are} not in the checkpoint`,
-    attributes: `${are} in the checkpoint without extended attributes, which cannot be read`,
+    deep: `longer than ${longestPathBytes} bytes, with all below, ${are} not in ${what}`,
+    special: `that ${are} a socket, pipe or device ${are} not in ${what}`,
+    attributes: `${are} in ${what} without extended attributes, which cannot be read`,
   }[kind];
   return `${names} ${why}; the first: ${clip(first, 200)}`;
 }

@@ -1,6 +1,7 @@
 import type { Checkpoint, RootRef, SnapshotRef } from '../domain/checkpoint.ts';
 import type { TaskId } from '../domain/ids.ts';
 import { asJson } from '../domain/json.ts';
+import type { LeftOut } from '../domain/left-out.ts';
 import type { Operation } from '../domain/operation.ts';
 import type { Put } from '../ledger/put.ts';
 import type { Task } from '../domain/task.ts';
@@ -11,6 +12,7 @@ import type { CheckpointExport, ImportCheckpoint, ImportedCheckpoint } from './c
 import { type CheckpointHead, decodeHead, encodeHead } from './checkpoint-file.ts';
 import { type IdempotencyKey, idempotent } from './idempotent.ts';
 import { type Kernel, draft, leaseGuard } from './kernel.ts';
+import { notIn } from './left-out-notice.ts';
 import { runOperation } from './run-operation.ts';
 import { objectLabels } from './sandbox-plan.ts';
 import type { Call } from './services.ts';
@@ -42,8 +44,15 @@ export async function exportCheckpoint(
     call.onProgress?.('saving the root file system');
     trees.set('root', (await workspaces.freezeTar(await images.save(imageId, signal), signal)).id);
   }
-  const stream = await workspaces.exportTrees(trees, (refs) => encodeHead(task, checkpoint, refs), signal);
-  return { checkpoint, stream, root };
+  const notices: string[] = [];
+  const onLeftOut = (name: string, one: LeftOut): void => {
+    if (name === 'workspace') notices.push(notIn('the file', one, 'the workspace'));
+    // Of sockets in a home directory no checkpoint speaks either.
+    if (name === 'home' && one.kind !== 'special') notices.push(notIn('the file', one, 'the home directory'));
+  };
+  const telling = { onLeftOut, ...signal };
+  const stream = await workspaces.exportTrees(trees, (refs) => encodeHead(task, checkpoint, refs), telling);
+  return { checkpoint, stream, root, ...(notices.length === 0 ? {} : { notices }) };
 }
 
 /** The image of a root file system that is not the one that the task began with. */

@@ -1,6 +1,6 @@
-import { type LayerPort, type SnapshotRef, isOpencodeToolsError } from '@opencode-tools/core';
+import { type LayerPort, type LeftOut, isOpencodeToolsError } from '@opencode-tools/core';
 import type { ContentStore } from '../content-store-contract.ts';
-import type { LayerFiles, LayerSnapshot } from './layer-files.ts';
+import type { CopiedOut, LayerFiles, LayerSnapshot } from './layer-files.ts';
 
 /** What is read into memory at most. */
 const mostBytes = 32 * 1024 * 1024;
@@ -17,20 +17,25 @@ export async function frozenOnto(
   files: LayerFiles,
   snapshot: LayerSnapshot,
   signal: AbortSignal | undefined,
-): Promise<SnapshotRef | undefined> {
+): Promise<CopiedOut | undefined> {
   for await (const beginning of files.beginnings(snapshot)) {
-    const known = await files.findEqual('content', beginning.id);
-    if (known === undefined || !(await content.has(known))) continue;
+    const { equal: known, leftOut: lacking = [] } = (await files.findContent(beginning.id)) ?? {};
+    // Whether what is not in it is still there only the whole tree tells.
+    if (known === undefined || lacking.length > 0 || !(await content.has(known))) continue;
     const above = snapshot.layers.slice(0, snapshot.layers.length - beginning.layers.length).toReversed();
     const { bytes, entries } = snapshot;
     if (bytes - beginning.bytes > mostBytes || entries - beginning.entries > mostEntries) return undefined;
     const readers = above.map((layer) => () => layers.read(layer));
-    const made = await content.freezeOnto(known, readers, signal).catch((error: unknown) => {
+    const leftOut: LeftOut[] = [];
+    const onLeftOut = (one: LeftOut): void => void leftOut.push(one);
+    const options = { onLeftOut, ...(signal === undefined ? {} : { signal }) };
+    const made = await content.freezeOnto(known, readers, options).catch((error: unknown) => {
       if (isOpencodeToolsError(error, 'OCT_CHECKPOINT_CORRUPT')) return undefined;
       throw error;
     });
-    if (made !== undefined) await files.saveEqual('content', snapshot.id, made.id);
-    return made;
+    if (made === undefined) return undefined;
+    await files.saveEqual('content', snapshot.id, made.id, leftOut);
+    return { equal: made.id, leftOut };
   }
   return undefined;
 }

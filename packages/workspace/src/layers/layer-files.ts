@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type JsonValue, type LayerRoot, OpencodeToolsError, canonicalJson } from '@opencode-tools/core';
+import { type JsonValue, type LayerRoot, type LeftOut, OpencodeToolsError, canonicalJson } from '@opencode-tools/core';
 import { corrupt, errnoOf } from '../failures.ts';
 import { type StoreLayout, layoutOf, removeAbandoned, writeDurably } from '../store-files.ts';
 import { LayerMarks } from './layer-marks.ts';
@@ -32,6 +32,12 @@ export interface UpperRecord {
 const idForm = /^lay_[0-9a-f]{40}$/;
 const kinds = ['snapshots', 'uppers', 'equals', 'making', 'spares', 'packed'] as const;
 type Kind = (typeof kinds)[number];
+
+/** The snapshot of the content store that is equal to one of layers, and what it does not have after all. */
+export interface CopiedOut {
+  readonly equal: string;
+  readonly leftOut: readonly LeftOut[];
+}
 
 /**
  * What this host knows of the layers on the engine: a file per fact, each written whole or not at all. Layers come first, then
@@ -123,8 +129,20 @@ export class LayerFiles {
   }
 
   /** Another snapshot of the very same tree: a content snapshot as layers, a deep stack as one layer, layers as content. */
-  async saveEqual(what: 'base' | 'flat' | 'content', id: string, equal: string): Promise<void> {
-    await this.#save('equals', `${what}-${id}`, { equal });
+  /** @param leftOut what the equal one does not have, after all */
+  async saveEqual(
+    what: 'base' | 'flat' | 'content',
+    id: string,
+    equal: string,
+    leftOut: readonly LeftOut[] = [],
+  ): Promise<void> {
+    await this.#save('equals', `${what}-${id}`, { equal, ...(leftOut.length === 0 ? {} : { leftOut }) });
+  }
+
+  /** The equal snapshot of the content store, and what it does not have. */
+  async findContent(id: string): Promise<CopiedOut | undefined> {
+    const found = await this.#find<{ equal: string; leftOut?: readonly LeftOut[] }>('equals', `content-${id}`);
+    return found && { equal: found.equal, leftOut: found.leftOut ?? [] };
   }
 
   async findEqual(what: 'base' | 'flat' | 'content', id: string): Promise<string | undefined> {

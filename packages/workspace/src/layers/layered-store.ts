@@ -2,6 +2,7 @@ import {
   type Collected,
   type GroupUsage,
   type LayerCapability,
+  type LeftOut,
   type ProvisionRequest,
   type FreezeOptions,
   type SnapshotRef,
@@ -14,7 +15,7 @@ import { throwIfCancelled } from '../failures.ts';
 import { addUsage } from '../measure-use.ts';
 import { collectLayers } from './collect-layers.ts';
 import { freezeStack, known } from './freeze-stack.ts';
-import { LayerFiles, type LayerSnapshot } from './layer-files.ts';
+import { type CopiedOut, LayerFiles, type LayerSnapshot } from './layer-files.ts';
 import { frozenOnto } from './frozen-onto.ts';
 import { LayerMaker } from './layer-maker.ts';
 import { isLayered, newName, refOf } from './layer-names.ts';
@@ -142,26 +143,31 @@ class LayeredStore implements WorkspaceStore {
     return this.#options.content.restoreDirectory(directory, await this.contentOf(snapshotId, options), options);
   }
 
-  async contentOf(snapshotId: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<string> {
+  async contentOf(snapshotId: string, { signal, onLeftOut }: FreezeOptions = {}): Promise<string> {
     const { content } = this.#options;
     if (!isLayered(snapshotId)) return content.contentOf(snapshotId);
-    const known = await this.#files.findEqual('content', snapshotId);
-    if (known !== undefined && (await content.has(known))) return known;
-    return this.#files.marks.atWork(async () => this.#copyOut(snapshotId, signal));
+    let known = await this.#files.findContent(snapshotId);
+    if (known === undefined || !(await content.has(known.equal)))
+      known = await this.#files.marks.atWork(async () => this.#copyOut(snapshotId, signal));
+    for (const one of known.leftOut) onLeftOut?.(one);
+    return known.equal;
   }
 
-  async #copyOut(snapshotId: string, signal: AbortSignal | undefined): Promise<string> {
+  async #copyOut(snapshotId: string, signal: AbortSignal | undefined): Promise<CopiedOut> {
     const { content, layers, volumes, labels } = this.#options;
     const onto = await frozenOnto(this.#options, this.#files, await this.#files.getSnapshot(snapshotId), signal);
-    if (onto !== undefined) return onto.id;
+    if (onto !== undefined) return onto;
     const snapshot = await this.#stackable(snapshotId, signal);
     const volume = `oct-view-${newName()}`;
     await using above = await this.#aboveSingle(snapshot);
     await layers.stack({ name: volume, labels }, { upper: null, lowers: [...above.layers, ...snapshot.layers] });
     try {
-      const { id } = await content.freeze({ kind: 'volume', volume }, signal === undefined ? {} : { signal });
-      await this.#files.saveEqual('content', snapshotId, id);
-      return id;
+      const leftOut: LeftOut[] = [];
+      const onLeftOut = (one: LeftOut): void => void leftOut.push(one);
+      const options = { onLeftOut, ...(signal === undefined ? {} : { signal }) };
+      const { id } = await content.freeze({ kind: 'volume', volume }, options);
+      await this.#files.saveEqual('content', snapshotId, id, leftOut);
+      return { equal: id, leftOut };
     } finally {
       await volumes.remove(volume);
     }
@@ -203,7 +209,11 @@ class LayeredStore implements WorkspaceStore {
 
   async exportTrees(...[trees, describe, options]: Parameters<WorkspaceStore['exportTrees']>) {
     const content = new Map<string, string>();
-    for (const [name, id] of trees) content.set(name, await this.contentOf(id, options));
+    const { signal, onLeftOut } = options ?? {};
+    for (const [name, id] of trees) {
+      const told = (one: LeftOut): void => onLeftOut?.(name, one);
+      content.set(name, await this.contentOf(id, { onLeftOut: told, ...(signal === undefined ? {} : { signal }) }));
+    }
     return this.#options.content.exportTrees(content, describe, options);
   }
 
