@@ -14,7 +14,7 @@ static long *used, slot, given_slots, parsed, got;
 static long jobs[2], done_jobs[2], makers[MOST_MAKERS], maker_count, syncing;
 static number names_made, names_synced, bytes_synced;
 
-/* Whether the digest of what goes by is that of the layer: its entries come in the order of a walk, and a new name has nothing from above. */
+/* Whether the digest of what goes by is that of the layer: its entries come in the order of a walk, and none has attributes that the file system orders. */
 static int is_as_walked;
 static struct store before;
 
@@ -135,7 +135,7 @@ static int comes_later(const char *name, const char *than) {
 static void describe_member(const struct member *m) {
   const char *name = m->name.at;
   int is_first = before.size == 0, is_top = m->type == '5' && same(name, "./", 3);
-  if (m->type == '1' || !begins(name, "./") || (is_first ? !is_top : !comes_later(name, before.at))) is_as_walked = 0;
+  if (m->type == '1' || m->attributes.size > 0 || !begins(name, "./") || (is_first ? !is_top : !comes_later(name, before.at))) is_as_walked = 0;
   before.size = 0;
   add_bytes(&before, name, length(name) + 1);
   names_made++;

@@ -54,6 +54,18 @@ static void date(long directory, const char *own, long flags, const facts *f, co
   sure(sys(utimensat, directory, own, times, flags), "cannot set the time of", name);
 }
 
+/* What the file system cannot have is left out. */
+static void set_extended(long file, const char *at, long of_all, const char *name) {
+  for (const char *end = at + of_all; at < end; ) {
+    long size;
+    const char *key = at, *value = at + length(at) + 1 + sizeof size;
+    copy((char *)&size, value - sizeof size, sizeof size);
+    long done = sys6(__NR_fsetxattr, file, (long)key, (long)value, size, 0, 0);
+    if (done < 0 && done != -EOPNOTSUPP) stop("cannot set an attribute", name, done);
+    at = value + size;
+  }
+}
+
 static long begin_file(const struct member *m) {
   const char *own;
   long directory = parent_of(m->name.at, &own), flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
@@ -64,6 +76,7 @@ static void end_file(const struct member *m, long file) { /* a new owner takes b
   const char *name = m->name.at;
   give(file, "", OF_THE_FILE, &m->facts, name);
   if (m->facts.stx_mode & 07000) sure(sys(fchmod, file, m->facts.stx_mode & 07777, 0, 0), "cannot set the mode of", name);
+  set_extended(file, m->attributes.at, m->attributes.size, name);
   date(file, 0, 0, &m->facts, name);
   check_kept(file, "", OF_THE_FILE, &m->facts, name);
   sure(sys(close, file, 0, 0, 0), "cannot write", name);
@@ -102,9 +115,10 @@ static void make_directory(const struct member *m) {
   long directory = parent_of(m->name.at, &own);
   if (!same(own, ".", 2) && !same(own, "./", 3)) sure(sys(mkdirat, directory, own, 0700, 0), "cannot make", m->name.at);
   struct made *one = aligned(&made_memory, sizeof *one);
-  char *kept = more(&made_memory, m->name.size);
+  char *kept = more(&made_memory, m->name.size + m->attributes.size);
   copy(kept, m->name.at, m->name.size);
-  *one = (struct made){ made, kept, m->facts, 0 };
+  copy(kept + m->name.size, m->attributes.at, m->attributes.size);
+  *one = (struct made){ made, kept, m->facts, m->attributes.size };
   made = one;
 }
 
@@ -114,6 +128,11 @@ static void end_directories(void) {
     long directory = parent_of(made->name, &own);
     give(directory, own, NO_LINK, &made->facts, made->name);
     sure(sys(fchmodat, directory, own, made->facts.stx_mode & 07777, 0), "cannot set the mode of", made->name);
+    if (made->marks > 0) {
+      long file = sure(sys(openat, directory, own, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0), "cannot open", made->name);
+      set_extended(file, made->name + length(made->name) + 1, made->marks, made->name);
+      close_file(file);
+    }
     date(directory, own, NO_LINK, &made->facts, made->name);
     check_kept(directory, own, NO_LINK, &made->facts, made->name);
   }

@@ -92,35 +92,65 @@ test.runIf(runs)('a layer without a name in it, or with one file, has the digest
   }
 });
 
+/** An entry of a tar with extended attributes, bytes as Latin-1. */
+function entryWith(name: string, attributes: Readonly<Record<string, string>>, mode: number, content?: string): Buffer {
+  const records = Object.entries(attributes).map(([key, value]) => {
+    const rest = ` SCHILY.xattr.${key.replaceAll(/[%=]/g, (byte) => (byte === '%' ? '%25' : '%3D'))}=${value}\n`;
+    const length = rest.length + 2 > 99 ? rest.length + 3 : rest.length + 2;
+    return `${length}${rest}`;
+  });
+  const type = content === undefined ? '5' : '0';
+  return Buffer.concat([blockOf('x', 'x', 0o644, records.join('')), blockOf(name, type, mode, content ?? '')]);
+}
+
+function blockOf(name: string, type: string, mode: number, content: string): Buffer {
+  const block = Buffer.alloc(512 + Math.ceil(content.length / 512) * 512);
+  block.write(name);
+  block.write(mode.toString(8).padStart(7, '0'), 100);
+  block.write(content.length.toString(8).padStart(11, '0'), 124);
+  block.write(type, 156);
+  block.write(content, 512, 'latin1');
+  return block;
+}
+
+const word = (value: number): string => Buffer.from(Uint32Array.of(value).buffer).toString('latin1');
+const listed = (tag: number, permission: number, id = 0xff_ff_ff_ff): string =>
+  word(tag | (permission << 16)) + word(id);
+/** A default access control list that lets one more user read, as the kernel has it. */
+const inherited = word(2) + listed(1, 7) + listed(2, 4, 1234) + listed(4, 5) + listed(16, 5) + listed(32, 5);
+const end = Buffer.alloc(1024);
+
+test.runIf(runs)('extended attributes are those of the tar', () => {
+  const attributes = { 'user.of=%': '1\n\0=\u00ff', 'system.posix_acl_default': inherited };
+  const tar = Buffer.concat([
+    entryWith('./', {}, 0o755),
+    entryWith('./a/', attributes, 0o755),
+    entryWith('./a/b', { 'user.second': '2', 'user.first': '' }, 0o4755, 'content'),
+    end,
+  ]);
+  const { status, said, stderr } = fill('extended', tar);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  const read = tarOf(join(directory, 'extended/d'), '--xattrs', '--xattrs-include=*', ...posix, '--sort=name');
+  const records = [
+    'SCHILY.xattr.user.of%3D%25=1\n\0=\u00ff\n',
+    `SCHILY.xattr.system.posix_acl_default=${inherited}\n`,
+    'SCHILY.xattr.user.second=2\n',
+    'SCHILY.xattr.user.first=\n',
+  ];
+  for (const record of records) expect(read.toString('latin1')).toContain(record);
+  expect(said).toBe(digestOf('extended'));
+  expect(fill('again-extended', read).said).toBe(said);
+});
+
 test.runIf(runs)('what a new name has from above is part of the digest', () => {
   const tar = tarOf(plant('plain', 'mkdir a; echo 1 >a/b'), ...posix, '--sort=name');
   const known = fill('of-plain', tar).said;
-  const under = join(directory, 'under');
-  mkdirSync(under);
-  // A default list of one more user who may read: version, then kind, permissions and id of each.
-  const entries = [
-    [1, 7, -1],
-    [2, 4, 1234],
-    [4, 5, -1],
-    [16, 5, -1],
-    [32, 5, -1],
-  ] as const;
-  const list = Buffer.alloc(4 + 8 * entries.length);
-  list.writeUInt32LE(2);
-  for (const [at, [kind, permissions, id]] of entries.entries()) {
-    list.writeUInt16LE(kind, 4 + 8 * at);
-    list.writeUInt16LE(permissions, 6 + 8 * at);
-    list.writeInt32LE(id, 8 + 8 * at);
-  }
-  const set = spawnSync('python3', [
-    '-c',
-    `import os,sys; os.setxattr(sys.argv[1], 'system.posix_acl_default', bytes.fromhex(sys.argv[2]))`,
-    under,
-    list.toString('hex'),
-  ]);
-  expect(set.status).toBe(0);
-  const { stdout } = spawnSync(file, fillWords('inner'), { cwd: under, input: tar, encoding: 'latin1' });
-  expect(stdout).toBe(spawnSync(file, digestWords('inner'), { cwd: under, encoding: 'latin1' }).stdout);
+  const above = [entryWith('./', {}, 0o755), entryWith('./under/', { 'system.posix_acl_default': inherited }, 0o755)];
+  expect(fill('above', Buffer.concat([...above, end])).status).toBe(0);
+  const under = { cwd: join(directory, 'above/d/under'), encoding: 'latin1' } as const;
+  const { stdout } = spawnSync(file, fillWords('inner'), { ...under, input: tar });
+  expect(stdout).toBe(spawnSync(file, digestWords('inner'), under).stdout);
+  expect(stdout).toMatch(/^[0-9a-f]{64}\n$/);
   expect(stdout).not.toBe(known);
 });
 
