@@ -1,11 +1,12 @@
 /**
  * The egress gateway beside the same client and server without it, on this host's loopback: throughput of a large download on each
- * way through it, time added to a request, and its memory beside a bare Node process with 200 connections open while large
- * downloads run. The gateway is the program as it is built.
+ * way through it, time added to a request, and its memory beside a bare Node process (`node -e`) and beside one that has loaded Node's
+ * HTTP and TLS and does nothing: with 200 connections open while a large download runs, and with 200 downloads at once. The gateway is
+ * the program as it is built, with the flags and variables of its container.
  *
  * pnpm build && node --conditions=@opencode-tools/source bench/egress-gateway.mjs
  */
-import { fork } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, request } from 'node:http';
 import { Agent as TlsAgent, createServer as createTlsServer, request as requestByTls } from 'node:https';
@@ -21,15 +22,15 @@ const megabytes = 512;
 const connections = 200;
 
 if (process.argv[2] === 'server') serve(process.argv[3]);
-else if (process.argv[2] === 'bare') setInterval(() => undefined, 1_000);
 else await main();
 
-/** `/held` is answered when as many requests for it have come as connections are wanted, and a second has gone by. */
+/** `/some` is 8 MB, and `/large` as many as are said above. `/held` is answered when as many requests for it have come as connections are wanted, and a second has gone by. */
 function serve(root) {
   const chunk = Buffer.alloc(1024 ** 2);
   const held = [];
   const answer = (incoming, response) => {
-    if (incoming.url === '/large') Readable.from(Array.from({ length: megabytes }, () => chunk)).pipe(response);
+    const length = { '/large': megabytes, '/some': 8 }[incoming.url];
+    if (length !== undefined) Readable.from(Array.from({ length }, () => chunk)).pipe(response);
     else if (incoming.url !== '/held') response.end('small');
     else if (held.push(response) === connections)
       setTimeout(() => held.splice(0).forEach((one) => one.end('held')), 1_000);
@@ -43,17 +44,20 @@ function serve(root) {
 async function main() {
   const root = mkdtempSync(join(tmpdir(), 'oct-bench-egress-'));
   const authority = await plant(root);
-  const file = fileURLToPath(import.meta.url);
-  const program = fileURLToPath(new URL('../packages/egress/dist/gateway.js', import.meta.url));
-  const plain = { execArgv: [] };
-  const server = fork(file, ['server', root], plain);
-  // As the gateway's container starts it.
+  const program = fileURLToPath(new URL('../packages/egress/dist/gateway.cjs', import.meta.url));
   const { gatewayFlags } = await import('../packages/egress/src/gateway-program.ts');
-  const env = { ...process.env, MALLOC_ARENA_MAX: '1' };
-  const gateway = fork(program, [root], { execArgv: gatewayFlags, env });
-  const bare = fork(file, ['bare'], plain);
-  const children = [server, gateway, bare];
-  const above = () => memory(gateway.pid) - memory(bare.pid);
+  const { gatewayOptions } = await import('../packages/docker-runtime/src/networks/gateway-options.ts');
+  const plan = { directory: root, user: {}, argv: [], version: '1' };
+  const env = Object.fromEntries(gatewayOptions(plan, '', '', '').Env.map((pair) => pair.split('=')));
+  const node = (...args) => spawn(process.execPath, args, { env, stdio: ['ignore', 'inherit', 'inherit'] });
+  const idly = 'setInterval(() => undefined, 1000)';
+  const server = node(fileURLToPath(import.meta.url), 'server', root);
+  const gateway = node(...gatewayFlags, program, root);
+  const [bare, loaded] = [node('-e', idly), node('-e', `require('http'); require('https'); ${idly}`)];
+  const children = [server, gateway, bare, loaded];
+  const own = () => memory(gateway.pid);
+  const above = (megabytesNow) =>
+    `${(megabytesNow - memory(bare.pid)).toFixed(0)} MB above a bare Node, ${(megabytesNow - memory(loaded.pid)).toFixed(0)} MB above one with HTTP and TLS`;
   const ways = {
     http: { direct: { port: ports.plain }, gateway: { port: ports.plain, by: 'proxy' } },
     tunnel: { direct: { port: ports.tunnel, authority }, gateway: { port: ports.tunnel, authority, by: 'connect' } },
@@ -65,45 +69,46 @@ async function main() {
   try {
     await started(`http://${serverAddress}:${ports.plain}/`);
     await started(`http://${gatewayAddress}:3128/`);
-    const idle = above();
-    console.log(`load ${loadavg()[0].toFixed(1)}`);
-    const usual = ['http', 'tunnel'];
-    for (const name of usual) await download(name, ways[name], above);
+    console.log(`load ${loadavg()[0].toFixed(1)}  idle ${above(own())}`);
+    for (const name of ['http', 'tunnel']) await download(name, ways[name]);
     const times = { direct: await median(ways.http.direct), gateway: await median(ways.http.gateway) };
     const added = times.gateway - times.direct;
     console.log(
       `request p50  direct ${times.direct.toFixed(2)} ms  gateway ${times.gateway.toFixed(2)} ms  added ${added.toFixed(2)} ms`,
     );
-    for (const name of usual) await many(name, ways[name], above);
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
-    console.log(`memory above a bare Node  idle ${idle.toFixed(0)} MB  after all this ${above().toFixed(0)} MB`);
-    await download('terminated', ways.terminated, above);
-    await many('terminated', ways.terminated, above);
+    for (const name of ['http', 'tunnel', 'terminated']) {
+      if (name === 'terminated') await download(name, ways[name]);
+      const both = (way) => [...asMany(() => get({ ...way, what: '/held' })), speed(way)];
+      await many(`${connections} open and a download, ${name}`, ways[name], both, own, above);
+    }
+    const all = (way) => asMany(() => get({ ...way, what: '/some' }));
+    for (const [name, way] of Object.entries(ways))
+      await many(`${connections} downloads, ${name}`, way, all, own, above);
   } finally {
     for (const child of children) child.kill();
     rmSync(root, { recursive: true, force: true });
   }
 }
 
-async function download(name, way, above) {
-  const speeds = { direct: await speed(way.direct), gateway: 0 };
-  const peak = await peakOf(above, async () => (speeds.gateway = await speed(way.gateway)));
+async function download(name, way) {
+  const speeds = { direct: await speed(way.direct), gateway: await speed(way.gateway) };
   const ratio = (speeds.gateway / speeds.direct).toFixed(2);
   console.log(
-    `download, ${name}  direct ${speeds.direct.toFixed(0)} MB/s  gateway ${speeds.gateway.toFixed(0)} MB/s  ratio ${ratio}  at most ${peak.toFixed(0)} MB above`,
+    `download, ${name}  direct ${speeds.direct.toFixed(0)} MB/s  gateway ${speeds.gateway.toFixed(0)} MB/s  ratio ${ratio}`,
   );
 }
 
-async function many(name, way, above) {
+async function many(title, way, start, own, above) {
   let answered = 0;
-  const peak = await peakOf(above, async () => {
-    const held = Array.from({ length: connections }, () => get({ ...way.gateway, what: '/held' }));
-    const [settled] = await Promise.all([Promise.allSettled(held), speed(way.gateway)]);
+  const peak = await peakOf(own, async () => {
+    const settled = await Promise.allSettled(start(way.gateway));
     answered = settled.filter(({ status }) => status === 'fulfilled').length;
   });
-  console.log(
-    `${connections} connections open and a download, ${name}  answered ${answered}  at most ${peak.toFixed(0)} MB above`,
-  );
+  console.log(`${title}  answered ${answered}  at most ${above(peak)}`);
+}
+
+function asMany(start) {
+  return Array.from({ length: connections }, start);
 }
 
 /** What the gateway of a home finds in its directory, and the server's key. @returns the authority that signed it */
@@ -132,12 +137,12 @@ async function plant(root) {
 
 /** Asks directly, through the proxy, or by TLS inside a CONNECT. */
 async function get({ port, by, authority, agent, what = '/small' }) {
-  const own = authority === undefined ? new Agent() : new TlsAgent({ ca: authority });
+  const fresh = authority === undefined ? new Agent() : new TlsAgent({ ca: authority });
   const target = by === 'proxy' ? proxy : { host: serverAddress, port };
   const path = by === 'proxy' ? `http://${serverAddress}:${port}${what}` : what;
   const socket = by === 'connect' ? await connected(port) : undefined;
   const headers = { host: `${serverAddress}:${port}` };
-  const options = { ...target, path, headers, agent: agent ?? own, ...(socket === undefined ? {} : { socket }) };
+  const options = { ...target, path, headers, agent: agent ?? fresh, ...(socket === undefined ? {} : { socket }) };
   return new Promise((resolve, reject) => {
     const outgoing = (authority === undefined ? request : requestByTls)(options, (answer) => {
       let bytes = 0;

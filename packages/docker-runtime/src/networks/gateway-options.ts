@@ -20,6 +20,8 @@ export function gatewayOptions(plan: GatewayPlan, image: string, homeId: string,
       'HOME=/tmp',
       // What one thread frees, another can use.
       'MALLOC_ARENA_MAX=1',
+      // Each connection by TLS has 64 KiB for what it reads, and mostly a few KiB in them: parts that were never used take no memory.
+      'MALLOC_MMAP_THRESHOLD_=60000',
     ],
     User: `${user.uid}:${user.gid}`,
     WorkingDir: '/',

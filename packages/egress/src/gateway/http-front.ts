@@ -30,6 +30,8 @@ export interface HttpGate {
   /** Called for a CONNECT to the proxy. */
   connect(request: IncomingMessage, socket: Socket, head: Buffer): void;
   readonly trust: UpstreamTrust;
+  /** How much a connection that is opened now may hold for a slow reader. */
+  readonly bufferBytes: number;
 }
 
 export interface HttpFront {
@@ -149,7 +151,8 @@ async function handle(
   const headers = ['host', authority, ...forwardedHeaders(request, ['host', ...replaced]), ...injected.flat()];
   const body = hasBody(request);
   if (request.headers['transfer-encoding'] !== undefined) headers.push('transfer-encoding', 'chunked');
-  const options = { host: destination.address, port, method, path, headers, setHost: false } as const;
+  const to = { host: destination.address, port, highWaterMark: gate.bufferBytes };
+  const options = { ...to, method, path, headers, setHost: false } as const;
   const outgoing =
     via === 'https'
       ? httpsRequest({ ...options, agent: agents.https, servername: isIP(host) === 0 ? host : '' })

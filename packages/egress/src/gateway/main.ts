@@ -1,5 +1,6 @@
 import { connect, createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { collectOften } from './collect-often.ts';
 import { Gateway, type SecretValues } from './gateway.ts';
 
 const usualDirectory = '/egress';
@@ -25,6 +26,8 @@ function serve(directory: string): void {
   });
   server.listen(control);
   void gateway.run();
+  const { gc } = globalThis;
+  if (gc !== undefined) collectOften(() => gc());
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => process.exit(0));
 }
 

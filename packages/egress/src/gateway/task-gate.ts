@@ -27,6 +27,8 @@ interface Held {
 }
 
 const mostConnections = 512;
+/** A few connections are fast, and many of them do not hold much. */
+const buffers = { usualBytes: 64 * 1024, few: 32, manyBytes: 16 * 1024 };
 
 /** One task's way out: listeners on the gateway's address in the task's network, under the policy of the moment. */
 export class TaskGate implements TunnelGate {
@@ -50,6 +52,10 @@ export class TaskGate implements TunnelGate {
 
   get trust(): UpstreamTrust {
     return this.#parts.trust;
+  }
+
+  get bufferBytes(): number {
+    return this.#clients.size > buffers.few ? buffers.manyBytes : buffers.usualBytes;
   }
 
   get policy(): TaskPolicy {

@@ -8,6 +8,7 @@ import type { FirstBytes } from './first-bytes.ts';
 import { type HttpFront, type HttpGate, denialText } from './http-front.ts';
 import { sameHost, splitAuthority } from './request-target.ts';
 import { relayBytes } from './relay-bytes.ts';
+import { readInPieces } from './read-in-pieces.ts';
 import { sniff } from './sniff.ts';
 import { connectTo } from './upstream.ts';
 
@@ -110,11 +111,14 @@ async function serveTunnel(
 }
 
 function endTls(gate: TunnelGate, socket: Socket, { host, port }: EgressRequest): void {
-  const secure = new TLSSocket(socket, {
+  readInPieces(socket);
+  const options = {
     isServer: true,
+    highWaterMark: gate.bufferBytes,
     secureContext: gate.authority.contextFor(host.toLowerCase()),
     ALPNProtocols: ['http/1.1'],
-  });
+  };
+  const secure = new TLSSocket(socket, options);
   secure.on('error', () => socket.destroy());
   secure.once('secure', () => gate.front.serve(secure, { via: 'terminated', port, host }));
 }
