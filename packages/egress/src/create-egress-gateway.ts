@@ -15,10 +15,11 @@ import {
   canonicalJson,
 } from '@opencode-tools/core';
 import { decide } from './decide.ts';
+import { environmentOf } from './environment.ts';
 import { GatewayFiles } from './gateway-files.ts';
 import { gatewayFlags } from './gateway-program.ts';
 import type { GatewayStatus } from './gateway/gateway.ts';
-import { type TaskPolicy, gatewayPorts } from './gateway/task-policy.ts';
+import type { TaskPolicy } from './gateway/task-policy.ts';
 import { logSize, readLog } from './read-log.ts';
 import { type NamedPolicies, policyNamed } from './presets.ts';
 import { type CountedPackets, logUnroutable, newPackets } from './unroutable-log.ts';
@@ -45,7 +46,6 @@ const freshMs = 5_000;
 const forceLimitMs = 20_000;
 const pollMs = 40;
 const startToleranceMs = 2_000;
-const trustDirectory = '/run/opencode-tools';
 
 interface Enforced {
   readonly sandboxRef: string;
@@ -207,33 +207,6 @@ function referencesOf(network: NetworkSpec): readonly EnvReference[] {
   return network.rules.flatMap((rule) =>
     (rule.inject ?? []).map(({ header, secret }) => ({ ...secret, name: `${rule.name} ${header}` })),
   );
-}
-
-function environmentOf(network: NetworkSpec, policy: TaskPolicy | undefined): Readonly<Record<string, string>> {
-  if (policy === undefined) return {};
-  const proxy = `http://${policy.gatewayAddress}:${gatewayPorts.proxy}`;
-  const local = 'localhost,127.0.0.1,::1';
-  const found = {
-    HTTP_PROXY: proxy,
-    HTTPS_PROXY: proxy,
-    http_proxy: proxy,
-    https_proxy: proxy,
-    NO_PROXY: local,
-    no_proxy: local,
-    NODE_USE_ENV_PROXY: '1',
-  };
-  if (!network.rules.some((rule) => rule.terminate === true)) return found;
-  const bundle = `${trustDirectory}/bundle.pem`;
-  return {
-    ...found,
-    NODE_EXTRA_CA_CERTS: `${trustDirectory}/ca.pem`,
-    SSL_CERT_FILE: bundle,
-    CURL_CA_BUNDLE: bundle,
-    REQUESTS_CA_BUNDLE: bundle,
-    GIT_SSL_CAINFO: bundle,
-    PIP_CERT: bundle,
-    CARGO_HTTP_CAINFO: bundle,
-  };
 }
 
 function notInForce(taskId: TaskId): OpencodeToolsError {

@@ -5,6 +5,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import type { NetworkFiles, TaskId } from '@opencode-tools/core';
 import { installGatewayProgram, readGatewayProgram } from './gateway-program.ts';
 import { createAuthority } from './gateway/certificates.ts';
+import { javaStore } from './java-store.ts';
 import type { GatewayStatus } from './gateway/gateway.ts';
 import type { CountedPackets } from './unroutable-log.ts';
 import { type GatewaySettings, type TaskPolicy, parsePolicy } from './gateway/task-policy.ts';
@@ -140,12 +141,21 @@ export class GatewayFiles {
   async #ensureTrust(authority: string): Promise<void> {
     // Node loads its authorities, and TLS with them, for nobody who needs no gateway.
     const { rootCertificates } = await import('node:tls');
+    const all = [...rootCertificates, authority];
     await this.#replace('trust/ca.pem', authority, 0o644);
-    await this.#replace('trust/bundle.pem', [...rootCertificates, authority].join('\n'), 0o644);
+    const fresh = await this.#replace('trust/bundle.pem', all.join('\n'), 0o644);
+    if (fresh || !existsSync(join(this.#directory, 'trust/store.jks')))
+      await this.#write('trust/store.jks', javaStore(all), 0o644);
   }
 
-  async #replace(name: string, content: string, mode = 0o600): Promise<void> {
-    if ((await this.#read(name)) === content) return;
+  /** @returns whether it was another */
+  async #replace(name: string, content: string, mode = 0o600): Promise<boolean> {
+    if ((await this.#read(name)) === content) return false;
+    await this.#write(name, content, mode);
+    return true;
+  }
+
+  async #write(name: string, content: string | Uint8Array, mode: number): Promise<void> {
     const file = join(this.#directory, name);
     const fresh = `${file}.${randomUUID()}`;
     await writeFile(fresh, content, { mode });
