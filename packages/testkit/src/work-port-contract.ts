@@ -104,8 +104,8 @@ export function workPortContract(name: string, open: () => Promise<OpenWorkPort>
       rmSync(inside('link'));
       writeFileSync(inside('later'), 'later\n');
       const toId = await opened.freeze(inside());
-      const request = { ...first, toId, earlierIds: [first.toId] };
-      expect(await work.apply({ ...request, earlierIds: [], operationId: newId() })).toMatchObject({ applied: false });
+      const request = { ...first, toId, lastId: first.toId };
+      expect(await work.apply({ ...request, lastId: null, operationId: newId() })).toMatchObject({ applied: false });
       const result = await work.apply({ ...request, operationId: newId() });
       expect(result).toMatchObject({ applied: true, conflicts: [], kept: ['made/new'] });
       expect(result.changed).toEqual(['edited', 'later', 'link']);
@@ -119,11 +119,44 @@ export function workPortContract(name: string, open: () => Promise<OpenWorkPort>
       await work.apply({ ...first, operationId: newId() });
       writeFileSync(mine('edited'), 'theirs\ntwo\nthree\nfour\nmine\n');
       writeFileSync(inside('edited'), 'theirs twice\ntwo\nthree\nfour\nfive\n');
-      const request = { ...first, toId: await opened.freeze(inside()), earlierIds: [first.toId] };
+      const request = { ...first, toId: await opened.freeze(inside()), lastId: first.toId };
       expect(await work.apply({ ...request, operationId: newId() })).toMatchObject({ conflicts: [{ path: 'edited' }] });
       const result = await work.apply({ ...request, threeWay: true, operationId: newId() });
       expect(result).toMatchObject({ applied: true, merged: ['edited'] });
       expect(read('edited')).toBe('theirs twice\ntwo\nthree\nfour\nmine\n');
+    });
+
+    test('what the user took back to what was applied before the last stays so', async () => {
+      const first = await changed(edits);
+      await work.apply({ ...first, operationId: newId() });
+      writeFileSync(inside('edited'), 'theirs twice\n');
+      const second = { ...first, toId: await opened.freeze(inside()) };
+      await work.apply({ ...second, lastId: first.toId, operationId: newId() });
+      writeFileSync(mine('edited'), 'theirs\ntwo\nthree\nfour\nfive\n');
+      writeFileSync(inside('later'), 'later\n');
+      const third = { ...first, toId: await opened.freeze(inside()), lastId: second.toId };
+      const result = await work.apply({ ...third, operationId: newId() });
+      expect(result).toMatchObject({ applied: true, changed: ['later'], kept: ['edited'] });
+      expect(read('edited')).toBe('theirs\ntwo\nthree\nfour\nfive\n');
+    });
+
+    test('nothing is applied into what git keeps of a repository, however that is named', async () => {
+      const request = await changed(edits);
+      run(mine(), 'init', '-q');
+      run(mine(), 'init', '-q', '--bare', 'bare');
+      symlinkSync('mine/.git', join(scratch, 'link'));
+      const before = describeTree(mine());
+      const denied = { code: 'OCT_POLICY_DENIED' };
+      for (const directory of ['.git', '.git/hooks', 'bare', 'bare/refs/heads', '../link', '../link/objects']) {
+        await expect(work.target(mine(directory))).rejects.toMatchObject(denied);
+        await expect(
+          work.apply({ ...request, directory: mine(directory), operationId: newId() }),
+        ).rejects.toMatchObject(denied);
+      }
+      await expect(work.target('/etc')).rejects.toMatchObject(denied);
+      expect(describeTree(mine())).toEqual(before);
+      symlinkSync('mine', join(scratch, 'work tree'));
+      expect(await work.target(join(scratch, 'work tree'))).toBe(mine());
     });
 
     test('what was applied and taken back by the user comes again', async () => {
@@ -131,7 +164,7 @@ export function workPortContract(name: string, open: () => Promise<OpenWorkPort>
       const before = read('edited');
       await work.apply({ ...first, operationId: newId() });
       writeFileSync(mine('edited'), before);
-      const result = await work.apply({ ...first, earlierIds: [first.toId], operationId: newId() });
+      const result = await work.apply({ ...first, lastId: first.toId, operationId: newId() });
       expect(result).toMatchObject({ applied: true, changed: ['edited'], kept: [] });
     });
 

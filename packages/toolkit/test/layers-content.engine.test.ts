@@ -124,7 +124,12 @@ describe('the content of volumes of layers', () => {
   test('tells what changed', async () => {
     const { content } = await frozen('echo more >>a/f1; rm a/f2; echo new >new');
     const git = createGit({ environment: process.env, logger: silentLogger, bound: () => Promise.resolve([]) });
-    const work = createWork({ directory: join(bed.directory, 'content'), git, logger: silentLogger });
+    const work = createWork({
+      environment: process.env,
+      directory: join(bed.directory, 'content'),
+      git,
+      logger: silentLogger,
+    });
     expect((await work.review(base, content)).changes).toEqual([
       { path: 'a/f1', change: 'modified' },
       { path: 'a/f2', change: 'deleted' },

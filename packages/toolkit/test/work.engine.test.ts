@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { expect, it } from 'vitest';
@@ -55,6 +55,10 @@ it.each([
       expect(await work.apply(id, { dryRun: true }, ada)).toMatchObject({ changed: ['a'], conflicts: [], refused: [] });
       expect(await work.apply(id, {}, ada)).toMatchObject({ applied: true, changed: ['a'], kept: ['Makefile'] });
       expect(await readFile(path.join(repository, 'a'), 'utf8')).toBe('three\n');
+      await writeFile(path.join(repository, 'a'), 'four\n');
+      const link = path.join(directory, 'link');
+      await symlink(repository, link);
+      expect(await work.apply(id, { directory: link }, ada)).toMatchObject({ kept: ['Makefile', 'a'] });
       const elsewhere = path.join(directory, 'elsewhere');
       await mkdir(elsewhere);
       await writeFile(path.join(elsewhere, 'a'), 'two\n');

@@ -11,6 +11,7 @@ import {
 } from '@opencode-tools/core';
 import { toBytePath } from './byte-path.ts';
 import { invalid, treeFailure } from './failures.ts';
+import { isRepository } from './find-repository.ts';
 
 /** Where the store is, and whose secrets are not to be seen. */
 export interface HostPlaces {
@@ -36,12 +37,9 @@ export async function checkShareable(path: string, places: HostPlaces): Promise<
  * @returns its real path
  * @throws OpencodeToolsError `OCT_POLICY_DENIED` (see `forbiddenHostPath`); `OCT_INVALID_ARGUMENT` unless it is a directory
  */
-export async function checkSource(path: string, { store, userHome }: Omit<HostPlaces, 'mayMount'>): Promise<string> {
+export async function checkSource(path: string, places: Omit<HostPlaces, 'mayMount'>): Promise<string> {
   const real = await realDirectory(path);
-  const forbidden = forbiddenHostPath(real, {
-    userHomes: await realPaths([userHome, userInfo().homedir]),
-    protectedPaths: await realPaths([dirname(store)]),
-  });
+  const forbidden = await forbiddenAt(real, places);
   if (forbidden === undefined) return real;
   throw new OpencodeToolsError(
     'OCT_POLICY_DENIED',
@@ -51,6 +49,33 @@ export async function checkSource(path: string, { store, userHome }: Omit<HostPl
       details: { path: real, kept: forbidden.path },
     },
   );
+}
+
+/**
+ * Checks that work may be applied to a directory: what git keeps in a repository decides what git runs there. See `WorkPort.target`.
+ *
+ * @returns its real path
+ */
+export async function checkTarget(path: string, places: Omit<HostPlaces, 'mayMount'>): Promise<string> {
+  const real = await realDirectory(path);
+  refuseOwnHome(real, places.store);
+  const forbidden = await forbiddenAt(real, places);
+  const repository = real.split('/').some((part) => part.toLowerCase() === '.git') ? real : repositoryAbove(real);
+  if (forbidden === undefined && repository === undefined) return real;
+  const why =
+    forbidden === undefined ? `git keeps a repository in ${repository}` : `no sandbox writes ${forbidden.path}`;
+  throw new OpencodeToolsError('OCT_POLICY_DENIED', `Nothing is applied to ${real}: ${why}`, {
+    remedy:
+      'Name the directory of one project, such as a work tree of the repository (`--to`), or bring commits out by `merge`.',
+    details: { path: real, kept: forbidden?.path ?? repository ?? real },
+  });
+}
+
+function repositoryAbove(directory: string): string | undefined {
+  for (let place = directory; ; place = dirname(place)) {
+    if (isRepository(place)) return place;
+    if (place === dirname(place)) return undefined;
+  }
 }
 
 /** @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` unless the path leads to a directory */
@@ -65,6 +90,13 @@ export async function realDirectory(path: string): Promise<string> {
     throw treeFailure(toBytePath(path), error);
   }
   throw invalid(`Not a directory: ${path}`, 'Name a directory.', { path });
+}
+
+async function forbiddenAt(real: string, { store, userHome }: Omit<HostPlaces, 'mayMount'>) {
+  return forbiddenHostPath(real, {
+    userHomes: await realPaths([userHome, userInfo().homedir]),
+    protectedPaths: await realPaths([dirname(store)]),
+  });
 }
 
 /** Refuses the root, and directories that hold the store's home or lie in it. */

@@ -60,7 +60,7 @@ export async function commonOf(gitDirectory: string): Promise<string> {
 }
 
 /** At least of whatever git would take for one. */
-function isRepository(directory: string): boolean {
+export function isRepository(directory: string): boolean {
   const has = (name: string): boolean => lstatSync(join(directory, name), { throwIfNoEntry: false }) !== undefined;
   return has('HEAD') && (has('commondir') || (has('objects') && has('refs')));
 }

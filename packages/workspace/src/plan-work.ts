@@ -44,7 +44,7 @@ export async function decideAll(deciding: Deciding): Promise<readonly Decision[]
  */
 async function decide(
   { root, blobs, merge }: Deciding,
-  { path, before, after, earlier = [] }: WorkChange,
+  { path, before, after, last = { entry: before } }: WorkChange,
   becoming: ReadonlySet<BytePath>,
   going: ReadonlySet<BytePath>,
 ): Promise<Decision> {
@@ -57,18 +57,18 @@ async function decide(
   if (after !== undefined && obstacleAbove(root, path, none) !== undefined)
     return { kind: 'change', change: { path, from: undefined, to: contentOf(after) } };
   if (stands(root, path, after)) return { kind: 'present' };
-  const here = [...earlier, before].findIndex((entry) => stands(root, path, entry));
-  if (here >= 0) {
-    const from = here < earlier.length ? earlier[here] : before;
+  const found = [last, { entry: before }].find(({ entry }) => stands(root, path, entry));
+  if (found) {
+    const from = found.entry;
     const own = after !== undefined && from?.type === 'directory' ? ownFile(root, path, going) : undefined;
     if (own !== undefined) return conflict(`${toText(own)} is there, and the task did not know it`);
     return { kind: 'change', change: { path, from: contentOf(from), to: contentOf(after) } };
   }
   // What stood there last is what the user went on from.
-  const last = earlier.length > 0 ? earlier[0] : before;
-  if (isSame(last, after)) return { kind: 'kept' };
-  const merged = last && after && merge && (await mergedOf({ root, blobs, merge }, path, last, after));
-  return merged ?? conflict(conflictReason({ root, blobs }, { path, before: last, after }));
+  const base = last.entry;
+  if (isSame(base, after)) return { kind: 'kept' };
+  const merged = base && after && merge && (await mergedOf({ root, blobs, merge }, path, base, after));
+  return merged ?? conflict(conflictReason({ root, blobs }, { path, before: base, after }));
 }
 
 async function mergedOf(

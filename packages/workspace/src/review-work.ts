@@ -13,8 +13,8 @@ export interface WorkChange {
   readonly path: BytePath;
   readonly before: TreeEntry | undefined;
   readonly after: TreeEntry | undefined;
-  /** What stood there after each time that work was brought in before, newest first. */
-  readonly earlier?: readonly (TreeEntry | undefined)[];
+  /** What stood there after work was brought in last; absent when it never was. */
+  readonly last?: { readonly entry: TreeEntry | undefined };
 }
 
 /** Lists what differs in content, kind, link target or executable bit. Directories count only where they come or go. */
@@ -29,27 +29,17 @@ export function workChanges(from: readonly TreeEntry[], to: readonly TreeEntry[]
   });
 }
 
-/**
- * Adds to the changes since the work started those since it was brought in before, which undo something of that.
- *
- * @param since the changes since each of these times, newest first
- */
-export function withEarlier(
-  changes: readonly WorkChange[],
-  since: readonly (readonly WorkChange[])[],
-): readonly WorkChange[] {
-  if (since.length === 0) return changes;
-  const known = since.map((list) => new Map(list.map((change) => [change.path, change])));
-  const all = new Map([...changes, ...since.flat()].toReversed().map((change) => [change.path, change]));
+/** Adds to the changes since the work started those since it was brought in last, which may undo something of that. */
+export function withLast(changes: readonly WorkChange[], sinceLast: readonly WorkChange[]): readonly WorkChange[] {
+  const since = new Map(sinceLast.map((change) => [change.path, change]));
+  const all = new Map([...sinceLast, ...changes].map((change) => [change.path, change]));
   const paths = [...all.keys()].sort();
   return paths.flatMap((path) => {
     const change = all.get(path);
-    if (change === undefined) return [];
-    const earlier = known.map((each) => {
-      const then = each.get(path);
-      return then === undefined ? change.after : then.before;
-    });
-    return [{ ...change, earlier }];
+    const then = since.get(path);
+    return change === undefined
+      ? []
+      : [{ ...change, last: { entry: then === undefined ? change.after : then.before } }];
   });
 }
 

@@ -4,12 +4,12 @@ import { applyWork } from './apply-work.ts';
 import { barePath } from './bare-repository.ts';
 import { BlobIndex } from './blob-index.ts';
 import { BlobReader } from './blob-reader.ts';
-import { realDirectory, refuseOwnHome } from './check-directory.ts';
+import { checkTarget } from './check-directory.ts';
 import { commitWork } from './commit-work.ts';
 import { errnoOf, storeFailure, throwIfCancelled } from './failures.ts';
 import type { HostGit } from './git.ts';
 import { type Versions, mergeLines } from './merge-lines.ts';
-import { type WorkChange, reviewWork, withEarlier, workChanges } from './review-work.ts';
+import { type WorkChange, reviewWork, withLast, workChanges } from './review-work.ts';
 import { branchTip, mergeWork } from './merge-work.ts';
 import { bundlePath, receiveBundle } from './received-bundle.ts';
 import { settleJournal, settleMerge } from './settle-work.ts';
@@ -22,6 +22,8 @@ import { WorkJournals } from './work-journal.ts';
 export function createWork(options: {
   readonly directory: string;
   readonly git: HostGit;
+  /** Whose `HOME` is kept from work that is applied. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
   readonly logger: Logger;
 }): WorkPort {
   const layout = layoutOf(options.directory);
@@ -29,6 +31,7 @@ export function createWork(options: {
   const snapshots = new SnapshotFiles(layout, index);
   const uses = new StoreUses(layout, () => createLayout(layout));
   const journals = new WorkJournals(layout);
+  const places = { store: options.directory, userHome: options.environment['HOME'] };
   const between = async (fromId: string | null, toId: string): Promise<readonly WorkChange[]> => {
     const { from, to } = await snapshots.loadApart(fromId, toId);
     return workChanges(from, to);
@@ -40,12 +43,12 @@ export function createWork(options: {
       using blobs = new BlobReader(index, toId);
       return reviewWork(changes, blobs);
     },
+    target: async (directory) => checkTarget(directory, places),
     apply: async (work: ApplyWork) => {
-      const directory = await realDirectory(work.directory);
-      refuseOwnHome(directory, options.directory);
+      const directory = await checkTarget(work.directory, places);
       await using _ = await uses.begin();
-      const since = await Promise.all((work.earlierIds ?? []).map(async (id) => between(id, work.toId)));
-      const changes = withEarlier(await between(work.fromId, work.toId), since);
+      const sinceStart = await between(work.fromId, work.toId);
+      const changes = work.lastId == null ? sinceStart : withLast(sinceStart, await between(work.lastId, work.toId));
       throwIfCancelled(work.signal);
       using blobs = new BlobReader(index, work.toId);
       try {

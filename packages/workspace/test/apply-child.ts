@@ -22,7 +22,7 @@ const git = createGit({
   logger: silentLogger,
   bound: () => Promise.resolve([]),
 });
-const work = createWork({ directory: store, git, logger: silentLogger });
+const work = createWork({ environment: process.env, directory: store, git, logger: silentLogger });
 const operationId = operation as OperationId;
 if (verb === 'settle') await work.settle(operationId);
 else await work.apply({ directory, fromId, toId, accept: [], threeWay: true, operationId });

@@ -63,7 +63,7 @@ async function openBed() {
     await store.freeze({ kind: 'directory', path: base }),
     await store.freeze({ kind: 'directory', path: theirs }),
   ];
-  const work = createWork({ directory, git, logger: silentLogger });
+  const work = createWork({ environment: process.env, directory, git, logger: silentLogger });
   const ids = createIds(systemClock);
   const fresh = (name: string): string => {
     const root = join(scratch, name);

@@ -39,7 +39,7 @@ beforeAll(async () => {
   const git = createGit({ environment, logger: silentLogger, bound: () => Promise.resolve([]) });
   const directory = path.join(place, 'home', 'content');
   store = createContentStore({ directory, volumes, git, environment, logger: silentLogger });
-  work = createWork({ directory, git, logger: silentLogger });
+  work = createWork({ environment: process.env, directory, git, logger: silentLogger });
 });
 afterAll(async () => rm(place, { recursive: true, force: true }));
 

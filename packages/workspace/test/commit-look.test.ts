@@ -133,7 +133,7 @@ test('a commit takes few processes, however much changed, and the same as ever w
   };
   const environment = { PATH: process.env['PATH'], HOME: bed.scratch };
   const counting = createGit({ environment, logger, bound: () => Promise.resolve([]) });
-  const work = createWork({ directory: bed.store, git: counting, logger: silentLogger });
+  const work = createWork({ environment: process.env, directory: bed.store, git: counting, logger: silentLogger });
   for (const turn of ['first', 'second']) {
     for (let count = 0; count < 300; count += 2) fs.writeFileSync(at(`f${count}`), `${turn} ${count}\n`);
     processes = [];

@@ -381,6 +381,7 @@ test('who commits is found where git would look', async () => {
   const by = async (more: Readonly<Record<string, string>>): Promise<string> => {
     const environment = { ...process.env, HOME: '/nonexistent', ...more };
     const port = createWork({
+      environment: process.env,
       directory: bed.store,
       git: createGit({ environment, logger: silentLogger, bound: () => Promise.resolve([at('.')]) }),
       logger: silentLogger,

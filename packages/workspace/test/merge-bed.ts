@@ -31,7 +31,7 @@ export interface Bundled {
 
 export async function openMergeBed(): Promise<MergeBed> {
   const { directory, scratch, close } = await openStore();
-  const work = createWork({ directory, git: hostGit, logger: silentLogger });
+  const work = createWork({ environment: process.env, directory, git: hostGit, logger: silentLogger });
   const ids = createIds(systemClock);
   return {
     scratch,

@@ -35,7 +35,7 @@ const git = createGit({
   logger: silentLogger,
   bound: () => Promise.resolve([]),
 });
-const work = createWork({ directory: store, git, logger: silentLogger });
+const work = createWork({ environment: process.env, directory: store, git, logger: silentLogger });
 const operationId = operation as OperationId;
 if (base === 'commit') {
   const who = { message: 'Commit it', author: 'Ada <ada@example.org>' };

@@ -21,6 +21,7 @@ afterAll(() => rmSync(place, { recursive: true, force: true }));
 
 const openWork = () =>
   createWork({
+    environment: process.env,
     directory: store,
     git: createGit({ environment, logger: silentLogger, bound: () => Promise.resolve([]) }),
     logger: silentLogger,

@@ -6,5 +6,5 @@ import { git, openStore } from './open-store.ts';
 workPortContract('Work out of the content store', async () => {
   const { store, directory, close } = await openStore();
   const freeze = async (path: string) => (await store.freeze({ kind: 'directory', path })).id;
-  return { work: createWork({ directory, git, logger: silentLogger }), freeze, close };
+  return { work: createWork({ environment: process.env, directory, git, logger: silentLogger }), freeze, close };
 });

@@ -15,11 +15,8 @@ export interface ApplyWork {
   /** Snapshot that the work started from; null for an empty workspace. */
   readonly fromId: string | null;
   readonly toId: string;
-  /**
-   * Snapshots that were applied to the directory before, newest first: what one of them left there is the task's as much as what it started
-   * from. Default none.
-   */
-  readonly earlierIds?: readonly string[];
+  /** The snapshot that was applied to the directory last: what it left there is the task's as much as what it started from. Default null. */
+  readonly lastId?: string | null;
   /** Paths with tripwires that may be applied all the same. */
   readonly accept: readonly string[];
   /**
@@ -145,10 +142,17 @@ export interface SettledWork {
 export interface WorkPort {
   review(fromId: string | null, toId: string): Promise<WorkReview>;
   /**
+   * The real path of a directory that work may be applied to.
+   *
+   * @throws OpencodeToolsError `OCT_POLICY_DENIED` for what no sandbox may write (see `forbiddenHostPath`), and for a repository's own
+   *   directory and what is in it; `OCT_INVALID_ARGUMENT` for what is no directory
+   */
+  target(directory: string): Promise<string>;
+  /**
    * Changes the directory whole or not at all. A failure half way is undone; after a crash at any point `settle` makes it whole.
    * Nothing is written through a symbolic link, and nothing into a `.git`.
    *
-   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` while another change of the same directory is under way or broke off
+   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` while another change of the same directory is under way or broke off; as `target`
    */
   apply(work: ApplyWork): Promise<AppliedWork>;
   /** The commit that a branch of the user's repository is at; null when there is none. */

@@ -132,7 +132,8 @@ export function diskError(error: unknown): never {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (!fullDisk.includes(code)) throw error;
   throw new OpencodeToolsError('OCT_RESOURCE_LIMIT', 'The disk of the home is full: the output cannot be kept', {
-    remedy: 'Free space on the disk of the home, or put out less; `opencode-tools db prune --output-days 30` removes old outputs.',
+    remedy:
+      'Free space on the disk of the home, or put out less; `opencode-tools db prune --output-days 30` removes old outputs.',
     details: { limit: 'disk' },
     cause: error,
   });

@@ -2,7 +2,7 @@ import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { TaskId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
 import { assertAgentWork } from '../policy/agent-work.ts';
-import { appliedBefore } from './applied-before.ts';
+import { appliedLast } from './applied-last.ts';
 import { carryWork, onceWhenDone, recordedPaths, recordedRules } from './carry-work.ts';
 import { commitTask } from './commit-work.ts';
 import type { Kernel } from './kernel.ts';
@@ -41,9 +41,9 @@ export function createWorkService(kernel: Kernel, keeper: SandboxKeeper, checkpo
       const args = { taskId, accept, threeWay, dryRun, to, at };
       return onceWhenDone(kernel, call, 'apply', args, async (key, inner) => {
         const { task, checkpoint, fromId, toId } = await workOf(taskId, options, inner);
-        const directory = to ?? sourceOf(task);
-        const earlierIds = await appliedBefore(kernel, task, directory, inner);
-        const request = { directory, fromId, toId, earlierIds, accept, threeWay };
+        const directory = await deps.work.target(to ?? sourceOf(task));
+        const lastId = await appliedLast(kernel, task, directory, inner);
+        const request = { directory, fromId, toId, lastId, accept, threeWay };
         if (dryRun) return { checkpoint, directory, ...(await deps.work.apply({ ...request, operationId: null })) };
         return withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, inner, async (leased) => {
           const intent = { directory, checkpointId: checkpoint.id };

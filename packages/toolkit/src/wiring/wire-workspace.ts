@@ -57,8 +57,9 @@ export function wireWorkspace(options: {
   });
   return {
     work: lazyMethods(
-      async () => (await module()).createWork({ directory: join(home, 'content'), git: await git(), logger }),
-      ['review', 'apply', 'branchTip', 'receive', 'merge', 'commit', 'settle', 'forget', 'known'],
+      async () =>
+        (await module()).createWork({ directory: join(home, 'content'), git: await git(), environment, logger }),
+      ['review', 'target', 'apply', 'branchTip', 'receive', 'merge', 'commit', 'settle', 'forget', 'known'],
     ),
     directories: lazyMethods(watch, ['note', 'compare', 'forget']),
     hostFiles: {
