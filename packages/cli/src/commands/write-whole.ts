@@ -24,12 +24,17 @@ export async function writeWhole(file: string, stream: AsyncIterable<Uint8Array>
   const out = await open(beside, 'wx', 0o600).catch((cause: unknown) => {
     throw notWritten(file, cause);
   });
+  let writing = Promise.resolve();
   try {
     let sizeBytes = 0;
+    // While some is written the next is made.
     for await (const bytes of stream) {
-      await out.writeFile(bytes);
+      await writing;
+      writing = out.writeFile(bytes);
+      writing.catch(() => undefined);
       sizeBytes += bytes.length;
     }
+    await writing;
     await out.sync();
     await link(beside, file).catch((cause: unknown) => {
       throw isErrno(cause, 'EEXIST') ? taken(file) : notWritten(file, cause);
@@ -38,6 +43,7 @@ export async function writeWhole(file: string, stream: AsyncIterable<Uint8Array>
   } catch (cause) {
     throw cause instanceof Error && 'errno' in cause ? notWritten(file, cause) : cause;
   } finally {
+    await writing.catch(() => undefined);
     await out.close();
     await rm(beside, { force: true });
   }
