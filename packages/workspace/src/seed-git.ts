@@ -65,6 +65,7 @@ export async function planGitSeed(git: HostGit, source: GitSource, pin?: SeedReq
   accepted.catch(() => undefined);
   const carries = source.dirty === 'carry' && (await accepted);
   const { head, refs: all } = await allRefs;
+  refuseAmbiguous(source, commit, all);
   const name = branchName(source, head);
   const remote = withoutCredentials((await origin)?.trim() ?? '');
   const refs = all.filter(
@@ -176,6 +177,17 @@ async function applyDirtyPolicy(
       remedy: 'Commit them, bring them along with `dirty: carry`, or seed without them with `dirty: leave`.',
       details: { argument: 'dirty', paths },
     },
+  );
+}
+
+/** Git takes the tag of two that are named alike; whoever meant the branch would not notice. */
+function refuseAmbiguous({ ref, repository }: GitSource, commit: string, refs: readonly string[]): void {
+  const has = (kind: 'tags' | 'heads'): boolean => refs.some((line) => line.endsWith(` refs/${kind}/${ref ?? ''}`));
+  if (ref === null || !has('tags') || !has('heads') || refs.includes(`${commit} refs/heads/${ref}`)) return;
+  throw invalid(
+    `${ref} is a branch and a tag in ${repository}, at different commits`,
+    `Say refs/heads/${ref} or refs/tags/${ref}.`,
+    { directory: repository, ref },
   );
 }
 

@@ -52,6 +52,19 @@ describe('seeding from a git repository', () => {
     expect(run(branch, 'git status --porcelain --branch')).toBe('## feature\n');
   });
 
+  test('refuses a name that is a branch and a tag, and takes each by its full name', async () => {
+    inSource('git tag both v1 && git branch both && git branch alike && git tag alike alike');
+    await expect(seed({ ref: 'both' })).rejects.toMatchObject({
+      code: 'OCT_INVALID_ARGUMENT',
+      details: { ref: 'both' },
+    });
+    const tag = await checkout(await seed({ ref: 'refs/tags/both' }));
+    expect(run(tag, 'git log --format=%s')).toBe('first\n');
+    const branch = await checkout(await seed({ ref: 'refs/heads/both' }));
+    expect(run(branch, 'git status --porcelain --branch')).toBe('## both\n');
+    await seed({ ref: 'alike' });
+  });
+
   test('brings the tags on its history along, whatever they are on, and no others', async () => {
     inSource('git checkout -q -b aside && git commit -q --allow-empty -m aside && git tag elsewhere');
     inSource('git tag -a -m words elsewhere-too && git checkout -q main && git tag -a -m words v2 HEAD~1');
