@@ -94,10 +94,11 @@ export { printable } from './errors/printable.ts';
 export { agentWorkScopes } from './policy/agent-work.ts';
 export type { AgentWork, AgentWorkScope } from './policy/agent-work.ts';
 export { forbiddenHostPath, isWithin } from './policy/forbidden-host-path.ts';
+export { assertHostDirectory, steeringHostPath } from './policy/host-directory.ts';
 export { assertMountable } from './policy/mountable.ts';
 export { findTripwires, meaningfulText, tripwireRules } from './policy/tripwires.ts';
 export type { ChangedFile, Tripwire, TripwireRule } from './policy/tripwires.ts';
-export type { ForbiddenPath, ForbiddenPlace, HostFacts } from './policy/forbidden-host-path.ts';
+export type { ForbiddenPath, ForbiddenPlace, HostFacts, SteeringFacts } from './policy/forbidden-host-path.ts';
 
 export { canonicalJson } from './ledger/canonical-json.ts';
 export { hashRecord, linkRecord, prepareDraft, sha256 } from './ledger/chain.ts';

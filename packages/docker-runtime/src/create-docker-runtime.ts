@@ -7,6 +7,7 @@ import type {
   LayerPort,
   Logger,
   SandboxRuntime,
+  SteeringFacts,
 } from '@opencode-tools/core';
 import { Engine } from './engine/engine.ts';
 import type { Environment } from './engine/find-endpoints.ts';
@@ -28,6 +29,8 @@ export interface DockerRuntimeOptions {
   readonly requireLimits?: boolean;
   /** Directories of the host that sandboxes may have mounted, with what is in them; null, the default, for any that no rule refuses. */
   readonly mayMount?: readonly string[] | null;
+  /** Looks for what programs of the host run or obey; nothing of that is mounted for writing. */
+  readonly steering?: () => Promise<SteeringFacts>;
   readonly ids: Ids;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -54,7 +57,7 @@ export function createDockerRuntime(options: DockerRuntimeOptions): DockerRuntim
   const layers = new DockerLayers(engine, { homeId, toolImages, logger, volume: `oct-${homeId.slice(-10)}-layers` });
   const volumes = new DockerVolumes(engine, homeId, toolImages, logger, (upper) => layers.discard(upper));
   const networks = new DockerNetworks(engine, homeId, logger);
-  const host = { home: environment.HOME, mayMount: options.mayMount ?? null };
+  const host = { home: environment.HOME, mayMount: options.mayMount ?? null, steering: options.steering };
   const onClose = async (): Promise<void> => layers.close();
   const runtime = new DockerRuntime(
     engine,

@@ -19,6 +19,7 @@ import {
 import type { Store } from '@opencode-tools/persistence/sqlite';
 import type { Environment } from './configuration/environment.ts';
 import { type Configuration, loadConfiguration } from './configuration/load-configuration.ts';
+import { findSteering } from './host/find-steering.ts';
 import { createProcessTable } from './host/process-table.ts';
 import { createSecretResolver } from './host/secret-resolver.ts';
 import { nameImages } from './wiring/name-images.ts';
@@ -61,10 +62,13 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
   const { environment } = options;
   const store = await openStore(configuration, { environment, clock, logger });
   const { home, engineEndpoint: endpoint, requireLimits, mayMount } = configuration;
+  const place = { cwd: options.cwd, environment, platform: process.platform };
+  const steering = () => findSteering(place, options.configFile);
   const engine = wireEngine({
     endpoint,
     requireLimits,
     mayMount,
+    steering,
     environment,
     homeId: store.homeId,
     ids,
@@ -80,6 +84,7 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     volumes: engine.runtime.volumes,
     bound: () => boundDirectories(store.tasks),
     mayMount,
+    steering,
     environment,
     logger,
   });

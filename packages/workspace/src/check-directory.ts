@@ -5,9 +5,13 @@ import { dirname, isAbsolute } from 'node:path';
 import {
   OpencodeToolsError,
   type ShareableDirectory,
+  type HostFacts,
+  type SteeringFacts,
+  assertHostDirectory,
   assertMountable,
   forbiddenHostPath,
   isWithin,
+  steeringHostPath,
 } from '@opencode-tools/core';
 import { toBytePath } from './byte-path.ts';
 import { invalid, treeFailure } from './failures.ts';
@@ -19,11 +23,14 @@ export interface HostPlaces {
   readonly userHome: string | undefined;
   /** Directories that tasks may mount, with what is in them; null for any. */
   readonly mayMount: readonly string[] | null;
+  /** Looks for what programs of the host run or obey. */
+  readonly steering?: (() => Promise<SteeringFacts>) | undefined;
 }
 
 /** Checks that a directory may be shared with a sandbox. See `WorkspaceStore.checkDirectory`. */
 export async function checkShareable(path: string, places: HostPlaces): Promise<ShareableDirectory> {
   const real = await checkSource(path, places);
+  assertHostDirectory(real, { ...(await factsOf(places)), ...(await places.steering?.()) });
   assertMountable(real, places.mayMount && (await realPaths(places.mayMount)));
   await access(real, constants.R_OK | constants.X_OK).catch((error: unknown) => {
     throw treeFailure(toBytePath(real), error);
@@ -39,7 +46,7 @@ export async function checkShareable(path: string, places: HostPlaces): Promise<
  */
 export async function checkSource(path: string, places: Omit<HostPlaces, 'mayMount'>): Promise<string> {
   const real = await realDirectory(path);
-  const forbidden = await forbiddenAt(real, places);
+  const forbidden = forbiddenHostPath(real, await factsOf(places));
   if (forbidden === undefined) return real;
   throw new OpencodeToolsError(
     'OCT_POLICY_DENIED',
@@ -59,7 +66,8 @@ export async function checkSource(path: string, places: Omit<HostPlaces, 'mayMou
 export async function checkTarget(path: string, places: Omit<HostPlaces, 'mayMount'>): Promise<string> {
   const real = await realDirectory(path);
   refuseOwnHome(real, places.store);
-  const forbidden = await forbiddenAt(real, places);
+  const facts = { ...(await factsOf(places)), ...(await places.steering?.()) };
+  const forbidden = forbiddenHostPath(real, facts) ?? steeringHostPath(real, facts);
   const repository = real.split('/').some((part) => part.toLowerCase() === '.git') ? real : repositoryAbove(real);
   if (forbidden === undefined && repository === undefined) return real;
   const why =
@@ -78,6 +86,13 @@ function repositoryAbove(directory: string): string | undefined {
   }
 }
 
+async function factsOf({ store, userHome }: Omit<HostPlaces, 'mayMount'>): Promise<HostFacts> {
+  return {
+    userHomes: await realPaths([userHome, userInfo().homedir]),
+    protectedPaths: await realPaths([dirname(store)]),
+  };
+}
+
 /** @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` unless the path leads to a directory */
 export async function realDirectory(path: string): Promise<string> {
   if (!isAbsolute(path) || path.includes('\0')) {
@@ -90,13 +105,6 @@ export async function realDirectory(path: string): Promise<string> {
     throw treeFailure(toBytePath(path), error);
   }
   throw invalid(`Not a directory: ${path}`, 'Name a directory.', { path });
-}
-
-async function forbiddenAt(real: string, { store, userHome }: Omit<HostPlaces, 'mayMount'>) {
-  return forbiddenHostPath(real, {
-    userHomes: await realPaths([userHome, userInfo().homedir]),
-    protectedPaths: await realPaths([dirname(store)]),
-  });
 }
 
 /** Refuses the root, and directories that hold the store's home or lie in it. */

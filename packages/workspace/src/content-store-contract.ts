@@ -4,6 +4,7 @@ import type {
   LayerRoot,
   Logger,
   SnapshotRef,
+  SteeringFacts,
   VolumePort,
   WorkspaceStore,
 } from '@opencode-tools/core';
@@ -20,6 +21,8 @@ export interface ContentStoreOptions {
   readonly logger: Logger;
   /** Directories of the host that tasks may mount, with what is in them; null, the default, for any that no rule refuses. */
   readonly mayMount?: readonly string[] | null;
+  /** Looks for what programs of the host run or obey; no task writes there. */
+  readonly steering?: () => Promise<SteeringFacts>;
   /** How long what was frozen or asked for is safe from `collect` without a record; milliseconds, default one hour. */
   readonly graceMs?: number;
   /** Age at which content that nothing recent has is stored in less space by `collect`; milliseconds, by default never. */

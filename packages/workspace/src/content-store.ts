@@ -265,7 +265,7 @@ class FileContentStore implements ContentStore {
   }
 
   get #places(): HostPlaces {
-    const { directory: store, environment, mayMount = null } = this.#options;
-    return { store, userHome: environment['HOME'], mayMount };
+    const { directory: store, environment, mayMount = null, steering } = this.#options;
+    return { store, userHome: environment['HOME'], mayMount, steering };
   }
 }

@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import type { ApplyWork, Logger, WorkPort } from '@opencode-tools/core';
+import type { ApplyWork, Logger, SteeringFacts, WorkPort } from '@opencode-tools/core';
 import { applyWork } from './apply-work.ts';
 import { barePath } from './bare-repository.ts';
 import { BlobIndex } from './blob-index.ts';
@@ -24,6 +24,8 @@ export function createWork(options: {
   readonly git: HostGit;
   /** Whose `HOME` is kept from work that is applied. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Looks for what programs of the host run or obey; nothing is applied there. */
+  readonly steering?: () => Promise<SteeringFacts>;
   readonly logger: Logger;
 }): WorkPort {
   const layout = layoutOf(options.directory);
@@ -31,7 +33,7 @@ export function createWork(options: {
   const snapshots = new SnapshotFiles(layout, index);
   const uses = new StoreUses(layout, () => createLayout(layout));
   const journals = new WorkJournals(layout);
-  const places = { store: options.directory, userHome: options.environment['HOME'] };
+  const places = { store: options.directory, userHome: options.environment['HOME'], steering: options.steering };
   const between = async (fromId: string | null, toId: string): Promise<readonly WorkChange[]> => {
     const { from, to } = await snapshots.loadApart(fromId, toId);
     return workChanges(from, to);

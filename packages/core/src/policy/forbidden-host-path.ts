@@ -6,9 +6,16 @@ export interface HostFacts {
   readonly sockets?: readonly string[];
   /** Further paths that no sandbox sees, such as the home of opencode-tools. */
   readonly protectedPaths?: readonly string[];
+  /** Further places whose files programs of the host run or obey, such as the user's configuration of opencode-tools. */
+  readonly steeringPaths?: readonly string[];
+  /** Where the host looks for programs. */
+  readonly programDirectories?: readonly string[];
 }
 
-export type ForbiddenPlace = 'engine-socket' | 'host-system' | 'whole-home' | 'credentials';
+/** What of a host has to be looked for. */
+export type SteeringFacts = Pick<HostFacts, 'steeringPaths' | 'programDirectories'>;
+
+export type ForbiddenPlace = 'engine-socket' | 'host-system' | 'whole-home' | 'credentials' | 'host-programs';
 
 export interface ForbiddenPath {
   readonly place: ForbiddenPlace;
@@ -18,7 +25,7 @@ export interface ForbiddenPath {
 
 /** The system's own: neither these, nor what holds them, nor anything in them. */
 const systemPaths =
-  '/bin /boot /dev /etc /lib /lib32 /lib64 /libx32 /proc /run /sbin /sys /usr /var/run /var/lib/docker /var/lib/containerd /var/lib/containers /private/etc /private/var/run /System /Library'.split(
+  '/bin /boot /dev /efi /etc /gnu /lib /lib32 /lib64 /libx32 /nix /proc /run /sbin /snap /sys /usr /var/run /var/spool /var/lib/docker /var/lib/containerd /var/lib/containers /var/lib/flatpak /var/lib/snapd /var/lib/systemd /opt/homebrew /Applications /private/etc /private/var/run /System /Library'.split(
     ' ',
   );
 /** Directories that hold the work of many, and are nobody's project. */

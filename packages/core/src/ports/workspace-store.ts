@@ -89,7 +89,7 @@ export interface WorkspaceStore {
    * Checks that a directory of the host may be a bind workspace.
    *
    * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` when it is missing, no directory, not readable, or belongs to root;
-   *   `OCT_POLICY_DENIED` for a place that must not be shared (see `forbiddenHostPath`)
+   *   `OCT_POLICY_DENIED` for a place that must not be shared (see `assertHostDirectory`)
    */
   checkDirectory(path: string): Promise<ShareableDirectory>;
   /**

@@ -57,6 +57,25 @@ describe('a directory of the host', () => {
     ]);
   });
 
+  test('is refused for writing where programs of the host run or obey what is in it, but for what keeps a part of another', async () => {
+    for (const name of ['tree/.claude/module/.git', 'settings/app'])
+      mkdirSync(join(scratch, name), { recursive: true });
+    const steering = () => Promise.resolve({ steeringPaths: [join(scratch, 'settings/app')], programDirectories: [] });
+    const check = (...names: readonly (readonly [name: string, readOnly: boolean])[]) =>
+      checkMounts(
+        names.map(([name, readOnly]) => {
+          const place = join(scratch, name);
+          return { kind: 'bind', source: place, target: place, readOnly };
+        }),
+        { ...policy, steering },
+      );
+    for (const name of ['tree/.claude', 'tree/.claude/module', 'settings', 'settings/app'])
+      await expect(check([name, false])).rejects.toMatchObject({ code: 'OCT_POLICY_DENIED' });
+    const kept = [['tree/.claude/module/.git', true] as const, ['tree/.claude', false] as const];
+    expect(await check(['tree', false], ...kept)).toHaveLength(3);
+    expect(await check(['settings', true])).toHaveLength(1);
+  });
+
   test('has to exist, with an absolute path', async () => {
     await expect(bind(join(scratch, 'missing'))).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
     await expect(bind('relative')).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });

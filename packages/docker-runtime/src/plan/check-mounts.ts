@@ -4,6 +4,8 @@ import {
   type HostFacts,
   OpencodeToolsError,
   type SandboxMount,
+  type SteeringFacts,
+  assertHostDirectory,
   assertMountable,
   forbiddenHostPath,
   isWithin,
@@ -17,6 +19,8 @@ export interface MountPolicy {
   readonly engineSocket: string | undefined;
   /** Directories that tasks may mount, with what is in them; null for any. */
   readonly mayMount: readonly string[] | null;
+  /** Looks for what programs of the host run or obey. */
+  readonly steering?: (() => Promise<SteeringFacts>) | undefined;
 }
 
 const reservedTargets = ['/proc', '/sys', '/dev', '/run/oct'];
@@ -24,8 +28,8 @@ const reservedTargets = ['/proc', '/sys', '/dev', '/run/oct'];
 /**
  * Checks what a sandbox would see of the host, by real path, and gives the mounts with their real sources.
  *
- * @throws OpencodeToolsError `OCT_POLICY_DENIED` for a source that is, holds or lies in a place never to be mounted, or where nothing may be;
- *   `OCT_INVALID_ARGUMENT` for one that does not exist or a target that is not possible
+ * @throws OpencodeToolsError `OCT_POLICY_DENIED` for a source that is, holds or lies in a place never to be mounted, or where nothing may be, or
+ *   that could be written and steers programs of the host; `OCT_INVALID_ARGUMENT` for one that does not exist or a target that is not possible
  */
 export async function checkMounts(
   mounts: readonly SandboxMount[],
@@ -34,7 +38,8 @@ export async function checkMounts(
   const anyOfHost = mounts.some(({ kind }) => kind === 'bind');
   const paths = anyOfHost ? [[policy.home], [policy.engineSocket], policy.mayMount ?? []] : [];
   const [userHomes = [], sockets = [], mountable = []] = await Promise.all(paths.map(realPaths));
-  const facts = { userHomes, sockets };
+  const steering = anyOfHost ? await policy.steering?.() : undefined;
+  const facts = { userHomes, sockets, ...steering };
   const allowed = policy.mayMount && mountable;
   const checked: SandboxMount[] = [];
   // One after the other: of several faults the first is told.
@@ -42,7 +47,20 @@ export async function checkMounts(
     checkTarget(mount.target);
     checked.push(mount.kind === 'bind' ? { ...mount, source: await checkSource(mount.source, facts, allowed) } : mount);
   }
+  for (const { source } of writtenTops(checked)) assertHostDirectory(source, facts);
   return checked;
+}
+
+/** Directories that commands can write. What is mounted over a part of another is there to keep it. */
+function writtenTops(mounts: readonly SandboxMount[]) {
+  const binds = mounts.flatMap((mount) => (mount.kind === 'bind' ? [mount] : []));
+  const written = binds.filter(({ readOnly }) => !readOnly);
+  return written.filter(
+    ({ source, target }) =>
+      !written.some(
+        (other) => other.source !== source && isWithin(source, other.source) && isWithin(target, other.target),
+      ),
+  );
 }
 
 async function checkSource(source: string, host: HostFacts, allowed: readonly string[] | null): Promise<string> {

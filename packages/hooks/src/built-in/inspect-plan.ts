@@ -102,6 +102,11 @@ const placeFaults: Readonly<
   },
   'host-system': { rule: 'no-host-system', what: 'what the host keeps to itself', remedy: bindProject },
   'whole-home': { rule: 'no-whole-home', what: 'a whole home directory', remedy: bindProject },
+  'host-programs': {
+    rule: 'no-host-programs',
+    what: 'a place whose files programs of the host run or obey',
+    remedy: bindProject,
+  },
   credentials: {
     rule: 'no-credentials',
     what: 'credentials',

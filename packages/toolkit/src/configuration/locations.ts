@@ -65,6 +65,6 @@ function userDirectory(place: Place, kind: 'configuration' | 'data'): string {
     : join(userHome(place), '.local', 'share');
 }
 
-function userHome({ environment, platform }: Place): string {
+export function userHome({ environment, platform }: Place): string {
   return (platform === 'win32' ? environment['USERPROFILE'] : environment['HOME']) || homedir();
 }

@@ -8,6 +8,7 @@ import type {
   Logger,
   NetworkPort,
   SandboxRuntime,
+  SteeringFacts,
   VolumePort,
 } from '@opencode-tools/core';
 import type { Environment } from '../configuration/environment.ts';
@@ -25,6 +26,7 @@ export function wireEngine(options: {
   readonly endpoint: string | null;
   readonly requireLimits: boolean;
   readonly mayMount: readonly string[] | null;
+  readonly steering: () => Promise<SteeringFacts>;
   readonly environment: Environment;
   readonly homeId: HomeId;
   readonly ids: Ids;

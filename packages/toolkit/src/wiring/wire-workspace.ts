@@ -6,6 +6,7 @@ import type {
   HostFiles,
   LayerPort,
   Logger,
+  SteeringFacts,
   VolumePort,
   WorkPort,
   WorkspaceStore,
@@ -27,6 +28,8 @@ export function wireWorkspace(options: {
   readonly bound: () => Promise<readonly string[]>;
   /** Directories of the host that tasks may mount; null for any. */
   readonly mayMount: readonly string[] | null;
+  /** Looks for what programs of the host run or obey. */
+  readonly steering: () => Promise<SteeringFacts>;
   readonly environment: Environment;
   readonly logger: Logger;
 }): {
@@ -36,7 +39,8 @@ export function wireWorkspace(options: {
   readonly work: WorkPort;
   readonly directories: DirectoryWatch;
 } {
-  const { home, homeId, layers, useLayers, packAfterMs, volumes, bound, mayMount, environment, logger } = options;
+  const { home, homeId, layers, useLayers, packAfterMs, volumes, bound, mayMount, steering, environment, logger } =
+    options;
   const module = lazy(() => import('@opencode-tools/workspace'));
   const git = lazy(async () => (await module()).createGit({ environment, logger, bound }));
   const watch = lazy(async () => (await module()).createDirectoryWatch({ directory: join(home, 'content') }));
@@ -48,6 +52,7 @@ export function wireWorkspace(options: {
       volumes,
       git: await git(),
       mayMount,
+      steering,
       environment,
       logger,
       ...(packAfterMs === null ? {} : { packAfterMs }),
@@ -58,7 +63,13 @@ export function wireWorkspace(options: {
   return {
     work: lazyMethods(
       async () =>
-        (await module()).createWork({ directory: join(home, 'content'), git: await git(), environment, logger }),
+        (await module()).createWork({
+          directory: join(home, 'content'),
+          git: await git(),
+          environment,
+          steering,
+          logger,
+        }),
       ['review', 'target', 'apply', 'branchTip', 'receive', 'merge', 'commit', 'settle', 'forget', 'known'],
     ),
     directories: lazyMethods(watch, ['note', 'compare', 'forget']),
