@@ -1,10 +1,11 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { LayerPort, SnapshotRef } from '@opencode-tools/core';
 import { until } from '@opencode-tools/testkit';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -12,6 +13,7 @@ import { type LayerBed, openLayerBed, owner } from './support/layer-bed.ts';
 import { type TestHome, createTestHome, tester as call } from './support/test-home.ts';
 import { docker } from './support/volume-model.ts';
 
+const run = promisify(execFile);
 const lines = Array.from({ length: 500 }, (_, index) => `file ${index}\n`);
 let source: string;
 beforeEach(async () => {
@@ -112,6 +114,73 @@ test('a layer whose filling was killed half way, or its process, is never taken 
     // Of what the two left, what the dead process made is known to be nobody's.
     const { unknown, layers } = await bed.store.collect(async () => new Set([snapshotId]));
     expect({ unknown, layers }).toEqual({ unknown: [], layers: 1 });
+  } finally {
+    await bed.remove();
+  }
+});
+
+test('of a layer that there is nothing to fill with it is said what is missing', async () => {
+  const bed = await openLayerBed();
+  try {
+    const { id: snapshotId } = await seeded(bed);
+    const content = join(bed.directory, 'content');
+    await rm(join(content, 'packs'), { recursive: true });
+    await mkdir(join(content, 'packs'));
+    const other = await openLayerBed(bed);
+    const request = { volume: bed.newVolume(), labels: bed.labels, owner };
+    for (const id of [`snp_${'0'.repeat(40)}`, snapshotId])
+      await expect(other.store.provision({ ...request, snapshotId: id })).rejects.toMatchObject({
+        code: 'OCT_CHECKPOINT_CORRUPT',
+      });
+    await other.close();
+  } finally {
+    await bed.remove();
+  }
+});
+
+test('a layer is begun while its commit is being read, and once', async () => {
+  const filled: Promise<string>[] = [];
+  const bed = await openLayerBed(undefined, ({ layers, volumes }) => ({
+    layers: watched(layers, (made) => filled.push(made)),
+    volumes,
+  }));
+  try {
+    const git = async (...words: readonly string[]) => run('git', words, { cwd: source });
+    const committed = ['-c', 'user.name=a', '-c', 'user.email=a@example.org', 'commit', '-q', '-m', 'one'];
+    await git('init', '-q', '-b', 'main');
+    await git('add', '.');
+    await git(...committed);
+    let isRead = false;
+    const commit = (await git('rev-parse', 'HEAD')).stdout.trim();
+    const from = { kind: 'git', repository: source, ref: null, commit, dirty: 'refuse' } as const;
+    // The engine is asked before the commit can be read to its end: a hook waits for it.
+    const prepare = async (): Promise<void> => {
+      await until(() => filled.length === 1);
+      isRead = true;
+    };
+    const first = await bed.store.seed({ source: from, owner, ready: true, prepare });
+    expect(isRead).toBe(true);
+    const volume = bed.newVolume();
+    await bed.store.provision({ volume, labels: bed.labels, owner, snapshotId: first.id });
+    expect(await bed.run(volume, 'ls folder | wc -l; cat .git/HEAD')).toBe('500\nref: refs/heads/main');
+    expect(filled).toHaveLength(1);
+    // One that is not made gives up what was begun for it.
+    const failing = async (): Promise<void> => {
+      await until(() => filled.length === 2);
+      throw new Error('refused');
+    };
+    await expect(bed.store.seed({ source: from, owner, ready: true, prepare: failing })).rejects.toThrow('refused');
+    await expect(filled[1]).rejects.toBeInstanceOf(Error);
+    const helpers = ['--filter', `label=io.opencode-tools.home=${bed.homeId}`];
+    await until(async () => (await docker('ps', '-aq', ...helpers)) === '');
+    // What has a layer needs none.
+    const again = await bed.store.seed({ source: from, owner, ready: true, prepare: async () => undefined });
+    await bed.store.provision({ volume: bed.newVolume(), labels: bed.labels, owner, snapshotId: again.id });
+    const unready = await bed.store.seed({ source: from, owner });
+    expect(await bed.store.has(unready.id)).toBe(true);
+    const { length } = filled;
+    await bed.store.seed({ source: from, owner, ready: true });
+    expect(filled).toHaveLength(length);
   } finally {
     await bed.remove();
   }

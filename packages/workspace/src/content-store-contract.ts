@@ -3,6 +3,7 @@ import type {
   FreezeOptions,
   LayerRoot,
   Logger,
+  SeedRequest,
   SnapshotRef,
   SteeringFacts,
   VolumePort,
@@ -31,6 +32,8 @@ export interface ContentStoreOptions {
 
 /** A content store, which also gives its trees as streams. */
 export interface ContentStore extends WorkspaceStore {
+  /** @param onReading called when a git source is about to be read, since it is not known as a snapshot yet */
+  seed(request: SeedRequest, onReading?: () => void): Promise<SnapshotRef>;
   /**
    * Gives a snapshot as a tar stream, checked on the way, and what its top directory is. Nothing of it is collected until the
    * caller disposes of it.

@@ -76,11 +76,11 @@ class FileContentStore implements ContentStore {
     return guardDirectory(this.#options.git, path);
   }
 
-  async seed(request: SeedRequest): Promise<SnapshotRef> {
+  async seed(request: SeedRequest, onReading?: () => void): Promise<SnapshotRef> {
     throwIfCancelled(request.signal);
     await using _ = await this.#parts.uses.begin();
-    const seeding = { parts: this.#parts, options: this.#options, places: this.#places, attributes: this.#attributes };
-    return await seedContent(seeding, request);
+    const [parts, options, places, attributes] = [this.#parts, this.#options, this.#places, this.#attributes];
+    return await seedContent({ parts, options, places, attributes, onReading }, request);
   }
 
   async freeze(tree: TreeRef, options: FreezeOptions = {}): Promise<SnapshotRef> {

@@ -19,6 +19,8 @@ interface Seeding {
   readonly options: Pick<ContentStoreOptions, 'git' | 'logger' | 'environment'>;
   readonly places: HostPlaces;
   readonly attributes: AttributeProgram;
+  /** Called when the source is about to be read, so that a new snapshot is likely. */
+  readonly onReading?: (() => void) | undefined;
 }
 
 /** Makes the first snapshot of a workspace. Its caller has noted that the store is used. See `WorkspaceStore.seed`. */
@@ -37,11 +39,12 @@ export async function seedContent(seeding: Seeding, request: SeedRequest): Promi
 }
 
 async function seedRepository(
-  { parts, options: { git, logger } }: Seeding,
+  { parts, options: { git, logger }, onReading }: Seeding,
   { owner, prepare, signal }: SeedRequest,
   seed: GitSeed,
 ): Promise<SnapshotRef> {
   return parts.seeds.once(prepare === undefined ? seed.key : null, owner, async () => {
+    onReading?.();
     return inTemporary(parts, async (directory) => {
       const beginning = beginRepository(seed, directory);
       const [paths, begun] = await allEnded(readSeed(seed), beginning);

@@ -20,6 +20,8 @@ export interface SeedRequest {
    * a plan file.
    */
   readonly prepare?: (directory: string) => Promise<void>;
+  /** As `WorkspaceStore.ready` for the snapshot, begun before it is made, where that saves time. */
+  readonly ready?: boolean;
   readonly signal?: AbortSignal;
 }
 

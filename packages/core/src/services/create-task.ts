@@ -235,6 +235,7 @@ async function seedWorkspace(
     source,
     ...(source.kind === 'git' ? { pin: () => pin(source) } : {}),
     owner: task.sandboxSpec.user,
+    ...(input.ready === true ? { ready: true } : {}),
     // A source that nothing is added to is known by itself, and need not be copied to be frozen.
     ...(hooks.listens('workspace:seeding') ? { prepare } : {}),
     ...(call.signal === undefined ? {} : { signal: call.signal }),

@@ -44,6 +44,11 @@ export interface CreateTask {
   /** Name and model of the agent that the task is for; hooks name branches by them. */
   readonly agent?: string;
   readonly model?: string;
+  /**
+   * True when a command is to follow at once: what the first one takes is begun beside the creation. What is not done when the process
+   * closes is given up. A process that stays begins it afterwards in any case.
+   */
+  readonly ready?: boolean;
 }
 
 /** Where checkpoints of a workspace go: into layers, which cost what changed, or into the content store, and then why. */

@@ -29,7 +29,7 @@ export function createTaskService(kernel: Kernel, keeper: SandboxKeeper, houseke
   return {
     create: async (input, call) => {
       const task = await createTask(kernel, input, call);
-      if (housekeeper.started) readyWorkspace(kernel, task);
+      if (housekeeper.started || input.ready === true) readyWorkspace(kernel, task);
       return task;
     },
     resolve: (reference, by) => resolveTask(kernel, reference, by?.idempotencyKey),

@@ -1,4 +1,4 @@
-import type { LayerPort } from '@opencode-tools/core';
+import type { LayerPort, SnapshotRef } from '@opencode-tools/core';
 import type { ContentStore, ContentTar } from '../content-store-contract.ts';
 import { throwIfCancelled } from '../failures.ts';
 import { SharedWork } from '../shared-work.ts';
@@ -33,20 +33,54 @@ export class LayerMaker {
 
   /** A snapshot of the content store as one layer, for all volumes that begin with it. */
   async based(snapshotId: string, signal?: AbortSignal): Promise<LayerSnapshot> {
-    const fill = async (layer: string, given: AbortSignal) => {
-      // What it is filled with is looked for while the engine gets ready to take it.
-      const opening = this.#content.readTar(snapshotId, given);
-      try {
-        const sums = [await this.#layers.fill(layer, tarOf(opening), given)];
-        throwIfCancelled(given);
-        const { ref, root } = await opening;
-        const { entries, bytes } = ref;
-        return { sums, root, entries, bytes, addedBytes: bytes };
-      } finally {
-        await (await opening.catch(() => undefined))?.[Symbol.asyncDispose]();
-      }
-    };
+    // What it is filled with is looked for while the engine gets ready to take it.
+    const fill: MakeLayer = async (layer, given) => this.#fill(layer, this.#content.readTar(snapshotId, given), given);
     return this.#once('base', snapshotId, fill, signal);
+  }
+
+  /**
+   * As `based` for a snapshot that is still being made: meanwhile the engine gets ready. Does nothing when there will be none. The signal
+   * gives up what nobody else waits for.
+   */
+  async basedOnComing(coming: Promise<SnapshotRef>, signal: AbortSignal): Promise<void> {
+    const layer = newName();
+    await this.#files.marks.begin([layer]);
+    const over = new AbortController();
+    let isTaken = false;
+    const giveUp = (): void => {
+      if (!isTaken) over.abort();
+    };
+    signal.addEventListener('abort', giveUp, { once: true });
+    const opening = coming.then(async ({ id }) => this.#content.readTar(id, over.signal));
+    const filled = this.#fill(layer, opening, over.signal);
+    filled.catch(() => undefined);
+    const take: MakeLayer = async (_layer, given) => {
+      isTaken = true;
+      given.addEventListener('abort', () => over.abort(given.reason), { once: true });
+      return filled;
+    };
+    try {
+      const snapshot = await coming.catch(() => undefined);
+      if (snapshot !== undefined) await this.#once('base', snapshot.id, take, signal, layer);
+    } finally {
+      signal.removeEventListener('abort', giveUp);
+      giveUp();
+      if (!isTaken) await filled.catch(() => undefined);
+    }
+  }
+
+  async #fill(layer: string, opening: Promise<ContentTar>, signal: AbortSignal): ReturnType<MakeLayer> {
+    // It may fail before anybody reads it.
+    opening.catch(() => undefined);
+    try {
+      const sums = [await this.#layers.fill(layer, tarOf(opening), signal)];
+      throwIfCancelled(signal);
+      const { ref, root } = await opening;
+      const { entries, bytes } = ref;
+      return { sums, root, entries, bytes, addedBytes: bytes };
+    } finally {
+      await (await opening.catch(() => undefined))?.[Symbol.asyncDispose]();
+    }
   }
 
   /** One layer with what a deep stack shows. */
@@ -59,15 +93,27 @@ export class LayerMaker {
     return this.#once('flat', id, flatten, signal);
   }
 
-  async #once(what: 'base' | 'flat', of: string, make: MakeLayer, signal?: AbortSignal): Promise<LayerSnapshot> {
+  /** @param layer the name of what is under way already; a new one by default */
+  async #once(
+    what: 'base' | 'flat',
+    of: string,
+    make: MakeLayer,
+    signal?: AbortSignal,
+    layer?: string,
+  ): Promise<LayerSnapshot> {
     const equal = await this.#files.findEqual(what, of);
     const known = equal === undefined ? undefined : await this.#files.findSnapshot(equal);
     if (known !== undefined) return known;
-    return this.#making.join(`${what}-${of}`, async (given) => this.#make(what, of, make, given), signal);
+    return this.#making.join(`${what}-${of}`, async (given) => this.#make(what, of, make, given, layer), signal);
   }
 
-  async #make(what: 'base' | 'flat', of: string, make: MakeLayer, signal: AbortSignal): Promise<LayerSnapshot> {
-    const layer = newName();
+  async #make(
+    what: 'base' | 'flat',
+    of: string,
+    make: MakeLayer,
+    signal: AbortSignal,
+    layer = newName(),
+  ): Promise<LayerSnapshot> {
     await this.#files.marks.begin([layer]);
     const snapshot = await this.#files.saveSnapshot({ layers: [layer], ...(await make(layer, signal)) });
     await this.#files.saveEqual(what, of, snapshot.id);

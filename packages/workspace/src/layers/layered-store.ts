@@ -5,6 +5,7 @@ import {
   type LeftOut,
   type ProvisionRequest,
   type FreezeOptions,
+  type SeedRequest,
   type SnapshotRef,
   type TreeRef,
   type VolumeRecipe,
@@ -61,11 +62,16 @@ class LayeredStore implements WorkspaceStore {
 
   checkDirectory: WorkspaceStore['checkDirectory'] = (path) => this.#options.content.checkDirectory(path);
   guardDirectory: WorkspaceStore['guardDirectory'] = (path) => this.#options.content.guardDirectory(path);
-  seed: WorkspaceStore['seed'] = (request) => this.#options.content.seed(request);
 
   async layering(): Promise<LayerCapability> {
     const { useLayers = true, layers } = this.#options;
     return useLayers ? layers.capability() : { able: false, reason: 'the configuration says so (checkpoints.layers)' };
+  }
+
+  async seed(request: SeedRequest): Promise<SnapshotRef> {
+    const getReady = (): void => this.#getReady((signal) => this.#maker.basedOnComing(seeding, signal));
+    const seeding = this.#options.content.seed(request, request.ready === true ? getReady : undefined);
+    return seeding;
   }
 
   async freeze(tree: TreeRef, options: FreezeOptions = {}): Promise<SnapshotRef> {
@@ -120,13 +126,16 @@ class LayeredStore implements WorkspaceStore {
   }
 
   async ready(snapshotId: string): Promise<void> {
-    this.#later(this.#makeReady(snapshotId, this.#closing.signal));
+    this.#getReady((signal) => this.#stackable(snapshotId, signal));
   }
 
-  async #makeReady(snapshotId: string, signal: AbortSignal): Promise<void> {
-    const { able } = await this.layering();
-    if (!able || signal.aborted) return;
-    await this.#files.marks.atWork(async () => this.#stackable(snapshotId, signal));
+  #getReady(work: (signal: AbortSignal) => Promise<unknown>): void {
+    const { signal } = this.#closing;
+    const begin = async (): Promise<void> => {
+      const { able } = await this.layering();
+      if (able && !signal.aborted) await this.#files.marks.atWork(async () => work(signal));
+    };
+    this.#later(begin());
   }
 
   async reserve(owner: { readonly uid: number; readonly gid: number }): Promise<VolumeRecipe | null> {
