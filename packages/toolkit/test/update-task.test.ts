@@ -91,6 +91,25 @@ describe('changing what a task says about itself', () => {
     await home.open.services.sessions.detach(session.id, {}, callBy('bob'));
     await expect(update({ title: 'Late', sessionId: session.id })).rejects.toMatchObject({ code: 'OCT_LEASE_LOST' });
   });
+
+  it('is as little done under a lost lease where limits change or the task is forked', async () => {
+    const { sessions, sandboxes, tasks, ledger } = home.open.services;
+    const { session } = await sessions.attach(task.id, { agent: 'bob' }, callBy('bob'));
+    const person = { ...ada, actor: { ...ada.actor, kind: 'user' } } as const;
+    const limits = { memoryBytes: 32 * 1024 ** 2, pids: 16 };
+    const set = (sessionId: typeof session.id) => sandboxes.update(task.id, { limits }, { sessionId }, person);
+    expect(await set(session.id)).toMatchObject({ applied: 'next-start' });
+    await sessions.revoke(task.id, {}, ada);
+    const { sandboxSpec } = await tasks.get(task.id);
+    const before = (await ledger.history(task.id)).length;
+    const lost = { code: 'OCT_LEASE_LOST' };
+    await expect(set(session.id)).rejects.toMatchObject(lost);
+    const more = { limits: { pids: 17 } };
+    await expect(sandboxes.update(task.id, more, { sessionId: session.id }, person)).rejects.toMatchObject(lost);
+    await expect(tasks.fork(task.id, { sessionId: session.id }, person)).rejects.toMatchObject(lost);
+    expect((await tasks.get(task.id)).sandboxSpec).toEqual(sandboxSpec);
+    expect(await ledger.history(task.id)).toHaveLength(before);
+  });
 });
 
 describe('revoking leases', () => {

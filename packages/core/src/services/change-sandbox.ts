@@ -2,12 +2,13 @@ import type { TaskId } from '../domain/ids.ts';
 import { asJson } from '../domain/json.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { type LiveLimits, type ResourceLimits, type SandboxSpec, defaultMaxLimits } from '../domain/sandbox-spec.ts';
+import type { LeaseProof } from '../domain/session.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { canonicalJson } from '../ledger/canonical-json.ts';
 import type { RecordType } from '../ledger/ledger-record.ts';
 import { assertRuntime } from './assert-runtime.ts';
-import { type Kernel, draft } from './kernel.ts';
+import { type Kernel, draft, leaseGuard } from './kernel.ts';
 import { releaseSandbox } from './pause-sandbox.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import { destroySandbox } from './sandbox-service.ts';
@@ -17,28 +18,50 @@ import { withLease } from './with-lease.ts';
 
 const liveNames = ['memoryBytes', 'cpus', 'pids'] as const satisfies readonly (keyof LiveLimits)[];
 
-/** Changes settings of a task's sandbox: limits while it runs, the rest by a new container. */
+type ChangeOptions = UnderSession & { readonly recreate?: boolean };
+
+/**
+ * Changes settings of a task's sandbox: limits while it runs, the rest by a new container. Limits need no lease; with a session they
+ * change under its lease.
+ */
 export async function changeSandbox(
   kernel: Kernel,
   keeper: SandboxKeeper,
   id: TaskId,
   settings: SandboxSettings,
-  options: UnderSession & { readonly recreate?: boolean },
+  options: ChangeOptions,
   call: Call,
 ): Promise<SandboxUpdate> {
   const task = await kernel.deps.tasks.getTask(id);
+  const { sessionId } = options;
+  if (sessionId === undefined) return change(kernel, keeper, task, settings, options, null, call);
+  return withLease(kernel, task, { sessionId, sandbox: false }, call, ({ proof }) =>
+    change(kernel, keeper, task, settings, options, proof, call),
+  );
+}
+
+async function change(
+  kernel: Kernel,
+  keeper: SandboxKeeper,
+  task: Task,
+  settings: SandboxSettings,
+  options: ChangeOptions,
+  proof: LeaseProof | null,
+  call: Call,
+): Promise<SandboxUpdate> {
+  const { id } = task;
   const spec = merged(task.sandboxSpec, settings);
   assertAllowed(kernel, task.sandboxSpec.limits, spec.limits, call);
   if (spec.runtime !== task.sandboxSpec.runtime) await assertRuntime(kernel, spec.runtime);
   if (canonicalJson(asJson(spec)) === canonicalJson(asJson(task.sandboxSpec))) return { task, applied: 'unchanged' };
   const sandbox = await kernel.deps.tasks.findSandbox(id);
-  if (sandbox?.ref == null) return { task: await writeSpec(kernel, id, spec, call), applied: 'next-start' };
-  if (!needsContainer(task.sandboxSpec, spec)) return applyLive(kernel, keeper, task, spec, call);
+  if (sandbox?.ref == null) return { task: await writeSpec(kernel, id, spec, proof, call), applied: 'next-start' };
+  if (!needsContainer(task.sandboxSpec, spec)) return applyLive(kernel, keeper, task, spec, proof, call);
   if (options.recreate !== true) throw needsRecreate();
   const { sessionId } = options;
   return withLease(kernel, task, { sessionId, sandbox: true }, call, async (leased) => {
     await destroySandbox(kernel, keeper, id, leased, call);
-    const changed = await writeSpec(kernel, id, spec, call);
+    const changed = await writeSpec(kernel, id, spec, leased.proof, call);
     await keeper.ensureRunning(changed, leased, call);
     return { task: changed, applied: 'recreated' };
   });
@@ -50,15 +73,16 @@ export async function applyLive(
   keeper: SandboxKeeper,
   task: Task,
   spec: SandboxSpec,
+  proof: LeaseProof | null,
   call: Call,
 ): Promise<SandboxUpdate> {
-  const changed = await writeSpec(kernel, task.id, spec, call);
+  const changed = await writeSpec(kernel, task.id, spec, proof, call);
   const found = await keeper.find(task.id);
   if (found === undefined) return { task: changed, applied: 'next-start' };
   try {
     await found.handle.update(spec.limits);
   } catch (error) {
-    await writeSpec(kernel, task.id, task.sandboxSpec, call, 'sandbox.limits_restored');
+    await writeSpec(kernel, task.id, task.sandboxSpec, null, call, 'sandbox.limits_restored');
     throw error;
   }
   if (found.sandbox.hold != null) await releaseSandbox(kernel, keeper, task.id, call);
@@ -112,6 +136,7 @@ async function writeSpec(
   kernel: Kernel,
   id: TaskId,
   spec: SandboxSpec,
+  proof: LeaseProof | null,
   call: Call,
   type: RecordType = 'sandbox.settings_changed',
 ): Promise<Task> {
@@ -121,8 +146,9 @@ async function writeSpec(
     const sandboxSpec = { ...spec, image, imageId, network, env, user };
     const task: Task = { ...current, sandboxSpec, version: current.version + 1, updatedAt: kernel.now() };
     const detail: JsonObject = { before: asJson(settingsOf(before)), after: asJson(settingsOf(sandboxSpec)) };
-    const records = [draft({ stream: id, type, call, puts: [{ noun: 'task', value: task }], detail })];
-    return { change: { records }, result: task };
+    const records = [draft({ stream: id, type, call, proof, puts: [{ noun: 'task', value: task }], detail })];
+    const guard = proof === null ? {} : { guard: leaseGuard(proof, true) };
+    return { change: { ...guard, records }, result: task };
   });
 }
 

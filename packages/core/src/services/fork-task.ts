@@ -1,13 +1,14 @@
 import type { Checkpoint, SnapshotRef } from '../domain/checkpoint.ts';
 import type { TaskId } from '../domain/ids.ts';
 import { type JsonObject, asJson } from '../domain/json.ts';
+import type { LeaseProof } from '../domain/session.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { RecordPayload, RecordType } from '../ledger/ledger-record.ts';
 import type { Put } from '../ledger/put.ts';
 import { clip } from './clip.ts';
 import { type IdempotencyKey, idempotentFromStart } from './idempotent.ts';
-import { type Kernel, draft } from './kernel.ts';
+import { type Kernel, draft, leaseGuard } from './kernel.ts';
 import { runHooks } from './run-hooks.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, ForkTask } from './services.ts';
@@ -20,7 +21,7 @@ const pageSize = 200;
 /**
  * Makes a task that starts where a checkpoint of another one is. Snapshots never change, so nothing is copied and the first
  * task is not touched; the new task's sandbox is made when it is first used. The first task may have been deleted: its
- * checkpoints outlive it, and forking one is how its work is brought back.
+ * checkpoints outlive it, and forking one is how its work is brought back. With a session it is done under that session's lease.
  */
 export async function forkTask(
   kernel: Kernel,
@@ -39,14 +40,15 @@ export async function forkTask(
     'fork',
     { taskId: id, checkpoint: options.checkpoint ?? null, title },
     async (key) => {
-      const checkpoint = await pickCheckpoint(kernel, keeper, source, living !== undefined, options, call);
-      const labels = { ...source.labels, ...options.labels };
-      return beginFrom(
-        kernel,
-        { source: { ...source, labels }, living: living !== undefined, checkpoint, title },
-        key,
-        call,
-      );
+      const { sessionId } = options;
+      const begin = async (proof: LeaseProof | null): Promise<Task> => {
+        const checkpoint = await pickCheckpoint(kernel, keeper, source, living !== undefined, options, call);
+        const labels = { ...source.labels, ...options.labels };
+        const from = { source: { ...source, labels }, living: living !== undefined, checkpoint, title, proof };
+        return beginFrom(kernel, from, key, call);
+      };
+      if (sessionId === undefined || living === undefined) return begin(null);
+      return withLease(kernel, source, { sessionId, sandbox: false }, call, ({ proof }) => begin(proof));
     },
   );
 }
@@ -59,6 +61,8 @@ export interface Beginning {
   readonly living: boolean;
   readonly checkpoint: Checkpoint;
   readonly title: string;
+  /** The lease on the first task under which it is done, if any. */
+  readonly proof?: LeaseProof | null;
   /** Facts for the record of its creation. */
   readonly detail?: JsonObject;
   /** What else the new task has from its first moment on. */
@@ -68,7 +72,7 @@ export interface Beginning {
 /** Records a new task that begins at a checkpoint, with all that it has, or nothing. */
 export async function beginFrom(
   kernel: Kernel,
-  { source, living, checkpoint, title, detail = {}, more = () => [] }: Beginning,
+  { source, living, checkpoint, title, proof = null, detail = {}, more = () => [] }: Beginning,
   key: IdempotencyKey,
   call: Call,
 ): Promise<Task> {
@@ -88,7 +92,7 @@ export async function beginFrom(
     { noun: 'checkpoint', value: own },
   ];
   await kernel.commit({
-    guard: { checkpoint: checkpoint.id },
+    guard: { ...(proof === null ? {} : leaseGuard(proof, true)), checkpoint: checkpoint.id },
     records: [
       draft({ ...created, puts }),
       ...more(task.id).map(({ type, put }) => draft({ stream: task.id, type, call, puts: [put] })),

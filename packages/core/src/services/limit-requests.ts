@@ -55,7 +55,7 @@ export async function answerLimits(
   if (!granted) return { task, applied: 'unchanged' };
   const { sandboxSpec } = task;
   const spec = { ...sandboxSpec, limits: { ...sandboxSpec.limits, ...request.limits } };
-  return applyLive(kernel, keeper, await kernel.deps.tasks.getTask(id), spec, call);
+  return applyLive(kernel, keeper, await kernel.deps.tasks.getTask(id), spec, null, call);
 }
 
 function written(
