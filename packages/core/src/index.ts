@@ -17,6 +17,7 @@ export type {
   TaskId,
   TodoId,
 } from './domain/ids.ts';
+export { nearestName } from './domain/nearest-name.ts';
 export { conflictStrategies, leaseModes, taskStatuses } from './domain/task.ts';
 export type { ConflictStrategy, LeaseMode, Receipt, Task, TaskStatus, Timestamp } from './domain/task.ts';
 export { type LeftOut, longestPathBytes } from './domain/left-out.ts';

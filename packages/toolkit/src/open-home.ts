@@ -122,6 +122,16 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
   };
   const services = createServices(options.decorate?.(ports) ?? ports);
   await settleBrokenOff(services, logger);
+  let closed: Promise<void> | undefined;
+  const letGo = async (): Promise<void> => {
+    closing.abort();
+    await services.housekeeper.close();
+    await events.close();
+    await work.workspaces.settle();
+    await engine.runtime.close();
+    await store.close();
+  };
+  const close = (): Promise<void> => (closed ??= letGo());
   return {
     homeId: store.homeId,
     directory: home,
@@ -131,14 +141,8 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     store: store.admin,
     events,
     ledger: store.ledger,
-    close: async () => {
-      closing.abort();
-      await services.housekeeper.close();
-      await events.close();
-      await work.workspaces.settle();
-      await engine.runtime.close();
-      await store.close();
-    },
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }
 

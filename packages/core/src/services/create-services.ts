@@ -1,6 +1,7 @@
 import { createAttemptService } from './attempt-service.ts';
 import { createCacheService } from './caches.ts';
 import { createCheckpointService } from './checkpoint-service.ts';
+import { checkedServices } from './arguments/checked-services.ts';
 import type { ServiceDependencies } from './dependencies.ts';
 import { createDoctorService } from './doctor-service.ts';
 import { createEgressService } from './egress-service.ts';
@@ -29,7 +30,7 @@ export function createServices(dependencies: ServiceDependencies): Services {
   const ledger = createLedgerService(kernel);
   const checkpoints = createCheckpointService(kernel, keeper);
   const executions = createExecutionService(kernel, keeper);
-  return {
+  const services: Services = {
     tasks: createTaskService(kernel, keeper, housekeeper),
     sandboxes: createSandboxService(kernel, keeper),
     sessions: createSessionService(kernel, keeper),
@@ -46,4 +47,5 @@ export function createServices(dependencies: ServiceDependencies): Services {
     doctor: createDoctorService(kernel, ledger, housekeeper, caches),
     monitor: createMonitorService(kernel, keeper),
   };
+  return checkedServices(services, dependencies.closing);
 }

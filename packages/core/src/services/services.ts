@@ -57,7 +57,7 @@ export interface Services {
 }
 
 /** An opened home, as the apps hand it to a front end. */
-export interface OpenHome {
+export interface OpenHome extends AsyncDisposable {
   readonly homeId: HomeId;
   /** Absolute path of the home directory. */
   readonly directory: string;
@@ -70,6 +70,6 @@ export interface OpenHome {
   readonly events: EventBus;
   /** The chains, for reading; `followEvents` takes it, to hand over what any process commits from a cursor on. */
   readonly ledger: Ledger;
-  /** Finishes projections and lets everything go. Never ends a sandbox. */
+  /** Finishes projections and lets everything go, as `await using` does. Never ends a sandbox; verbs are refused from then on. Idempotent. */
   close(): Promise<void>;
 }

@@ -144,6 +144,7 @@ async function enter(kernel: Kernel, entering: Entering, call: Call): Promise<At
   if (!isHere(kernel, task)) return { session, lease, task, displaced, recovered: [], endedProcesses: 0, ...granted };
   const endedProcesses = await passBarrier(kernel, lease, call, { forMs: untoldFor(lease.ttlMs), takeover });
   const recovered = await recoverTask(kernel, proofOf(lease), call);
+  call.signal?.throwIfAborted();
   const running = await start(kernel, task, session, lease, call);
   const [held] = (await kernel.deps.leases.listActive(task.id)).filter((candidate) => candidate.id === lease.id);
   return { session, lease: held ?? lease, task: running, displaced, recovered, endedProcesses, ...granted };

@@ -46,6 +46,7 @@ export async function withLease<T>(
   call: Call,
   work: (leased: LeasedWork) => Promise<T>,
 ): Promise<T> {
+  call.signal?.throwIfAborted();
   if (options.sandbox) assertHere(kernel, task);
   if (options.sessionId !== undefined) {
     const { lease, session } = await sessionLease(kernel, task.id, options.sessionId);
@@ -78,6 +79,7 @@ async function underLease<T>(
     const recovered = options.sandbox
       ? await enterSandbox(kernel, lease, options.takeover === true, { ...call, signal })
       : [];
+    signal.throwIfAborted();
     return await work({ proof, session, signal, recovered, notices: [] });
   } catch (error) {
     if (lost.signal.aborted && isOpencodeToolsError(lost.signal.reason, 'OCT_LEASE_LOST')) throw lost.signal.reason;

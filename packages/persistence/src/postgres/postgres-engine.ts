@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StoreUser } from '@opencode-tools/core';
 import type { Client, Pool, PoolClient } from 'pg';
+import { registryClosed } from '../query/closed.ts';
 import type { Engine, WriteOptions } from '../query/engine.ts';
 import { HintedWatch, Hints, type Watch, sleepUntil } from '../query/hints.ts';
 import { type Outcome, type Plan, type Runner, type Statement, Unanswered, driveLater } from '../query/plan.ts';
@@ -145,6 +146,7 @@ export class PostgresEngine implements Engine {
       try {
         return await work();
       } catch (error) {
+        if (this.#closed !== null) throw registryClosed(error);
         if (!isRetryable(error) || tries >= mostTries) throw asStoreError(error, this.location);
       }
       await sleep(Math.random() * 10 * tries);

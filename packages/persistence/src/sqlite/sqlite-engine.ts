@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import type { StoreUser } from '@opencode-tools/core';
+import { registryClosed } from '../query/closed.ts';
 import type { Engine, WriteOptions } from '../query/engine.ts';
 import { type ChangeWait, HintedWatch, Hints, type Watch, sleepUntil } from '../query/hints.ts';
 import type { Plan } from '../query/plan.ts';
@@ -46,6 +47,7 @@ export class SqliteEngine implements Engine {
   }
 
   async write<T>(plan: () => Plan<T>, options: WriteOptions = {}): Promise<T> {
+    if (this.#closed) throw registryClosed();
     return this.#writes.write(plan, options.reachesDisk ?? 'before');
   }
 
@@ -107,6 +109,7 @@ export class SqliteEngine implements Engine {
   }
 
   async #retry<T>(work: () => T): Promise<T> {
+    if (this.#closed) throw registryClosed();
     return this.#gate.retry(work, {
       location: this.location,
       asError: (error) => asStoreError(error, this.location),

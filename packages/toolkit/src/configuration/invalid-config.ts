@@ -1,4 +1,4 @@
-import { OpencodeToolsError } from '@opencode-tools/core';
+import { OpencodeToolsError, nearestName } from '@opencode-tools/core';
 import { type ConfigurationKey, configurationKeyNames, configurationKeys, environmentVariable } from './keys.ts';
 
 /** Says that a value has not the accepted form; names where it stands, the key, and the form. */
@@ -22,7 +22,7 @@ export function refusedPlace(source: string, key: ConfigurationKey, userFile: st
 
 /** Says that a key does not exist, and which one may have been meant. */
 export function unknownKey(source: string, key: string): OpencodeToolsError {
-  const near = nearest(key);
+  const near = nearestName(key, configurationKeyNames);
   const known = configurationKeyNames.join(', ');
   return new OpencodeToolsError(
     'OCT_INVALID_CONFIG',
@@ -40,41 +40,4 @@ export function refusedForm(source: string, key: string, accepted: string, fault
     remedy: `Write ${key === '' ? 'the file' : key} as ${accepted}.`,
     details: { file: source, key, accepted },
   });
-}
-
-function nearest(key: string): string | undefined {
-  const wanted = plain(key);
-  const ranked = configurationKeyNames
-    .map((name) => ({
-      name,
-      distance: Math.min(distance(wanted, plain(name)), distance(wanted, plain(lastPart(name)))),
-    }))
-    .sort((left, right) => left.distance - right.distance);
-  const best = ranked[0];
-  return best !== undefined && best.distance <= Math.max(2, wanted.length / 4) ? best.name : undefined;
-}
-
-function plain(key: string): string {
-  return key
-    .toLowerCase()
-    .replaceAll(/[^a-z]/g, '')
-    .slice(0, 60);
-}
-
-function lastPart(key: string): string {
-  return key.slice(key.lastIndexOf('.') + 1);
-}
-
-// Levenshtein's distance, one row at a time.
-function distance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= from.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= to.length; j += 1) {
-      const replaced = (row[j - 1] ?? 0) + (from[i - 1] === to[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[to.length] ?? 0;
 }
