@@ -1,4 +1,13 @@
-import type { Lease, LeaseProof, LeaseStore, Session, SandboxHandle, SandboxFacts, TaskStore } from '../src/index.ts';
+import type {
+  Lease,
+  LeaseProof,
+  LeaseStore,
+  ProcessRef,
+  Session,
+  SandboxHandle,
+  SandboxFacts,
+  TaskStore,
+} from '../src/index.ts';
 import { OpencodeToolsError, createIds } from '../src/index.ts';
 import { kernelOver } from './kernel.ts';
 import { homeId, taskId } from './records.ts';
@@ -36,6 +45,8 @@ export const session: Session = {
   endReason: null,
 };
 
+export const ownProcess: ProcessRef = { hostId: 'host', bootId: 'boot', pid: 7, startedAt: '1' };
+
 export const leaseLost = (): OpencodeToolsError => new OpencodeToolsError('OCT_LEASE_LOST', 'taken over');
 
 /** Says what the lease store, sandbox and registry were asked for, in order, and answers as the test sets. */
@@ -67,6 +78,7 @@ export class LeaseDesk {
     {
       homeId,
       ids: createIds({ nowMs: () => nowMs }),
+      processes: { self: () => ownProcess, isAlive: () => true },
       leases: {
         proofOf: async () => ({ lease: this.lease, session, proof }),
         acquire: async (request) => {

@@ -1,4 +1,5 @@
 import type { LeaseId, SessionId, TaskId } from './ids.ts';
+import type { ProcessRef } from './operation.ts';
 import type { LeaseMode, Timestamp } from './task.ts';
 
 export const sessionStates = ['attached', 'detached', 'lost'] as const;
@@ -15,6 +16,8 @@ export interface Session {
   readonly state: SessionState;
   /** True for a session that lives only as long as one command of ours. */
   readonly ephemeral: boolean;
+  /** Whose command that is; absent for the others, and where an earlier version attached. */
+  readonly process?: ProcessRef;
   readonly attachedAt: Timestamp;
   readonly endedAt: Timestamp | null;
   readonly endReason: string | null;

@@ -2,6 +2,7 @@ import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { Session } from '../domain/session.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { type DeadHolder, deadHolders } from './dead-holder.ts';
 import type { Kernel } from './kernel.ts';
 
 export function reasonFor({ id }: Task): string {
@@ -25,19 +26,34 @@ export function refuseIfDecided(checkpoints: readonly Checkpoint[], others: read
  * @throws OpencodeToolsError `OCT_LEASE_HELD` naming the agents
  */
 export async function refuseIfHeld(kernel: Kernel, others: readonly Task[]): Promise<void> {
-  const held: { readonly task: Task; readonly sessions: readonly Session[] }[] = [];
+  const held: { readonly task: Task; readonly sessions: readonly Session[]; readonly dead: readonly DeadHolder[] }[] =
+    [];
   for (const task of others) {
-    const leases = (await kernel.deps.leases.listActive(task.id)).filter(({ expiresAt }) => expiresAt > kernel.now());
+    const dead = await deadHolders(kernel, task.id);
+    // Leases of the dead that left nothing open end when the attempt is deleted.
+    const over = dead.filter(({ midway }) => !midway).map(({ lease }) => lease.id);
+    const leases = (await kernel.deps.leases.listActive(task.id)).filter(
+      ({ id, expiresAt }) => expiresAt > kernel.now() && !over.includes(id),
+    );
     const sessions = await Promise.all(leases.map(({ sessionId }) => kernel.deps.tasks.findSession(sessionId)));
-    if (leases.length > 0) held.push({ task, sessions: sessions.filter((session) => session !== undefined) });
+    if (leases.length > 0) held.push({ task, sessions: sessions.filter((session) => session !== undefined), dead });
   }
   const [first] = held;
   if (first === undefined) return;
-  const who = held.map(({ task, sessions }) => `${task.id} by ${sessions.map(({ agent }) => agent).join(', ')}`);
+  const who = held.map(({ task, sessions, dead }) => `${task.id} by ${sessions.map(nameAmong(dead)).join(', ')}`);
   throw new OpencodeToolsError('OCT_LEASE_HELD', `Attempts that would be deleted are held: ${who.join('; ')}`, {
     remedy: 'Wait until those agents have detached, or keep the attempt that is worked in; then ask again.',
     details: { taskId: first.task.id, sessions: held.flatMap(({ sessions }) => sessions.map(({ id }) => id)) },
   });
+}
+
+/** The agent of a session; for one whose process is dead that, and when its lease ends. */
+function nameAmong(dead: readonly DeadHolder[]): (session: Session) => string {
+  return ({ id, agent }) => {
+    const holder = dead.find(({ session }) => session.id === id);
+    if (holder === undefined) return agent;
+    return `${agent} until ${holder.lease.expiresAt}; its process ${holder.process.pid} is dead`;
+  };
 }
 
 /** The attempt that a person means. @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` for none, and for several */

@@ -40,7 +40,7 @@ export async function deleteTask(
   const lease = { sessionId: options.sessionId, sandbox: true, takeover: options.force === true };
   return idempotent(kernel, call, 'delete', { taskId: id }, (key) =>
     withLease(kernel, task, lease, call, async (leased) => {
-      await assertAlone(kernel, id, leased, 'Deleting');
+      await assertAlone(kernel, id, leased, 'Deleting', call);
       return bury(kernel, keeper, task, leased, key, call);
     }),
   );

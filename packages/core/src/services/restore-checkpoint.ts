@@ -37,7 +37,7 @@ export async function restoreCheckpoint(
   const restore = async (key: IdempotencyKey): Promise<Restoration> =>
     withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, call, async (leased) => {
       const { proof, session } = leased;
-      await assertAlone(kernel, taskId, leased, 'Restoring');
+      await assertAlone(kernel, taskId, leased, 'Restoring', call);
       const context = { point: 'checkpoint:restoring', task, agent: session.agent, model: session.model } as const;
       const hooks = await runHooks(kernel, { ...context, sessionId: session.id }, { stream: taskId, call, proof });
       const endedProcesses = await keeper.endExecutions(taskId, call);

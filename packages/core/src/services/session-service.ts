@@ -7,7 +7,7 @@ import { asJson } from '../domain/json.ts';
 import { automaticOf, checkpointUnaskedUnder } from './automatic-checkpoint.ts';
 import { passBarrier, proofOf, withRaisedTokens } from './barrier.ts';
 import { clip } from './clip.ts';
-import { tellingOfDeadHolder } from './dead-holder.ts';
+import { acquirePastDead, endLeasesOfDead } from './dead-holder.ts';
 import { idempotentFromStart } from './idempotent.ts';
 import { type Kernel, leaseGuard } from './kernel.ts';
 import { recoverTask } from './recovery.ts';
@@ -206,7 +206,9 @@ async function acquireWaiting(
     correlationId: call.correlationId ?? null,
   };
   const { leases } = kernel.deps;
-  return tellingOfDeadHolder(kernel, task.id, () => leases.acquireInTurn(request, { waitMs, signal: call.signal }));
+  const wait = { waitMs, signal: call.signal };
+  if (waitMs > 0) await endLeasesOfDead(kernel, task.id, call);
+  return acquirePastDead(kernel, task.id, call, () => leases.acquireInTurn(request, wait));
 }
 
 /**

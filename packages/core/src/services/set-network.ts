@@ -109,7 +109,7 @@ async function putAside(
   leased: LeasedWork,
   call: Call,
 ) {
-  await assertAlone(kernel, task.id, leased, 'Changing the network');
+  await assertAlone(kernel, task.id, leased, 'Changing the network', call);
   const running = await kernel.deps.tasks.listOpenOperations(task.id);
   const executions = running.filter(({ kind }) => kind === 'execution');
   if (executions.length > 0 && !endExecutions) throw stillRunning(task, executions.length);

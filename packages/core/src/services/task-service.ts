@@ -93,7 +93,7 @@ async function putAway(kernel: Kernel, keeper: SandboxKeeper, id: TaskId, option
       options.point === undefined
         ? {}
         : await runHooks(kernel, { point: options.point, ...context }, { stream: id, call, proof });
-    if (options.to === 'completed') await assertAlone(kernel, id, leased, 'Completing');
+    if (options.to === 'completed') await assertAlone(kernel, id, leased, 'Completing', call);
     return keeper.puttingAway(id, async () => {
       await keeper.stop(task, leased, options.graceMs, call);
       await recoverOwn(kernel, leased, call);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { LeaseDesk, leaseLost, leaseWith, session } from '../../test/leases.ts';
+import { LeaseDesk, leaseLost, leaseWith, ownProcess, session } from '../../test/leases.ts';
 import { taskId } from '../../test/records.ts';
 import { call, proof, taskWith } from '../../test/task.ts';
 import { isId } from '../domain/ids.ts';
@@ -48,7 +48,13 @@ describe('withLease', () => {
       takeover: false,
       correlationId: 'call 1',
     });
-    expect(request.session).toMatchObject({ taskId, agent: 'build', model: 'm1', ephemeral: true });
+    expect(request.session).toMatchObject({
+      taskId,
+      agent: 'build',
+      model: 'm1',
+      ephemeral: true,
+      process: ownProcess,
+    });
     expect(isId('session', request.session.id) && isId('lease', request.session.leaseId)).toBe(true);
     expect(desk.asked.map(([name]) => name)).toEqual(['acquire', 'touch', 'release', 'touch']);
     const { id: leaseId, sessionId } = desk.lease;

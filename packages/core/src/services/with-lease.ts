@@ -3,7 +3,7 @@ import type { Lease, LeaseProof, Session } from '../domain/session.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import { passBarrier, proofOf, withRaisedTokens } from './barrier.ts';
-import { tellingOfDeadHolder } from './dead-holder.ts';
+import { acquirePastDead } from './dead-holder.ts';
 import type { Kernel } from './kernel.ts';
 import { recoverTask } from './recovery.ts';
 import type { Call, RecoveredOperation } from './services.ts';
@@ -190,7 +190,7 @@ async function ephemeralLease(
     actor: call.actor,
     correlationId: call.correlationId ?? null,
   };
-  const { lease } = await tellingOfDeadHolder(kernel, task.id, () => kernel.deps.leases.acquire(request));
+  const { lease } = await acquirePastDead(kernel, task.id, call, () => kernel.deps.leases.acquire(request));
   kernel.deps.memory.touch(task.id);
   return { lease, session };
 }
@@ -209,6 +209,7 @@ export function newSession(
     model: who.model,
     state: 'attached',
     ephemeral: who.ephemeral,
+    ...(who.ephemeral ? { process: kernel.deps.processes.self() } : {}),
     attachedAt: kernel.now(),
     endedAt: null,
     endReason: null,
