@@ -3,6 +3,8 @@ import { resolve } from 'node:path';
 import { type Actor, type Call, type OpenHome, type SessionId, parseId } from '@opencode-tools/core';
 import { type Input, given } from './arguments/input.ts';
 import type { Command, CommandContext } from './command.ts';
+import { doctor } from './commands/doctor.ts';
+import { oneLine } from './render/format.ts';
 import { type Style, chooseStyle } from './render/style.ts';
 import type { CliOptions } from './run-cli.ts';
 import type { Terminal } from './terminal.ts';
@@ -30,6 +32,7 @@ export async function createContext(options: CliOptions, invoked: Invoked, termi
   const accountName = accountNameOf(environment);
   const home = await options.openHome(placesOf(globals, cwd));
   const { services } = home;
+  if (!json && command !== doctor) tellNotices(home, terminal, style);
   const call: Call = {
     actor: await actorOf(input, sessionId, accountName, home),
     signal: options.signal,
@@ -40,6 +43,12 @@ export async function createContext(options: CliOptions, invoked: Invoked, termi
   const task = () => services.tasks.resolve(input.text('task'), call);
   const context = { input, home, services, call, session, environment, cwd, json, terminal, stdin, accountName, task };
   return { context, style };
+}
+
+/** Not with `--json`, where what is on stderr is one document, too; the doctor says it in either. */
+function tellNotices({ notices }: OpenHome, terminal: Terminal, style: Style): void {
+  for (const { message, remedy } of notices)
+    terminal.writeError(`${style.warning('warning:')} ${oneLine(message, 500)}. ${oneLine(remedy, 500)}\n`);
 }
 
 function sessionOf(input: Input, environment: Environment): SessionId | undefined {

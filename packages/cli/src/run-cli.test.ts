@@ -43,6 +43,20 @@ describe('arguments that cannot be understood', () => {
   });
 });
 
+describe('what is likely to be a mistake in the configuration', () => {
+  const notices = [{ message: 'The variable X is not known', remedy: 'Did you mean Y?' }];
+  const list = async () => ({ items: [], next: null });
+
+  test('is told to people once, beside the result', async () => {
+    const { code, stderr } = await runLine(['list-tasks'], { tasks: { list } }, { notices });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: 'warning: The variable X is not known. Did you mean Y?\n' });
+  });
+
+  test('keeps stderr one document for programs', async () => {
+    expect(await runLine(['list-tasks', '--json'], { tasks: { list } }, { notices })).toMatchObject({ stderr: '' });
+  });
+});
+
 describe('a failure of the services', () => {
   test.each(codes)('%s gives the exit code of its family, and 125 in exec', async (code) => {
     const fail = () => Promise.reject(new OpencodeToolsError(code, 'It went wrong'));

@@ -20,7 +20,7 @@ export const taskId: TaskId = 'tsk_00000000000000000000000001';
 export async function runLine(
   argv: readonly string[],
   answers: Answers = {},
-  options: Partial<CliOptions> & { readonly input?: string } = {},
+  options: Partial<CliOptions> & { readonly input?: string; readonly notices?: OpenHome['notices'] } = {},
 ): Promise<Line> {
   const stdout = new PassThrough();
   const stderr = new PassThrough();
@@ -38,16 +38,16 @@ export async function runLine(
     version: '1.2.3',
     openHome: async (request) => {
       opened.push(request);
-      return homeOf(answers, async () => void (closed += 1));
+      return homeOf(answers, async () => void (closed += 1), options.notices ?? []);
     },
     ...options,
   });
   return { code, stdout: text(stdout), stderr: text(stderr), opened, closed };
 }
 
-function homeOf(answers: Answers, close: () => Promise<void>): OpenHome {
+function homeOf(answers: Answers, close: () => Promise<void>, notices: OpenHome['notices']): OpenHome {
   const services = { ...answers, tasks: { resolve: async () => taskId, ...answers.tasks } };
-  return { homeId: 'hom_1', directory: '/home', services, close } as unknown as OpenHome;
+  return { homeId: 'hom_1', directory: '/home', notices, services, close } as unknown as OpenHome;
 }
 
 function text(stream: PassThrough): string {

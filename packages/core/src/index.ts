@@ -344,6 +344,7 @@ export type {
   MonitorService,
   NewDecision,
   NetworkChange,
+  HomeNotice,
   OpenHome,
   OutputPreview,
   ReadFileOptions,

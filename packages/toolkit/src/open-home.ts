@@ -58,6 +58,7 @@ const sandboxUser = { uid: 1000, gid: 1000 };
 export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
   const configuration = await loadConfiguration(options);
   const { logger = silentLogger, clock = systemClock } = options;
+  for (const { message, remedy } of configuration.notices) logger.warn(message, { remedy });
   const ids = createIds(clock);
   const { environment } = options;
   const store = await openStore(configuration, { environment, clock, logger });
@@ -118,6 +119,7 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     ids,
     logger,
     defaults: serviceDefaults(configuration),
+    notices: configuration.notices,
     closing: closing.signal,
   };
   const services = createServices(options.decorate?.(ports) ?? ports);
@@ -137,6 +139,7 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
     directory: home,
     services,
     images,
+    notices: configuration.notices.filter(({ likely }) => likely),
     hostFiles: work.hostFiles,
     store: store.admin,
     events,

@@ -43,6 +43,43 @@ async function failure(files: Files): Promise<OpencodeToolsError> {
   return error as OpencodeToolsError;
 }
 
+describe('a variable of ours that nobody knows', () => {
+  const noticesOf = async (files: Files) => (await loadConfiguration(await arrange(files))).notices;
+
+  test('counts for nothing, and is told with the one that was meant', async () => {
+    const environment = { OPENCODE_TOOLS_LIMITS_MEMROY: '1g', OPENCODE_TOOLS_SESION: 'x', OPENCODE_TOOLS_UNSETT: '' };
+    expect(await noticesOf({ environment })).toEqual([
+      {
+        message: 'The environment variable OPENCODE_TOOLS_LIMITS_MEMROY is not known, and counts for nothing',
+        remedy: 'Did you mean OPENCODE_TOOLS_LIMITS_MEMORY?',
+        likely: true,
+      },
+      {
+        message: 'The environment variable OPENCODE_TOOLS_SESION is not known, and counts for nothing',
+        remedy: 'Did you mean OPENCODE_TOOLS_SESSION?',
+        likely: true,
+      },
+    ]);
+  });
+
+  test('may be of somebody else when none is like it', async () => {
+    const environment = { OPENCODE_TOOLS_OF_MY_TEAM: 'x' };
+    expect(await noticesOf({ environment })).toMatchObject([{ likely: false, remedy: expect.stringContaining('key') }]);
+  });
+
+  test('is known when the configuration refers to it', async () => {
+    const environment = { OPENCODE_TOOLS_DATABASES: 'postgres://x/y', OPENCODE_TOOLS_SECRET: 'x' };
+    const user = 'database: env:OPENCODE_TOOLS_DATABASES\nsecrets:\n  TOKEN: env:OPENCODE_TOOLS_SECRET\n';
+    expect(await noticesOf({ environment, user })).toEqual([]);
+  });
+
+  test('is none of those that are read', async () => {
+    expect(
+      await noticesOf({ environment: { OPENCODE_TOOLS_LIMITS_MEMORY: '1g', OPENCODE_TOOLS_SESSION: 'x' } }),
+    ).toEqual([]);
+  });
+});
+
 describe('configuration', () => {
   test('has a default for every key', async () => {
     const configuration = await loadConfiguration(await arrange({}));
@@ -83,6 +120,7 @@ describe('configuration', () => {
       exec: { timeoutMs: 600_000, outputLimitBytes: 32_768, outputMaxBytes: 1024 ** 3 },
       hooks: { branchCreator: false, planFile: false, safetyEnforcer: true },
       files: [],
+      notices: [],
     });
   });
 

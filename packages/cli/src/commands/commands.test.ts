@@ -211,7 +211,7 @@ test.each([
   ['base@sha256:ab', 'base@sha256:ab'],
 ])('images pin prints %s as %s', async (image, pinned) => {
   const images = { ensure: async () => ({ id: 'sha256:ab' }) };
-  const openHome = async () => ({ services: {}, images, close: async () => undefined }) as never;
+  const openHome = async () => ({ services: {}, notices: [], images, close: async () => undefined }) as never;
   expect(await runLine(['images', 'pin', image], {}, { openHome })).toMatchObject({ code: 0, stdout: `${pinned}\n` });
 });
 

@@ -11,7 +11,8 @@ export function nearestName(mistyped: string, known: readonly string[]): string 
     }))
     .sort((left, right) => left.distance - right.distance);
   const best = ranked[0];
-  return best !== undefined && best.distance <= Math.max(2, wanted.length / 4) ? best.name : undefined;
+  const near = Math.min(wanted.length - 1, Math.max(2, wanted.length / 4));
+  return best !== undefined && best.distance <= near ? best.name : undefined;
 }
 
 function plain(name: string): string {

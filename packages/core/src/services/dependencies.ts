@@ -24,6 +24,7 @@ import type { TaskStore } from '../ports/task-store.ts';
 import type { DirectoryWatch } from '../ports/directory-watch.ts';
 import type { WorkPort } from '../ports/work-port.ts';
 import type { WorkspaceStore } from '../ports/workspace-store.ts';
+import type { HomeNotice } from './services.ts';
 import type { PoolOptions } from './pool/pool-options.ts';
 
 import type { Thresholds } from './pressure.ts';
@@ -67,6 +68,8 @@ export interface ServiceDefaults {
 
 /** The ports that the services run on. */
 export interface ServiceDependencies {
+  /** What the doctor tells of the configuration; nothing by default. */
+  readonly notices?: readonly HomeNotice[];
   readonly homeId: HomeId;
   readonly tasks: TaskStore;
   readonly leases: LeaseStore;

@@ -15,6 +15,7 @@ import type {
   DoctorOptions,
   DoctorReport,
   DoctorService,
+  HomeNotice,
   HousekeeperService,
   HousekeepingStatus,
   LedgerService,
@@ -50,6 +51,7 @@ async function examine(tools: Tools, options: DoctorOptions, call: Call): Promis
       findings.push(problem(subject, error));
       return instead;
     });
+  findings.push(...(kernel.deps.notices ?? []).map(noticed));
   const store = await part('store', null, () => examineStore(kernel, findings));
   const broken = await part('ledger', new Set<string>(), () => examineLedger(ledger, findings));
   const engine = await part('engine', noEngine, () => examineEngine(kernel, findings));
@@ -66,6 +68,10 @@ async function examine(tools: Tools, options: DoctorOptions, call: Call): Promis
   const recovered = [...taken, ...others];
   const healthy = findings.every(({ severity }) => severity !== 'problem');
   return { healthy, findings, store, engine, recovered, orphans, reaping, housekeeping };
+}
+
+function noticed({ message, remedy }: HomeNotice): DoctorFinding {
+  return { severity: 'warning', subject: 'configuration', message, remedy };
 }
 
 async function examineStore(kernel: Kernel, findings: DoctorFinding[]): Promise<StoreStatus> {

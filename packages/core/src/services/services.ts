@@ -56,6 +56,12 @@ export interface Services {
   readonly monitor: MonitorService;
 }
 
+/** What whoever opened a home should be told of its configuration. */
+export interface HomeNotice {
+  readonly message: string;
+  readonly remedy: string;
+}
+
 /** An opened home, as the apps hand it to a front end. */
 export interface OpenHome extends AsyncDisposable {
   readonly homeId: HomeId;
@@ -63,6 +69,8 @@ export interface OpenHome extends AsyncDisposable {
   readonly directory: string;
   readonly services: Services;
   readonly images: ImageStore;
+  /** What is likely to be a mistake in the configuration, for a front end to tell once. */
+  readonly notices: readonly HomeNotice[];
   /** What verbs that copy between host and sandbox read and write on the host. */
   readonly hostFiles: HostFiles;
   readonly store: StoreAdmin;

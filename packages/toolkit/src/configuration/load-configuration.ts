@@ -25,6 +25,7 @@ import {
   readEnvironment,
 } from './read-values.ts';
 import type { ConfigurationValues } from './keys.ts';
+import { type ConfigurationNotice, unknownVariables } from './unknown-variables.ts';
 
 /** What a home is opened with: every key resolved, durations in milliseconds, sizes in bytes. */
 export interface Configuration {
@@ -74,6 +75,7 @@ export interface Configuration {
   readonly hooks: { readonly branchCreator: boolean; readonly planFile: boolean; readonly safetyEnforcer: boolean };
   /** Files that were read, the weakest first. */
   readonly files: readonly string[];
+  readonly notices: readonly ConfigurationNotice[];
 }
 
 export interface ConfigurationOptions {
@@ -103,7 +105,8 @@ export async function loadConfiguration(options: ConfigurationOptions): Promise<
   const files = sources.map(({ file }) => file);
   const values = Object.assign({}, defaultValues(), ...layers, readEnvironment(environment)) as ConfigurationValues;
   const expand = (path: string): string => expandPath(place, path);
-  return shape(values, resolveHome(place, options.home, values.home), files, expand);
+  const notices = unknownVariables(environment, values);
+  return { ...shape(values, resolveHome(place, options.home, values.home), files, expand), notices };
 }
 
 function findFiles(place: Place, configFile: string | undefined): readonly ConfigurationSource[] {
@@ -135,7 +138,7 @@ function shape(
   home: string,
   files: readonly string[],
   expand: (path: string) => string,
-): Configuration {
+): Omit<Configuration, 'notices'> {
   const { 'postgres.ca': caFile, 'egress.authorities': authorities, 'mounts.allow': mayMount } = values;
   return {
     home,
