@@ -212,6 +212,20 @@ describe('an existing home', () => {
     await store.close();
   });
 
+  test.each([0o700, 0o711])('that this user may not read is told so: mode %o', async (mode) => {
+    if (nobody === undefined) return;
+    await makeHome();
+    fs.chmodSync(temporary.path, 0o755);
+    fs.chmodSync(directory, mode);
+    const child = startChild('read-only', [directory], { becomes: nobody });
+    await child.ended;
+    expect(JSON.parse(child.lines[0] ?? '')).toMatchObject({
+      code: 'OCT_STORE_UNAVAILABLE',
+      message: expect.stringContaining('cannot be read by this user'),
+      remedy: expect.stringContaining('another home'),
+    });
+  });
+
   test.each(['closed well', 'left open by a killed process'])(
     'can be read when it cannot be written: %s',
     async (how) => {

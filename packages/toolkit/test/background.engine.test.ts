@@ -119,6 +119,13 @@ describe('a command in the background of a task', () => {
     const ended = await wait(endless);
     expect(ended).toMatchObject({ reason: 'output-limit', signal: 'SIGKILL', stdout: { bytes: 100_000 } });
     expect(ended.durationMs).toEqual(expect.any(Number));
+    const { executions } = bed.open.services;
+    const over = { code: 'OCT_INVALID_ARGUMENT', message: expect.stringContaining('it put out more than is kept') };
+    await expect(executions.signal(endless, 'SIGTERM', { sessionId }, call)).rejects.toMatchObject(over);
+    await expect(executions.writeInput(endless, { end: true, sessionId }, call)).rejects.toMatchObject(over);
+    await expect(executions.signal(late, 'SIGTERM', { sessionId }, call)).rejects.toMatchObject({
+      message: expect.stringContaining('its time was over'),
+    });
   });
 
   it('ends when another session takes the task over, and keeps its output', async () => {

@@ -125,9 +125,11 @@ async function ownerOf(path: string): Promise<ShareableDirectory['owner']> {
   if (uid > 0 && gid > 0) return { uid, gid };
   throw new OpencodeToolsError(
     'OCT_POLICY_DENIED',
-    `${path} belongs to root (${uid}:${gid}), as whom no command runs`,
+    uid === 0
+      ? `${path} belongs to root (${uid}:${gid}), as whom no command runs`
+      : `${path} has the group of root (${uid}:${gid}), as which no command runs`,
     {
-      remedy: `Give it to a user (chown -R user:group ${path}), or use a volume workspace.`,
+      remedy: `Give it to a ${uid === 0 ? 'user (chown -R user:group' : 'group of its user (chgrp -R group'} ${path}), or use a volume workspace.`,
       details: { path, uid, gid },
     },
   );

@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '@opencode-tools/core';
@@ -106,6 +115,22 @@ describe('a directory that a sandbox shares', () => {
     run('config', 'core.fsmonitor', `touch ${join(base, 'ran')}; false`);
     await guards();
     expect(existsSync(join(base, 'ran'))).toBe(false);
+  });
+
+  test("is refused by what of it is root's, the user or the group", async () => {
+    if (process.getuid?.() !== 0) return;
+    for (const [uid, gid, who] of [
+      [0, 0, 'belongs to root (0:0)'],
+      [0, 1001, 'belongs to root (0:1001)'],
+      [1001, 0, 'has the group of root (1001:0)'],
+    ] as const) {
+      chownSync(repository, uid, gid);
+      await expect(opened.store.checkDirectory(repository)).rejects.toMatchObject({
+        code: 'OCT_POLICY_DENIED',
+        message: expect.stringContaining(who),
+        remedy: expect.stringContaining(uid === 0 ? 'chown' : 'chgrp'),
+      });
+    }
   });
 
   test('never has secrets, as a source neither, whatever link leads there', async () => {

@@ -6,7 +6,8 @@ const head = { seq: 7, hash: 'ab12' };
 
 function openWith(store: object): () => Promise<OpenHome> {
   const services = { tasks: { resolve: async () => taskId } };
-  return async () => ({ homeId: 'hom_1', directory: '/home', notices: [], services, store, close: async () => {} }) as never;
+  return async () =>
+    ({ homeId: 'hom_1', directory: '/home', notices: [], services, store, close: async () => {} }) as never;
 }
 
 test('task-memory export writes into the named folder, by default the current one, and says whether it changed', async () => {

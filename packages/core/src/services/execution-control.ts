@@ -6,6 +6,7 @@ import type { RecordType } from '../ledger/ledger-record.ts';
 import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
 import type { BackgroundKeeper } from './background.ts';
 import { createPace, keptBytesOf } from './background-pace.ts';
+import { howEnded } from './how-ended.ts';
 import { type Kernel, draft, leaseGuard } from './kernel.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, ExecutionService, UnderSession } from './services.ts';
@@ -89,11 +90,16 @@ interface Note {
   readonly detail: JsonObject;
 }
 
-function hasEnded({ id, state }: Execution): OpencodeToolsError {
-  return new OpencodeToolsError('OCT_INVALID_ARGUMENT', `Execution ${id} does not run: ${state}`, {
-    remedy: 'Read its output and how it ended.',
-    details: { executionId: id, state },
-  });
+function hasEnded(execution: Execution): OpencodeToolsError {
+  const { id, state, reason } = execution;
+  return new OpencodeToolsError(
+    'OCT_INVALID_ARGUMENT',
+    `Execution ${id} does not run any more: ${howEnded(execution)}`,
+    {
+      remedy: 'Read its output; to run the command again, start it anew.',
+      details: { executionId: id, state, reason },
+    },
+  );
 }
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {

@@ -188,9 +188,6 @@ function connection(endpoint: Endpoint): object {
   const socket = /^(?:unix|npipe):\/\/(.+)$/.exec(endpoint.url);
   if (socket) return { ...blank, agent: new EngineAgent(), protocol: 'http', socketPath: socket[1] };
   const url = parseUrl(endpoint);
-  if (url.protocol === 'ssh:') {
-    return { ...blank, protocol: 'ssh', host: url.hostname, port: url.port || 22, username: url.username };
-  }
   const secure = url.protocol === 'https:' || endpoint.certificates !== undefined;
   const base = {
     ...blank,
@@ -206,6 +203,6 @@ function connection(endpoint: Endpoint): object {
 function parseUrl(endpoint: Endpoint): URL {
   if (URL.canParse(endpoint.url)) return new URL(endpoint.url);
   throw new OpencodeToolsError('OCT_INVALID_CONFIG', `Not an engine address (${endpoint.origin}): ${endpoint.url}`, {
-    remedy: 'Use unix:///path, tcp://host:port or ssh://user@host.',
+    remedy: 'Use unix:///path or tcp://host:port.',
   });
 }

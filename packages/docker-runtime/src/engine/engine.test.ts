@@ -122,6 +122,36 @@ describe('an engine', () => {
     });
   });
 
+  test.each([
+    [
+      { DOCKER_CONTEXT: 'nonsuch', HOME: '/nowhere' },
+      'DOCKER_CONTEXT nonsuch: there is no such context',
+      /docker context ls/,
+    ],
+    [
+      { DOCKER_HOST: 'ssh://x@127.0.0.1' },
+      'ssh://x@127.0.0.1 (DOCKER_HOST): addresses with ssh:// are not supported',
+      /ssh -nNT -L/,
+    ],
+    [
+      { DOCKER_HOST: 'ftp://x' },
+      'ftp://x (DOCKER_HOST): it is no address of an engine',
+      /unix:\/\/\/path or tcp:\/\/host:port/,
+    ],
+    [{ DOCKER_HOST: 'tcp://' }, 'tcp:// (DOCKER_HOST): it is no address of an engine', /unix:\/\/\/path/],
+  ])('that cannot be reached under %j is told of with the reason and a way out', async (environment, line, remedy) => {
+    const warnings: unknown[] = [];
+    const warned = (warning: unknown) => void warnings.push(warning);
+    process.on('warning', warned);
+    await expect(new Engine(environment).find()).rejects.toMatchObject({
+      code: 'OCT_ENGINE_UNAVAILABLE',
+      message: `No Docker Engine answers:\n  ${line}`,
+      remedy: expect.stringMatching(remedy),
+    });
+    process.off('warning', warned);
+    expect(warnings).toEqual([]);
+  });
+
   test('is asked for what was meant, query and body included', async () => {
     const seen: string[] = [];
     const path = await listen((request, response) => {

@@ -2,6 +2,7 @@ import { type EndpointAnswer, OpencodeToolsError } from '@opencode-tools/core';
 import { type SpokenVersions, chooseApiVersion, oldestApiVersion } from './api-version.ts';
 import { type EngineClient, createEngineClient } from './engine-client.ts';
 import { type Endpoint, type Environment, findEndpoints } from './find-endpoints.ts';
+import { whyUnreachable } from './unreachable.ts';
 
 export interface FoundEngine {
   readonly client: EngineClient;
@@ -51,12 +52,14 @@ export class Engine {
 
   async #search(): Promise<FoundEngine> {
     const answers: EndpointAnswer[] = [];
+    const waysOut: string[] = [];
     for (const endpoint of findEndpoints(this.#environment, this.#endpoint)) {
-      const { answer, client, apiVersion, architecture = '' } = await ping(endpoint, this.#quietMs);
+      const { answer, client, apiVersion, architecture = '', wayOut } = await ping(endpoint, this.#quietMs);
       if (client && apiVersion !== undefined) return { client, endpoint, apiVersion, architecture };
       answers.push(answer);
+      if (wayOut !== undefined) waysOut.push(wayOut);
     }
-    throw unavailable(answers);
+    throw unavailable(answers, waysOut);
   }
 }
 
@@ -65,11 +68,16 @@ interface Pinged {
   readonly client?: EngineClient;
   readonly apiVersion?: string;
   readonly architecture?: string | undefined;
+  /** What to do about this endpoint, where that is known. */
+  readonly wayOut?: string;
 }
 
 /** Asks for the versions that an engine speaks; one that is too old counts as one that does not answer. */
 async function ping(endpoint: Endpoint, quietMs: number | undefined): Promise<Pinged> {
   const asked = { endpoint: endpoint.url, origin: endpoint.origin };
+  const { fault } = endpoint;
+  if (fault !== undefined)
+    return { answer: { ...asked, answered: false, message: fault.message }, wayOut: fault.remedy };
   try {
     const unversioned = await createEngineClient(endpoint);
     const spoken = await unversioned.call<SpokenVersions>({ method: 'GET', path: '/version', limitMs: pingLimitMs });
@@ -78,7 +86,7 @@ async function ping(endpoint: Endpoint, quietMs: number | undefined): Promise<Pi
     const client = await createEngineClient(endpoint, apiVersion, quietMs);
     return { answer: { ...asked, answered: true, message: 'OK' }, client, apiVersion, architecture: spoken.Arch };
   } catch (error) {
-    return { answer: { ...asked, answered: false, message: reason(error) } };
+    return { answer: { ...asked, answered: false, message: whyUnreachable(error) } };
   }
 }
 
@@ -87,19 +95,12 @@ function tooOld({ ApiVersion: version }: SpokenVersions): string {
   return `it speaks API ${version}, and ${oldestApiVersion} is needed: update it to Docker Engine 20.10 or newer`;
 }
 
-function reason(error: unknown): string {
-  const cause = error instanceof Error ? (error.cause as { code?: string } | undefined) : undefined;
-  if (cause?.code === 'ENOENT') return 'no such socket';
-  if (cause?.code === 'EACCES') return 'permission denied (is this user in the group of the socket?)';
-  if (cause?.code === 'ECONNREFUSED') return 'nothing listens there';
-  const message = error instanceof Error ? error.message : String(error);
-  return message.replace(/^The engine at \S+ is not available: /, '');
-}
-
-function unavailable(answers: readonly EndpointAnswer[]): OpencodeToolsError {
-  const lines = answers.map(({ endpoint, origin, message }) => `  ${endpoint} (${origin}): ${message}`);
+function unavailable(answers: readonly EndpointAnswer[], waysOut: readonly string[]): OpencodeToolsError {
+  const lines = answers.map(
+    ({ endpoint, origin, message }) => `  ${endpoint === '' ? origin : `${endpoint} (${origin})`}: ${message}`,
+  );
   return new OpencodeToolsError('OCT_ENGINE_UNAVAILABLE', `No Docker Engine answers:\n${lines.join('\n')}`, {
-    remedy: 'Start a Docker Engine (20.10 or newer), or set DOCKER_HOST to the address of one that runs.',
+    remedy: waysOut[0] ?? 'Start a Docker Engine (20.10 or newer), or set DOCKER_HOST to the address of one that runs.',
     details: { answers: answers.map(({ endpoint, origin, message }) => ({ endpoint, origin, message })) },
   });
 }

@@ -48,7 +48,7 @@ describe('where an engine is looked for', () => {
   test('is first the current context of the docker command', () => {
     addContext('away', 'ssh://person@away');
     writeFileSync(join(home, '.docker/config.json'), JSON.stringify({ currentContext: 'away' }));
-    expect(findEndpoints({ HOME: home })[0]).toEqual({ url: 'ssh://person@away', origin: 'context away' });
+    expect(findEndpoints({ HOME: home })[0]).toMatchObject({ url: 'ssh://person@away', origin: 'context away' });
     expect(findEndpoints({ HOME: home, DOCKER_CONTEXT: 'default' })[0]?.url).toBe('unix:///var/run/docker.sock');
     expect(findEndpoints({ HOME: home, DOCKER_CONTEXT: 'away' })).toHaveLength(1);
   });

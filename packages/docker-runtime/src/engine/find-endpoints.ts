@@ -10,6 +10,8 @@ export interface Endpoint {
   readonly origin: string;
   /** Directory of `ca.pem`, `cert.pem` and `key.pem`. */
   readonly certificates?: string;
+  /** Why nothing can be asked there, and what to do. */
+  readonly fault?: { readonly message: string; readonly remedy: string };
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -19,17 +21,42 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * `DOCKER_CONTEXT`) stands alone: another engine would hold other sandboxes.
  */
 export function findEndpoints(environment: Environment, endpoint?: string): readonly Endpoint[] {
+  return named(environment, endpoint).map(withFault);
+}
+
+function named(environment: Environment, endpoint: string | undefined): readonly Endpoint[] {
   if (endpoint) return [withCertificates({ url: endpoint, origin: 'configuration' }, environment)];
   if (environment.DOCKER_HOST) {
     return [withCertificates({ url: normalised(environment.DOCKER_HOST), origin: 'DOCKER_HOST' }, environment)];
   }
-  const named = environment.DOCKER_CONTEXT;
-  if (named && named !== 'default') {
-    return [contextEndpoint(environment, named) ?? { url: '', origin: `DOCKER_CONTEXT ${named}` }];
-  }
-  const current = named ? undefined : currentContext(environment);
+  const context = environment.DOCKER_CONTEXT;
+  if (context && context !== 'default') return [contextEndpoint(environment, context) ?? noContext(context)];
+  const current = context ? undefined : currentContext(environment);
   const fromContext = current ? contextEndpoint(environment, current) : undefined;
   return unique([...(fromContext ? [fromContext] : []), ...wellKnown(environment)]);
+}
+
+function noContext(name: string): Endpoint {
+  const remedy = 'Set DOCKER_CONTEXT to one that `docker context ls` lists, or unset it.';
+  return { url: '', origin: `DOCKER_CONTEXT ${name}`, fault: { message: 'there is no such context', remedy } };
+}
+
+function withFault(endpoint: Endpoint): Endpoint {
+  const { url, fault } = endpoint;
+  if (fault !== undefined || /^(?:unix|npipe):\/\/./.test(url)) return endpoint;
+  const { protocol, hostname } = URL.canParse(url) ? new URL(url) : { protocol: '', hostname: '' };
+  if (protocol === 'ssh:') return { ...endpoint, fault: overSsh(url) };
+  if (['tcp:', 'http:', 'https:'].includes(protocol) && hostname !== '') return endpoint;
+  const remedy = 'Give the address of an engine as unix:///path or tcp://host:port.';
+  return { ...endpoint, fault: { message: 'it is no address of an engine', remedy } };
+}
+
+function overSsh(url: string): NonNullable<Endpoint['fault']> {
+  const host = url.slice('ssh://'.length).replace(/\/.*$/, '');
+  return {
+    message: 'addresses with ssh:// are not supported',
+    remedy: `Bring its socket here (ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock ${host}), and set DOCKER_HOST=unix:///tmp/docker.sock.`,
+  };
 }
 
 function wellKnown({ XDG_RUNTIME_DIR: runtime, HOME: home }: Environment): readonly Endpoint[] {

@@ -40,7 +40,7 @@ export function readHomeFile(directory: string): HomeFile | undefined {
     text = readFileSync(homeFilePath(directory), 'utf8');
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
-    throw homeError(directory, error);
+    throw unreadable(directory, error) ?? homeError(directory, error);
   }
   return parseHomeFile(directory, text);
 }
@@ -113,6 +113,21 @@ export function homeError(directory: string, error: unknown): unknown {
     'OCT_STORE_UNAVAILABLE',
     `The home directory ${directory} cannot be used (${errno})`,
     options,
+  );
+}
+
+/** What is there for others, and not for this user, whether it may be written or not. */
+function unreadable(directory: string, error: unknown): OpencodeToolsError | undefined {
+  const errno = errnoOf(error);
+  if (errno !== 'EACCES' && errno !== 'EPERM') return undefined;
+  return new OpencodeToolsError(
+    'OCT_STORE_UNAVAILABLE',
+    `The home directory ${directory} cannot be read by this user`,
+    {
+      remedy: 'Act as the user whose home it is, or name another home: --home, or OPENCODE_TOOLS_HOME.',
+      details: { directory, errno },
+      cause: error,
+    },
   );
 }
 

@@ -33,6 +33,7 @@ export interface ReapReport {
 
 /** A process that makes or rebuilds a registry opens it within this time. */
 const openingMs = 60_000;
+const freshRegistry = 'the registry was made or rebuilt less than a minute before this process opened it';
 
 /**
  * Compares registry, engine and disk, and removes what is provably finished. The receipt is a record of the home that is
@@ -99,7 +100,7 @@ async function carryOut(
 async function distrust(kernel: Kernel, { openedAtMs, graceMs }: ReapOptions): Promise<string | null> {
   const { createdAt } = await kernel.deps.admin.status();
   const madeAtMs = Date.parse(createdAt);
-  if (madeAtMs > openedAtMs - openingMs) return 'the registry was made or rebuilt in this run';
+  if (madeAtMs > openedAtMs - openingMs) return freshRegistry;
   return kernel.deps.clock.nowMs() - madeAtMs < graceMs ? 'the registry is younger than the grace time' : null;
 }
 
