@@ -13,6 +13,19 @@ function redact(text: string | Buffer, size: number, value = secret): string {
   return Buffer.concat([...out, redactor.end()]).toString();
 }
 
+/** One place after another, as slowly as can be. */
+function replacedIn(text: string, values: readonly string[]): string {
+  let out = '';
+  for (let at = 0; at < text.length;) {
+    const found = values
+      .filter((value) => text.startsWith(value, at))
+      .sort((one, other) => other.length - one.length)[0];
+    out += found === undefined ? text.charAt(at) : `[redacted:K${values.indexOf(found)}]`;
+    at += found?.length ?? 1;
+  }
+  return out;
+}
+
 describe('a secret in an output', () => {
   test.each([1, 2, 3, 7, 1_000])('is replaced in chunks of %i bytes', (size) => {
     expect(redact(`a ${secret} b ${secret}${secret} c`, size)).toBe(
@@ -39,6 +52,51 @@ describe('a secret in an output', () => {
   test('is found line by line', () => {
     const key = '-----BEGIN KEY-----\nMIIabcdefghijklmnop\nqrstuvwxyz0123456789\n-----END KEY-----';
     expect(redact('x qrstuvwxyz0123456789 y', 4, key)).toBe('x [redacted:KEY] y');
+  });
+
+  test.each(['\n', '\r\n', '\r'])(
+    'is found by any line of eight bytes, without what it is indented by: ended by %j',
+    (end) => {
+      const value = ['first-one', '  line-two-secret  ', '{', '\tshort7_', 'fourthly!'].join(end);
+      expect(redact('a line-two-secret b\nfirst-one\n{ short7_ }\n fourthly!', 3, value)).toBe(
+        'a [redacted:KEY] b\n[redacted:KEY]\n{ short7_ }\n [redacted:KEY]',
+      );
+      expect(redact(`x${value}y`, 5, value)).toBe('x[redacted:KEY]y');
+      expect(redact(Buffer.from('line-two-secret').toString('base64'), 5, value)).not.toContain('line');
+      const { mask } = createRedaction({ KEY: value })!;
+      expect(Buffer.from(mask(Buffer.from('a line-two-secret b')).bytes).toString()).toBe(`a ${'*'.repeat(15)} b`);
+    },
+  );
+
+  test('is replaced first by first, and of several that begin at one place by the longest, whatever there is beside it', () => {
+    const letters = fc.string({ unit: fc.constantFrom('a', 'b', 'A'), minLength: 6, maxLength: 9 });
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(letters, { minLength: 1, maxLength: 4 }),
+        fc.string({ unit: fc.constantFrom('a', 'b', 'A', ' '), maxLength: 60 }),
+        fc.integer({ min: 1, max: 20 }),
+        (values, text, size) => {
+          const redactor = createRedaction(
+            Object.fromEntries(values.map((value, index) => [`K${index}`, value])),
+          )!.redactor();
+          const out: Uint8Array[] = [];
+          for (let at = 0; at < text.length; at += size)
+            out.push(redactor.take(Buffer.from(text.slice(at, at + size))));
+          expect(Buffer.concat([...out, redactor.end()]).toString()).toBe(replacedIn(text, values));
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  test('is whole where a shorter one begins it, or is in it, and the text is cut there', () => {
+    const redactor = createRedaction({ SHORT: 'abcdef', LONG: 'abcdefghijkl', OUTER: 'xx abcdef yy' })!.redactor();
+    const out = ['- abcdef', 'ghijkl - xx abcdef', ' yy - xx abcdef', ' - abcdef'].map((chunk) =>
+      Buffer.from(redactor.take(Buffer.from(chunk))).toString(),
+    );
+    expect([...out, Buffer.from(redactor.end()).toString()].join('')).toBe(
+      '- [redacted:LONG] - [redacted:OUTER] - xx [redacted:SHORT] - [redacted:SHORT]',
+    );
   });
 
   test('of less than six bytes is left alone', () => {

@@ -1,6 +1,9 @@
+import { type Found, PatternFinder } from './pattern-finder.ts';
+
 /** Secrets shorter than this are left alone: they are in too much that has nothing to do with them. */
 const shortestSecret = 6;
-const shortestLine = 16;
+/** In bytes. Of a value of several lines each is one by itself: a program that reads a key or a file of settings prints them so. */
+const shortestLine = 8;
 
 /** Replaces secrets in what passes through it, also where one comes in several chunks. */
 export interface Redactor {
@@ -30,37 +33,72 @@ interface Pattern {
 }
 
 /**
- * Makes redactors for secrets by name, which may be given in several parts. Found are the value itself, each long line of it, and what base64, hexadecimal, URL and JSON
- * encoding make of it, wherever in a longer text it begins. Returns undefined when nothing has to be looked for.
+ * Makes redactors for secrets by name, which may be given in several parts. Found are the value itself, each long line of it without what it is
+ * indented by, and what base64, hexadecimal, URL and JSON encoding make of these, wherever in a longer text it begins. Returns undefined when
+ * nothing has to be looked for.
  */
 export function createRedaction(...secrets: readonly Readonly<Record<string, string>>[]): Redaction | undefined {
   const patterns = patternsOf(secrets.flatMap((part) => Object.entries(part)));
   if (patterns.length === 0) return undefined;
+  const finder = new PatternFinder(patterns);
   return {
-    redactor: () => new StreamRedactor(patterns),
-    text: (text) => {
-      const redactor = new StreamRedactor(patterns);
-      return Buffer.concat([redactor.take(Buffer.from(text)), redactor.end()]).toString();
-    },
-    mask: (bytes) => mask(Buffer.from(bytes), patterns),
+    redactor: () => new StreamRedactor(finder),
+    text: (text) => Buffer.concat(replaced(Buffer.from(text), look(finder, Buffer.from(text), true))).toString(),
+    mask: (bytes) => mask(Buffer.from(bytes), finder),
   };
 }
 
-function mask(bytes: Buffer, patterns: readonly Pattern[]): Masked {
-  let certainFrom = 0;
-  for (const { at, length } of matchesIn(bytes, patterns)) {
-    bytes.fill('*', at, at + length);
-    certainFrom = at + length;
+type Finder = PatternFinder<Pattern>;
+
+interface Looked {
+  /** In order, none within another. */
+  readonly found: readonly Found<Pattern>[];
+  /** Up to here nothing changes whatever follows. */
+  readonly certain: number;
+}
+
+/**
+ * Finds the whole secrets, the first first and of several at one place the longest. What may be the beginning of one that goes on, also
+ * of one that holds a whole one, is uncertain.
+ *
+ * @param isAll true takes the bytes for all there are
+ */
+function look(finder: Finder, bytes: Uint8Array, isAll: boolean): Looked {
+  const found: Found<Pattern>[] = [];
+  let from = 0;
+  let uncertain = isAll ? bytes.length : finder.beginning(bytes, 0);
+  for (;;) {
+    const next = finder.next(bytes, from);
+    if (next === undefined || next.at >= uncertain) return { found, certain: uncertain };
+    found.push(next);
+    from = next.at + next.length;
+    if (from > uncertain) uncertain = finder.beginning(bytes, from);
   }
-  return { bytes, certain: bytes.length - beginningAtEnd(bytes.subarray(certainFrom), patterns) };
+}
+
+function mask(bytes: Buffer, finder: Finder): Masked {
+  const { certain } = look(finder, bytes, false);
+  for (const { at, length } of look(finder, bytes, true).found) bytes.fill('*', at, at + length);
+  return { bytes, certain };
+}
+
+function replaced(bytes: Buffer, { found, certain }: Looked): Buffer[] {
+  const parts: Buffer[] = [];
+  let from = 0;
+  for (const { at, length, pattern } of found) {
+    parts.push(bytes.subarray(from, at), pattern.mark);
+    from = at + length;
+  }
+  parts.push(bytes.subarray(from, certain));
+  return parts;
 }
 
 class StreamRedactor implements Redactor {
-  readonly #patterns: readonly Pattern[];
+  readonly #finder: Finder;
   #held: Buffer = Buffer.alloc(0);
 
-  constructor(patterns: readonly Pattern[]) {
-    this.#patterns = patterns;
+  constructor(finder: Finder) {
+    this.#finder = finder;
   }
 
   take(chunk: Uint8Array): Uint8Array {
@@ -68,75 +106,26 @@ class StreamRedactor implements Redactor {
       this.#held.length === 0
         ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
         : Buffer.concat([this.#held, chunk]);
-    const parts: Buffer[] = [];
-    let from = 0;
-    for (const { at, length, mark } of matchesIn(all, this.#patterns)) {
-      parts.push(all.subarray(from, at), mark);
-      from = at + length;
-    }
-    const rest = all.subarray(from);
-    const kept = beginningAtEnd(rest, this.#patterns);
-    this.#held = Buffer.from(rest.subarray(rest.length - kept));
-    const passed = rest.subarray(0, rest.length - kept);
-    return parts.length === 0 ? passed : Buffer.concat([...parts, passed]);
+    const looked = look(this.#finder, all, false);
+    this.#held = Buffer.from(all.subarray(looked.certain));
+    const parts = replaced(all, looked);
+    return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
   }
 
   end(): Uint8Array {
     const held = this.#held;
     this.#held = Buffer.alloc(0);
-    return held;
+    return Buffer.concat(replaced(held, look(this.#finder, held, true)));
   }
-}
-
-interface Match {
-  readonly at: number;
-  readonly length: number;
-  readonly mark: Buffer;
-}
-
-/** Whole secrets, the first first and of two at one place the longer; none within another. */
-function* matchesIn(bytes: Buffer, patterns: readonly Pattern[]): Generator<Match> {
-  const next = new Map<Pattern, number>();
-  for (let base = 0; ;) {
-    let best: { readonly at: number; readonly pattern: Pattern } | undefined;
-    for (const pattern of patterns) {
-      let at = next.get(pattern);
-      if (at === undefined || (at !== -1 && at < base)) {
-        at = bytes.indexOf(pattern.bytes, base);
-        next.set(pattern, at);
-      }
-      if (at === -1) continue;
-      const longer = best !== undefined && at === best.at && pattern.bytes.length > best.pattern.bytes.length;
-      if (best === undefined || at < best.at || longer) best = { at, pattern };
-    }
-    if (best === undefined) return;
-    const { at, pattern } = best;
-    yield { at, length: pattern.bytes.length, mark: pattern.mark };
-    base = at + pattern.bytes.length;
-  }
-}
-
-/** Length of the longest end that a secret begins with. */
-function beginningAtEnd(bytes: Buffer, patterns: readonly Pattern[]): number {
-  let longest = 0;
-  for (const { bytes: secret } of patterns) {
-    for (let size = Math.min(secret.length - 1, bytes.length); size > longest; size -= 1) {
-      if (
-        secret[0] === bytes[bytes.length - size] &&
-        secret.subarray(0, size).equals(bytes.subarray(bytes.length - size))
-      )
-        longest = size;
-    }
-  }
-  return longest;
 }
 
 function patternsOf(secrets: readonly (readonly [name: string, value: string])[]): readonly Pattern[] {
   const found = new Map<string, Pattern>();
   for (const [name, value] of secrets) {
     const mark = Buffer.from(`[redacted:${name}]`);
-    const lines = value.split('\n').filter((line) => line.length >= shortestLine);
-    for (const text of new Set([value, ...lines].filter((one) => Buffer.byteLength(one) >= shortestSecret))) {
+    const lines = value.split(/[\r\n]+/).map((line) => line.trim());
+    const long = lines.filter((line) => Buffer.byteLength(line) >= shortestLine);
+    for (const text of new Set([value, ...long].filter((one) => Buffer.byteLength(one) >= shortestSecret))) {
       for (const form of formsOf(text))
         if (!found.has(form)) found.set(form, { bytes: Buffer.from(form, 'latin1'), mark });
     }
