@@ -152,6 +152,7 @@ export type {
 export type {
   ArchiveRequest,
   Archived,
+  FrozenLayers,
   LayerCapability,
   LayerPort,
   LayerRoot,

@@ -3,42 +3,54 @@
  * digest. `node build.mjs` beside `lane.c` compiles it. With words it does one thing:
  *
  *   list UPPER PREVIOUS   what an upper is, or how it differs from its listing in an earlier layer, and what lies too deep to be listed
- *   add UPPER LAYER       makes a layer of the items that follow in the request, as `seal` says it
- *   pack UPPER LAYER      as `add`, but as one file where that can hold them, and then says so
+ *   add UPPER LAYER ON HELD    makes a layer of the items that follow in the request, as `seal` says it
+ *   pack UPPER LAYER ON HELD   as `add`, but as one file where that can hold them, and then says so
+ *   finish UPPER LAYER ON HELD the last steps for a layer that was made of an upper otherwise
  *   copy TREE LAYER       makes a layer of all of a tree but for what lies too deep
  *   unpack LAYER          makes a tree of that file
  *   fill LAYER            makes a layer of the tar that it reads, brings it to the disk, and says its digest
- *   seal LAYER            brings a layer to the disk: digest, entries, bytes, and mode, owner and group of its top directory
- *   digest LAYER          its digest alone
+ *   seal LAYER            brings a layer to the disk: digest, its entries and bytes, those of the stack, and mode, owner and group of its top directory
+ *   digest LAYER          its digest alone, or that it is absent
  *   sh SCRIPT             becomes a shell
  *
- * The names are directories of the working directory. Without words it serves requests, one after the other: a line `nonce size`,
+ * The names are directories of the working directory. ON are the layers that it goes on top of, with commas between, and HELD the entries and bytes that
+ * they hold together, or nothing where that is not known. Without words it serves requests, one after the other: a line `nonce size`,
  * then that many bytes, words with a NUL at the end of each. Both streams say how it ended: `\nnonce code\n`.
  */
 #include "listing.h"
 #include "fill.h"
+#include "holds.h"
 
 static int same_text(const char *a, const char *b) { return begins(a, b) && !a[length(b)]; }
 
-static void digest_of(const char *layer, facts *root, char *text) {
+static int digest_of(const char *layer, facts *root, char *text) { /* 0 for one that is not there */
   const char *place = place_in(layer, "d");
   long tree = open_file(place, O_RDONLY | O_DIRECTORY, 0);
   long file = tree == NOT_THERE ? open_file(place_in(layer, "tar"), O_RDONLY | O_NOFOLLOW, 0) : NOT_THERE;
-  if (file >= 0) { sum_of_file(file, layer, text); return; }
+  if (file >= 0) { sum_of_file(file, layer, text); return 1; }
   /* It may have become a tree meanwhile. */
-  digest_here(go(place_in(layer, "d")), layer, root, text);
+  if (tree == NOT_THERE && (tree = open_file(place_in(layer, "d"), O_RDONLY | O_DIRECTORY, 0)) == NOT_THERE) return 0;
+  sure(tree, "cannot open", layer);
+  sure(sys(fchdir, tree, 0, 0, 0), "cannot enter", layer);
+  digest_here(tree, layer, root, text);
+  return 1;
 }
 
 static void seal(const char *layer, facts *packed_root) {
   char text[65];
   facts found, *root = packed_root ? packed_root : &found;
   number entries = entry_count, bytes = file_bytes;
+  long top_of_layers = sure(open_file(".", O_RDONLY | O_DIRECTORY, 0), "cannot open", ".");
   long process = begin_to_sync(layer, packed_root != 0);
-  digest_of(layer, &found, text);
+  if (!digest_of(layer, &found, text)) stop("is not there", layer, 0);
+  sure(sys(fchdir, top_of_layers, 0, 0, 0), "cannot enter", ".");
   ended_well(process);
+  if (on_top.process) ended_well(on_top.process);
   add_text(&output, text);
-  const number said[] = { packed_root ? entries : entry_count, packed_root ? bytes : file_bytes };
-  for (int n = 0; n < 2; n++) { add_text(&output, " "); add_number(&output, said[n]); }
+  if (!packed_root) { entries = entry_count; bytes = file_bytes; }
+  struct holding all = end_count(layer, entries, bytes);
+  const number said[] = { entries, bytes, all.entries, all.bytes };
+  for (int n = 0; n < 4; n++) { add_text(&output, " "); add_number(&output, said[n]); }
   add_text(&output, " ");
   add_octal(&output, root->stx_mode & 07777);
   add_text(&output, " ");
@@ -61,13 +73,16 @@ static void take_listing(const char *upper, const char *layer) { /* goes with th
 static char **variables;
 
 static void serve_one(char *words, char *end) {
-  const char *word[3] = { "", "", "" };
-  for (int n = 0; n < 3 && words < end; n++) { word[n] = words; words += length(words) + 1; }
+  const char *word[5] = { "", "", "", "", "" };
+  for (int n = 0; n < 5 && words < end; n++) { word[n] = words; words += length(words) + 1; }
+  on_top.layers = word[3];
+  on_top.held = word[4];
   if (same_text(word[0], "list")) list(word[1], word[2]);
   else if (same_text(word[0], "add") || same_text(word[0], "pack")) {
     facts root;
     sys(umask, 0, 0, 0, 0);
     sure(sys(mkdirat, AT_FDCWD, word[2], 0755, 0), "cannot make", word[2]);
+    begin_to_count(word[1], words, end);
     int is_packed = same_text(word[0], "pack") && pack(word[1], word[2], words, end, &root);
     if (!is_packed) {
       long top = sure(open_file(".", O_RDONLY | O_DIRECTORY, 0), "cannot open", ".");
@@ -85,13 +100,16 @@ static void serve_one(char *words, char *end) {
   } else if (same_text(word[0], "unpack")) {
     sys(umask, 0, 0, 0, 0);
     unpack(word[1]);
-  } else if (same_text(word[0], "finish")) { take_listing(word[1], word[2]); seal(word[2], 0); }
-  else if (same_text(word[0], "fill")) fill(word[1]);
+  } else if (same_text(word[0], "finish")) {
+    begin_to_count(word[2], 0, 0);
+    take_listing(word[1], word[2]);
+    seal(word[2], 0);
+  } else if (same_text(word[0], "fill")) fill(word[1]);
   else if (same_text(word[0], "seal")) seal(word[1], 0);
   else if (same_text(word[0], "digest")) {
     char text[66];
     facts root;
-    digest_of(word[1], &root, text);
+    if (!digest_of(word[1], &root, text)) { write_out(1, "absent\n", 7, "the answer"); leave(0); }
     text[64] = '\n';
     write_out(1, text, 65, "the answer");
   } else if (same_text(word[0], "sh")) {

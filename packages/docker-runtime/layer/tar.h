@@ -167,7 +167,6 @@ static void archive_one(const char *name, const facts *f) {
   static char target[4097];
   int kind = kind_of(f);
   entry_count++;
-  if (kind == FILE_KIND) file_bytes += f->stx_size;
   if (kind == SOCKET) return;
   archived.size = 0;
   add_text(&archived, path.at[0] ? "./" : ".");
@@ -177,6 +176,7 @@ static void archive_one(const char *name, const facts *f) {
   const char *first = kind == FILE_KIND || kind == LINK ? first_name(f, archived.at) : 0;
   if (first) describe(name, f, archived.at, first, '1', 0);
   else if (kind == FILE_KIND) {
+    file_bytes += f->stx_size;
     describe(name, f, archived.at, 0, '0', f->stx_size);
     if (f->stx_size > 0) put_content(name, f->stx_size);
   } else if (kind == LINK) {

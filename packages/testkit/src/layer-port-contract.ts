@@ -115,6 +115,44 @@ export function layerPortContract(name: string, open: () => Promise<OpenLayerPor
       expect(await archive(from, 'three', named('two'))).toEqual({ kind: 'same' });
     });
 
+    test('archives a directory far down of which only the mode changed', async () => {
+      const from = await edited('upper', 'mkdir -p a/b/c; echo 1 >a/b/c/file');
+      await archive(from, 'one');
+      await opened.run(from.volume, 'chmod 700 a/b/c');
+      expect(await archive(from, 'two', named('one'))).toMatchObject({ onto: 'previous' });
+      const volume = await stacked({ upper: null, lowers: ['two', 'one', 'empty'].map(named) });
+      expect(await opened.run(volume, 'stat -c %a a/b/c; cat a/b/c/file')).toBe('700\n1');
+    });
+
+    test('says what is in a layer, and what it holds with all below it', async () => {
+      const from = await edited('upper', 'mkdir a; echo 1 >a/1; echo 22 >a/2; ln a/2 two; echo 333 >gone');
+      const one = { size: { entries: 6, bytes: 9 }, holds: { entries: 6, bytes: 9 } };
+      const onEmpty = { entries: 1, bytes: 0 };
+      const first = { ...from, layer: named('one'), previous: null, mayAdd: true, root, lowersHold: onEmpty };
+      expect(await opened.layers.archive(first)).toMatchObject(one);
+      await opened.run(from.volume, 'rm gone a/2; echo 4444 >a/1; mkdir b; : >b/none');
+      const onPrevious = { layers: ['one', 'empty'].map(named), holds: one.holds };
+      for (const [at, known] of [onPrevious, { layers: onPrevious.layers }, undefined].entries()) {
+        const layer = named(`two-${at}`);
+        const request = {
+          ...first,
+          layer,
+          previous: named('one'),
+          onPrevious: known,
+          packFrom: at === 0 ? 3 : undefined,
+        };
+        const made = await opened.layers.archive(request);
+        expect(made).toMatchObject({ onto: 'previous', holds: { entries: 6, bytes: 8 }, packed: at === 0 });
+      }
+      const whole = await opened.layers.archive({
+        ...first,
+        layer: named('all'),
+        previous: named('one'),
+        mayAdd: false,
+      });
+      expect(whole).toMatchObject({ onto: 'lowers', holds: { entries: 6, bytes: 8 } });
+    });
+
     test('archives the whole upper where asked to', async () => {
       const from = await edited('upper', 'echo 1 >a; echo 1 >b');
       await archive(from, 'one');

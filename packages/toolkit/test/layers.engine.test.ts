@@ -15,7 +15,7 @@ import { createDockerRuntime } from '@opencode-tools/docker-runtime';
 import { randomFrom, testSeed } from '@opencode-tools/testkit';
 import { createContentStore, createGit, createLayeredStore } from '@opencode-tools/workspace';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bash, describeScript, docker, listScript, makeEdits } from './support/volume-model.ts';
+import { bash, countScript, describeScript, docker, listScript, makeEdits } from './support/volume-model.ts';
 
 const run = promisify(execFile);
 const image = 'opencode-sandbox-base:latest';
@@ -77,6 +77,9 @@ describe(`volumes of layers (seed ${seed})`, () => {
     return volume;
   };
 
+  /** Entries and bytes of snapshots, as they were said. */
+  const counted = new Map<string, string>();
+
   /** A container that has the volume and runs on. */
   const live = async (volume: string): Promise<string> =>
     docker(
@@ -101,7 +104,9 @@ describe(`volumes of layers (seed ${seed})`, () => {
   const frozen = async (container: string, volume: string): Promise<string> => {
     await docker('pause', container);
     try {
-      return (await store.freeze({ kind: 'volume', volume })).id;
+      const { id, entries, bytes } = await store.freeze({ kind: 'volume', volume });
+      counted.set(id, `${entries} ${bytes}`);
+      return id;
     } finally {
       await docker('unpause', container);
     }
@@ -122,6 +127,7 @@ describe(`volumes of layers (seed ${seed})`, () => {
       await inside(container, edits);
       expect(await inside(container, describeScript)).toBe(await onHost(model, describeScript));
       const id = await frozen(container, volume);
+      expect(counted.get(id)).toBe((await onHost(model, countScript)).trim());
       expect(await frozen(container, volume)).toBe(id);
       expect(await store.contentOf(id)).toBe((await content.freeze({ kind: 'volume', volume })).id);
       const copy = join(directory, `saved-${round}`);

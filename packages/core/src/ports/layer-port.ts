@@ -18,10 +18,17 @@ export interface LayerRoot {
   readonly gid: number;
 }
 
-/** Entries of any kind in one layer, and the bytes of its regular files. */
+/** Entries of any kind, the top directory among them, and the bytes of regular files; a file of several names is so many entries, and once its bytes. */
 export interface LayerSize {
   readonly entries: number;
   readonly bytes: number;
+}
+
+/** Frozen layers on top of each other, the highest first. */
+export interface FrozenLayers {
+  readonly layers: readonly string[];
+  /** What they show together; counted name by name where it is undefined. */
+  readonly holds?: LayerSize | undefined;
 }
 
 /** Whether an engine can stack layers, found out by doing all of it once. */
@@ -41,6 +48,10 @@ export interface ArchiveRequest {
   readonly layer: string;
   /** The layer that was archived from the same upper before; null for none. */
   readonly previous: string | null;
+  /** What that one goes on top of, itself included; by default the lowers of the stack below it. */
+  readonly onPrevious?: FrozenLayers | undefined;
+  /** What the lowers of the stack show together; counted name by name where it is undefined. */
+  readonly lowersHold?: LayerSize | undefined;
   /** False asks for all of the upper, though less would do. */
   readonly mayAdd: boolean;
   /** What the top directory of the upper was when it was made. */
@@ -59,7 +70,10 @@ export type Archived =
   | {
       readonly kind: 'layer';
       readonly onto: 'previous' | 'lowers' | 'nothing';
+      /** What is in the layer by itself, names that hide others included. */
       readonly size: LayerSize;
+      /** What it shows together with all that it goes on top of. */
+      readonly holds: LayerSize;
       readonly root: LayerRoot;
       /** As `LayerPort.digest` gives it. */
       readonly digest: string;

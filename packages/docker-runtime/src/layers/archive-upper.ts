@@ -1,4 +1,4 @@
-import type { ArchiveRequest, Archived, LeftOut } from '@opencode-tools/core';
+import type { ArchiveRequest, Archived, FrozenLayers, LeftOut } from '@opencode-tools/core';
 import { type Addition, addRequest, copyRequest, finishRequest, listRequest, scriptRequest } from './layer-requests.ts';
 import { wholeScript } from './layer-scripts.ts';
 import { sizeOf } from './layer-size.ts';
@@ -24,18 +24,21 @@ export async function archiveUpper(tools: ArchiveTools, request: ArchiveRequest)
     ...sizeOf(said),
     ...(leftOut === undefined ? {} : { leftOut }),
   });
-  const add = async (addition: Addition): Promise<Buffer> => {
+  const onPrevious = request.onPrevious ?? { layers: [request.previous ?? '', ...stack.lowers] };
+  const onLowers = { layers: stack.lowers, holds: request.lowersHold };
+  const add = async (on: FrozenLayers, addition: Addition): Promise<Buffer> => {
     const count = addition.copy.length + addition.attributes.length + addition.gone.length;
     const how = count >= (request.packFrom ?? Infinity) ? 'pack' : 'add';
-    return tools.ask(addRequest(stack.upper, layer, addition, how));
+    return tools.ask(addRequest(stack.upper, layer, on, addition, how));
   };
-  if (plan.kind === 'add') return made('previous', await add(plan));
+  if (plan.kind === 'add') return made('previous', await add(onPrevious, plan));
   if (plan.kind === 'whole' && all !== undefined)
-    return made('lowers', await add({ copy: all, attributes: [], gone: [] }));
+    return made('lowers', await add(onLowers, { copy: all, attributes: [], gone: [] }));
   const isDeep = leftOut !== undefined;
   if (plan.kind === 'merged') await tools.copyMounted(volume, layer, [stack.upper, ...stack.lowers], isDeep);
   else await tools.ask(isDeep ? copyRequest(stack.upper, layer) : scriptRequest(wholeScript(stack.upper, layer)));
-  return made(plan.kind === 'merged' ? 'nothing' : 'lowers', await tools.ask(finishRequest(stack.upper, layer)));
+  const on = plan.kind === 'merged' ? { layers: [] } : onLowers;
+  return made(plan.kind === 'merged' ? 'nothing' : 'lowers', await tools.ask(finishRequest(stack.upper, layer, on)));
 }
 
 interface Planned {

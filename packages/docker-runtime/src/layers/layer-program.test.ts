@@ -31,6 +31,7 @@ import { sizeOf } from './layer-size.ts';
 import { parseChange, parseListing } from './upper-listing.ts';
 
 const program = layerProgram();
+const alone = { layers: [] };
 const tarOptions =
   '--sort=name --numeric-owner --format=posix --xattrs --pax-option=exthdr.name=x,delete=atime,delete=ctime';
 
@@ -98,6 +99,7 @@ test.runIf(program)('a layer without content has the digest of its top directory
   const sum = hash('sha256', `empty 700 ${uid} ${gid}\n`);
   expect(sizeOf(Buffer.from(run(sealWords('none')).stdout))).toEqual({
     size: { entries: 1, bytes: 0 },
+    holds: { entries: 1, bytes: 0 },
     root: { mode: 0o700, uid, gid },
     digest: sum,
     packed: false,
@@ -113,7 +115,7 @@ test.runIf(program)('what is added to a layer is as it was, holes and names of o
   expect([indexed, what]).toEqual(['0', 'all']);
   const entries = parseListing(Buffer.from((listed.answers[0] ?? '').slice('0\0all\0'.length), 'latin1'));
   const paths = entries.map(({ path }) => path).filter((path) => path !== '');
-  const { answers, codes } = serve(addRequest('from', 'into', { copy: paths, attributes: [''], gone: [] }));
+  const { answers, codes } = serve(addRequest('from', 'into', alone, { copy: paths, attributes: [''], gone: [] }));
   expect(codes).toEqual([0]);
   const { digest, size } = sizeOf(Buffer.from(answers[0] ?? '', 'latin1'));
   expect(digest).toBe(run(digestWords('from')).stdout.trim());
@@ -132,7 +134,7 @@ function addAll(upper: string, layer: string, how: 'add' | 'pack') {
   const listed = serve(listRequest(upper, null)).answers[0] ?? '';
   const entries = parseListing(Buffer.from(listed.slice('0\0all\0'.length), 'latin1'));
   const copy = entries.map(({ path }) => path).filter((path) => path !== '');
-  const { answers, codes } = serve(addRequest(upper, layer, { copy, attributes: [''], gone: ['away'] }, how));
+  const { answers, codes } = serve(addRequest(upper, layer, alone, { copy, attributes: [''], gone: ['away'] }, how));
   expect(codes).toEqual([0]);
   return sizeOf(Buffer.from(answers[0] ?? '', 'latin1'));
 }
@@ -237,7 +239,7 @@ test.runIf(program)('a listing says what differs from an earlier one', () => {
   mkdirSync(join(directory, 'live/w/index'), { recursive: true });
   mkdirSync(join(directory, 'first'));
   expect(serve(listRequest('live', 'first'), scriptRequest('cp -a live/d first/d')).codes).toEqual([0, 0]);
-  expect(serve(finishRequest('live', 'first')).codes).toEqual([0]);
+  expect(serve(finishRequest('live', 'first', alone)).codes).toEqual([0]);
   expect(serve(listRequest('live', 'first')).answers[0]).toBe('0\0change\0');
   plant('live', 'rm d/b; echo 2 >>c; mkdir e');
   writeFileSync(join(directory, 'live/w/index/00fb'), 'x');

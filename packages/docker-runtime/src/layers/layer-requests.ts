@@ -1,3 +1,4 @@
+import type { FrozenLayers } from '@opencode-tools/core';
 import { checkedName } from './layer-paths.ts';
 import type { ArchivePlan } from './plan-archive.ts';
 
@@ -17,11 +18,13 @@ export function listRequest(upper: string, previous: string | null): Buffer {
 /**
  * Makes a layer of some names of an upper, brings it to the disk, and says what `sealRequest` says.
  *
+ * @param on what the layer goes on top of
  * @param how `pack` makes one file of them where that can hold them, and then says so
  */
 export function addRequest(
   upper: string,
   layer: string,
+  on: FrozenLayers,
   { copy, attributes, gone }: Addition,
   how: 'add' | 'pack' = 'add',
 ): Buffer {
@@ -34,7 +37,7 @@ export function addRequest(
   const sorted = items.map((item) => ({ item, place: item.slice(1).replaceAll('/', '\0') }));
   sorted.sort(({ place: one }, { place: other }) => (one < other ? -1 : 1));
   const words = sorted.map(({ item }) => (item.length === 1 ? `${item}.` : `${item.charAt(0)}./${item.slice(1)}`));
-  return request(how, checkedName(upper), checkedName(layer), ...words);
+  return request(how, checkedName(upper), checkedName(layer), ...stackWords(on), ...words);
 }
 
 /** Makes names of a layer that is one file; does nothing to one that has them. */
@@ -57,12 +60,12 @@ export function copyWords(tree: string, layer: string): readonly string[] {
   return ['copy', tree, checkedName(layer)];
 }
 
-/** The last steps for a layer that a script made of an upper. */
-export function finishRequest(upper: string, layer: string): Buffer {
-  return request('finish', checkedName(upper), checkedName(layer));
+/** The last steps for a layer that a script made of an upper, to go on top of others or of none. */
+export function finishRequest(upper: string, layer: string, on: FrozenLayers): Buffer {
+  return request('finish', checkedName(upper), checkedName(layer), ...stackWords(on));
 }
 
-/** Brings a layer to the disk, and says its digest, what is in it, and what its top directory is. */
+/** Brings a layer to the disk, and says its digest, what is in it, the same again, and what its top directory is. */
 export function sealRequest(layer: string): Buffer {
   return request(...sealWords(layer));
 }
@@ -82,6 +85,10 @@ export function scriptWords(script: string): readonly string[] {
 
 export function scriptRequest(script: string): Buffer {
   return request(...scriptWords(script));
+}
+
+function stackWords({ layers, holds }: FrozenLayers): readonly string[] {
+  return [layers.map(checkedName).join(','), holds === undefined ? '' : `${holds.entries} ${holds.bytes}`];
 }
 
 /** Names are bytes as Latin-1. */

@@ -2,18 +2,24 @@ import type { LayerRoot, LayerSize } from '@opencode-tools/core';
 
 interface MeasuredLayer {
   readonly size: LayerSize;
+  /** Of all that it goes on top of as well. */
+  readonly holds: LayerSize;
   readonly root: LayerRoot;
   readonly digest: string;
   /** True for one that is a file and no tree yet. */
   readonly packed: boolean;
 }
 
-/** Reads what a layer that was brought to the disk is: its digest, entries, bytes, and mode, owner and group of its top directory. */
+/** Reads what a layer that was brought to the disk is: its digest, its entries and bytes, those of its stack, and mode, owner and group of its top directory. */
 export function sizeOf(output: Buffer): MeasuredLayer {
-  const [first = '', entries, bytes, mode = '', uid, gid, form] = output.toString('latin1').trim().split(' ');
+  const [first = '', entries, bytes, allEntries, allBytes, mode = '', uid, gid, form] = output
+    .toString('latin1')
+    .trim()
+    .split(' ');
   const root = { mode: Number.parseInt(mode, 8), uid: Number(uid), gid: Number(gid) };
   return {
     size: { entries: Number(entries), bytes: Number(bytes) },
+    holds: { entries: Number(allEntries), bytes: Number(allBytes) },
     root,
     digest: digestIn(first),
     packed: form === 'packed',

@@ -49,6 +49,17 @@ describe('a further archive of an upper', () => {
     });
   });
 
+  test('sets what is above a directory of which nothing but its own attributes changed', () => {
+    const before = [directory('a/b/c')];
+    const after = [directory('a/b/c', { mode: '700', changedAt: '9.0' })];
+    expect(planNext({ before, after }, plainly('a/b/c'), false)).toEqual({
+      kind: 'add',
+      copy: [],
+      gone: [],
+      attributes: ['', 'a', 'a/b', 'a/b/c'],
+    });
+  });
+
   test('replaces a file by a directory and a directory by a file, also one that has its inode', () => {
     const before = [entry('one'), directory('two'), entry('two/file')];
     const after = [directory('one'), entry('one/file'), entry('two')];

@@ -71,7 +71,7 @@ function planAddition(
     if (type === 'c') return undefined;
     gone.push(path);
   }
-  const above = [...copy, ...gone].flatMap(ancestors).filter((path) => !fresh.has(path));
+  const above = [...staying, ...copy, ...gone].flatMap(ancestors).filter((path) => !fresh.has(path));
   const attributes = [...new Set(['', ...staying, ...above])];
   return { kind: 'add', copy: copy.toSorted(byBytes), attributes: attributes.toSorted(byBytes), gone };
 }

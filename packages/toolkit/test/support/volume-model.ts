@@ -96,6 +96,13 @@ export function makeEdits(paths: readonly string[], count: number, random: () =>
 /** Lists the names of a tree, the top as the empty path. */
 export const listScript = `cd "$1" && find . -printf '%P\\0'`;
 
+/** Counts the entries of a tree, and the bytes of its files, those of several names once. */
+export const countScript = [
+  'cd "$1" && export LC_ALL=C',
+  "printf '%s ' $(find . -printf x | wc -c)",
+  "find . -type f -printf '%D:%i %s\\n' | sort -u | awk '{ sum += $2 } END { print sum + 0 }'",
+].join('\n');
+
 /** Says everything about a tree: a line per name, then digests, extended attributes and which files have holes. */
 export const describeScript = [
   'cd "$1" && export LC_ALL=C',

@@ -1,6 +1,6 @@
-import type { LayerPort, LeftOut, SnapshotRef } from '@opencode-tools/core';
+import type { Archived, LayerPort, LeftOut, SnapshotRef } from '@opencode-tools/core';
 import type { LayerFiles, LayerSnapshot } from './layer-files.ts';
-import { isSameRoot, newName, plainRoot, refOf } from './layer-names.ts';
+import { holdsOf, inLayersOf, isSameRoot, newName, plainRoot, refOf } from './layer-names.ts';
 
 interface Store {
   readonly layers: LayerPort;
@@ -32,8 +32,12 @@ export async function freezeStack(
   const previous = last === undefined ? null : (record?.last?.layer ?? null);
   const mayAdd = (last?.layers.length ?? 0) < flattenAt;
   const root = record?.root ?? null;
+  const onPrevious = last === undefined ? undefined : { layers: last.layers, holds: holdsOf(last) };
+  // Where a record is damaged, what the lowers hold is counted.
+  const lowersHold = holdsOf(await mountedOf(files, record?.on, stack.lowers).catch(() => undefined));
+  const above = { previous, onPrevious, lowersHold };
   await files.marks.begin([layer]);
-  const archived = await layers.archive({ volume, stack, layer, previous, mayAdd, root, packFrom, signal });
+  const archived = await layers.archive({ volume, stack, layer, ...above, mayAdd, root, packFrom, signal });
   if (archived.kind === 'same') {
     await files.marks.done([layer]);
     const begun = await known(files, record?.on);
@@ -41,50 +45,72 @@ export async function freezeStack(
     const same = last ?? (begun !== undefined && isSameRoot(begun.root, root ?? plainRoot) ? begun : undefined);
     if (same !== undefined) return { ref: { ...refOf(same), addedBytes: 0 } };
   }
-  const made =
-    archived.kind === 'same'
-      ? { onto: 'lowers' as const, size: { entries: 0, bytes: 0 }, root: root ?? plainRoot, digest: '', packed: false }
-      : archived;
-  const below = await belowOf({ layers, files }, made.onto, last, stack.lowers, record?.on);
-  const beneath = made.onto === 'previous' ? last : made.onto === 'lowers' ? await known(files, record?.on) : undefined;
-  if (made.packed) await files.savePacked(layer);
-  const snapshot = await files.saveSnapshot({
-    layers: archived.kind === 'same' ? below.layers : [layer, ...below.layers],
-    sums: archived.kind === 'same' ? below.sums : [made.digest, ...below.sums],
-    root: made.root,
-    entries: made.size.entries + (beneath?.entries ?? 0),
-    bytes: made.size.bytes + (beneath?.bytes ?? 0),
-    addedBytes: made.size.bytes,
-  });
+  const onto = archived.kind === 'same' ? 'lowers' : archived.onto;
+  const below = await belowOf({ layers, files }, onto, last, stack.lowers, record?.on);
+  if (archived.kind === 'layer' && archived.packed) await files.savePacked(layer);
+  const snapshot = await files.saveSnapshot(
+    archived.kind === 'same' ? { ...below, root: root ?? plainRoot, addedBytes: 0 } : withLayer(layer, archived, below),
+  );
   if (archived.kind === 'layer') {
     const on = record?.on ?? snapshot.id;
     await files.saveUpper(stack.upper, {
       on,
-      root: root ?? made.root,
+      root: root ?? archived.root,
       last: { layer, snapshot: snapshot.id },
     });
-    if (made.packed) return { ref: refOf(snapshot), snapshot, packed: layer, leftOut: archived.leftOut };
+    if (archived.packed) return { ref: refOf(snapshot), snapshot, packed: layer, leftOut: archived.leftOut };
     await files.marks.done([layer]);
   }
   return { ref: refOf(snapshot), snapshot, leftOut: archived.kind === 'layer' ? archived.leftOut : undefined };
 }
 
-/** What a new layer goes on top of, and what is in each of these. */
+type Below = Pick<LayerSnapshot, 'layers' | 'sums' | 'entries' | 'bytes' | 'inLayers'>;
+
+function withLayer(
+  layer: string,
+  { size, holds, root, digest }: Extract<Archived, { readonly kind: 'layer' }>,
+  below: Below,
+): Omit<LayerSnapshot, 'id' | 'digest'> {
+  const { entries, bytes } = inLayersOf(below);
+  return {
+    layers: [layer, ...below.layers],
+    sums: [digest, ...below.sums],
+    root,
+    ...holds,
+    inLayers: { entries: entries + size.entries, bytes: bytes + size.bytes },
+    addedBytes: size.bytes,
+  };
+}
+
+/** What a new layer goes on top of. */
 async function belowOf(
   { layers, files }: Pick<Store, 'layers' | 'files'>,
   onto: 'previous' | 'lowers' | 'nothing',
   last: LayerSnapshot | undefined,
   lowers: readonly string[],
   on: string | undefined,
-): Promise<Pick<LayerSnapshot, 'layers' | 'sums'>> {
-  if (onto === 'nothing') return { layers: [], sums: [] };
-  if (onto === 'previous') return last ?? { layers: [], sums: [] };
-  const stacked = await known(files, on);
+): Promise<Below> {
+  const nothing = { layers: [], sums: [], entries: 0, bytes: 0 };
+  if (onto === 'nothing') return nothing;
+  if (onto === 'previous') return last ?? nothing;
+  const mounted = await mountedOf(files, on, lowers);
+  if (mounted !== undefined) return mounted;
+  const sums = await Promise.all(lowers.map(async (name) => (await layers.digest(name)) ?? ''));
+  return { ...nothing, layers: lowers, sums };
+}
+
+/** The snapshot that an upper was mounted on; undefined where it is not known any more. */
+async function mountedOf(
+  files: LayerFiles,
+  on: string | undefined,
+  lowers: readonly string[],
+): Promise<LayerSnapshot | undefined> {
+  const isMounted = (one: LayerSnapshot | undefined): boolean => one?.layers.join() === lowers.join();
+  const begun = await known(files, on);
+  if (on === undefined || isMounted(begun)) return begun;
   // A deep stack was mounted as its one layer.
-  const flat = on === undefined ? undefined : await known(files, await files.findEqual('flat', on));
-  const same = [stacked, flat].find((one) => one?.layers.join() === lowers.join());
-  if (same !== undefined) return same;
-  return { layers: lowers, sums: await Promise.all(lowers.map(async (name) => (await layers.digest(name)) ?? '')) };
+  const flat = await known(files, await files.findEqual('flat', on));
+  return isMounted(flat) ? flat : undefined;
 }
 
 /** A snapshot that may not be there. */

@@ -1,6 +1,7 @@
 import { type LayerPort, type LeftOut, isOpencodeToolsError } from '@opencode-tools/core';
 import type { ContentStore } from '../content-store-contract.ts';
 import type { CopiedOut, LayerFiles, LayerSnapshot } from './layer-files.ts';
+import { inLayersOf } from './layer-names.ts';
 
 /** What is read into memory at most. */
 const mostBytes = 32 * 1024 * 1024;
@@ -23,8 +24,8 @@ export async function frozenOnto(
     // Whether what is not in it is still there only the whole tree tells.
     if (known === undefined || lacking.length > 0 || !(await content.has(known))) continue;
     const above = snapshot.layers.slice(0, snapshot.layers.length - beginning.layers.length).toReversed();
-    const { bytes, entries } = snapshot;
-    if (bytes - beginning.bytes > mostBytes || entries - beginning.entries > mostEntries) return undefined;
+    const [all, below] = [inLayersOf(snapshot), inLayersOf(beginning)];
+    if (all.bytes - below.bytes > mostBytes || all.entries - below.entries > mostEntries) return undefined;
     const readers = above.map((layer) => () => layers.read(layer));
     const leftOut: LeftOut[] = [];
     const onLeftOut = (one: LeftOut): void => void leftOut.push(one);

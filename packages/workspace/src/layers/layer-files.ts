@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type JsonValue, type LayerRoot, type LeftOut, OpencodeToolsError, canonicalJson } from '@opencode-tools/core';
+import {
+  type JsonValue,
+  type LayerRoot,
+  type LayerSize,
+  type LeftOut,
+  OpencodeToolsError,
+  canonicalJson,
+} from '@opencode-tools/core';
 import { corrupt, errnoOf } from '../failures.ts';
 import { type StoreLayout, layoutOf, removeAbandoned, writeDurably } from '../store-files.ts';
 import { LayerMarks } from './layer-marks.ts';
@@ -14,9 +21,11 @@ export interface LayerSnapshot {
   /** The digest of each layer. */
   readonly sums: readonly string[];
   readonly root: LayerRoot;
-  /** Sums over the layers: what lies under a newer version is counted, too. */
+  /** What the tree holds; for a snapshot that does not say `inLayers`, sums over its layers, of which it holds no more. */
   readonly entries: number;
   readonly bytes: number;
+  /** Sums over the layers, what lies under a newer version included. */
+  readonly inLayers?: LayerSize;
   readonly addedBytes: number;
 }
 

@@ -6,7 +6,10 @@ import type { LayerFiles, LayerSnapshot } from './layer-files.ts';
 import { isContent, newName, plainRoot } from './layer-names.ts';
 import type { PackedLayers } from './packed-layers.ts';
 
-type MakeLayer = (layer: string, signal: AbortSignal) => Promise<Omit<LayerSnapshot, 'id' | 'digest' | 'layers'>>;
+type MakeLayer = (
+  layer: string,
+  signal: AbortSignal,
+) => Promise<Omit<LayerSnapshot, 'id' | 'digest' | 'layers' | 'inLayers'>>;
 
 /** Makes the layers that volumes begin with: each once, however many ask for it at the same time in this process. */
 export class LayerMaker {
@@ -115,7 +118,9 @@ export class LayerMaker {
     layer = newName(),
   ): Promise<LayerSnapshot> {
     await this.#files.marks.begin([layer]);
-    const snapshot = await this.#files.saveSnapshot({ layers: [layer], ...(await make(layer, signal)) });
+    const made = await make(layer, signal);
+    const inLayers = { entries: made.entries, bytes: made.bytes };
+    const snapshot = await this.#files.saveSnapshot({ layers: [layer], ...made, inLayers });
     await this.#files.saveEqual(what, of, snapshot.id);
     if (isContent(of)) await this.#files.saveEqual('content', snapshot.id, of);
     await this.#files.marks.done([layer]);

@@ -1,11 +1,26 @@
 import { randomBytes } from 'node:crypto';
-import type { LayerRoot, SnapshotRef } from '@opencode-tools/core';
+import type { LayerRoot, LayerSize, SnapshotRef } from '@opencode-tools/core';
 import type { LayerSnapshot } from './layer-files.ts';
 
 export const plainRoot: LayerRoot = { mode: 0o755, uid: 0, gid: 0 };
 
 export function refOf({ id, digest, entries, bytes, addedBytes }: LayerSnapshot): SnapshotRef {
   return { store: 'overlay', id, digest, entries, bytes, addedBytes };
+}
+
+/** What the tree of a snapshot holds; undefined where that was not counted. */
+export function holdsOf(snapshot: LayerSnapshot | undefined): LayerSize | undefined {
+  if (snapshot?.inLayers === undefined) return undefined;
+  return { entries: snapshot.entries, bytes: snapshot.bytes };
+}
+
+/** What reading all layers of a snapshot takes. */
+export function inLayersOf({
+  entries,
+  bytes,
+  inLayers,
+}: Pick<LayerSnapshot, 'entries' | 'bytes' | 'inLayers'>): LayerSize {
+  return inLayers ?? { entries, bytes };
 }
 
 export function isLayered(snapshotId: string | null): boolean {
