@@ -9,6 +9,7 @@ import type { GitRunner } from './git-runner.ts';
 import type { HostGit } from './git.ts';
 import { findNode } from './scan-directory.ts';
 import type { UserRepository } from './user-repository.ts';
+import { readUserSettings } from './user-settings.ts';
 
 const longMs = 30 * 60_000;
 /** Files that were written again as they were, or only have other times or modes that git does not keep, are no changes. */
@@ -77,6 +78,7 @@ export function assertNothingUnderWay(gitDirectory: string, workTree: string): v
  * @param bare repository of ours that has the objects
  */
 export async function obstacles(
+  host: HostGit,
   { runner: git, place: workTree, gitDirectory }: UserRepository,
   bare: string,
   from: string,
@@ -95,7 +97,7 @@ export async function obstacles(
   if (existsSync(join(gitDirectory, 'index'))) await copyFile(join(gitDirectory, 'index'), index);
   const alternates = JSON.stringify(`${bare}/objects`);
   const environment = { GIT_ALTERNATE_OBJECT_DIRECTORIES: alternates, GIT_INDEX_FILE: index };
-  const call = { ...(await callIn(git, workTree)), environment };
+  const call = { ...(await callIn(host, git, workTree)), environment };
   await git.try(refresh, call);
   const tried = await git.try(['read-tree', '-n', '-m', '-u', from, to], call);
   if (tried.code === 0) return [];
@@ -105,17 +107,23 @@ export async function obstacles(
 
 /** Brings index and files of a clean enough work tree from one commit to another; done already, it changes nothing. */
 export async function moveWorkTree(
+  host: HostGit,
   { runner: git, place: workTree }: UserRepository,
   from: string,
   to: string,
 ): Promise<void> {
-  const call = await callIn(git, workTree);
+  const call = await callIn(host, git, workTree);
   await git.try(refresh, call);
   await git.run(['read-tree', '-m', '-u', from, to], call);
 }
 
-async function callIn(git: GitRunner, cwd: string) {
-  return { cwd, config: await settingsOf(git, cwd).filters, timeoutMs: longMs };
+/** Line ends and modes are as the user's settings want them everywhere; what they would run is not run. */
+async function callIn(host: HostGit, git: GitRunner, cwd: string) {
+  const [filters, user] = await Promise.all([
+    settingsOf(git, cwd).filters,
+    host.bound().then((directories) => readUserSettings(git, cwd, directories, host.environment)),
+  ]);
+  return { cwd, config: [...filters, ...user.config], timeoutMs: longMs };
 }
 
 /** Ignored files count too: git itself would write over them. */

@@ -60,7 +60,7 @@ export async function mergeWork(tools: MergeTools, work: MergeWork): Promise<Mer
   const goesAlong = moves && commit !== null && tree !== null;
   if (goesAlong && old === null)
     throw invalid(`${branch} is checked out and has no commit yet`, 'Take another name, or switch to a branch.');
-  const conflicts = goesAlong && old !== null ? await obstacles(tree, bare, old, commit) : [];
+  const conflicts = goesAlong && old !== null ? await obstacles(git, tree, bare, old, commit) : [];
   const merged = conflicts.length === 0 && refused.length === 0 && !work.dryRun;
   if (merged && moves && commit !== null) {
     await lend(runner, top, bare, commit);
@@ -140,7 +140,11 @@ interface Move {
 }
 
 /** The branch first, by compare-and-set: from then on whoever comes later brings the work tree along. */
-async function move({ journals }: MergeTools, work: MergeWork, { repository, old, commit, tree }: Move): Promise<void> {
+async function move(
+  { git, journals }: MergeTools,
+  work: MergeWork,
+  { repository, old, commit, tree }: Move,
+): Promise<void> {
   const { runner, place: top } = repository;
   const ref = refOf(work.branch);
   await journals.write({
@@ -156,7 +160,7 @@ async function move({ journals }: MergeTools, work: MergeWork, { repository, old
   await moveRef(runner, { cwd: top }, { ref, from: old, to: commit, said: work.message });
   if (tree === null || old === null) return;
   try {
-    await moveWorkTree(tree, old, commit);
+    await moveWorkTree(git, tree, old, commit);
   } catch (error) {
     // Where it stays, whoever settles brings the work tree along.
     await moveRef(runner, { cwd: top }, { ref, from: commit, to: old, said: 'undone' }).catch(() => undefined);

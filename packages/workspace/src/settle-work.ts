@@ -78,7 +78,7 @@ export async function settleMerge(host: HostGit, journal: MergeJournal): Promise
 async function bringWorkTree(host: HostGit, workTree: string, { ref, old }: MergeJournal, tip: string): Promise<void> {
   const tree = await host.find(workTree);
   if (old === null || (await headOf(tree.runner, tree.place)) !== ref) return;
-  await moveWorkTree(tree, old, tip);
+  await moveWorkTree(host, tree, old, tip);
 }
 
 /** Whether who committed a work tree that was behind has taken back what came: a path is as it was before. */
