@@ -97,6 +97,7 @@ export type { AgentWork, AgentWorkScope } from './policy/agent-work.ts';
 export { forbiddenHostPath, isWithin } from './policy/forbidden-host-path.ts';
 export { assertHostDirectory, steeringHostPath } from './policy/host-directory.ts';
 export { assertMountable } from './policy/mountable.ts';
+export { possibleRepositories, repositoryFiles } from './policy/repository-files.ts';
 export { findTripwires, meaningfulText, tripwireRules } from './policy/tripwires.ts';
 export type { ChangedFile, Tripwire, TripwireRule } from './policy/tripwires.ts';
 export type { ForbiddenPath, ForbiddenPlace, HostFacts, SteeringFacts } from './policy/forbidden-host-path.ts';

@@ -2,11 +2,13 @@ import { type ChangedFile, meaningfulText } from '@opencode-tools/core';
 import { type BytePath, toText } from './byte-path.ts';
 import { invalid } from './failures.ts';
 import type { GitRunner } from './git-runner.ts';
+import { markChanges, treesFor } from './mark-changes.ts';
 
 const mostTextBytes = 1024 ** 2;
 const objectsAtOnce = 500;
 const gitlink = '160000';
 const symlink = '120000';
+const executable = '100755';
 const asRaw = ['diff-tree', '-r', '-z', '--raw', '--no-renames', '--full-index', '--no-ext-diff'];
 
 /** One line of `git diff-tree --raw`. */
@@ -60,14 +62,20 @@ export function refuseUnsound(changes: readonly RawChange[]): void {
     });
 }
 
-/** Describes changes as tripwires look at them. */
+/**
+ * Describes changes as tripwires look at them.
+ *
+ * @param ends commits or trees: what was there before all of them, and what is in the end
+ */
 export async function describeChanges(
   git: GitRunner,
   cwd: string,
   changes: readonly RawChange[],
+  ends: { readonly from: string; readonly to: string },
 ): Promise<readonly ChangedFile[]> {
   const texts = await readTexts(git, cwd, [...new Set(changes.flatMap(telling))]);
-  return changes.map((change) => {
+  const marks = await marksOf(git, cwd, changes, ends);
+  return changes.map((change, at) => {
     const { path, modes, objects } = change;
     const [before, after] = modes;
     const read = telling(change);
@@ -75,13 +83,44 @@ export async function describeChanges(
       isFile(modes[index]) && read.includes(objects[index]) ? (texts.get(objects[index]) ?? null) : null;
     return {
       path: toText(path),
-      change: before === null ? 'added' : after === null ? 'deleted' : 'modified',
+      change: changeOf(change),
       type: (after ?? before) === symlink ? 'symlink' : 'file',
       modes: [bitsOf(before), bitsOf(after)],
       // What is too long to look at counts as leaving the tree.
       target: after === symlink ? (texts.get(objects[1]) ?? '/') : '',
       texts: [text(0), text(1)],
+      ...marks[at],
     };
+  });
+}
+
+function changeOf({ modes: [before, after] }: RawChange): ChangedFile['change'] {
+  return before === null ? 'added' : after === null ? 'deleted' : 'modified';
+}
+
+async function marksOf(
+  git: GitRunner,
+  cwd: string,
+  raw: readonly RawChange[],
+  { from, to }: { readonly from: string; readonly to: string },
+) {
+  const changes = raw.map((change) => {
+    const { path, modes, objects } = change;
+    const becomes = modes[1] === executable && modes[0] !== executable;
+    return { path: toText(path), change: changeOf(change), executable: becomes ? objects[1] : undefined };
+  });
+  const list = async (tree: string, isAsked: boolean): Promise<readonly string[]> => {
+    if (!isAsked) return [];
+    const out = await git.run(['ls-tree', '-r', '-t', '-z', '--full-tree', tree], { cwd, timeoutMs: 300_000 });
+    return out.toString('utf8').split('\0');
+  };
+  const asked = treesFor(changes);
+  const [before, after] = [await list(from, asked.before), await list(to, asked.after)];
+  const standing = new Set(after.map((line) => line.slice(line.indexOf('\t') + 1)));
+  return markChanges(changes, {
+    stands: (path) => standing.has(path),
+    executables: () =>
+      new Set(before.filter((line) => line.startsWith(executable)).map((line) => line.split(/[ \t]/)[2] ?? '')),
   });
 }
 

@@ -40,7 +40,7 @@ export async function commitWork(tools: MergeTools, work: CommitWork): Promise<C
   const call = { cwd: bare, environment: identity, input, signal };
   const commit = (await runner.run(['commit-tree', made.tree, ...parents, '-F', '-'], call)).toString('utf8').trim();
   const raw = await rawChanges(runner, bare, headTree, commit);
-  const files = await describeChanges(runner, bare, raw);
+  const files = await describeChanges(runner, bare, raw, { from: headTree, to: commit });
   const tripwires = findTripwires(files);
   const accepted = new Set(work.accept);
   const refused = tripwires.filter(({ path }) => !accepted.has(path));

@@ -20,7 +20,7 @@ export async function findCommitTripwires(
   const commits = (await git.run(list, { cwd })).toString('utf8').split('\n').filter(Boolean);
   if (commits.length < 2) return inAll;
   const known = new Set(inAll.map(({ path }) => path));
-  const between = await describeChanges(git, cwd, await rawChangesOfEach(git, cwd, commits));
+  const between = await describeChanges(git, cwd, await rawChangesOfEach(git, cwd, commits), { from: base, to: tip });
   const earlier: Tripwire[] = [];
   for (const tripwire of findTripwires(between)) {
     if (known.has(tripwire.path)) continue;

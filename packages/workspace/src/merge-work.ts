@@ -35,7 +35,7 @@ export async function mergeWork(tools: MergeTools, work: MergeWork): Promise<Mer
   const { bare, tip } = await takeBundleIn(runner, layout, work.operationId, lender, signal);
   const raw = await rawChanges(runner, bare, base, tip);
   refuseUnsound(raw);
-  const files = await describeChanges(runner, bare, raw);
+  const files = await describeChanges(runner, bare, raw, { from: base, to: tip });
   const tripwires = await findCommitTripwires(runner, bare, { base, tip, files });
   const accepted = new Set(work.accept);
   const refused = tripwires.filter(({ path }) => !accepted.has(path));

@@ -1,6 +1,7 @@
 import { type ChangedFile, type WorkReview, findTripwires, meaningfulText } from '@opencode-tools/core';
 import type { BlobReader } from './blob-reader.ts';
-import { type BytePath, toText } from './byte-path.ts';
+import { type BytePath, toBytePath, toText } from './byte-path.ts';
+import { type ChangeMarks, type MarkingTrees, type UnmarkedChange, markChanges } from './mark-changes.ts';
 import type { TreeEntry } from './tree-entry.ts';
 
 export const mostTextBytes = 1024 ** 2;
@@ -15,6 +16,7 @@ export interface WorkChange {
   readonly after: TreeEntry | undefined;
   /** What stood there after work was brought in last; absent when it never was. */
   readonly last?: { readonly entry: TreeEntry | undefined };
+  readonly marks?: ChangeMarks;
 }
 
 /** Lists what differs in content, kind, link target or executable bit. Directories count only where they come or go. */
@@ -22,11 +24,27 @@ export function workChanges(from: readonly TreeEntry[], to: readonly TreeEntry[]
   const before = new Map(from.map((entry) => [entry.path, entry]));
   const after = new Map(to.map((entry) => [entry.path, entry]));
   const paths = [...new Set([...before.keys(), ...after.keys()])].sort();
-  return paths.flatMap((path) => {
+  const changes = paths.flatMap((path) => {
     if (path === '' || path === ownRepository || path.startsWith(`${ownRepository}/`)) return [];
     const change = { path, before: before.get(path), after: after.get(path) };
     return isSame(change.before, change.after) ? [] : [change];
   });
+  const trees: MarkingTrees = {
+    stands: (path) => after.has(toBytePath(path)),
+    executables: () => new Set(from.flatMap((entry) => (isExecutable(entry) ? [entry.digest] : []))),
+  };
+  const marks = markChanges(changes.map(unmarked), trees);
+  return changes.map((change, at) => ({ ...change, marks: marks[at] ?? {} }));
+}
+
+function unmarked({ path, before, after }: WorkChange): UnmarkedChange {
+  const becomes = after !== undefined && isExecutable(after) && (before === undefined || !isExecutable(before));
+  const change = before === undefined ? 'added' : after === undefined ? 'deleted' : 'modified';
+  return { path: toText(path), change, executable: becomes ? after.digest : undefined };
+}
+
+function isExecutable(entry: TreeEntry): boolean {
+  return kindOf(entry) === 'file' && (entry.mode & 0o100) !== 0;
 }
 
 /** Adds to the changes since the work started those since it was brought in last, which may undo something of that. */
@@ -81,7 +99,17 @@ export type ChangeSide = Pick<TreeEntry, 'type' | 'mode' | 'target'>;
  * @param textOf asked for regular files whose meaning depends on their text
  */
 export function describeChange<T extends ChangeSide>(
-  { path, before, after }: { readonly path: BytePath; readonly before: T | undefined; readonly after: T | undefined },
+  {
+    path,
+    before,
+    after,
+    marks,
+  }: {
+    readonly path: BytePath;
+    readonly before: T | undefined;
+    readonly after: T | undefined;
+    readonly marks?: ChangeMarks | undefined;
+  },
   textOf: (side: T) => string | null,
 ): ChangedFile {
   const shown = toText(path);
@@ -98,5 +126,6 @@ export function describeChange<T extends ChangeSide>(
     modes: [mode(before), mode(after)],
     target: after?.type === 'symlink' ? toText(after.target) : '',
     texts: [text(before), text(after)],
+    ...marks,
   };
 }

@@ -1,6 +1,12 @@
 import { readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type DirectoryWatch, type OperationId, type Tripwire, findTripwires } from '@opencode-tools/core';
+import {
+  type DirectoryWatch,
+  type OperationId,
+  type Tripwire,
+  findTripwires,
+  repositoryFiles,
+} from '@opencode-tools/core';
 import { type BytePath, toBytePath } from './byte-path.ts';
 import { errnoOf } from './failures.ts';
 import { type DirectoryLook, type SeenDirectory, isQuiet, lookAtDirectory, settleMs } from './look-at-directory.ts';
@@ -107,7 +113,15 @@ function tripwiresBetween(note: Note, look: DirectoryLook): readonly Tripwire[] 
   const paths = new Set([...look.directories.keys(), ...note.directories.keys()]);
   const differences = [...paths].flatMap((path) => differencesIn(path, note, look));
   differences.sort((a, b) => depthOf(a.path) - depthOf(b.path) || (a.path < b.path ? -1 : 1));
-  return findTripwires(differences.map((difference) => describeChange(difference, ({ text }) => text)));
+  const files = differences.map((difference) => describeChange(difference, ({ text }) => text));
+  const inRepository = repositoryFiles(files, (path) => standsIn(look, toBytePath(path)));
+  return findTripwires(files.map((file) => ({ ...file, inRepository: inRepository.has(file.path) })));
+}
+
+function standsIn({ directories }: DirectoryLook, path: BytePath): boolean {
+  const end = path.lastIndexOf('/');
+  const files = directories.get(path.slice(0, Math.max(0, end)))?.files;
+  return directories.has(path) || files?.has(path.slice(end + 1)) === true;
 }
 
 function differencesIn(path: BytePath, note: Note, look: DirectoryLook): readonly Difference[] {

@@ -24,6 +24,10 @@ const planted: readonly (readonly [TripwireRule, ChangedFile])[] = [
       ['git', '.pre-commit-config.yaml'],
       ['git', '.gitmodules'],
       ['git', '.g\u200bit/config'],
+      ['git', 'git~1/config'],
+      ['git', 'sub/.git'],
+      ['git', 'sub/.git./config'],
+      ['git', 'sub/HEAD'],
       ['package-script', '.npmrc'],
       ['package-script', 'packages/a/.yarnrc.yml'],
       ['package-script', '.pnpmfile.cjs'],
@@ -31,6 +35,12 @@ const planted: readonly (readonly [TripwireRule, ChangedFile])[] = [
       ['package-script', 'tests/conftest.py'],
       ['package-script', 'x/evil.pth'],
       ['build', 'Makefile'],
+      ['build', 'service/pom.xml'],
+      ['build', 'Directory.Build.props'],
+      ['build', 'src/Directory.Build.targets'],
+      ['build', 'magefile.go'],
+      ['build', '.bundle/config'],
+      ['build', '.rspec'],
       ['build', 'makefile.am'],
       ['build', 'GNUmakefile'],
       ['build', 'build.rs'],
@@ -50,10 +60,17 @@ const planted: readonly (readonly [TripwireRule, ChangedFile])[] = [
       ['editor', '.vscode/tasks.json'],
       ['editor', '.idea/runConfigurations/x.xml'],
       ['editor', '.exrc'],
+      ['editor', 'project.sublime-project'],
+      ['shell', '.Rprofile'],
       ['shell', '.envrc'],
       ['shell', 'api/.env.local'],
       ['shell', 'flake.nix'],
       ['agent', '.mcp.json'],
+      ['agent', '.rules'],
+      ['agent', 'WARP.md'],
+      ['agent', '.goosehints'],
+      ['agent', '.roomodes'],
+      ['agent', 'opencode-tools.yaml'],
       ['agent', 'AGENTS.md'],
       ['agent', 'docs/CLAUDE.md'],
       ['agent', 'claude.local.md'],
@@ -74,12 +91,20 @@ const planted: readonly (readonly [TripwireRule, ChangedFile])[] = [
   ['link', file('a/link', { change: 'added', type: 'symlink', target: '../.git/hooks' })],
   ['mode', file('run', { modes: [0o644, 0o755] })],
   ['mode', file('run', { modes: [0o755, 0o4755] })],
+  ['git', file('sub/config', { change: 'added', inRepository: true })],
+  ['git', file('sub/refs', { change: 'added', type: 'directory', inRepository: true })],
   ['ci', file('.github/workflows/ci.yml', { change: 'deleted' })],
 ];
 
 describe('tripwires', () => {
   it.each(planted)('%s: %o is flagged', (rule, change) => {
     expect(findTripwires([change]).map((found) => found.rule)).toContain(rule);
+  });
+
+  it('an executable that was one elsewhere is not told for its mode', () => {
+    const moved = file('bin/run', { change: 'added', modes: [null, 0o755], wasExecutable: true });
+    expect(findTripwires([moved])).toEqual([]);
+    expect(findTripwires([{ ...moved, modes: [null, 0o4755] }])).toHaveLength(1);
   });
 
   it('work of every day raises hardly any', () => {

@@ -1,4 +1,5 @@
 import path from 'node:path/posix';
+import { plainPath } from './repository-files.ts';
 
 /** One changed path of a workspace, as tripwires look at it. */
 export interface ChangedFile {
@@ -12,6 +13,10 @@ export interface ChangedFile {
   readonly target: string;
   /** Text before and after, for the few files whose meaning depends on it; null when there is none or it is too long. */
   readonly texts: readonly [before: string | null, after: string | null];
+  /** See `repositoryFiles`. */
+  readonly inRepository?: boolean | undefined;
+  /** The same content was executable elsewhere before. */
+  readonly wasExecutable?: boolean | undefined;
 }
 
 export const tripwireRules = [
@@ -39,7 +44,7 @@ type PathRule = readonly [rule: TripwireRule, pattern: RegExp, why: string];
 
 /** Matched against the whole path in lower case: file systems of other hosts do not tell cases apart. */
 const pathRules: readonly PathRule[] = [
-  ['git', /(^|\/)\.git(\/|$)/, 'git obeys what is in a .git'],
+  ['git', /(^|\/)(\.git|git~\d+)[. ]*(:[^/]*)?(\/|$)/, 'git obeys what is in a .git'],
   ['git', /(^|\/)(\.githooks|\.husky|\.git-hooks)\//, 'git hooks run on commit, checkout or push'],
   [
     'git',
@@ -59,7 +64,7 @@ const pathRules: readonly PathRule[] = [
   ],
   [
     'build',
-    /(^|\/)(gnumakefile|makefile|makefile\.[^/]*|[^/]*\.mk|\.?justfile|taskfile\.ya?ml|rakefile|gulpfile\.[^/]*|gruntfile\.[^/]*|build\.rs|build\.xml|build\.sbt|wscript|sconstruct|dangerfile|[^/]*\.gemspec|gemfile|podfile|fastfile)$/,
+    /(^|\/)(gnumakefile|makefile|makefile\.[^/]*|[^/]*\.mk|\.?justfile|taskfile\.ya?ml|rakefile|gulpfile\.[^/]*|gruntfile\.[^/]*|build\.rs|build\.xml|build\.sbt|wscript|sconstruct|dangerfile|[^/]*\.gemspec|gemfile|podfile|fastfile|pom\.xml|directory\.build\.(props|targets|rsp)|directory\.packages\.props|magefiles?\.go|magefiles\/.*|\.bundle\/config|\.rspec)$/,
     'builds run it',
   ],
   [
@@ -84,17 +89,17 @@ const pathRules: readonly PathRule[] = [
   ],
   [
     'editor',
-    /(^|\/)(\.vscode\/.*|\.idea\/.*|\.zed\/.*|\.fleet\/.*|\.vs\/.*|[^/]*\.code-workspace|\.sublime-project|\.n?vimrc|\.n?vim\.lua|\.exrc|\.dir-locals\.el|\.vim\/.*)$/,
+    /(^|\/)(\.vscode\/.*|\.idea\/.*|\.zed\/.*|\.fleet\/.*|\.vs\/.*|[^/]*\.code-workspace|[^/]*\.sublime-(project|workspace|build)|\.n?vimrc|\.n?vim\.lua|\.exrc|\.dir-locals\.el|\.vim\/.*)$/,
     'editors run tasks and settings from it',
   ],
   [
     'shell',
-    /(^|\/)(\.envrc|\.env(\.[^/]*)?|\.tool-versions|\.?mise\.toml|\.mise\/.*|\.bashrc|\.zshrc|\.zshenv|\.profile|\.bash_profile|\.netrc|\.autoenv[^/]*|flake\.nix|shell\.nix|devenv\.nix|\.gdbinit|\.lldbinit|\.pythonrc|\.irbrc|\.pryrc)$/,
+    /(^|\/)(\.envrc|\.env(\.[^/]*)?|\.tool-versions|\.?mise\.toml|\.mise\/.*|\.bashrc|\.zshrc|\.zshenv|\.profile|\.bash_profile|\.netrc|\.autoenv[^/]*|flake\.nix|shell\.nix|devenv\.nix|\.gdbinit|\.lldbinit|\.pythonrc|\.irbrc|\.pryrc|\.rprofile|\.renviron)$/,
     'shells and tools load it',
   ],
   [
     'agent',
-    /(^|\/)(\.?mcp\.json|agents?(\.override)?\.md|claude(\.local)?\.md|gemini\.md|qwen\.md|copilot-instructions\.md|conventions\.md|skill\.md|\.cursorrules|\.windsurfrules|\.clinerules|\.roorules|\.aider[^/]*|opencode\.jsonc?|oh-my-opencode\.jsonc?|llms\.txt)$/,
+    /(^|\/)(\.?mcp\.json|agents?(\.override)?\.md|claude(\.local)?\.md|gemini\.md|qwen\.md|copilot-instructions\.md|conventions\.md|skill\.md|warp\.md|\.rules|\.goosehints|\.roomodes|\.cursorrules|\.windsurfrules|\.clinerules|\.roorules|\.aider[^/]*|opencode\.jsonc?|oh-my-opencode\.jsonc?|opencode-tools\.yaml|llms\.txt)$/,
     'agents take instructions or servers from it',
   ],
   [
@@ -117,13 +122,12 @@ export function findTripwires(changes: readonly ChangedFile[]): readonly Tripwir
 
 type Reason = readonly [rule: TripwireRule, why: string];
 
-function byPath({ path: name, type }: ChangedFile): readonly Reason[] {
+function byPath({ path: name, type, change, inRepository = false }: ChangedFile): readonly Reason[] {
+  if (inRepository) return [['git', 'git takes the directory for a repository and obeys what is in it']];
   if (type === 'directory') return [];
-  const plain = name
-    .toLowerCase()
-    .normalize('NFKC')
-    .replaceAll(/[\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]/g, '');
-  const [, rule, why] = firstOf(plain);
+  if (change !== 'deleted' && path.basename(name) === 'HEAD')
+    return [['git', 'git may take a directory with it for a repository']];
+  const [, rule, why] = firstOf(plainPath(name));
   return rule === undefined ? [] : [[rule, why]];
 }
 
@@ -193,9 +197,9 @@ function byLink({ type, path: name, target, change }: ChangedFile): readonly Rea
   return /(^|\/)\.git(\/|$)/i.test(end) ? [['link', 'a symbolic link into .git']] : [];
 }
 
-function byMode({ type, change, modes: [before, after] }: ChangedFile): readonly Reason[] {
+function byMode({ type, change, modes: [before, after], wasExecutable = false }: ChangedFile): readonly Reason[] {
   if (type !== 'file' || change === 'deleted' || after === null) return [];
   if ((after & 0o7000) !== 0) return [['mode', 'has a setuid, setgid or sticky bit']];
-  const wasExecutable = before !== null && (before & 0o111) !== 0;
-  return (after & 0o111) !== 0 && !wasExecutable ? [['mode', 'becomes executable']] : [];
+  const wasSo = wasExecutable || (before !== null && (before & 0o111) !== 0);
+  return (after & 0o111) !== 0 && !wasSo ? [['mode', 'becomes executable']] : [];
 }
