@@ -1,5 +1,5 @@
-import { lchown, lstat, mkdir, readFile, readdir, realpath } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { lchown, lstat, mkdir, readFile, readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import {
   type ErrorCode,
   type GuardedPath,
@@ -8,11 +8,11 @@ import {
   isWithin,
 } from '@opencode-tools/core';
 import { realDirectory } from './check-directory.ts';
+import { findConfiguredPaths } from './configured-paths.ts';
 import { errnoOf } from './failures.ts';
 import { type FoundRepository, findRepository } from './find-repository.ts';
 import { type GitRunner, gitFailure } from './git-runner.ts';
 import type { HostGit } from './git.ts';
-import { readConfiguration } from './read-configuration.ts';
 import { inRepository } from './user-repository.ts';
 
 /** Owners differ when an administrator works for a user; what is asked of git here runs nothing that is configured. */
@@ -33,10 +33,8 @@ export async function guardDirectory(host: HostGit, directory: string): Promise<
   }
   const found = isRepository ? await findOwn(top) : await findAbove(host, top);
   const workTree = found && (await workTreeOf(host.runner, found, isRepository));
-  if (workTree) {
-    await guardConfigured(guards, workTree.git, workTree.top);
-    await guardSubmodules(guards, workTree.git, workTree.top);
-  }
+  await guardConfigured(guards, host, workTree ?? outside(host.runner, top), isRepository);
+  if (workTree) await guardSubmodules(guards, workTree.git, workTree.top);
   return guards.sorted();
 }
 
@@ -62,12 +60,47 @@ async function linkedWorktrees(repository: string): Promise<readonly string[]> {
   return files.map((text) => text.trim()).filter((path) => path.startsWith('/'));
 }
 
-/** Files that the configuration includes, and the directory of its hooks. */
-async function guardConfigured(guards: Guards, git: GitRunner, cwd: string): Promise<void> {
-  for (const { file, key, value } of await readConfiguration(git, { cwd, ...anyOwner })) {
-    if (/^include(?:if\..*)?\.path$/.test(key)) await guards.addNamed(resolve(dirname(file), value), key);
-    if (key === 'core.hookspath') await guards.addNamed(resolve(cwd, value), key);
+/** Files of the configuration, the directory of its hooks, and programs that it names: the repository's, the user's and the host's. */
+async function guardConfigured(
+  guards: Guards,
+  { environment }: HostGit,
+  { git, top }: OpenWorkTree,
+  isRepository: boolean,
+): Promise<void> {
+  const found = await findConfiguredPaths(git, { cwd: top, ...anyOwner }, environment).catch((error: unknown) => {
+    if (!isRepository && isOpencodeToolsError(error, 'OCT_CAPABILITY_UNSUPPORTED')) return [];
+    throw error;
+  });
+  for (const { path, key, use } of found) {
+    const real = await realPlace(path);
+    for (const place of new Set([path, real])) {
+      if (!guards.holds(place)) continue;
+      const type = await typeAt(place);
+      // A word of a command may name a directory that the command works in.
+      if (use === 'named' || type === 'file' || (use === 'program' && type === 'absent'))
+        await guards.addNamed(place, key);
+    }
   }
+}
+
+/** Where a path leads, also one whose end is not there. */
+async function realPlace(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch {
+    return path === dirname(path) ? path : join(await realPlace(dirname(path)), basename(path));
+  }
+}
+
+/** As `typeOf`, but for a link that leads to a file: what is run is that file, and the link is told as what it is. */
+async function typeAt(path: string): Promise<'absent' | 'file' | 'directory' | 'other'> {
+  const type = await typeOf(path);
+  return type === 'directory' && (await stat(path).catch(() => undefined))?.isFile() === true ? 'file' : type;
+}
+
+/** For the configuration of the user and the host alone. */
+function outside(git: GitRunner, top: string): OpenWorkTree {
+  return { top, git: inRepository(git, top, { GIT_DIR: '/no-repository' }) };
 }
 
 /** Submodules of the work tree, and theirs: git on the host goes into each when it is asked for the status. */

@@ -11,9 +11,18 @@ export interface ConfigurationEntry {
   readonly value: string;
 }
 
-/** Reads what files say that git reads in a directory, and what these include; later ones count more. Other origins are left out. */
-export async function readConfiguration(git: GitRunner, call: GitCall): Promise<readonly ConfigurationEntry[]> {
-  const out = await git.run(['config', '-z', '--list', '--show-origin', '--includes'], call);
+/**
+ * Reads what files say that git reads in a directory, and what these include; later ones count more. Other origins are left out.
+ *
+ * @param only this file, in place of those
+ */
+export async function readConfiguration(
+  git: GitRunner,
+  call: GitCall,
+  only?: string,
+): Promise<readonly ConfigurationEntry[]> {
+  const from = only === undefined ? [] : ['--file', only];
+  const out = await git.run(['config', '-z', '--list', '--show-origin', '--includes', ...from], call);
   const words = out.toString('utf8').split('\0');
   const entries: ConfigurationEntry[] = [];
   for (let at = 0; at + 1 < words.length; at += 2) {
