@@ -3,7 +3,8 @@
  *
  * Workspaces seeded from a git repository of many files, beside `git clone --local` of it: the first task of a home, another one on
  * the same commit beside one container start with volumes, and looking at 100 changed files beside `git diff` in the clone. The first
- * command fills the first task's volume; in a process that stays that goes on meanwhile, so it is also timed 2 s after `create`.
+ * command fills the first task's volume, so creating a task and running one stands beside a clone and a first command in a container
+ * with it mounted; also for a task that was created `ready`, and in a process that stays, where filling goes on meanwhile, 2 s after `create`.
  */
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,7 +28,9 @@ const bars = { 'seed beside git clone': 1.3, 'second task beside a container sta
 const clone = 'git clone --local';
 const names = {
   seed: 'ours: create the first task',
+  cloneFirst: 'git clone --local, docker run with it mounted, docker exec',
   first: 'ours: create the first task, run a command',
+  ready: 'ours: create the first task ready, run a command',
   later: 'ours: the first command 2 s after the task, in a process that stays',
   start: 'raw calls: a container with volumes, a command',
   second: 'ours: create another task, run a command',
@@ -49,11 +52,14 @@ try {
     'seed beside git clone': median(names.seed) / median(clone),
     'second task beside a container start': median(names.second) / median(names.start),
     'diff beside git diff': median(names.diff) / median(names.gitDiff),
+    'first task and command beside git clone': median(names.first) / median(clone),
+    'first task, ready, and command beside git clone': median(names.ready) / median(clone),
+    'first task and command beside git clone, docker run, docker exec': median(names.first) / median(names.cloneFirst),
   };
   report(`Workspaces of ${files} files`, summarise(samples, clone), { json: values.json === true, bars, ratios });
   if (values.json !== true)
     for (const [name, ratio] of Object.entries(ratios))
-      process.stdout.write(`${name}: ${ratio.toFixed(2)}x (bar ${bars[name]}x)\n`);
+      process.stdout.write(`${name}: ${ratio.toFixed(2)}x${bars[name] === undefined ? '' : ` (bar ${bars[name]}x)`}\n`);
 } finally {
   rmSync(directory, { recursive: true, force: true });
 }
@@ -73,6 +79,7 @@ async function plant(repository) {
 async function oneRound(repository, round) {
   const copy = join(directory, `clone-${round}`);
   const times = { [clone]: await timed(() => run('git', ['clone', '-q', '--local', repository, copy])) };
+  times[names.cloneFirst] = await cloneAndRun(repository, `${copy}-run`);
   const layers = values.layers === undefined ? {} : { OPENCODE_TOOLS_CHECKPOINTS_LAYERS: values.layers };
   await withTemporaryHome(async ({ services, ports }) => {
     const { id: imageId } = await ports.images.ensure(image);
@@ -105,6 +112,14 @@ async function oneRound(repository, round) {
   rmSync(copy, { recursive: true });
   await withTemporaryHome(async ({ services, ports }) => {
     await ports.images.ensure(image);
+    const given = { title: 'bench', image, workspace: { kind: 'git', path: repository }, ready: true };
+    const command = { kind: 'script', script: 'echo up' };
+    times[names.ready] = await timed(async () =>
+      services.executions.run((await services.tasks.create(given, call)).id, { command }, call),
+    );
+  }, layers);
+  await withTemporaryHome(async ({ services, ports }) => {
+    await ports.images.ensure(image);
     services.housekeeper.start();
     const task = await services.tasks.create(
       { title: 'bench', image, workspace: { kind: 'git', path: repository } },
@@ -115,6 +130,20 @@ async function oneRound(repository, round) {
     times[names.later] = await timed(() => services.executions.run(task.id, { command }, call));
   }, layers);
   return times;
+}
+
+/** What stands beside a task and its first command: a copy of the repository, and a container that has it. */
+async function cloneAndRun(repository, copy) {
+  let container;
+  const ms = await timed(async () => {
+    await run('git', ['clone', '-q', '--local', repository, copy]);
+    const options = ['-d', '--network', 'none', '-v', `${copy}:/workspace`];
+    container = (await run('docker', ['run', ...options, image, 'sleep', '1000'])).trim();
+    await run('docker', ['exec', container, 'echo', 'up']);
+  });
+  await run('docker', ['rm', '-f', container]);
+  rmSync(copy, { recursive: true });
+  return ms;
 }
 
 async function timed(work) {

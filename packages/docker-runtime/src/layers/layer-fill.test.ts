@@ -61,15 +61,16 @@ function tarOf(tree: string, ...options: readonly string[]): Buffer {
 const posix = ['--format=posix', '--pax-option=delete=atime,delete=ctime'];
 /** One of everything that a frozen tree has; a thousand names, and files that no slot of the reader has room for. */
 const tree = `${oddTree}\nrm -f pipe gone disk; head -c 262144 /dev/zero >slot; head -c 261632 /dev/urandom >under; head -c 5000001 /dev/urandom >large
-mkdir deep; cd deep; for n in $(seq 60); do mkdir $n; echo $n >$n/x; cd $n; done; for n in $(seq 700); do head -c $n /dev/urandom >$n; done`;
+(mkdir deep; cd deep; for n in $(seq 60); do mkdir $n; echo $n >$n/x; cd $n; done; for n in $(seq 700); do head -c $n /dev/urandom >$n; done)`;
 
 test.runIf(runs).each([
-  ['of a walk', [...posix, '--sort=name']],
-  ['of a walk, long names told as GNU tar does', ['--format=gnu', '--sort=name']],
-  ['of the directory', posix],
-])('a layer is what a tar in the order %s says, and its digest that of what lies there', (_order, options) => {
-  const planted = `tree-${options.length}-${options[0]?.length}`;
-  const from = plant(planted, tree);
+  ['of a walk', 'rm z a/b/link s2', [...posix, '--sort=name']],
+  ['of a walk, with files of several names', '', [...posix, '--sort=name']],
+  ['of a walk, long names told as GNU tar does', 'rm z a/b/link s2', ['--format=gnu', '--sort=name']],
+  ['of the directory', 'rm z a/b/link s2', posix],
+])('a layer is what a tar in the order %s says, and its digest that of what lies there', (order, change, options) => {
+  const planted = `tree-${order.length}`;
+  const from = plant(planted, `${tree}\n${change}`);
   // Times of this form are whole seconds, and large numbers of users have a form of their own, which is not read.
   const plain = 'chown 7:8 a/more; find . -depth -exec touch -hd @1000000000 {} +';
   if (options[0] === '--format=gnu') execFileSync('bash', ['-c', plain], { cwd: from });
