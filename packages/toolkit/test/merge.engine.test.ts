@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import type { OpenHome, TaskId } from '@opencode-tools/core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { until } from '@opencode-tools/testkit';
 import { callBy } from './support/home-without-engine.ts';
 import { type TestHome, createTestHome } from './support/test-home.ts';
 
@@ -246,3 +247,38 @@ it.each(['before it begins', 'after all is prepared'])(
     await open.services.tasks.delete(id, { force: true }, ada);
   },
 );
+
+it('a filter of the task that does not end is ended with the call, and the next one works', async () => {
+  const { at } = await repositoryNamed('filter');
+  const id = await taskFrom(at('.'));
+  await inTask(id, 'echo "* filter=x" >.gitattributes; git config filter.x.clean "sleep 1000"; echo q >q');
+  const running =
+    'for one in /proc/[0-9]*; do tr "\\0" " " <$one/cmdline; echo; done 2>/dev/null | grep -c "^sleep 1000" || :';
+  const ended = new AbortController();
+  const { session } = await open.services.sessions.attach(id, { agent: 'ada' }, ada);
+  const sessionId = session.id;
+  const count = async (): Promise<string> => {
+    const run = await open.services.executions.run(
+      id,
+      { command: { kind: 'script', script: running }, sessionId },
+      ada,
+    );
+    return run.stdout.text.trim();
+  };
+  const merging = open.services.work
+    .merge(id, { sessionId }, { ...ada, signal: ended.signal })
+    .catch((error: unknown) => error);
+  await until(async () => (await count()) === '1');
+  ended.abort();
+  expect(await merging).toMatchObject({
+    code: 'OCT_CANCELLED',
+    message: 'Bundling the commits of the task was cancelled at git add --all',
+  });
+  expect(await count()).toBe('0');
+  const script = 'git config filter.x.clean cat; ls .git';
+  const fixed = await open.services.executions.run(id, { command: { kind: 'script', script }, sessionId }, ada);
+  expect(fixed.execution.exitCode).toBe(0);
+  const accept = ['.gitattributes'];
+  expect(await open.services.work.merge(id, { sessionId, accept }, ada)).toMatchObject({ merged: true });
+  await open.services.sessions.detach(sessionId, {}, ada);
+});

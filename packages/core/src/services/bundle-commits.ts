@@ -7,8 +7,13 @@ import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call } from './call.ts';
 import type { LeasedWork } from './with-lease.ts';
 
-const timeoutMs = 30 * 60_000;
+/** Filters that the task configured run in it, and may wait for ever. */
+const timeoutMs = 10 * 60_000;
+const tellEveryMs = 10_000;
 const mostErrorBytes = 4_096;
+/** Begins a line of its standard error by which the script says what it does next. */
+const stepMark = 'opencode-tools at: ';
+const steps = new RegExp(`${stepMark}(.*)\\n`, 'g');
 
 /** In the task's repository: the commit of its uncommitted work that was last merged into a branch with other commits. */
 export const lastWork = 'refs/opencode-tools/work';
@@ -19,21 +24,25 @@ export const lastWork = 'refs/opencode-tools/work';
  * that it was merged into has it; refs keep it for the next time. Arguments: ref, message, base, and `at`, or nothing.
  */
 const script = `command -v git >/dev/null 2>&1 || exit ${bundleEnds.noGit}
+at() { printf '${stepMark}%s\\n' "$1" >&2; }
 g() { git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c gc.auto=0 -c commit.gpgSign=false "$@"; }
 dir=$(g rev-parse --absolute-git-dir 2>/dev/null) || exit ${bundleEnds.noRepository}
 out=$(g rev-parse --verify --quiet "$1^{commit}") || exit ${bundleEnds.noRef}
 if [ "$1" = HEAD ]; then
   [ -z "$(g ls-files --unmerged)" ] || exit ${bundleEnds.unmerged}
+  rm -f "$dir"/opencode-tools-index.*
   index=$dir/opencode-tools-index.$$
   trap 'rm -f "$index" "$index.lock"' EXIT
   [ ! -e "$dir/index" ] || cp "$dir/index" "$index" || exit 1
   GIT_INDEX_FILE=$index
   export GIT_INDEX_FILE
+  at 'git add --all'
   g add --all >&2 || exit 1
   tree=$(g write-tree) || exit 1
 else
   tree=$(g rev-parse "$out^{tree}") || exit 1
 fi
+at 'git commit-tree'
 at=$4
 if [ "$at" = ${lastWork} ]; then
   at=$(g rev-parse --verify --quiet "$at^{commit}") && [ "$1" = HEAD ] && g merge-base --is-ancestor "$out" "$at" || at=''
@@ -52,6 +61,7 @@ set -- "$3"
 g cat-file -e "$1^{commit}" 2>/dev/null && set -- "^$1" || set --
 [ -n "$(g rev-list -n 1 "$out" "$@")" ] || exit ${bundleEnds.nothing}
 g update-ref refs/opencode-tools/out "$out" || exit 1
+at 'git bundle create'
 g bundle create -q - refs/opencode-tools/out "$@"`;
 
 export interface Bundling {
@@ -85,7 +95,14 @@ export async function bundleCommits(
   ]);
   const message = `Work of task ${shortId(task.id)}`;
   let said = '';
+  let step = 'git rev-parse';
+  const startedMs = performance.now();
   call.onProgress?.('bundling commits');
+  const telling = setInterval(
+    () =>
+      call.onProgress?.(`bundling commits: ${step}, ${Math.round((performance.now() - startedMs) / 1_000)} s so far`),
+    tellEveryMs,
+  );
   try {
     const ended = await handle.exec({
       executionId: kernel.deps.ids.next('execution'),
@@ -97,13 +114,20 @@ export async function bundleCommits(
       signal: leased.signal,
       onStdout: (chunk) => sink.write(chunk),
       onStderr: (chunk) => {
-        if (said.length < mostErrorBytes) said += Buffer.from(chunk).toString();
+        const text = Buffer.from(chunk).toString();
+        step = stepIn(text) ?? step;
+        if (said.length < mostErrorBytes) said += text;
       },
     });
     if (ended.exitCode === 0) return true;
     if (ended.exitCode === bundleEnds.nothing) return false;
-    throw bundleRefusal(ended.exitCode, ref, said);
+    throw bundleRefusal({ ...ended, step, limitMs: timeoutMs }, ref, said.replace(steps, ''));
   } finally {
+    clearInterval(telling);
     await sink.close();
   }
+}
+
+function stepIn(text: string): string | undefined {
+  return [...text.matchAll(steps)].at(-1)?.[1];
 }

@@ -1,4 +1,5 @@
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import type { ExecOutcome } from '../ports/exec-request.ts';
 import { printable } from '../errors/printable.ts';
 
 /** What the script ends with when the reason is ours to explain. */
@@ -10,8 +11,23 @@ export const bundleEnds = {
   noRef: 44,
 } as const;
 
+/** How the script ended, and what it was at. */
+export interface BundleEnd extends Pick<ExecOutcome, 'reason' | 'exitCode' | 'signal'> {
+  readonly step: string;
+  readonly limitMs: number;
+}
+
 /** Why a task did not bundle its commits, by how its script ended and what it said. */
-export function bundleRefusal(code: number | null, ref: string, said: string): OpencodeToolsError {
+export function bundleRefusal(end: BundleEnd, ref: string, said: string): OpencodeToolsError {
+  const { reason, exitCode: code, step, limitMs } = end;
+  if (reason === 'timeout')
+    return new OpencodeToolsError('OCT_TIMEOUT', `${step} in the task did not end in ${limitMs / 1_000} s`, {
+      remedy:
+        'Look there for what holds it up: `git config --get-regexp ^filter` names programs that git runs for `.gitattributes`. Or bring the files out with `apply`.',
+      details: { limit: 'bundling commits', valueMs: limitMs },
+    });
+  if (reason === 'cancelled')
+    return new OpencodeToolsError('OCT_CANCELLED', `Bundling the commits of the task was cancelled at ${step}`);
   const refuse = (message: string, remedy: string): OpencodeToolsError =>
     new OpencodeToolsError('OCT_INVALID_ARGUMENT', message, { remedy, details: { argument: 'task' } });
   if (code === bundleEnds.noGit)
@@ -35,5 +51,7 @@ export function bundleRefusal(code: number | null, ref: string, said: string): O
       },
     );
   }
-  return refuse(`The task could not bundle its commits: ${words}`, 'Look at it there.');
+  const how = code === null ? `it was ended (${end.signal ?? reason})` : `it ended with code ${code}`;
+  const why = words === '' ? `${how} at ${step} and said nothing` : words;
+  return refuse(`The task could not bundle its commits: ${why}`, 'Look at it there.');
 }
