@@ -55,6 +55,9 @@ async function openNetworks(engine: TestEngine) {
     newSandbox: async () =>
       docker('run', '-d', '--network', 'none', '--label', label, engine.imageId, 'sleep', '1000000'),
     removeSandbox: async (ref: string) => void (await docker('rm', '-f', ref)),
+    disconnect: async (network: string, container: string) =>
+      void (await docker('network', 'disconnect', '-f', network, container)),
+    removeNetwork: async (ref: string) => void (await docker('network', 'rm', ref)),
     close: async () => {
       for (const runtime of sandboxes) await runtime.close();
       await engine.close();

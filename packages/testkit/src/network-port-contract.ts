@@ -11,6 +11,9 @@ export interface OpenNetworkPort {
   /** Starts a container without a network. Returns its reference. */
   readonly newSandbox: () => Promise<string>;
   readonly removeSandbox: (ref: string) => Promise<void>;
+  /** Takes a container off a network, as somebody else may. */
+  readonly disconnect: (network: string, container: string) => Promise<void>;
+  readonly removeNetwork: (ref: string) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
@@ -100,6 +103,25 @@ export function networkPortContract(name: string, open: () => Promise<OpenNetwor
       const again = await opened.networks.attach(one.task, one.sandbox, { ...plan, version: 'second' });
       expect(again).toEqual({ ...before, gatewayStartedAt: after.gatewayStartedAt });
       expect((await kinds()).filter((kind) => kind === 'gateway')).toHaveLength(1);
+    });
+
+    test('puts the gateway back where somebody took it out, and says so until then', async () => {
+      const { task, sandbox } = await newTask();
+      const before = await opened.networks.attach(task, sandbox, plan);
+      const gateway = async () => (await opened.networks.list()).find(({ kind }) => kind === 'gateway');
+      const uplink = (await opened.networks.list()).find(({ kind }) => kind === 'uplink');
+      for (const network of [uplink?.name ?? '', before.name]) {
+        expect(await gateway()).not.toHaveProperty('apartFrom');
+        await opened.disconnect(network, (await gateway())?.ref ?? '');
+        expect(await gateway()).toMatchObject({ apartFrom: [network] });
+        expect(await opened.networks.attach(task, sandbox, plan)).toEqual(before);
+      }
+      await opened.disconnect(uplink?.name ?? '', (await gateway())?.ref ?? '');
+      await opened.removeNetwork(uplink?.ref ?? '');
+      expect(await gateway()).toMatchObject({ apartFrom: ['its uplink, which is gone'] });
+      await opened.networks.attach(task, sandbox, plan);
+      expect(await gateway()).not.toHaveProperty('apartFrom');
+      expect(await kinds()).toEqual(['gateway', 'network', 'uplink']);
     });
 
     test('tells the gateway a text', async () => {

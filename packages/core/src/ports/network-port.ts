@@ -38,6 +38,8 @@ export interface NetworkFacts {
   readonly name: string;
   readonly taskId: TaskId | null;
   readonly createdAt: string;
+  /** Of a gateway that runs: networks of the home that it is not in, by name; the next command of a task puts it back. */
+  readonly apartFrom?: readonly string[];
 }
 
 /** Networks of tasks and the gateway between them and the outside. All methods are idempotent. */
@@ -55,7 +57,11 @@ export interface NetworkPort {
    * @returns whether there was one
    */
   detach(taskId: TaskId, sandboxRef: string | null): Promise<boolean>;
-  /** Runs the gateway's program beside it, with arguments after its own, and gives it the text to read. */
-  tell(gateway: GatewayPlan, argv: readonly string[], text: string): Promise<void>;
+  /**
+   * Runs the gateway's program beside it, with arguments after its own, and gives it the text to read.
+   *
+   * @returns what it says after `taken`
+   */
+  tell(gateway: GatewayPlan, argv: readonly string[], text: string): Promise<string>;
   list(): Promise<readonly NetworkFacts[]>;
 }

@@ -6,6 +6,7 @@ import { goesOn } from './background-end.ts';
 import { isOverBudget } from './caches.ts';
 import { collectGarbage } from './collect-garbage.ts';
 import { leftoverFindings } from './doctor-leftovers.ts';
+import { networkFindings } from './doctor-networks.ts';
 import type { Kernel } from './kernel.ts';
 import type {
   CacheFacts,
@@ -59,6 +60,7 @@ async function examine(tools: Tools, options: DoctorOptions, call: Call): Promis
   if (usable) await part('layers', undefined, () => examineLayers(kernel, findings));
   if (usable) await part('caches', undefined, () => examineCaches(tools, findings, options, call));
   if (usable) await part('image', undefined, () => examineImage(kernel, findings));
+  if (usable) await part('networks', undefined, async () => void findings.push(...(await networkFindings(kernel))));
   const taken = await part('work', [], () => settleBrokenOff(kernel, findings, call));
   const others = !usable ? [] : await part('operations', [], () => recoverAbandoned(kernel, findings, call));
   const reaping = usable ? await part('leftovers', null, () => reconcile(tools, findings, options, call)) : null;

@@ -26,6 +26,10 @@ export interface ContainerDescription {
     readonly ReadonlyRootfs?: boolean;
     readonly Mounts?: readonly { readonly Type: string; readonly Source?: string; readonly Target: string }[] | null;
     readonly Runtime?: string;
+    readonly NetworkMode?: string;
+  };
+  readonly NetworkSettings?: {
+    readonly Networks: Readonly<Record<string, { readonly NetworkID: string }>> | null;
   };
 }
 

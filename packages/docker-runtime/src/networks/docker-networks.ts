@@ -9,7 +9,7 @@ import {
   type TaskNetwork,
   shortId,
 } from '@opencode-tools/core';
-import { text } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
 import { Containers, absentAsUndefined } from '../engine/containers.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -17,7 +17,9 @@ import { asPortError, hasStatus } from '../engine/engine-error.ts';
 import { labelKeys } from '../plan/labels.ts';
 import { EngineNetworks, type NetworkDescription } from './engine-networks.ts';
 import { gatewayOptions } from './gateway-options.ts';
+import { gatewayFacts, rejoinUplink } from './joined-networks.ts';
 import { ensureNodeImage } from './node-image.ts';
+import { outputOf } from './output-of.ts';
 import { type Subnet, subnetOf, subnetsFor } from './subnets.ts';
 
 const subnetTries = 40;
@@ -69,7 +71,7 @@ export class DockerNetworks implements NetworkPort {
     }
   }
 
-  async tell(plan: GatewayPlan, argv: readonly string[], told: string): Promise<void> {
+  async tell(plan: GatewayPlan, argv: readonly string[], told: string): Promise<string> {
     try {
       const { containers } = await this.#tools();
       const user = `${plan.user.uid}:${plan.user.gid}`;
@@ -79,7 +81,8 @@ export class DockerNetworks implements NetworkPort {
         argv: ['node', ...plan.argv, ...argv],
       });
       stream.end(told);
-      if ((await text(stream)).includes('taken')) return;
+      const [, said] = /taken([^]*)/.exec(outputOf(await buffer(stream))) ?? [];
+      if (said !== undefined) return said;
       throw new OpencodeToolsError('OCT_ENGINE_UNAVAILABLE', 'The egress gateway did not take what it was told');
     } catch (error) {
       throw asPortError(error, 'Speaking to the egress gateway');
@@ -94,12 +97,7 @@ export class DockerNetworks implements NetworkPort {
       const described = await Promise.all(gateways.map((id) => containers.find(id)));
       return [
         ...found.map(networkFacts),
-        ...described
-          .filter((one) => one !== undefined)
-          .map(
-            ({ Id, Name, Created }) =>
-              ({ kind: 'gateway', ref: Id, name: Name.slice(1), taskId: null, createdAt: Created }) as const,
-          ),
+        ...described.filter((one) => one !== undefined).map((one) => gatewayFacts(one, found)),
       ];
     } catch (error) {
       throw asPortError(error, 'Listing networks');
@@ -160,7 +158,7 @@ export class DockerNetworks implements NetworkPort {
   async #ensureGateway(tools: Tools, plan: GatewayPlan): Promise<string> {
     const { containers, networks } = tools;
     const found = await containers.find(this.#gatewayName());
-    if (found?.Config.Labels?.[labelKeys.inputs] === plan.version) {
+    if (found?.Config.Labels?.[labelKeys.inputs] === plan.version && (await rejoinUplink(networks, found))) {
       if (found.State.Paused) await containers.act(found.Id, 'unpause');
       else if (!found.State.Running) await this.#startGateway(tools, found.Id);
       return found.Id;

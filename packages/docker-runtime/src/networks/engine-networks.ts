@@ -38,9 +38,10 @@ export class EngineNetworks {
     return found.toSorted((one, other) => (one.Created < other.Created ? -1 : 1));
   }
 
-  /** Fine when it is in there already. */
-  async connect(id: string, container: string, address: string): Promise<void> {
-    const body = { Container: container, EndpointConfig: { IPAMConfig: { IPv4Address: address } } };
+  /** Fine when it is in there already. Without an address it gets one that is free. */
+  async connect(id: string, container: string, address?: string): Promise<void> {
+    const endpoint = address === undefined ? {} : { EndpointConfig: { IPAMConfig: { IPv4Address: address } } };
+    const body = { Container: container, ...endpoint };
     try {
       await this.#client.call({ method: 'POST', path: `/networks/${id}/connect`, body });
     } catch (error) {
