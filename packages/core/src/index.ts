@@ -91,6 +91,7 @@ export { OpencodeToolsError, asOpencodeToolsError, isOpencodeToolsError } from '
 export type { ErrorJson, ErrorOptions } from './errors/opencode-tools-error.ts';
 export { allEnded } from './services/all-ended.ts';
 export { printable } from './errors/printable.ts';
+export { createMasking, type Redactor } from './services/redactor.ts';
 
 export { agentWorkScopes } from './policy/agent-work.ts';
 export type { AgentWork, AgentWorkScope } from './policy/agent-work.ts';

@@ -18,7 +18,7 @@ import { decide } from './decide.ts';
 import { environmentOf } from './environment.ts';
 import { GatewayFiles } from './gateway-files.ts';
 import { gatewayFlags } from './gateway-program.ts';
-import type { GatewayStatus } from './gateway/gateway.ts';
+import type { GatewayStatus, Told } from './gateway/gateway.ts';
 import type { TaskPolicy } from './gateway/task-policy.ts';
 import { logSize, readLog } from './read-log.ts';
 import { type NamedPolicies, policyNamed } from './presets.ts';
@@ -47,6 +47,11 @@ const forceLimitMs = 20_000;
 const pollMs = 40;
 const startToleranceMs = 2_000;
 
+/** Former values of headers that are still hidden. */
+const mostFormer = 8;
+
+type Values = Readonly<Record<string, string>>;
+
 interface Enforced {
   readonly sandboxRef: string;
   readonly network: string;
@@ -70,6 +75,7 @@ export function createEgressGateway(options: EgressGatewayOptions): EgressGatewa
     release: (taskId, ref) => gateway.release(taskId, ref),
     environment: async ({ id, sandboxSpec }) =>
       sandboxSpec.network.mode === 'policy' ? environmentOf(sandboxSpec.network, await files.readPolicy(id)) : {},
+    injectedValues: (task) => gateway.injectedValues(task),
     noteUnroutable: (taskId, counted) => gateway.noteUnroutable(taskId, counted),
     logPosition: (taskId) => logSize(files.logFile(taskId)),
     readLog: async (taskId, { from = 0, limit, deniedOnly = false }) => {
@@ -84,6 +90,7 @@ class HomeGateway {
   readonly #options: EgressGatewayOptions;
   readonly #files: GatewayFiles;
   readonly #enforced = new Map<TaskId, Enforced>();
+  readonly #values = new Map<TaskId, readonly Values[]>();
   readonly #turns = new Map<TaskId, Promise<unknown>>();
 
   constructor(options: EgressGatewayOptions) {
@@ -116,6 +123,7 @@ class HomeGateway {
   release(taskId: TaskId, ref: string | null): Promise<boolean> {
     return this.#inTurn(taskId, async () => {
       this.#enforced.delete(taskId);
+      this.#values.delete(taskId);
       const had = await this.#files.removePolicy(taskId);
       await this.#files.writeCounted(taskId, undefined);
       if (ref === null) await this.#files.removeNameServer(taskId);
@@ -134,6 +142,15 @@ class HomeGateway {
     });
   }
 
+  /** Those that were handed over when the policy was put in force, else those that would be. */
+  async injectedValues({ id, sandboxSpec: { network } }: Task): Promise<readonly Values[]> {
+    const wanted = referencesOf(network);
+    if (wanted.length === 0) return this.#values.get(id) ?? [];
+    const known = this.#values.get(id);
+    if (known !== undefined && wanted.every(({ name }) => known[0]?.[name] !== undefined)) return known;
+    return [await this.#valuesOf(wanted, async () => this.#ask(await this.plan(), id))];
+  }
+
   async #putInForce(task: Task, ref: string, anew: boolean): Promise<void> {
     const plan = await this.plan();
     const network = await this.#options.networks.attach(task.id, ref, plan);
@@ -141,7 +158,7 @@ class HomeGateway {
     await this.#files.writeNameServer(task.id, network.gatewayAddress);
     const policy = await this.#writePolicy(task, network);
     const status = await this.#waitUntilInForce(task.id, policy.digest, Date.parse(network.gatewayStartedAt));
-    await this.#handOverSecrets(plan, task.id, policy.network, anew ? [] : (status.tasks[task.id]?.secrets ?? []));
+    await this.#handOver(plan, task.id, policy.network, anew ? undefined : status.tasks[task.id]);
   }
 
   /** A policy that a newer version of the task brought stays. */
@@ -175,17 +192,43 @@ class HomeGateway {
     }
   }
 
-  /** Values go through a pipe into the gateway's memory. After a restart it has none, and says which it lacks. */
-  async #handOverSecrets(
+  /**
+   * Values go through a pipe into the gateway's memory. It says by their mark which it has: none after a restart, and former ones when they
+   * have changed. A process in which they cannot be looked up leaves it at those.
+   */
+  async #handOver(
     plan: GatewayPlan,
     taskId: TaskId,
     network: NetworkSpec,
-    present: readonly string[],
+    present: GatewayStatus['tasks'][string] | undefined,
   ): Promise<void> {
     const wanted = referencesOf(network);
-    if (wanted.every(({ name }) => present.includes(name))) return;
-    const values = await this.#options.secrets.resolve(wanted);
-    await this.#options.networks.tell(plan, ['tell'], JSON.stringify({ [taskId]: values }));
+    if (wanted.length === 0) return;
+    const has = present !== undefined && wanted.every(({ name }) => present.secrets.includes(name));
+    const values = await this.#valuesOf(wanted, async () => (has ? this.#ask(plan, taskId) : undefined));
+    const mark = await this.#options.secrets.mark([values]);
+    if (present?.mark !== mark) await this.#tell(plan, { take: { [taskId]: { values, mark } } });
+    const former = (this.#values.get(taskId) ?? []).filter((one) => canonicalJson(one) !== canonicalJson(values));
+    this.#values.set(taskId, [values, ...former].slice(0, mostFormer));
+  }
+
+  /** @param otherwise gives them where they cannot be looked up */
+  async #valuesOf(wanted: readonly EnvReference[], otherwise: () => Promise<Values | undefined>): Promise<Values> {
+    try {
+      return await this.#options.secrets.resolve(wanted);
+    } catch (error) {
+      const values = await otherwise().catch(() => undefined);
+      if (values !== undefined && wanted.every(({ name }) => values[name] !== undefined)) return values;
+      throw error;
+    }
+  }
+
+  async #ask(plan: GatewayPlan, taskId: TaskId): Promise<Values> {
+    return JSON.parse(await this.#tell(plan, { ask: taskId })) as Values;
+  }
+
+  #tell(plan: GatewayPlan, told: Told): Promise<string> {
+    return this.#options.networks.tell(plan, ['tell'], JSON.stringify(told));
   }
 
   #inTurn<T>(taskId: TaskId, work: () => Promise<T>): Promise<T> {

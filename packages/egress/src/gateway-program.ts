@@ -48,13 +48,19 @@ export async function installGatewayProgram(
   return `${digest}/${main}`;
 }
 
+const fromCore = {
+  'printable.ts': './errors/printable.ts',
+  'redactor.ts': './services/redactor.ts',
+  'pattern-finder.ts': './services/pattern-finder.ts',
+};
+
 function program(main: string, files: ReadonlyMap<string, string>): GatewayProgram {
   const hash = createHash('sha256').update(`${gatewayFlags.join(' ')}\0`);
   for (const [name, content] of files) hash.update(`${name}\0${content}\0`);
   return { main, files, digest: hash.digest('hex').slice(0, 16) };
 }
 
-/** The one function of core that the gateway runs, found by its package name because the directory has that name. */
+/** The functions of core that the gateway runs, found by its package name because the directory has that name. */
 async function readSources(): Promise<ReadonlyMap<string, string>> {
   const files = new Map<string, string>();
   const own = fileURLToPath(new URL('./', import.meta.url));
@@ -63,8 +69,14 @@ async function readSources(): Promise<ReadonlyMap<string, string>> {
     if (entry.isFile() && path.endsWith('.ts'))
       files.set(join('egress', path.slice(own.length)), await readFile(path, 'utf8'));
   }
-  const core = new URL('./errors/printable.ts', import.meta.resolve('@opencode-tools/core'));
-  files.set('core.ts', await readFile(core, 'utf8'));
+  for (const [name, path] of Object.entries(fromCore))
+    files.set(name, await readFile(new URL(path, import.meta.resolve('@opencode-tools/core')), 'utf8'));
+  files.set(
+    'core.ts',
+    Object.keys(fromCore)
+      .map((name) => `export * from './${name}';\n`)
+      .join(''),
+  );
   files.set('package.json', JSON.stringify({ name: '@opencode-tools/core', type: 'module', exports: './core.ts' }));
   return files;
 }

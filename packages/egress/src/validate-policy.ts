@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import {
   type EgressRule,
   type NetworkSpec,
@@ -20,6 +21,9 @@ const decisionNames = [
   'not-http-or-tls',
   'overloaded',
   'secret-missing',
+  'trace',
+  'upgrade',
+  'timeout',
 ];
 const header = /^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
 const closedHeaders = [
@@ -113,6 +117,9 @@ function validateHost(text: string, where: string): void {
   const host = normaliseHost(isWildcard ? text.slice(2) : text);
   if (host.kind === 'invalid' || (isWildcard && host.kind === 'address')) {
     throw invalid(where, text, 'Name a host, an address, or *. and a domain, without scheme, port and path.');
+  }
+  if (host.kind === 'address' && isIP(text.replace(/^\[|\]$/g, '')) === 0) {
+    throw invalid(where, text, `Write the address as ${host.name} if it is meant; programs read such names as it.`);
   }
   if (isWildcard && !host.name.includes('.'))
     throw invalid(where, text, 'A wildcard needs a domain of two labels or more.');

@@ -35,7 +35,7 @@ test('a gateway that cannot write goes on, and says what holds once it can', asy
   await rename(join(root, 'out'), join(root, 'aside'));
   await writeFile(join(root, 'out'), '');
   await put('two', '127.31.8.2');
-  gateway.takeSecrets({ one: { 'only authorization': 'value' } });
+  gateway.takeSecrets({ one: { values: { 'only authorization': 'value' }, mark: '1' } });
   await new Promise((resolve) => setTimeout(resolve, 500));
   await rm(join(root, 'out'));
   await rename(join(root, 'aside'), join(root, 'out'));

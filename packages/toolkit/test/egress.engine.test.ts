@@ -192,6 +192,33 @@ describe('what leaves a sandbox', () => {
     await open.services.tasks.delete(task.id, {}, call);
   });
 
+  it('a value that a server says back is in no output, also in a process that has it from the gateway, and when it changes', async () => {
+    const task = await connected();
+    const encoded = ['/usr/bin/curl', '-sS', 'https://term.test/encoded'];
+    const hidden = `${marker} Bearer [redacted:term.test authorization]\n`;
+    const stars = `${marker} Bearer ${'*'.repeat(canary.length)}\n`;
+    expect(await curl(task, 'https://term.test/echo')).toBe(stars);
+    expect(await curl(task, 'https://term.test/encoded')).toBe(hidden);
+    const command = { kind: 'argv', argv: encoded } as const;
+    const sessionId = (await open.services.sessions.attach(task.id, { agent: 'tester' }, call)).session.id;
+    const { CANARY: _unset, ...unset } = process.env;
+    const others = [unset, { ...unset, CANARY: 'canary-of-another-day' }];
+    for (const environment of others) {
+      const other = await home.open({ environment: { ...environment, ...internet.environment } });
+      const { executions } = other.services;
+      const ran = await executions.run(task.id, { command, sessionId }, call);
+      expect(ran.stdout.text).toBe(hidden);
+      if (environment === unset) {
+        const started = await open.services.executions.start(task.id, { command, sessionId }, call);
+        await executions.wait(started.id, { timeoutMs: 30_000 }, call);
+        expect(Buffer.from((await executions.readOutput(started.id, 'stdout')).bytes).toString()).toBe(stars);
+      }
+      await other.close();
+    }
+    expect(await internet.seen()).toContain('http term.test /encoded Bearer canary-of-another-day');
+    await open.services.tasks.delete(task.id, { force: true }, call);
+  });
+
   it('programs that read the store of the system trust the gateway for terminated hosts, and what the image trusts as well', async () => {
     const made = `oct-test-trust-${process.pid}`;
     const [created] = (await home.docker('create', image, '/bin/busybox')).split('\n');

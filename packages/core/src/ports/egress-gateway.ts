@@ -71,6 +71,13 @@ export interface EgressGateway {
   /** Variables by which common clients find the gateway. Convenience only: nothing depends on them. */
   environment(task: Task): Promise<Readonly<Record<string, string>>>;
   /**
+   * The values that requests of a task get as headers, by names for them: those of now, and former ones that this process knows of. For
+   * whoever keeps outputs, since a server may say them.
+   *
+   * @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` when they are known neither here nor to the gateway
+   */
+  injectedValues(task: Task): Promise<readonly Readonly<Record<string, string>>[]>;
+  /**
    * Logs how many packets of a sandbox found no route, by what was counted so far: what was said of the same sandbox before is not said
    * again.
    */

@@ -68,7 +68,8 @@ export async function maskFor(
         details: { argument: 'env', executionId: id },
       },
     );
-  rememberMask(kernel, id, secrets);
+  const injected = task === undefined ? [] : await kernel.deps.egress.injectedValues(task);
+  rememberMask(kernel, id, [...secrets, ...injected]);
   return masks.get(id);
 }
 

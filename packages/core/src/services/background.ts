@@ -124,7 +124,7 @@ export function createBackgroundKeeper(kernel: Kernel, keeper: SandboxKeeper): B
     const id = deps.ids.next('execution');
     const shell = plan.shell === undefined ? {} : { shell: plan.shell.name };
     const lookedUp = plan.secrets.length === 0 ? {} : { secrets: asJson(plan.secrets) };
-    const mark = await markOf(kernel, secrets.hidden);
+    const mark = await markOf(kernel, secrets.had);
     const { maxOutputBytes } = plan;
     const intent = { executionId: id, background: true, maxOutputBytes, ...shell, ...lookedUp, ...mark };
     const operation = kernel.newOperation('execution', task.id, proof, intent);

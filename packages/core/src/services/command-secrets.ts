@@ -9,6 +9,8 @@ export interface ResolvedSecrets {
   readonly env: Readonly<Record<string, string>>;
   /** All that has to be hidden: a value of the task counts also where the command's own has its name. */
   readonly hidden: readonly Readonly<Record<string, string>>[];
+  /** Those of `hidden` that the command itself has. */
+  readonly had: readonly Readonly<Record<string, string>>[];
 }
 
 /** @throws OpencodeToolsError `OCT_INVALID_ARGUMENT`, never telling a value */
@@ -35,7 +37,7 @@ export function checkSecrets(
   return secrets;
 }
 
-/** Looks up the secrets of the task and those of one command. */
+/** Looks up the secrets of the task and those of one command, and what the gateway sets in headers: servers may say it. */
 export async function resolveSecrets(
   kernel: Kernel,
   task: Task,
@@ -45,7 +47,8 @@ export async function resolveSecrets(
   const given = secrets.flatMap((secret) => (secret.from === 'value' ? [[secret.name, secret.value] as const] : []));
   const ofTask = await kernel.deps.secrets.resolve(task.sandboxSpec.env);
   const own = { ...(await kernel.deps.secrets.resolve(references)), ...Object.fromEntries(given) };
-  return { env: { ...ofTask, ...own }, hidden: [ofTask, own] };
+  const had = [ofTask, own];
+  return { env: { ...ofTask, ...own }, hidden: [...had, ...(await kernel.deps.egress.injectedValues(task))], had };
 }
 
 /** See `ExecutionService.secretsNamed`. */

@@ -42,6 +42,7 @@ class Chatty {
   control() {
     const kernel = kernelOver({
       homeId: 'home' as never,
+      egress: { injectedValues: async () => [] } as never,
       tasks: {
         getTask: async () => ({ homeId: 'home', sandboxSpec: { env: [] } }) as never,
         findExecution: async () => ({ ...this.execution, state: 'exited' }),

@@ -48,6 +48,20 @@ export function createRedaction(...secrets: readonly Readonly<Record<string, str
   };
 }
 
+/**
+ * The same with as many stars in the place of a secret, so that lengths stay.
+ *
+ * @returns makes a redactor for one text; undefined when nothing has to be looked for
+ */
+export function createMasking(...secrets: readonly Readonly<Record<string, string>>[]): (() => Redactor) | undefined {
+  const patterns = patternsOf(secrets.flatMap((part) => Object.entries(part))).map(({ bytes }) => {
+    return { bytes, mark: Buffer.alloc(bytes.length, '*') };
+  });
+  if (patterns.length === 0) return undefined;
+  const finder = new PatternFinder(patterns);
+  return () => new StreamRedactor(finder);
+}
+
 type Finder = PatternFinder<Pattern>;
 
 interface Looked {

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, readdirSync, renameSync, statSync, writeFileSy
 import { join } from 'node:path';
 import { Authority } from './authority.ts';
 import { DecisionLog } from './decision-log.ts';
+import { Secrets } from './secrets.ts';
 import { TaskGate } from './task-gate.ts';
 import { type GatewaySettings, type TaskPolicy, parsePolicy } from './task-policy.ts';
 import { UpstreamTrust } from './upstream-trust.ts';
@@ -14,11 +15,23 @@ export interface GatewayStatus {
   readonly bootId: string;
   readonly startedAt: string;
   /** Per task with a policy in force: its digest, and which secrets are here. */
-  readonly tasks: Readonly<Record<string, { readonly digest: string; readonly secrets: readonly string[] }>>;
+  readonly tasks: Readonly<Record<string, TaskStatus>>;
 }
 
-/** Values for injected headers, by task and then by `<rule> <header>`. */
-export type SecretValues = Readonly<Record<string, Readonly<Record<string, string>>>>;
+interface TaskStatus {
+  readonly digest: string;
+  readonly secrets: readonly string[];
+  /** Tells the values of those secrets apart, and nothing about them; absent where there are none. */
+  readonly mark?: string;
+}
+
+/** Values for injected headers by task, each by `<rule> <header>`, with their mark. */
+export type SecretValues = Readonly<
+  Record<string, { readonly values: Readonly<Record<string, string>>; readonly mark: string }>
+>;
+
+/** What the gateway is told on its own loopback. */
+export type Told = { readonly take: SecretValues } | { readonly ask: string };
 
 const pollMs = 150;
 const policySuffix = '.json';
@@ -28,7 +41,7 @@ export class Gateway {
   readonly #root: string;
   readonly #gates = new Map<string, TaskGate>();
   readonly #opened = new Set<string>();
-  readonly #secrets = new Map<string, Readonly<Record<string, string>>>();
+  readonly #secrets = new Secrets();
   readonly #status: { bootId: string; startedAt: string };
   readonly #seen = new Map<string, string>();
   readonly #shared;
@@ -48,7 +61,7 @@ export class Gateway {
       names: new Names(settings.nameServers),
       authority: new Authority(authority),
       trust: new UpstreamTrust(settings.upstreamAuthorities),
-      secret: (taskId: string, rule: string, header: string) => this.#secrets.get(taskId)?.[`${rule} ${header}`],
+      secrets: this.#secrets,
     };
   }
 
@@ -64,8 +77,13 @@ export class Gateway {
   }
 
   takeSecrets(values: SecretValues): void {
-    for (const [taskId, secrets] of Object.entries(values)) this.#secrets.set(taskId, secrets);
+    for (const [taskId, { values: own, mark }] of Object.entries(values)) this.#secrets.take(taskId, own, mark);
     this.#report();
+  }
+
+  /** The values that a task has, for a process of the home that has to know what to hide. */
+  valuesOf(taskId: string): Readonly<Record<string, string>> {
+    return this.#secrets.valuesOf(taskId);
   }
 
   async #look(): Promise<void> {
@@ -135,8 +153,10 @@ export class Gateway {
   #report(): void {
     const tasks = Object.fromEntries(
       [...this.#opened].map((taskId) => {
-        const secrets = Object.keys(this.#secrets.get(taskId) ?? {});
-        return [taskId, { digest: this.#gates.get(taskId)?.policy.digest ?? '', secrets }];
+        const secrets = Object.keys(this.#secrets.valuesOf(taskId));
+        const mark = this.#secrets.markOf(taskId);
+        const marked = mark === undefined ? {} : { mark };
+        return [taskId, { digest: this.#gates.get(taskId)?.policy.digest ?? '', secrets, ...marked }];
       }),
     );
     const status: GatewayStatus = { ...this.#status, tasks };

@@ -28,6 +28,12 @@ export function forwardedHeaders(message: IncomingMessage, without: readonly str
   return kept;
 }
 
+/** True when another protocol is asked for that has no meaning without it; others are offers, and a server may go on without. */
+export function asksForWebSocket(message: IncomingMessage): boolean {
+  const named = valuesOf(message, 'upgrade').flatMap((value) => value.toLowerCase().split(/\s*,\s*/));
+  return named.some((name) => name.split('/', 1)[0] === 'websocket');
+}
+
 /** True when the message announces a body. */
 export function hasBody(message: IncomingMessage): boolean {
   return message.headers['transfer-encoding'] !== undefined || Number(message.headers['content-length'] ?? 0) > 0;

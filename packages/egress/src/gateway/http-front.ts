@@ -9,9 +9,10 @@ import {
 } from 'node:http';
 import { Agent as TlsAgent, request as httpsRequest } from 'node:https';
 import { type Socket, isIP } from 'node:net';
-import type { EgressDecision, EgressRequest } from '@opencode-tools/core';
+import type { EgressDecision, EgressRequest, Redactor } from '@opencode-tools/core';
 import { deny, shownTarget } from '../decide.ts';
-import { forwardedHeaders, hasBody } from './headers.ts';
+import { asksForWebSocket, forwardedHeaders, hasBody } from './headers.ts';
+import { maskedAnswer } from './masked-answer.ts';
 import { relayBytes } from './relay-bytes.ts';
 import { type Arrival, targetOf } from './request-target.ts';
 import { readIntoSharedMemory } from './shared-reads.ts';
@@ -25,6 +26,10 @@ export interface HttpGate {
   find(request: EgressRequest): Promise<Destination>;
   /** Headers to set; undefined when a secret that one of them needs is not here. */
   injected(request: EgressRequest): readonly (readonly [string, string])[] | undefined;
+  /** True when it would set any. */
+  injects(request: EgressRequest): boolean;
+  /** Makes what hides values of headers in an answer; undefined where the task has none. */
+  masking(): (() => Redactor) | undefined;
   /** Keeps a connection for as long as the policy allows it. */
   hold(request: EgressRequest, end: () => void): () => void;
   /** Called for a CONNECT to the proxy. */
@@ -42,6 +47,7 @@ export interface HttpFront {
 
 const headersLimitMs = 20_000;
 const idleLimitMs = 30_000;
+const looksEvery = 4;
 const kept = { keepAlive: true, maxFreeSockets: 32 } as const;
 
 /** The connections to servers; those by TLS only once there are any, since loading authorities takes time and memory. */
@@ -72,11 +78,20 @@ class Agents {
  * Reads requests strictly and makes each anew: nothing that a client writes reaches a server as it was written, so that both can
  * only agree about where a request ends.
  */
-export function createHttpFront(gate: HttpGate): HttpFront {
+export function createHttpFront(
+  gate: HttpGate,
+  { headLimitMs = headersLimitMs }: { readonly headLimitMs?: number } = {},
+): HttpFront {
   const arrivals = new WeakMap<object, Arrival>();
   const agents = new Agents(gate.trust);
   const server: Server = createServer(
-    { requireHostHeader: false, keepAlive: true, noDelay: true, insecureHTTPParser: false },
+    {
+      requireHostHeader: false,
+      keepAlive: true,
+      noDelay: true,
+      insecureHTTPParser: false,
+      connectionsCheckingInterval: headLimitMs / looksEvery,
+    },
     (request, response) => {
       const arrival = arrivals.get(request.socket);
       if (arrival === undefined) request.socket.destroy();
@@ -84,7 +99,7 @@ export function createHttpFront(gate: HttpGate): HttpFront {
         handle(gate, agents, request, response, arrival).catch(() => fail(response, 502, 'The gateway had a fault.'));
     },
   );
-  server.headersTimeout = headersLimitMs;
+  server.headersTimeout = headLimitMs;
   server.requestTimeout = 0;
   server.keepAliveTimeout = idleLimitMs;
   server.on('connect', (request: IncomingMessage, socket: Socket, head: Buffer) => {
@@ -92,7 +107,10 @@ export function createHttpFront(gate: HttpGate): HttpFront {
     if (arrival?.via === 'proxy') gate.connect(request, socket, head);
     else socket.end('HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
   });
-  server.on('clientError', (_error, socket) => {
+  // Node looks for heads that take too long from then on; this server gets its connections from others.
+  server.emit('listening');
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return giveUp(gate, socket, arrivals.get(socket));
     const arrival = arrivals.get(socket);
     const request = { host: arrival?.host ?? '', port: arrival?.port ?? 0 };
     const decision = deny('malformed', shownTarget(request), 'the request is no valid HTTP', 'send a valid request');
@@ -108,9 +126,23 @@ export function createHttpFront(gate: HttpGate): HttpFront {
     },
     close: () => {
       server.closeAllConnections();
+      // Ends the looking as well.
+      server.close();
       agents.close();
     },
   };
+}
+
+/** One that sent nothing at all asked for nothing. */
+function giveUp(gate: HttpGate, socket: Socket, arrival: Arrival | undefined): void {
+  if (socket.bytesRead > 0) {
+    const request = { host: arrival?.host ?? '', port: arrival?.port ?? 0 };
+    const reason = 'the head of the request did not come to its end in time';
+    gate.record('http', request, deny('timeout', shownTarget(request), reason, 'send it at once'));
+  }
+  if (!socket.writable) return void socket.destroy();
+  socket.end('HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+  socket.destroySoon();
 }
 
 async function handle(
@@ -133,6 +165,11 @@ async function handle(
   const wanted: EgressRequest = { host, port, method, path };
   const decision = gate.decide(via, wanted);
   if (!decision.allowed) return refuse(response, decision);
+  const never = neverCarried(gate, request, wanted, via);
+  if (never !== undefined) {
+    gate.record(via, wanted, never);
+    return refuse(response, never);
+  }
   const destination = await gate.find(wanted);
   if (destination.kind === 'denied') {
     gate.record(via, wanted, destination.decision);
@@ -147,8 +184,11 @@ async function handle(
   }
   const usual = via === 'https' ? 443 : 80;
   const authority = port === usual ? host : `${host}:${port}`;
-  const replaced = injected.map(([name]) => name);
-  const headers = ['host', authority, ...forwardedHeaders(request, ['host', ...replaced]), ...injected.flat()];
+  // What is not compressed can be looked through.
+  const plain = injected.length === 0 ? [] : [['accept-encoding', 'identity'] as const];
+  const set = [...injected, ...plain.filter(([name]) => injected.every(([other]) => other !== name))];
+  const replaced = set.map(([name]) => name);
+  const headers = ['host', authority, ...forwardedHeaders(request, ['host', ...replaced]), ...set.flat()];
   const body = hasBody(request);
   if (request.headers['transfer-encoding'] !== undefined) headers.push('transfer-encoding', 'chunked');
   const to = { host: destination.address, port, highWaterMark: gate.bufferBytes };
@@ -162,17 +202,42 @@ async function handle(
     request.socket.destroy();
   });
   response.once('close', release);
-  relay(request, response, outgoing, body);
+  relay(request, response, outgoing, body, injected.length === 0 ? undefined : gate.masking());
+}
+
+/** What no rule allows. */
+function neverCarried(
+  gate: HttpGate,
+  request: IncomingMessage,
+  wanted: EgressRequest,
+  via: string,
+): EgressDecision | undefined {
+  if (asksForWebSocket(request)) {
+    const reason = 'the gateway carries no WebSocket where it reads requests';
+    const ask = 'use TLS (wss:) and a rule for the host without terminate, methods and paths';
+    return deny('upgrade', shownTarget(wanted), reason, ask);
+  }
+  if (via !== 'https' || wanted.method !== 'TRACE' || !gate.injects(wanted)) return undefined;
+  const reason = 'TRACE has a server send headers back, among them those that the gateway sets';
+  return deny('trace', shownTarget(wanted), reason, 'use another method');
 }
 
 const askForSecret = 'run any opencode-tools command for the task, which hands it over again';
 
-function relay(request: IncomingMessage, response: ServerResponse, outgoing: ClientRequest, body: boolean): void {
+function relay(
+  request: IncomingMessage,
+  response: ServerResponse,
+  outgoing: ClientRequest,
+  body: boolean,
+  masking: (() => Redactor) | undefined,
+): void {
   outgoing.on('response', (incoming) => {
-    response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage ?? '', forwardedHeaders(incoming));
+    const usual = { reason: incoming.statusMessage ?? '', headers: forwardedHeaders(incoming), body: incoming };
+    const answer = masking === undefined ? usual : maskedAnswer(incoming, usual.headers, masking);
+    response.writeHead(incoming.statusCode ?? 502, answer.reason, [...answer.headers]);
     incoming.on('error', () => response.destroy());
     incoming.on('aborted', () => response.destroy());
-    relayBytes(incoming, response);
+    relayBytes(answer.body, response);
   });
   outgoing.on('error', (error: NodeJS.ErrnoException) =>
     fail(response, 502, `Not reached: ${error.code ?? error.message}.`),

@@ -1,7 +1,7 @@
 import { connect, createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { collectOften } from './collect-often.ts';
-import { Gateway, type SecretValues } from './gateway.ts';
+import { Gateway, type Told } from './gateway.ts';
 
 const usualDirectory = '/egress';
 /** On the gateway's own loopback, which no sandbox has a way to. */
@@ -20,8 +20,7 @@ function serve(directory: string): void {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('error', () => socket.destroy());
     void text(socket)
-      .then((told) => gateway.takeSecrets(JSON.parse(told) as SecretValues))
-      .then(() => socket.end('taken'))
+      .then((told) => socket.end(`taken${answer(gateway, JSON.parse(told) as Told)}`))
       .catch(() => socket.destroy());
   });
   server.listen(control);
@@ -29,6 +28,12 @@ function serve(directory: string): void {
   const { gc } = globalThis;
   if (gc !== undefined) collectOften(() => gc());
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => process.exit(0));
+}
+
+function answer(gateway: Gateway, told: Told): string {
+  if ('ask' in told) return JSON.stringify(gateway.valuesOf(told.ask));
+  gateway.takeSecrets(told.take);
+  return '';
 }
 
 function tell(): void {

@@ -24,23 +24,30 @@ export function targetOf(request: IncomingMessage, arrival: Arrival): Target {
   const hosts = valuesOf(request, 'host');
   const line = request.url ?? '';
   const authority = splitAuthority(hosts[0] ?? '');
-  const refuse = (fault: string, host = authority?.host ?? hosts[0] ?? arrival.host ?? ''): Target => ({
-    ok: false,
-    host,
-    port: authority?.port ?? arrival.port,
-    fault,
-  });
+  const refuse = (
+    fault: string,
+    host = authority?.host ?? hosts[0] ?? arrival.host ?? '',
+    port = authority?.port ?? (arrival.via === 'proxy' ? usualPorts['http:'] : arrival.port),
+  ): Target => ({ ok: false, host, port, fault });
   if (hosts.length > 1) return refuse('the request has several Host headers');
   if (arrival.via === 'proxy') {
     const url = URL.parse(line);
-    if (url?.protocol !== 'http:') return refuse('a proxy takes http:// addresses, and CONNECT for everything else');
-    if (url.username !== '' || url.password !== '') return refuse('the address holds a user name or password');
-    const port = url.port === '' ? 80 : Number(url.port);
+    const host = url === null || url.hostname === '' ? undefined : url.hostname;
+    const port = url === null || host === undefined ? undefined : portOf(url);
+    if (url?.protocol !== 'http:')
+      return refuse('a proxy takes http:// addresses, and CONNECT for everything else', host, port);
+    if (url.username !== '' || url.password !== '')
+      return refuse('the address holds a user name or password', host, port);
     const path = line.replace(/^[^:]+:\/\/[^/?#]*/, '') || '/';
-    const named = { ok: true, host: url.hostname, port, path: path.startsWith('/') ? path : `/${path}` } as const;
+    const named = {
+      ok: true,
+      host: url.hostname,
+      port: portOf(url),
+      path: path.startsWith('/') ? path : `/${path}`,
+    } as const;
     if (hosts[0] === undefined) return named;
-    if (authority === undefined || !sameHost(authority.host, url.hostname) || (authority.port ?? 80) !== port)
-      return refuse('its Host header names another host than its request line', url.hostname);
+    if (authority === undefined || !sameHost(authority.host, url.hostname) || (authority.port ?? 80) !== named.port)
+      return refuse('its Host header names another host than its request line', host, port);
     return named;
   }
   if (!line.startsWith('/')) return refuse('its request line is not a path');
@@ -51,6 +58,13 @@ export function targetOf(request: IncomingMessage, arrival: Arrival): Target {
   if ((authority.port ?? (arrival.port === usual ? usual : arrival.port)) !== arrival.port)
     return refuse('its Host header names another port than the connection', host);
   return { ok: true, host, port: arrival.port, path: line };
+}
+
+const usualPorts = { 'http:': 80, 'https:': 443 } as const;
+
+function portOf({ protocol, port }: URL): number {
+  if (port !== '') return Number(port);
+  return protocol === 'https:' ? usualPorts[protocol] : usualPorts['http:'];
 }
 
 /** Reads `host:port` of a CONNECT or a Host header. */

@@ -1,11 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import { type Server, type Socket, createServer } from 'node:net';
-import type { EgressDecision, EgressRequest } from '@opencode-tools/core';
+import type { EgressDecision, EgressRequest, Redactor } from '@opencode-tools/core';
 import { allowingRule, decide, decideName, deny, shownTarget } from '../decide.ts';
 import type { Authority } from './authority.ts';
 import type { DecisionLog } from './decision-log.ts';
 import { type DnsServer, listening, startDnsServer } from './dns-server.ts';
 import { type HttpFront, createHttpFront } from './http-front.ts';
+import type { Secrets } from './secrets.ts';
 import { type TaskPolicy, gatewayPorts, transparentPorts } from './task-policy.ts';
 import type { UpstreamTrust } from './upstream-trust.ts';
 import { type TunnelGate, serveConnect, serveTransparent } from './tunnel.ts';
@@ -17,8 +18,7 @@ export interface GateParts {
   readonly authority: Authority;
   readonly trust: UpstreamTrust;
   readonly log: DecisionLog;
-  /** Value for a header that a rule injects; undefined when it was not handed over. */
-  readonly secret: (taskId: string, rule: string, header: string) => string | undefined;
+  readonly secrets: Secrets;
 }
 
 interface Held {
@@ -107,11 +107,20 @@ export class TaskGate implements TunnelGate {
     return findDestination(this.#policy.network, request, this.#parts.names);
   }
 
+  injects(request: EgressRequest): boolean {
+    return (allowingRule(this.#policy.network, request)?.inject ?? []).length > 0;
+  }
+
+  masking(): (() => Redactor) | undefined {
+    return this.#parts.secrets.maskingOf(this.#policy.taskId);
+  }
+
   injected(request: EgressRequest): readonly (readonly [string, string])[] | undefined {
     const rule = allowingRule(this.#policy.network, request);
+    const values = this.#parts.secrets.valuesOf(this.#policy.taskId);
     const headers: (readonly [string, string])[] = [];
     for (const { header, prefix } of rule?.inject ?? []) {
-      const value = this.#parts.secret(this.#policy.taskId, rule?.name ?? '', header);
+      const value = values[`${rule?.name ?? ''} ${header}`];
       if (value === undefined) return undefined;
       headers.push([header, `${prefix}${value}`]);
     }

@@ -19,12 +19,15 @@ export interface TunnelGate extends HttpGate {
   readonly policy: { readonly network: NetworkSpec };
 }
 
+const silentLimitMs = 60_000;
+const handshakeLimitMs = 20_000;
+
 /** TLS alert `access_denied`: what a client that speaks TLS can be told. */
 const accessDenied = Buffer.from([21, 3, 3, 0, 2, 2, 49]);
 
 /** Serves a client that was led here by name, without a proxy: TLS by the name in its hello, HTTP by its Host header. */
 export async function serveTransparent(gate: TunnelGate, socket: Socket, port: number): Promise<void> {
-  const first = await sniff(socket);
+  const first = await sniff(socket, silentLimitMs);
   if (first === undefined) return void socket.destroy();
   if (first.speaks === 'http') return gate.front.serve(socket, { via: 'transparent', port });
   if (first.speaks !== 'tls') return refuseBytes(gate, socket, { host: '', port }, first);
@@ -86,7 +89,7 @@ async function serveTunnel(
   upstream?.on('error', givenUp);
   upstream?.pipe(socket);
   const release = upstream === undefined ? undefined : gate.hold(wanted, givenUp);
-  const first = await sniff(socket);
+  const first = await sniff(socket, upstream === undefined ? silentLimitMs : undefined);
   release?.();
   if (first === undefined || socket.destroyed) return void (upstream?.destroy(), socket.destroy());
   if (first.speaks === 'http') {
@@ -120,7 +123,12 @@ function endTls(gate: TunnelGate, socket: Socket, { host, port }: EgressRequest)
   };
   const secure = new TLSSocket(socket, options);
   secure.on('error', () => socket.destroy());
-  secure.once('secure', () => gate.front.serve(secure, { via: 'terminated', port, host }));
+  const late = setTimeout(() => socket.destroy(), handshakeLimitMs);
+  secure.once('close', () => clearTimeout(late));
+  secure.once('secure', () => {
+    clearTimeout(late);
+    gate.front.serve(secure, { via: 'terminated', port, host });
+  });
 }
 
 function refuseBytes(gate: TunnelGate, socket: Socket, wanted: EgressRequest, first: FirstBytes): void {

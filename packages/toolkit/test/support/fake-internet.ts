@@ -45,6 +45,9 @@ dgram.createSocket('udp4').on('message', function (message, from) {
 const serve = (request, response) => {
   say(['http', request.headers.host, request.url, request.headers.authorization ?? '-'].join(' '));
   if (request.url === '/redirect') return response.writeHead(302, { location: 'http://evil.test/' }).end();
+  const said = marker + ' ' + request.headers.authorization + '\\n';
+  if (request.url === '/echo') return response.end(said);
+  if (request.url === '/encoded') return response.writeHead(200, { 'content-encoding': 'x-none' }).end(said);
   response.end(marker + '\\n');
 };
 for (const port of [80, 8080]) http.createServer(serve).listen(port);
