@@ -1,3 +1,4 @@
+import { readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { errnoOf } from '../home/home-file.ts';
 
@@ -38,7 +39,7 @@ export async function rewindLineFile(file: string, seq: number, headSeq: number)
 
 async function rewind(handle: FileHandle, seq: number, headSeq: number): Promise<LineFileEnd> {
   const { size } = await handle.stat();
-  for await (const { text, end, terminated } of linesFromEnd(handle, size)) {
+  for (const { text, end, terminated } of linesFromEnd(handle.fd, size)) {
     if (!terminated) continue;
     const line = parseLine(text);
     if (line === null) return { fault: 'unparsable', lastLine: null };
@@ -58,8 +59,8 @@ export interface FoundLine {
   readonly terminated: boolean;
 }
 
-/** The lines of a file, last first; reads only as far as is asked for. */
-export async function* linesFromEnd(handle: FileHandle, size: number): AsyncGenerator<FoundLine> {
+/** The lines of an open file, last first; reads only as far as is asked for. A block takes less than another thread would to be asked for it. */
+export function* linesFromEnd(file: number, size: number): Generator<FoundLine> {
   let tail: Buffer = Buffer.alloc(0);
   let start = size;
   let terminated = false;
@@ -68,7 +69,7 @@ export async function* linesFromEnd(handle: FileHandle, size: number): AsyncGene
     const length = Math.min(blockBytes, start);
     start -= length;
     const block = Buffer.alloc(length);
-    await handle.read(block, 0, length, start);
+    readSync(file, block, 0, length, start);
     tail = Buffer.concat([block, tail]);
     for (let at = tail.lastIndexOf(10); at !== -1; at = tail.lastIndexOf(10)) {
       const text = tail.subarray(at + 1).toString('utf8');

@@ -1,5 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { closeSync, existsSync, fstatSync, openSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { StoredRecord } from '@opencode-tools/core';
 import { linesFromEnd } from './line-file.ts';
@@ -43,12 +42,15 @@ export async function readLogTail(directory: string, count: number): Promise<rea
   const found: StoredRecord[] = [];
   for (const file of logFiles(directory).toReversed()) {
     if (found.length >= count) break;
-    await using handle = await open(file, 'r');
-    const { size } = await handle.stat();
-    for await (const { text, terminated } of linesFromEnd(handle, size)) {
-      if (!terminated || text === '') continue;
-      found.push(JSON.parse(text) as StoredRecord);
-      if (found.length >= count) break;
+    const opened = openSync(file, 'r');
+    try {
+      for (const { text, terminated } of linesFromEnd(opened, fstatSync(opened).size)) {
+        if (!terminated || text === '') continue;
+        found.push(JSON.parse(text) as StoredRecord);
+        if (found.length >= count) break;
+      }
+    } finally {
+      closeSync(opened);
     }
   }
   return found.toReversed();
