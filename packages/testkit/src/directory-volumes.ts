@@ -7,6 +7,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { VolumeFacts, VolumeNode, VolumePort } from '@opencode-tools/core';
 
+const attributes = ['--xattrs', '--xattrs-include=*'];
+
 /** Volumes as directories below one directory, read and written by the system's tar: for tests without an engine. */
 export function createDirectoryVolumes(directory: string): VolumePort & { readonly pathOf: (name: string) => string } {
   const known = new Map<string, VolumeFacts>();
@@ -25,7 +27,7 @@ export function createDirectoryVolumes(directory: string): VolumePort & { readon
         Object.entries(labels).every(([key, value]) => facts.labels[key] === value),
       ),
     readTree: async (name, signal) => {
-      const child = spawn('tar', ['-c', '--format=posix', '--numeric-owner', '-C', pathOf(name), '.'], {
+      const child = spawn('tar', ['-c', '--format=posix', '--numeric-owner', ...attributes, '-C', pathOf(name), '.'], {
         stdio: ['ignore', 'pipe', 'inherit'],
         ...(signal === undefined ? {} : { signal }),
       });
@@ -40,6 +42,7 @@ export function createDirectoryVolumes(directory: string): VolumePort & { readon
           '-c',
           '--format=posix',
           '--numeric-owner',
+          ...attributes,
           '-C',
           pathOf(name),
           '--no-recursion',
@@ -54,7 +57,7 @@ export function createDirectoryVolumes(directory: string): VolumePort & { readon
       [Symbol.asyncDispose]: async () => undefined,
     }),
     writeTree: async (name, tar) => {
-      const child = spawn('tar', ['-x', '-p', '--numeric-owner', '-C', pathOf(name)], {
+      const child = spawn('tar', ['-x', '-p', '--numeric-owner', ...attributes, '-C', pathOf(name)], {
         stdio: ['pipe', 'ignore', 'ignore'],
       });
       const closed = once(child, 'close');

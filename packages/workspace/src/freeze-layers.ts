@@ -2,7 +2,7 @@ import type { ByteStream } from '@opencode-tools/core';
 import { type BytePath, canonicalPath } from './byte-path.ts';
 import { EntryTree } from './entry-tree.ts';
 import { type FreezeDirectoryOptions, reportOmitted } from './freeze-directory.ts';
-import { toEntry, withoutAttributes } from './freeze-volume.ts';
+import { toEntry } from './freeze-volume.ts';
 import { createPacer } from './pacer.ts';
 import { tooDeep } from './scan-directory.ts';
 import type { Collect } from './store-parts.ts';
@@ -30,8 +30,7 @@ export async function freezeLayers(
   const { entries } = tree;
   const special = new Set<BytePath>();
   for (const layer of layers) {
-    for await (const [told, content] of readTar(await layer())) {
-      const member = withoutAttributes(told);
+    for await (const [member, content] of readTar(await layer())) {
       const path = canonicalPath(member.name);
       const { type, overlay } = member;
       if (overlay === 'moved' || type === 'link') return undefined;

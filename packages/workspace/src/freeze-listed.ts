@@ -39,7 +39,7 @@ export async function freezeVolume(
 ): Promise<FrozenTree> {
   const place = `volume ${volume}`;
   // Read while the engine lists.
-  const loading = loadStatCache(store.layout, place);
+  const loading = loadStatCache(store.layout, place, 'attributes');
   const listing = await volumes.listTree(volume, options.signal);
   if (listing === null)
     return { tree: await freezeStream(await volumes.readTree(volume, options.signal), store, options) };
@@ -47,16 +47,25 @@ export async function freezeVolume(
   const cache = await loading;
   const isStored = store.index.keepsAll(cache.packs);
   const [reached, leftOut] = reachable(inOrder(listing.nodes));
-  const found = recall(reached, cache, isStored, store);
+  const seen = recall(reached, cache, isStored, store);
   const wanted = new Map<BytePath, DiskNode>();
   const contents = new Map<string, FileContent>();
   const asked = new Set<string>();
-  for (const node of found) {
-    if (isKnown(node) || node.type !== 'file' || node.digest !== undefined || asked.has(node.identity)) continue;
+  for (const node of seen) {
+    if (isKnown(node) || node.digest !== undefined || asked.has(node.identity)) continue;
+    if (node.type !== 'file' && node.type !== 'directory') continue;
     asked.add(node.identity);
     wanted.set(node.path, node);
   }
-  if (wanted.size > 0) await readWanted(listing.read([...wanted.keys()]), wanted, contents, store, options);
+  const attributes =
+    wanted.size > 0
+      ? await readWanted(listing.read([...wanted.keys()]), wanted, contents, store, options)
+      : new Map<string, string>();
+  const found = seen.map((one) => {
+    if (isKnown(one) || one.digest !== undefined) return one;
+    const own = attributes.get(one.identity);
+    return own === undefined ? one : { ...one, attributes: own };
+  });
   // What has read the volume goes away while the tree is kept.
   const closing = Promise.resolve(listing[Symbol.asyncDispose]());
   closing.catch(() => undefined);
@@ -64,7 +73,7 @@ export async function freezeVolume(
   reportOmitted([...found, ...leftOut.map(tooDeep)], place, options);
   const ofNodes = found.map((one) => (isKnown(one) ? undefined : contents.get(one.identity)));
   const startedMs = Number(listing.startedNs / 1_000_000n);
-  return frozenTree(found, ofNodes, { cache, isStored, layout: store.layout, place, startedMs });
+  return frozenTree(found, ofNodes, { cache, isStored, layout: store.layout, place, startedMs, kind: 'attributes' });
 }
 
 /** Nodes without those whose paths are too long, and the first of these on each way down. */
@@ -80,8 +89,8 @@ function recall(nodes: readonly VolumeNode[], cache: StatCache, isStored: boolea
   const found: Found[] = [];
   for (const node of nodes) {
     const look = lookOf(node);
-    const at = node.path === '' ? undefined : cache.recall(node.path, look);
-    const isAlone = node.links === 1 || node.type === 'directory';
+    const at = cache.recall(node.path, look);
+    const isAlone = node.path !== '' && (node.links === 1 || node.type === 'directory');
     if (at !== undefined && isStored && isAlone) {
       addKnown(found, cache, at);
       continue;
@@ -90,29 +99,37 @@ function recall(nodes: readonly VolumeNode[], cache: StatCache, isStored: boolea
     const isKept = isStored || digest === '' || index.has(digest) || pack.has(digest);
     if (at === undefined || !isKept) found.push(asDiskNode(node, look));
     else if (isAlone) addKnown(found, cache, at);
-    else found.push({ ...asDiskNode(node, look), digest });
+    else found.push({ ...asDiskNode(node, look), ...cache.readAt(at) });
   }
   return found;
 }
 
-/** Every file that is asked for comes, or the volume is not as it was listed. */
+/**
+ * Every file and directory that is asked for comes, or the volume is not as it was listed.
+ *
+ * @returns the attributes of those that have some
+ */
 async function readWanted(
   stream: ByteStream,
   wanted: Map<BytePath, DiskNode>,
   contents: Map<string, FileContent>,
   store: Store,
   { signal }: Options,
-): Promise<void> {
+): Promise<ReadonlyMap<string, string>> {
   const pacer = createPacer(signal);
+  const attributes = new Map<string, string>();
   for await (const [member, content] of readTar(stream)) {
     const path = canonicalPath(member.name);
     const node = wanted.get(path);
-    if (node === undefined || member.type !== 'file' || member.size !== node.size) throw changed(path);
-    contents.set(node.identity, { ...(await storeContent(member.size, content, store)), stable: true });
+    if (node === undefined || member.type !== node.type || member.size !== node.size) throw changed(path);
+    if (member.attributes !== undefined) attributes.set(node.identity, member.attributes);
+    if (node.type === 'file')
+      contents.set(node.identity, { ...(await storeContent(member.size, content, store)), stable: true });
     wanted.delete(path);
     if (pacer.due()) await pacer.rest();
   }
   for (const path of wanted.keys()) throw changed(path);
+  return attributes;
 }
 
 /** In the order of a walk: each directory is put in order by itself, which takes far fewer comparisons than all paths at once. */

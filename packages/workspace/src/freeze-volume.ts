@@ -28,8 +28,7 @@ export async function freezeStream(
   const omitted: DiskNode[] = [];
   // Files whose first name lies too deep.
   const deep = new Map<string, TreeEntry>();
-  for await (const [told, content] of readTar(stream)) {
-    const member = withoutAttributes(told);
+  for await (const [member, content] of readTar(stream)) {
     const path = canonicalPath(member.name);
     if (path.length > longestPathBytes) {
       if (parentOf(path).length <= longestPathBytes) omitted.push(tooDeep(path));
@@ -42,12 +41,6 @@ export async function freezeStream(
   }
   reportOmitted(omitted, 'a stream', options);
   return canonicalTree([...entries.values()]);
-}
-
-/** Not every way in which a volume is read tells of attributes, so that none does: the same tree has the same id. */
-export function withoutAttributes(member: TarMember): TarMember {
-  const { attributes: _, ...plain } = member;
-  return plain;
 }
 
 /** A further name of a file whose first lies too deep; the first of these is the file. */

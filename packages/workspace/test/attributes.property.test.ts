@@ -68,7 +68,7 @@ test(
       treeActions(12),
       dressings,
       async (...[made, worn, edits, later]) => {
-        const { store, scratch, close } = await openStore();
+        const { store, scratch, volumeName, close } = await openStore();
         try {
           const program = new AttributeProgram(scratch, silentLogger);
           const tree = join(scratch, 'tree');
@@ -91,6 +91,10 @@ test(
           await store.restoreDirectory(copy, second.id);
           expect(await described(program, copy)).toEqual(edited);
           expect((await store.freeze({ kind: 'directory', path: copy })).id).toBe(second.id);
+          const volume = volumeName();
+          await store.provision({ volume, labels: {}, owner: { uid: 0, gid: 0 }, snapshotId: second.id });
+          expect((await store.freeze({ kind: 'volume', volume })).id).toBe(second.id);
+          expect((await store.freeze({ kind: 'volume', volume })).id).toBe(second.id);
           expect(await store.verify(second.id)).toMatchObject({ digest: second.digest });
         } finally {
           await close();

@@ -1,4 +1,5 @@
 import { bootedProgram } from '../lane/supervisor-command.ts';
+import { xattrOptions } from '../volumes/read-with-tar.ts';
 import { checkedName, layersTarget } from './layer-paths.ts';
 import { copyWords } from './layer-requests.ts';
 
@@ -39,7 +40,8 @@ export const emptyText = 'empty 755 0 0\n';
 /** Writes a tar of a layer, with what the overlay notes on its names; of a packed one, the file that it is. */
 export function readScript(layer: string): string {
   const options = '--sort=name --numeric-owner --format=posix --pax-option=delete=atime,delete=ctime';
-  const tar = `tar -C ${at(layer)}/d -c ${options} --xattrs --xattrs-include='trusted.overlay.*' .`;
+  const attributes = [...xattrOptions, '--xattrs-include=trusted.overlay.*'].map((option) => `'${option}'`).join(' ');
+  const tar = `tar -C ${at(layer)}/d -c ${options} ${attributes} .`;
   // It may be unpacked meanwhile: then there is a tree.
   return `set -eu; if [ -d ${at(layer)}/d ]; then ${tar}; else { cat <&3; exit; } 3<${at(layer)}/tar || ${tar}; fi`;
 }

@@ -13,12 +13,21 @@ export interface Reading {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Those attributes that are the user's: what a tree of the content store has. */
+export const xattrOptions = [
+  '--xattrs',
+  '--xattrs-include=user.*',
+  '--xattrs-include=system.posix_acl_*',
+  '--xattrs-include=security.capability',
+] as const;
+
 /** How every tar of a volume is written. */
 export const tarOptions = [
   '--create',
   '--format=pax',
   '--pax-option=delete=atime,delete=ctime',
   '--numeric-owner',
+  ...xattrOptions,
   `--directory=${volumeTarget}`,
 ] as const;
 
