@@ -103,8 +103,16 @@ export class TaskGate implements TunnelGate {
     this.#parts.log.add(via, request, decision);
   }
 
-  find(request: EgressRequest): Promise<Destination> {
-    return findDestination(this.#policy.network, request, this.#parts.names);
+  /** A lookup takes time: what the policy does not allow any more when it ends is denied. */
+  async find(request: EgressRequest): Promise<Destination> {
+    for (;;) {
+      const { network } = this.#policy;
+      const found = await findDestination(network, request, this.#parts.names);
+      const now = this.#policy.network;
+      if (now === network) return found;
+      const decision = decide(now, request);
+      if (!decision.allowed) return { kind: 'denied', decision };
+    }
   }
 
   injects(request: EgressRequest): boolean {
@@ -130,6 +138,8 @@ export class TaskGate implements TunnelGate {
   hold(request: EgressRequest, end: () => void): () => void {
     const held = { request, end };
     this.#held.add(held);
+    // Connecting takes time as well.
+    if (!decide(this.#policy.network, request).allowed) end();
     return () => void this.#held.delete(held);
   }
 
