@@ -186,7 +186,7 @@ test('a layer is begun while its commit is being read, and once', async () => {
   }
 });
 
-test('the workspace of a new task is made ready in a process that stays, and in no other', async () => {
+test('the workspace of a new task is made ready in a process that stays, and in another where a command is to follow', async () => {
   const home: TestHome = await createTestHome();
   const filled: string[] = [];
   const open = await home.open({
@@ -196,17 +196,18 @@ test('the workspace of a new task is made ready in a process that stays, and in 
     }),
   });
   try {
-    const create = async (kind: 'directory' | 'empty') =>
-      open.services.tasks.create(
-        { title: 'ready', image: home.image, workspace: kind === 'empty' ? { kind } : { kind, path: source } },
-        call,
-      );
+    const create = async (kind: 'directory' | 'empty', ready = false) => {
+      const workspace = kind === 'empty' ? { kind } : { kind, path: source };
+      const task = await open.services.tasks.create({ title: 'ready', image: home.image, workspace, ready }, call);
+      return task.workspace.mode === 'volume' && task.workspace.base?.id;
+    };
     await create('directory');
     expect(filled).toEqual([]);
+    const first = await create('directory', true);
+    expect(filled).toEqual([first]);
     open.services.housekeeper.start();
     await create('empty');
-    const { workspace } = await create('directory');
-    expect(filled).toEqual([workspace.mode === 'volume' && workspace.base?.id]);
+    expect(filled).toEqual([first, await create('directory')]);
   } finally {
     await open.close();
     await home.remove();
