@@ -133,13 +133,12 @@ export function createHttpFront(
   };
 }
 
-/** One that sent nothing at all asked for nothing. */
+/** One that sent nothing at all gets no answer either, which it could take for that to what it sends just now. */
 function giveUp(gate: HttpGate, socket: Socket, arrival: Arrival | undefined): void {
-  if (socket.bytesRead > 0) {
-    const request = { host: arrival?.host ?? '', port: arrival?.port ?? 0 };
-    const reason = 'the head of the request did not come to its end in time';
-    gate.record('http', request, deny('timeout', shownTarget(request), reason, 'send it at once'));
-  }
+  if (socket.bytesRead === 0) return void socket.destroy();
+  const request = { host: arrival?.host ?? '', port: arrival?.port ?? 0 };
+  const reason = 'the head of the request did not come to its end in time';
+  gate.record('http', request, deny('timeout', shownTarget(request), reason, 'send it at once'));
   if (!socket.writable) return void socket.destroy();
   socket.end('HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
   socket.destroySoon();
