@@ -71,8 +71,7 @@ test.each([
   ['/home/ada/../../etc', 'canonical-source'],
   ['/home/ada//project', 'canonical-source'],
   ['/home/ada/project/', 'canonical-source'],
-  ['/home/ada/project:/etc', 'canonical-source'],
-  ['/home/ada/a\nb', 'canonical-source'],
+  ['/home/ada/a\0b', 'canonical-source'],
 ])('a bind mount of %j breaks the rule %s', (source, rule) => {
   expect(rulesOf({ mounts: [bind(source)] })).toEqual([rule]);
 });
@@ -119,7 +118,7 @@ test.each([
   expect(rulesOf({ mounts: [{ kind: 'volume', volume: 'v', target, readOnly: false }] })).toEqual(['reserved-target']);
 });
 
-test.each(['workspace', '/workspace/../etc', '/workspace/', '/work,space'])('the target %j is refused', (target) => {
+test.each(['workspace', '/workspace/../etc', '/workspace/', '/work\0space'])('the target %j is refused', (target) => {
   expect(rulesOf({ mounts: [{ kind: 'volume', volume: 'v', target, readOnly: false }] })).toEqual(['canonical-target']);
 });
 

@@ -14,7 +14,7 @@ import {
   readIndex,
   valueOf,
 } from './git-index.ts';
-import type { GitCall, GitRunner } from './git-runner.ts';
+import { type GitCall, type GitRunner, gitFailure } from './git-runner.ts';
 import { lookAtWorkTree } from './look-at-work-tree.ts';
 import { createPacer } from './pacer.ts';
 import type { DiskNode } from './scan-directory.ts';
@@ -99,8 +99,22 @@ export async function makeTree(
   const out = look.gone.map((path) => ({ path, after: null }));
   await changeIndex(git, ours, out, idLength);
   const add = ['update-index', '-z', '--add', '--replace', '--stdin'];
-  if (wanted.length > 0) await git.run(add, { ...ours, input: asInput(wanted) });
+  if (wanted.length > 0) leftOut.push(...(await addAll(git, add, ours, wanted)).map(toText));
   return { ...made, tree: (await git.run(['write-tree'], ours)).toString('utf8').trim() };
+}
+
+/** @returns what git does not take, whose name is git's own on some file system */
+async function addAll(
+  git: GitRunner,
+  args: readonly string[],
+  call: GitCall,
+  wanted: readonly BytePath[],
+): Promise<readonly BytePath[]> {
+  const { code, stderr } = await git.try(args, { ...call, input: asInput(wanted) });
+  if (code !== 0) throw gitFailure(args, call, stderr);
+  if (!stderr.includes('Ignoring path ')) return [];
+  const taken = new Set((await readIndex(git, call, [''])).map(({ path }) => path));
+  return wanted.filter((path) => !taken.has(path));
 }
 
 /**

@@ -31,7 +31,9 @@ export async function extractTar(
   },
 ): Promise<void> {
   const inLargeRecords = options.program === 'gnu' ? ['-b', String(pipedBytes / blockLength)] : [];
-  const child = spawn('tar', ['-x', '-p', ...inLargeRecords, '--numeric-owner', '-f', '-', '-C', directory], {
+  // GNU tar reads a backslash in the value of -C as its own quoting.
+  const child = spawn('tar', ['-x', '-p', ...inLargeRecords, '--numeric-owner', '-f', '-'], {
+    cwd: directory,
     env: { PATH: options.environment['PATH'], LC_ALL: 'C' },
     stdio: ['pipe', 'ignore', 'pipe'],
     ...(options.signal === undefined ? {} : { signal: options.signal }),

@@ -9,7 +9,7 @@ import {
 } from '@opencode-tools/core';
 import { realDirectory } from './check-directory.ts';
 import { findConfiguredPaths } from './configured-paths.ts';
-import { errnoOf } from './failures.ts';
+import { errnoOf, invalid } from './failures.ts';
 import { type FoundRepository, findRepository } from './find-repository.ts';
 import { type GitRunner, gitFailure } from './git-runner.ts';
 import type { HostGit } from './git.ts';
@@ -43,12 +43,27 @@ async function guardDotGit(guards: Guards, top: string): Promise<boolean> {
   const path = join(top, '.git');
   const type = await typeOf(path);
   if (type === 'absent') {
-    await mkdir(path, { mode: 0o755 });
+    await makeDotGit(path);
     const { uid, gid } = await lstat(top);
     if (process.getuid?.() === 0) await lchown(path, uid, gid);
   }
   await guards.add(path);
   return type === 'file' || (type === 'directory' && (await readdir(path)).length > 0);
+}
+
+/** @throws OpencodeToolsError `OCT_INVALID_ARGUMENT` where nothing can be made */
+async function makeDotGit(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o755 });
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === undefined || errno === 'EEXIST') throw error;
+    throw invalid(
+      `No empty .git can be made in ${dirname(path)} (${errno}), which keeps sandboxes from making a repository there`,
+      'Give a directory that can be written, or use a volume workspace.',
+      { path, errno },
+    );
+  }
 }
 
 /** Work trees of the same repository; their `.git` is a file that says where the repository is. */

@@ -12,11 +12,14 @@ export interface WorkTreeLook {
   readonly gone: readonly BytePath[];
   /** Files by which git tells what to ignore and how to convert, at any depth. */
   readonly rules: readonly DiskNode[];
-  /** Repositories, and what is neither file nor link. */
+  /** Repositories, what is neither file nor link, and names that git never takes. */
   readonly leftOut: readonly BytePath[];
   /** What the index has, and is neither file, link nor directory now. */
   readonly inTheWay: readonly BytePath[];
 }
+
+/** Names that git takes for its own on one file system or another, and adds nowhere. */
+const neverTaken = /(^|\/)(\.git|git~1)$/i;
 
 type Found = { readonly [Kind in Exclude<keyof WorkTreeLook, 'gone'>]: WorkTreeLook[Kind][number][] };
 
@@ -47,7 +50,11 @@ export async function lookAtWorkTree(
     return false;
   };
   const visit = (path: BytePath): boolean => {
-    if (/(^|\/)\.git$/i.test(path)) return false;
+    if (/(^|\/)\.git$/.test(path)) return false;
+    if (neverTaken.test(path)) {
+      look.leftOut.push(path);
+      return false;
+    }
     const entry = known.get(path);
     const node = nodeAt(root, path);
     if (node.type === 'directory') return isEntered(path, entry);

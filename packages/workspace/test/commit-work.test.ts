@@ -242,6 +242,18 @@ test('repositories below are not entered, and a submodule stays where it is', as
   expect(git(at('.'), 'status', '--porcelain')).toBe(' M module\n?? nested/\n');
 });
 
+test('names that git takes for its own are in no commit, and are told', async () => {
+  const at = bed.repository('own-names', () => undefined);
+  for (const name of ['.GIT/x', 'src/.Git/config', 'git~1/x', 'deep/GIT~1', 'back\\.git\\x']) {
+    fs.mkdirSync(join(at(name), '..'), { recursive: true });
+    fs.writeFileSync(at(name), 'x\n');
+  }
+  edited(at);
+  const done = await commit(at);
+  expect(done).toMatchObject({ committed: true, changes: [{ path: 'src/a' }] });
+  expect(done.leftOut.toSorted()).toEqual(['.GIT', 'back\\.git\\x', 'deep/GIT~1', 'git~1', 'src/.Git']);
+});
+
 test('a directory of a work tree is committed alone, by the rules above it; what is staged elsewhere stays so', async () => {
   const at = bed.repository('part', () => undefined);
   fs.writeFileSync(at('mine'), 'staged\n');

@@ -70,6 +70,13 @@ describe('a directory that a sandbox shares', () => {
     expect(run('-C', at('below'), 'status', '--short')).toBe('A  file\n');
   });
 
+  test('is refused in words where no .git can be made', async () => {
+    await expect(guards('/sys/kernel')).rejects.toMatchObject({
+      code: 'OCT_INVALID_ARGUMENT',
+      remedy: expect.stringContaining('volume workspace') as string,
+    });
+  });
+
   test('has submodules kept in their place, filled or not, from above too', async () => {
     run('init', '-q');
     commitIn(repository);

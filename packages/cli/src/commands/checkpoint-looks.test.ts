@@ -47,7 +47,7 @@ test('checkpoints diff shows kinds, modes and sizes, and what lies in the home d
   expect(asked).toEqual([[taskId, 'one', 'two']]);
   expect(line.stdout.split('\n').slice(1)).toEqual([
     'M a  file 644 5 B -> file 755 5 B',
-    'A b c  symlink 644',
+    "A $'b\\nc'  symlink 644",
     'D ~/d  file 644 5 B',
     'the root file systems are different images',
     '',

@@ -53,7 +53,7 @@ test('what would run on this machine is said beside the output, and why', async 
   );
   const said = line.stderr.split('\n').filter((each) => each.startsWith('opencode-tools:'));
   expect(said).toEqual([
-    'opencode-tools: tripwire build, on this machine already: Makefile: builds run it',
+    String.raw`opencode-tools: tripwire build, on this machine already: $'Makefile\u001b[31m': builds run it`,
     'opencode-tools: 2 more tripwires',
   ]);
 });

@@ -18,7 +18,7 @@ test('task-memory export writes into the named folder, by default the current on
   };
   const openHome = openWith({ exportMemory });
   const first = await runLine(['task-memory', 'export', 't'], {}, { openHome });
-  expect(first.stdout).toBe('exported 00000001 up to record 7\n/repo/.task-memory\n');
+  expect(first.stdout).toBe(`exported 00000001 up to record 7\n${String.raw`$'/repo/\u001b[31m.task-memory'`}\n`);
   const second = await runLine(['task-memory', 'export', 't', 'repo'], {}, { openHome });
   expect(second.stdout).toContain('unchanged 00000001');
   expect(asked).toEqual([

@@ -28,12 +28,26 @@ export function oneLine(text: string, maxLength = 60): string {
   return line.length > maxLength ? `${line.slice(0, maxLength - 1)}…` : line;
 }
 
-/** `2026-11-20 08:15:30Z`. */
-/** A path on one line, whole. */
+/** A path on one line, whole; one that would not be seen as it is comes quoted, as a shell takes it: `$'a\nb'`. */
 export function shownPath(path: string): string {
-  return oneLine(path.toWellFormed(), 4_096);
+  const whole = path.toWellFormed();
+  if (!/[\p{Cc}\p{Cf}]|[^\S ]|^ | $| {2}/u.test(whole)) return oneLine(whole, 4_096);
+  const quoted = whole
+    .replaceAll(/['\\]/g, String.raw`\$&`)
+    .replaceAll('\n', String.raw`\n`)
+    .replaceAll('\t', String.raw`\t`)
+    .replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, escaped);
+  return `$'${quoted}'`;
 }
 
+function escaped(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  return code > 0xffff
+    ? String.raw`\U${code.toString(16).padStart(8, '0')}`
+    : String.raw`\u${code.toString(16).padStart(4, '0')}`;
+}
+
+/** `2026-11-20 08:15:30Z`. */
 export function formatTime(timestamp: string | null): string {
   return timestamp === null ? '-' : `${timestamp.slice(0, 10)} ${timestamp.slice(11, 19)}Z`;
 }

@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
-import { formatBytes, formatDuration, oneLine, safeText } from './format.ts';
+import { formatBytes, formatDuration, oneLine, safeText, shownPath } from './format.ts';
 import { colourStyle, plainStyle } from './style.ts';
 import { table } from './table.ts';
 
@@ -20,6 +21,30 @@ test('a table is aligned whatever is painted', () => {
 test('text from outside cannot move the cursor, ring, or break a row', () => {
   expect(oneLine('a\u001b[2J\u0007b\nc\td')).toBe('ab c d');
   expect(safeText('a\u001b]0;title\u0007\nb')).toBe('a\nb');
+});
+
+test('a path is shown as it is, or so that a shell takes it back', () => {
+  for (const path of ['src/a.ts', 'a b', "it's", 'ünï', 'back\\slash']) expect(shownPath(path)).toBe(path);
+  const odd = [
+    'q\nq/Makefile',
+    'a\tb',
+    ' x',
+    'x ',
+    'a  b',
+    "it's\n",
+    'a\\n\nb',
+    '\u0007',
+    'a\u200bb',
+    'ü\u0085',
+    'a\u00a0b',
+    '\u{e0001}',
+  ];
+  for (const path of odd) {
+    const shown = shownPath(path);
+    expect(shown).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+    const env = { PATH: process.env['PATH'], LC_ALL: 'C.UTF-8' };
+    expect(execFileSync('bash', ['--norc', '-c', `printf %s ${shown}`], { env, encoding: 'utf8' })).toBe(path);
+  }
 });
 
 test('long text is kept whole, and cut only on one line', () => {

@@ -81,7 +81,7 @@ async function realPaths(paths: readonly (string | undefined)[]): Promise<readon
 }
 
 function checkTarget(target: string): void {
-  const usable = isAbsolute(target) && normalize(target) === target && target !== '/' && !/[,:\0]/.test(target);
+  const usable = isAbsolute(target) && normalize(target) === target && target !== '/' && !target.includes('\0');
   if (!usable || reservedTargets.some((path) => isWithin(target, path) || isWithin(path, target))) {
     throw invalid(`Nothing can be mounted at ${target}`, 'target');
   }

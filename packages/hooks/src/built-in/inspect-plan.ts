@@ -154,8 +154,7 @@ function duplicateTargets(mounts: readonly SandboxMount[]): readonly PlanFault[]
 }
 
 function isCanonical(path: string): boolean {
-  // Colons and commas separate options in the engine's own mount syntax.
-  if (!path.startsWith('/') || /[\u0000-\u001f\u007f:,\\]/.test(path)) return false;
+  if (!path.startsWith('/') || path.includes('\0')) return false;
   return path === '/' || (posix.normalize(path) === path && !path.endsWith('/'));
 }
 
