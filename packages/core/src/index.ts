@@ -253,6 +253,7 @@ export type {
 export type { ByteStream, VolumeFacts, VolumeListing, VolumeNode, VolumePort } from './ports/volume-port.ts';
 export type {
   AdmittedTree,
+  AlreadyRead,
   Collected,
   FreezeOptions,
   GroupUsage,

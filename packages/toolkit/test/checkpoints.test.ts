@@ -137,7 +137,12 @@ test('a check names the snapshot and the path that are damaged, and which checkp
   await take('sound');
   writeFileSync(join(project, 'secret-plan'), 'a plan of many words');
   const hurt = await take('hurt');
-  expect((await checkpoints.check(task.id)).map(({ damage }) => damage)).toEqual([[], []]);
+  const told: string[] = [];
+  const onProgress = (message: string): void => void told.push(message);
+  expect((await checkpoints.check(task.id, undefined, { onProgress })).map(({ damage }) => damage)).toEqual([[], []]);
+  expect(told).toEqual(['reading checkpoint 1 of 2', 'reading checkpoint 2 of 2']);
+  const signal = AbortSignal.abort();
+  await expect(checkpoints.check(task.id, undefined, { signal })).rejects.toMatchObject({ code: 'OCT_CANCELLED' });
   damage('a plan of many words');
   const [newest, oldest] = await checkpoints.check(task.id);
   expect(newest).toMatchObject({

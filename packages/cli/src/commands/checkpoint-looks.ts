@@ -86,8 +86,10 @@ export const checkpointsVerify: Command<{
   summary: 'read every byte of one checkpoint of a task, or of all; exit code 8 when something is damaged',
   parameters: [taskParameter, { name: 'checkpoint', summary: `${reference} (default: all)`, optional: true }],
   options: [],
-  async run({ input, services, task }) {
-    const checkpoints = await services.checkpoints.check(await task(), input.get<string>('checkpoint'));
+  async run({ input, services, task, call }) {
+    const { signal, onProgress } = call;
+    const watched = { ...(signal && { signal }), ...(onProgress && { onProgress }) };
+    const checkpoints = await services.checkpoints.check(await task(), input.get<string>('checkpoint'), watched);
     return { sound: checkpoints.every(({ damage }) => damage.length === 0), checkpoints };
   },
   exitCode: ({ sound }) => (sound ? 0 : exitCodeFor('OCT_CHECKPOINT_CORRUPT')),

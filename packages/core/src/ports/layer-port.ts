@@ -119,7 +119,7 @@ export interface LayerPort {
     signal?: AbortSignal,
   ): Promise<LayerSize & { readonly digest: string }>;
   /** SHA-256 over every name, its attributes and its content in a layer; undefined when it is not there. */
-  digest(layer: string, signal?: AbortSignal): Promise<string | undefined>;
+  digest(layer: string): Promise<string | undefined>;
   /**
    * Gives one layer as a tar stream, with what the overlay notes on names: character devices 0:0, attributes `trusted.overlay.*`. For
    * layers that fit into memory.

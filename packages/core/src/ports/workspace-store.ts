@@ -129,8 +129,13 @@ export interface WorkspaceStore {
   contentOf(snapshotId: string, options?: FreezeOptions): Promise<string>;
   /** Lists what differs between two snapshots, sorted by the bytes of the paths; null is an empty tree. */
   diff(fromId: string | null, toId: string | null): Promise<readonly TreeDifference[]>;
-  /** Reads every byte of a snapshot. @throws OpencodeToolsError `OCT_CHECKPOINT_CORRUPT` naming the first bad path. */
-  verify(snapshotId: string): Promise<SnapshotRef>;
+  /**
+   * Reads every byte of a snapshot.
+   *
+   * @param already gets what was read of layers; what is in it is not read again, so give it to the calls of one look alone
+   * @throws OpencodeToolsError `OCT_CHECKPOINT_CORRUPT` naming the first bad path
+   */
+  verify(snapshotId: string, already?: AlreadyRead): Promise<SnapshotRef>;
   /** Whether there is such a snapshot; then `collect` does not remove it within the next hour. */
   has(snapshotId: string): Promise<boolean>;
   /** Whether new volumes are stacks of layers, whose checkpoints cost what changed; else why they are not. */
@@ -192,6 +197,9 @@ export interface WorkspaceStore {
   /** Waits for what goes on in the background, but for what was only asked to be ready. */
   settle(): Promise<void>;
 }
+
+/** Digests that several snapshots share the parts of, by what they are of. */
+export type AlreadyRead = Map<string, Promise<string | undefined>>;
 
 /** What a group of snapshots takes on disk among others. */
 export interface GroupUsage {

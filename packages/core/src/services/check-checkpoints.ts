@@ -1,24 +1,42 @@
 import type { Checkpoint, SnapshotRef } from '../domain/checkpoint.ts';
-import { asOpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { OpencodeToolsError, asOpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import type { AlreadyRead } from '../ports/workspace-store.ts';
+import type { Call } from './call.ts';
 import type { CheckpointDamage, CheckpointHealth } from './checkpoint-contract.ts';
 import type { Kernel } from './kernel.ts';
 import { manifestDigest } from './take-checkpoint.ts';
 
-/** Reads every byte of the checkpoints; a tree that several hold is read once. */
+/** What one look at checkpoints has found out so far. */
+interface Look {
+  /** What is wrong with a snapshot, by id and digest. */
+  readonly faults: Map<string, Promise<string | null>>;
+  readonly already: AlreadyRead;
+}
+
+/** Reads every byte of the checkpoints; a tree or a layer that several hold is read once. */
 export async function checkCheckpoints(
   kernel: Kernel,
   checkpoints: readonly Checkpoint[],
+  { signal, onProgress }: Pick<Call, 'signal' | 'onProgress'> = {},
 ): Promise<readonly CheckpointHealth[]> {
-  const known = new Map<string, Promise<string | null>>();
+  const look: Look = { faults: new Map(), already: new Map() };
   const health: CheckpointHealth[] = [];
-  for (const checkpoint of checkpoints) health.push({ checkpoint, damage: await damageOf(kernel, checkpoint, known) });
+  for (const [at, checkpoint] of checkpoints.entries()) {
+    if (signal?.aborted === true) throw cancelled(signal);
+    onProgress?.(`reading checkpoint ${at + 1} of ${checkpoints.length}`);
+    health.push({ checkpoint, damage: await damageOf(kernel, checkpoint, look) });
+  }
   return health;
+}
+
+function cancelled({ reason }: AbortSignal): OpencodeToolsError {
+  return new OpencodeToolsError('OCT_CANCELLED', 'Reading checkpoints was cancelled', { cause: reason });
 }
 
 async function damageOf(
   kernel: Kernel,
   checkpoint: Checkpoint,
-  known: Map<string, Promise<string | null>>,
+  { faults, already }: Look,
 ): Promise<readonly CheckpointDamage[]> {
   const damage: CheckpointDamage[] = [];
   if (manifestDigest(checkpoint) !== checkpoint.manifestDigest) {
@@ -28,8 +46,8 @@ async function damageOf(
     const snapshot = checkpoint[part];
     if (snapshot === null) continue;
     const key = `${snapshot.id} ${snapshot.digest}`;
-    const fault = known.get(key) ?? faultOf(kernel, snapshot);
-    known.set(key, fault);
+    const fault = faults.get(key) ?? faultOf(kernel, snapshot, already);
+    faults.set(key, fault);
     const message = await fault;
     if (message !== null) damage.push({ part, object: snapshot.id, message });
   }
@@ -40,9 +58,9 @@ async function damageOf(
   return damage;
 }
 
-async function faultOf(kernel: Kernel, snapshot: SnapshotRef): Promise<string | null> {
+async function faultOf(kernel: Kernel, snapshot: SnapshotRef, already: AlreadyRead): Promise<string | null> {
   try {
-    const { digest } = await kernel.deps.workspaces.verify(snapshot.id);
+    const { digest } = await kernel.deps.workspaces.verify(snapshot.id, already);
     return digest === snapshot.digest ? null : `Snapshot ${snapshot.id} has another digest than was recorded`;
   } catch (error) {
     const { code, message } = asOpencodeToolsError(error);

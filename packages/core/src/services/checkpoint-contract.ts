@@ -203,9 +203,14 @@ export interface CheckpointService {
    * Reads every byte of one checkpoint, or of all of a task, and says what is damaged. What several share is read once.
    *
    * @param reference all when it is undefined
+   * @param options `onProgress` is told which of them is being read; `signal` ends it between two
    * @throws OpencodeToolsError `OCT_CHECKPOINT_NOT_FOUND` for a reference that leads nowhere
    */
-  check(taskId: TaskId, reference?: string): Promise<readonly CheckpointHealth[]>;
+  check(
+    taskId: TaskId,
+    reference?: string,
+    options?: Pick<Call, 'signal' | 'onProgress'>,
+  ): Promise<readonly CheckpointHealth[]>;
   /** Reads every byte. @throws OpencodeToolsError `OCT_CHECKPOINT_CORRUPT` */
   verify(id: CheckpointId): Promise<Checkpoint>;
 }

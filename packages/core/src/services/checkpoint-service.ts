@@ -60,13 +60,13 @@ export function createCheckpointService(kernel: Kernel, keeper: SandboxKeeper): 
       ];
       return compareCheckpoints(kernel, first, second);
     },
-    check: async (taskId, reference) => {
+    check: async (taskId, reference, options) => {
       await assertReadable(kernel, taskId);
       const all =
         reference === undefined
           ? await deps.checkpoints.list(taskId)
           : [await deps.checkpoints.resolve(taskId, reference)];
-      return checkCheckpoints(kernel, all);
+      return checkCheckpoints(kernel, all, options);
     },
     verify: async (id) => {
       const checkpoint = await deps.checkpoints.find(id);

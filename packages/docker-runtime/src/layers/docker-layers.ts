@@ -17,7 +17,15 @@ import { type ArchiveTools, archiveUpper } from './archive-upper.ts';
 import { findCapability } from './find-capability.ts';
 import { mountedTarget } from './layer-containers.ts';
 import { mostLayersAt } from './layer-paths.ts';
-import { digestWords, fillWords, scriptRequest, scriptWords, sealRequest, unpackRequest } from './layer-requests.ts';
+import {
+  absentAnswer,
+  digestRequest,
+  fillWords,
+  scriptRequest,
+  scriptWords,
+  sealRequest,
+  unpackRequest,
+} from './layer-requests.ts';
 import * as scripts from './layer-scripts.ts';
 import { digestIn, sizeOf } from './layer-size.ts';
 import { findStack, listStacks, makeStack, stackRecipe } from './layer-stacks.ts';
@@ -126,12 +134,10 @@ export class DockerLayers implements LayerPort {
     });
   }
 
-  async digest(layer: string, signal?: AbortSignal): Promise<string | undefined> {
+  async digest(layer: string): Promise<string | undefined> {
     return doing('Reading a layer', async () => {
-      const names = (await this.#run(scripts.namesScript())).toString('latin1').split('\n');
-      if (!names.includes(layer)) return undefined;
-      const answer = await this.#volume.askApart(digestWords(layer), undefined, signal);
-      return digestIn(answer.toString('latin1'));
+      const said = (await this.#volume.askReader(digestRequest(layer))).toString('latin1');
+      return said === absentAnswer ? undefined : digestIn(said);
     });
   }
 

@@ -79,6 +79,13 @@ export function digestWords(layer: string): readonly string[] {
   return ['digest', checkedName(layer)];
 }
 
+export function digestRequest(layer: string): Buffer {
+  return request(...digestWords(layer));
+}
+
+/** What is said of a layer that is not there, in place of its digest. */
+export const absentAnswer = 'absent\n';
+
 export function scriptWords(script: string): readonly string[] {
   return ['sh', script];
 }

@@ -48,12 +48,14 @@ interface ContainerChange {
   readonly ofOneCall?: boolean;
 }
 
+type Standing = 'first' | 'second' | 'reader';
+
 /** The volume of layers, made at its first use, and the containers that work in it. */
 export class LayerVolume {
   readonly #engine: Engine;
   readonly #options: LayerVolumeOptions;
   #opened: Promise<OpenedVolume> | undefined;
-  readonly #helpers = new Map<'first' | 'second', Promise<LayerHelper>>();
+  readonly #helpers = new Map<Standing, Promise<LayerHelper>>();
   #batch: Batch | undefined;
 
   constructor(engine: Engine, options: LayerVolumeOptions) {
@@ -79,6 +81,11 @@ export class LayerVolume {
   /** Asks another helper of this process, so that nothing else waits for it. */
   async askBeside(request: Buffer): Promise<Buffer> {
     return (await this.#standing('second')).ask(request);
+  }
+
+  /** Asks a helper of this process for what takes long, such as reading all of a layer, one after the other. */
+  async askReader(request: Buffer): Promise<Buffer> {
+    return (await this.#standing('reader')).ask(request);
   }
 
   /** Does one thing in a container of its own, with another volume mounted for reading. */
@@ -173,7 +180,7 @@ export class LayerVolume {
     });
   }
 
-  async #standing(which: 'first' | 'second'): Promise<LayerHelper> {
+  async #standing(which: Standing): Promise<LayerHelper> {
     const known = this.#helpers.get(which);
     const current = await known?.catch(() => undefined);
     if (current?.usable === true) return current;

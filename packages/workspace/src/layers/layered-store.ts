@@ -1,4 +1,5 @@
 import {
+  type AlreadyRead,
   type Collected,
   type GroupUsage,
   type LayerCapability,
@@ -204,10 +205,10 @@ class LayeredStore implements WorkspaceStore {
     return this.#options.content.diff(from, toId === null ? null : await this.contentOf(toId));
   }
 
-  async verify(snapshotId: string): Promise<SnapshotRef> {
+  async verify(snapshotId: string, already: AlreadyRead = new Map()): Promise<SnapshotRef> {
     if (!isLayered(snapshotId)) return this.#options.content.verify(snapshotId);
     const snapshot = await this.#files.getSnapshot(snapshotId);
-    await verifyLayers(this.#options.layers, snapshot);
+    await verifyLayers(this.#options.layers, snapshot, already);
     return refOf(snapshot);
   }
 

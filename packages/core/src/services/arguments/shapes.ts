@@ -43,6 +43,12 @@ const signal = shape<AbortSignal>(
 /** What is null may be left out. */
 const nullable = optional(orNull(text));
 
+/** What verbs that only read take of a call. */
+export const watched: Members<Pick<Call, 'signal' | 'onProgress'>> = {
+  signal: optional(signal),
+  onProgress: optional(callback),
+};
+
 /** The call of a verb, by which it is known among the arguments. */
 export const call = members<Call>(
   {

@@ -1,7 +1,7 @@
 import { todoStates } from '../../domain/journal.ts';
 import type { CheckpointService, JournalService, WorkService } from '../services.ts';
 import { among, anObject, flag, list, members, number, optional, options, stream, text } from './shape.ts';
-import { type VerbsOf, call, session, underSession } from './shapes.ts';
+import { type VerbsOf, call, session, underSession, watched } from './shapes.ts';
 
 const dryRun = optional(flag);
 const mark = ['options', underSession] as const;
@@ -68,6 +68,7 @@ export const checkpointVerbs: VerbsOf<CheckpointService> = {
   check: [
     ['taskId', text],
     ['reference', optional(text)],
+    ['options', optional(options(watched))],
   ],
   verify: [['id', text]],
 };
