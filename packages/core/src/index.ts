@@ -257,6 +257,7 @@ export type {
   Collected,
   FreezeOptions,
   GroupUsage,
+  MissingTrees,
   GuardedPath,
   ProvisionRequest,
   SeedRequest,

@@ -79,6 +79,17 @@ export function layerPortContract(name: string, open: () => Promise<OpenLayerPor
       });
     });
 
+    test('names what there is, in a place that stays the same one', async () => {
+      const identity = await opened.layers.identity();
+      expect(identity).not.toBe('');
+      const { stack } = await edited('upper', 'true');
+      const names = await opened.layers.names();
+      expect([stack.upper, ...stack.lowers].every((name) => names.has(name))).toBe(true);
+      await opened.layers.remove([stack.upper]);
+      expect((await opened.layers.names()).has(stack.upper)).toBe(false);
+      expect(await opened.layers.identity()).toBe(identity);
+    });
+
     test('archives an upper whole, then what changed, then nothing', async () => {
       const from = await edited('upper', 'echo 1 >a; echo 1 >b; echo 1 >c');
       expect(await archive(from, 'one')).toMatchObject({

@@ -158,6 +158,17 @@ export function workspaceStoreContract(name: string, open: () => Promise<OpenWor
         );
       });
 
+      test('says which snapshots are missing, and of volumes only those that lost something', async () => {
+        const volume = newVolume();
+        const unknown = `snp_${'0'.repeat(40)}`;
+        const { id } = await opened.store.freeze({ kind: 'directory', path: tree });
+        await opened.store.provision({ volume, labels: {}, owner, snapshotId: id });
+        await opened.store.takeStock();
+        const missing = await opened.store.missing({ snapshotIds: [id, unknown], volumes: [volume] });
+        expect([...missing.snapshots.keys()]).toEqual([unknown]);
+        expect([...missing.volumes]).toEqual([]);
+      });
+
       test('leaves no volume when it is cancelled or the snapshot is unknown', async () => {
         const volume = newVolume();
         const { id } = await opened.store.freeze({ kind: 'directory', path: tree });

@@ -104,7 +104,7 @@ test('a checkpoint whose snapshot file is missing is damaged, not unknown', asyn
   rmSync(join(home.open.directory, 'content/snapshots', `${first.workspace?.id}.manifest`));
   await expect(checkpoints.restore(task.id, 'first', {}, call)).rejects.toMatchObject({
     code: 'OCT_CHECKPOINT_CORRUPT',
-    remedy: 'Restore another checkpoint of the task.',
+    remedy: expect.stringContaining(`checkpoints verify ${task.id}`) as string,
   });
 });
 

@@ -5,6 +5,7 @@ import {
   type FreezeOptions,
   type GroupUsage,
   type GuardedPath,
+  type MissingTrees,
   type LayerCapability,
   type ProvisionRequest,
   type SeedRequest,
@@ -176,6 +177,15 @@ class FileContentStore implements ContentStore {
   has(snapshotId: string): Promise<boolean> {
     return this.#parts.snapshots.has(snapshotId);
   }
+
+  async missing({ snapshotIds }: Parameters<WorkspaceStore['missing']>[0]): Promise<MissingTrees> {
+    const found = await Promise.all(snapshotIds.map(async (id) => ({ id, isThere: await this.has(id) })));
+    const gone = found.filter(({ isThere }) => !isThere).map(({ id }) => [id, 'its manifest is missing'] as const);
+    return { snapshots: new Map(gone), volumes: new Set() };
+  }
+
+  /** Everything that was made ahead is looked for when it is used. */
+  async takeStock(): Promise<void> {}
 
   readTar(snapshotId: string, signal?: AbortSignal): Promise<ContentTar> {
     return openContentTar(this.#parts, snapshotId, signal);

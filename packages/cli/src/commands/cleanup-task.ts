@@ -10,14 +10,14 @@ export const cleanupTask: Command<Deletion> = {
   parameters: [taskParameter],
   options: [
     { name: 'dry-run', summary: 'say what would be removed and kept, and change nothing' },
-    { name: 'force', summary: 'also while another session holds the task' },
+    { name: 'force', summary: 'also while another session holds the task, and when the engine has lost work of it' },
   ],
   async run({ input, services, call, session, task }) {
     const options = { ...session, dryRun: input.flag('dry-run'), force: input.flag('force') };
     return services.tasks.delete(await task(), options, call);
   },
   render({ dryRun, receipt, notices = [] }, style) {
-    const { removed, keptImages, finalCheckpointId } = receipt;
+    const { removed, keptImages, finalCheckpointId, lost = [] } = receipt;
     const objects = [
       plural(removed.containers, 'container'),
       plural(removed.volumes, 'volume'),
@@ -29,6 +29,7 @@ export const cleanupTask: Command<Deletion> = {
       `${dryRun ? 'would remove' : 'removed'} ${objects}`,
       finalCheckpointId !== null && `${saved} checkpoint ${finalCheckpointId}`,
       ...notices.map((notice) => style.warning(oneLine(notice, 1_000))),
+      ...lost.map((what) => `${style.warning('lost')} ${oneLine(what, 300)}`),
       ...keptImages.map((image) => `kept image ${oneLine(image, 100)}`),
       `record in ${oneLine(receipt.memory, 200)}`,
     );

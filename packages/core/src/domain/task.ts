@@ -64,4 +64,6 @@ export interface Receipt {
   readonly removed: { readonly containers: number; readonly volumes: number; readonly networks: number };
   /** Images that hold saved root file systems and were therefore kept. */
   readonly keptImages: readonly string[];
+  /** What the engine had lost before, so that it could not be saved, each in one sentence; absent for nothing. */
+  readonly lost?: readonly string[];
 }

@@ -41,6 +41,7 @@ OCT_TASK_NOT_FOUND not-found 3 final
 OCT_TASK_ON_OTHER_HOST unavailable 6 final
 OCT_TIMEOUT limit 7 retryable
 OCT_VERSION_CONFLICT conflict 4 retryable
+OCT_WORKSPACE_LOST integrity 8 final
 `;
 
 const codes = (Object.keys(errorCatalogue) as ErrorCode[]).toSorted();

@@ -78,7 +78,16 @@ export const errorCatalogue = {
   OCT_TIMEOUT: entry('limit', true, 'Raise the named time limit.'),
   OCT_STATE_CORRUPT: entry('integrity', false, 'Run `opencode-tools doctor`; the bad file is kept aside.'),
   OCT_LEDGER_BROKEN: entry('integrity', false, 'Run `opencode-tools verify` and compare with a head kept elsewhere.'),
-  OCT_CHECKPOINT_CORRUPT: entry('integrity', false, 'Restore another checkpoint of the task.'),
+  OCT_CHECKPOINT_CORRUPT: entry(
+    'integrity',
+    false,
+    'Restore another checkpoint of the task: `opencode-tools checkpoints verify <task>` says which are sound.',
+  ),
+  OCT_WORKSPACE_LOST: entry(
+    'integrity',
+    false,
+    'Restore a sound checkpoint of the task: `opencode-tools checkpoints verify <task>` says which are; or delete the task with `--force`.',
+  ),
   OCT_CANCELLED: entry('limit', false, 'Call again when you want the work done after all.'),
   OCT_INTERNAL: entry('internal', false, 'Report it with the output of `opencode-tools doctor --json`.'),
 } as const satisfies Record<`OCT_${string}`, Omit<CatalogueEntry, 'heading'>>;

@@ -125,6 +125,13 @@ export interface LayerPort {
    * layers that fit into memory.
    */
   read(layer: string): Promise<ByteStream>;
+  /**
+   * Tells the place where layers are from another one of its name that came after it; made when it is not there. An empty text when
+   * somebody else made it.
+   */
+  identity(): Promise<string>;
+  /** Names of all layers and uppers there are. */
+  names(): Promise<ReadonlySet<string>>;
   /** Names of all layers and uppers there are, and the bytes that each takes on disk. */
   list(): Promise<readonly { readonly name: string; readonly diskBytes: number }[]>;
   /** Removes layers and uppers; absent is fine. */

@@ -138,6 +138,12 @@ export interface WorkspaceStore {
   verify(snapshotId: string, already?: AlreadyRead): Promise<SnapshotRef>;
   /** Whether there is such a snapshot; then `collect` does not remove it within the next hour. */
   has(snapshotId: string): Promise<boolean>;
+  /**
+   * Looks whether what snapshots and volumes are made of is still there, without reading it: an engine may lose it behind our back.
+   */
+  missing(of: { readonly snapshotIds: readonly string[]; readonly volumes: readonly string[] }): Promise<MissingTrees>;
+  /** Forgets what was made ahead and is gone behind our back, so that it is made again. */
+  takeStock(): Promise<void>;
   /** Whether new volumes are stacks of layers, whose checkpoints cost what changed; else why they are not. */
   layering(): Promise<LayerCapability>;
   /**
@@ -200,6 +206,14 @@ export interface WorkspaceStore {
 
 /** Digests that several snapshots share the parts of, by what they are of. */
 export type AlreadyRead = Map<string, Promise<string | undefined>>;
+
+/** Trees of which something is gone. */
+export interface MissingTrees {
+  /** What is gone, by the id of each snapshot that cannot be had any more. */
+  readonly snapshots: ReadonlyMap<string, string>;
+  /** Names of volumes that cannot be mounted any more. */
+  readonly volumes: ReadonlySet<string>;
+}
 
 /** What a group of snapshots takes on disk among others. */
 export interface GroupUsage {

@@ -33,7 +33,12 @@ export async function bringBackTask(
   const args = { taskId: id, checkpoint: options.checkpoint ?? null, title };
   return idempotentFromStart(kernel, call, 'recover', args, async (key) => {
     call.onProgress?.('reading what was kept');
-    const { checkpoint, rootLost, passedOver } = await pickSound(kernel, source, options.checkpoint);
+    const { checkpoint, rootLost, passedOver } = await pickSound(
+      kernel,
+      source,
+      living !== undefined,
+      options.checkpoint,
+    );
     const journal = await readJournal(kernel, id);
     const result = {
       checkpoint,
@@ -82,7 +87,7 @@ interface Sound extends Pick<RecoveredTask, 'checkpoint' | 'rootLost' | 'passedO
  * The named checkpoint, else the newest that is sound. One of which only the image is gone is taken before older ones: files are
  * worth more than what was installed.
  */
-async function pickSound(kernel: Kernel, source: Task, reference: string | undefined): Promise<Sound> {
+async function pickSound(kernel: Kernel, source: Task, living: boolean, reference: string | undefined): Promise<Sound> {
   const passedOver: { checkpointId: CheckpointId; damage: readonly string[] }[] = [];
   for (const candidate of await candidates(kernel, source, reference)) {
     const [health] = await checkCheckpoints(kernel, [candidate]);
@@ -96,8 +101,17 @@ async function pickSound(kernel: Kernel, source: Task, reference: string | undef
   throw new OpencodeToolsError(
     'OCT_CHECKPOINT_CORRUPT',
     `No sound checkpoint of task ${source.id} is left: ${newest.damage[0] ?? newest.checkpointId}`,
-    { details: { taskId: source.id, passedOver: asJson({ passedOver })['passedOver'] ?? null } },
+    {
+      remedy: noneSound(source, living),
+      details: { taskId: source.id, passedOver: asJson({ passedOver })['passedOver'] ?? null },
+    },
   );
+}
+
+function noneSound({ id }: Task, living: boolean): string {
+  return living
+    ? `When its sandbox still works, take another: opencode-tools checkpoint ${id}. Else delete it: opencode-tools cleanup-task ${id} --force`
+    : `Nothing of its files can be brought back. What was done in it can still be read: opencode-tools task-history ${id}`;
 }
 
 async function candidates(kernel: Kernel, source: Task, reference: string | undefined): Promise<readonly Checkpoint[]> {

@@ -9,6 +9,7 @@ import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
 import { allEnded } from './all-ended.ts';
 import type { Kernel } from './kernel.ts';
 import { notIn } from './left-out-notice.ts';
+import { lostWork } from './lost-work.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import { homeMount, objectLabels } from './sandbox-plan.ts';
 
@@ -22,42 +23,66 @@ export interface Captured {
 /** What was captured, and what whoever asked has to be told: each in one sentence. */
 interface Capture {
   readonly captured: Captured;
+  /** True where a checkpoint would hold nothing that is not in an earlier one, since it is lost. */
+  readonly isAllLost: boolean;
   readonly warnings: readonly string[];
 }
 
+interface CaptureOptions {
+  readonly signal: AbortSignal;
+  /** True captures what there is in place of what is lost, with a warning; by default that is an error. */
+  readonly whatIsLeft?: boolean | undefined;
+}
+
 interface CapturedTrees extends Pick<Captured, 'workspace' | 'home'> {
+  /** True where the engine has lost something and nothing was left to freeze. */
+  readonly isAllLost: boolean;
+  readonly warnings: readonly string[];
+}
+
+interface CapturedRoot {
+  readonly root: RootRef | null;
   readonly warnings: readonly string[];
 }
 
 /**
  * Freezes workspace, home directory and root file system as of one instant: the sandbox is paused meanwhile. What does not
  * exist yet, or no more, is captured as what it would be made from.
+ *
+ * @throws OpencodeToolsError `OCT_WORKSPACE_LOST` when the engine has lost a volume, or what it would be made from, or when nothing is left
  */
 export async function captureTask(
   kernel: Kernel,
   keeper: SandboxKeeper,
   task: Task,
   operationId: OperationId,
-  signal: AbortSignal,
+  options: CaptureOptions,
 ): Promise<Capture> {
   const found = await keeper.find(task.id);
   if (found === undefined) {
     const sandbox = await kernel.deps.tasks.findSandbox(task.id);
-    return join(await captureTrees(kernel, task, sandbox, signal), await rootAtRest(kernel, task, sandbox));
+    return join(await captureTrees(kernel, task, sandbox, options), await rootAtRest(kernel, task, sandbox));
   }
   const { handle, sandbox } = found;
-  const freeze = async (ofRoot: () => Promise<RootRef>): Promise<Capture> =>
-    whilePaused(handle, async () => join(...(await allEnded(captureTrees(kernel, task, sandbox, signal), ofRoot()))));
+  const freeze = async (ofRoot: () => Promise<CapturedRoot>): Promise<Capture> =>
+    whilePaused(handle, async () => join(...(await allEnded(captureTrees(kernel, task, sandbox, options), ofRoot()))));
   if (await handle.rootIsUntouched()) {
-    const captured = await freeze(async () => asMade(handle));
+    const captured = await freeze(async () => asMade(kernel, task, handle, operationId));
     // The inside cannot be asked while it is paused. What holds afterwards held meanwhile. Commands that came during the pause run now.
     if (await handle.rootIsUntouched({ insists: true })) return captured;
   }
   return freeze(async () => captureRoot(kernel, task, handle, operationId));
 }
 
-function join({ workspace, home, warnings }: CapturedTrees, root: RootRef | null): Capture {
-  return { captured: { workspace, home, root }, warnings };
+function join(
+  { workspace, home, isAllLost, warnings }: CapturedTrees,
+  { root, warnings: ofRoot }: CapturedRoot,
+): Capture {
+  return {
+    captured: { workspace, home, root },
+    isAllLost: isAllLost && (root?.changedPaths ?? 0) === 0,
+    warnings: [...warnings, ...ofRoot],
+  };
 }
 
 /** Tells whether a checkpoint already holds exactly what was captured. */
@@ -83,24 +108,38 @@ async function captureTrees(
   kernel: Kernel,
   task: Task,
   sandbox: Sandbox | undefined,
-  signal: AbortSignal,
+  { signal, whatIsLeft = false }: CaptureOptions,
 ): Promise<CapturedTrees> {
   const head = task.headCheckpointId === null ? undefined : await kernel.deps.checkpoints.find(task.headCheckpointId);
   let isMissing = false;
-  const leftOut: string[] = [];
+  const warnings: string[] = [];
+  const lost: string[] = [];
+  let alive = 0;
   const freeze = async (
+    part: string,
     tree: TreeRef | null,
     instead: SnapshotRef | null,
     onLeftOut: (one: LeftOut) => void,
   ): Promise<SnapshotRef | null> => {
-    if (tree === null) return instead;
     try {
-      return await kernel.deps.workspaces.freeze(tree, { signal, onLeftOut });
+      if (tree !== null) {
+        const frozen = await kernel.deps.workspaces.freeze(tree, { signal, onLeftOut });
+        alive += 1;
+        return frozen;
+      }
     } catch (error) {
-      if (!isGone(tree, error)) throw error;
-      isMissing = true;
-      return instead;
+      if (isGone(tree, error)) isMissing = true;
+      else if (!isOpencodeToolsError(error, 'OCT_WORKSPACE_LOST')) throw error;
+      else if (!whatIsLeft) throw await lostWork(kernel, task, `the engine has not all of ${part} any more`, error);
+      else lost.push(part);
     }
+    const isLeft = instead === null || (await isThere(kernel, instead));
+    if (!isLeft && !whatIsLeft)
+      throw await lostWork(kernel, task, `${part} is gone, and so is what it would be made from`);
+    if (!isLeft && !lost.includes(part)) lost.push(part);
+    const kept = isLeft && instead !== null ? 'has it as of the last one' : 'has nothing of it';
+    if (lost.includes(part)) warnings.push(`The engine has lost ${part}; the checkpoint ${kept}`);
+    return isLeft ? instead : null;
   };
   const base = task.workspace.mode === 'volume' ? task.workspace.base : null;
   const [workspaceTree, homeTree] = await allEnded(
@@ -108,16 +147,21 @@ async function captureTrees(
     existingTree(kernel, sandbox?.homeVolume),
   );
   const [workspace, home] = await allEnded(
-    freeze(workspaceTree, head?.workspace ?? base, (one) =>
-      leftOut.push(notIn('the checkpoint', one, 'the workspace')),
+    freeze('the workspace', workspaceTree, head?.workspace ?? base, (one) =>
+      warnings.push(notIn('the checkpoint', one, 'the workspace')),
     ),
     // Programs keep sockets in a home directory, which nobody misses.
-    freeze(homeTree, head?.home ?? null, (one) => {
-      if (one.kind === 'deep') leftOut.push(notIn('the checkpoint', one, 'the home directory'));
+    freeze('the home directory', homeTree, head?.home ?? null, (one) => {
+      if (one.kind === 'deep') warnings.push(notIn('the checkpoint', one, 'the home directory'));
     }),
   );
   const missing = warningOf(task, head?.workspace ?? null, isMissing ? null : workspace);
-  return { workspace, home, warnings: [...(missing === null ? [] : [missing]), ...leftOut] };
+  const isAllLost = lost.length > 0 && alive === 0;
+  return { workspace, home, isAllLost, warnings: [...(missing === null ? [] : [missing]), ...warnings] };
+}
+
+async function isThere({ deps }: Kernel, { id }: SnapshotRef): Promise<boolean> {
+  return !(await deps.workspaces.missing({ snapshotIds: [id], volumes: [] })).snapshots.has(id);
 }
 
 /**
@@ -138,8 +182,8 @@ function warningOf({ workspace }: Task, before: SnapshotRef | null, now: Snapsho
 }
 
 /** The user has removed the directory, or put a file in its place; a mount of it may still show an empty one inside. */
-function isGone(tree: TreeRef, error: unknown): boolean {
-  if (tree.kind !== 'directory' || !isOpencodeToolsError(error, 'OCT_INVALID_ARGUMENT')) return false;
+function isGone(tree: TreeRef | null, error: unknown): boolean {
+  if (tree?.kind !== 'directory' || !isOpencodeToolsError(error, 'OCT_INVALID_ARGUMENT')) return false;
   const { errno = 'ENOTDIR', path } = error.details;
   return path === tree.path && (errno === 'ENOENT' || errno === 'ENOTDIR');
 }
@@ -154,10 +198,17 @@ async function existingTree(kernel: Kernel, volume: string | null | undefined): 
   return exists ? { kind: 'volume', volume } : null;
 }
 
-async function rootAtRest(kernel: Kernel, task: Task, sandbox: Sandbox | undefined): Promise<RootRef | null> {
-  const head = task.headCheckpointId === null ? undefined : await kernel.deps.checkpoints.find(task.headCheckpointId);
-  const imageId = sandbox?.imageId ?? head?.root?.imageId ?? task.sandboxSpec.imageId;
-  return imageId === null ? null : { baseImageId: imageId, imageId, changedPaths: 0 };
+/** A root file system without a container. Of one whose image is gone nothing is left: the task goes on from the image that it began with. */
+async function rootAtRest({ deps }: Kernel, task: Task, sandbox: Sandbox | undefined): Promise<CapturedRoot> {
+  const head = task.headCheckpointId === null ? undefined : await deps.checkpoints.find(task.headCheckpointId);
+  const began = task.sandboxSpec.imageId;
+  const imageId = sandbox?.imageId ?? head?.root?.imageId ?? began;
+  if (imageId === null) return { root: null, warnings: [] };
+  if (imageId === began || (await deps.images.find(imageId)) !== undefined)
+    return { root: { baseImageId: imageId, imageId, changedPaths: 0 }, warnings: [] };
+  const lost = `What was installed is lost: the image of the root file system is gone from the engine: ${imageId}.`;
+  const root = began === null ? null : { baseImageId: began, imageId: began, changedPaths: 0 };
+  return { root, warnings: [`${lost} The task goes on from the image that it began with`] };
 }
 
 /** Commits the root file system only when something in it changed since its container was made. */
@@ -166,18 +217,36 @@ async function captureRoot(
   task: Task,
   handle: SandboxHandle,
   operationId: OperationId,
-): Promise<RootRef> {
+): Promise<CapturedRoot> {
   const changes = (await handle.rootChanges()).filter(({ path }) => path !== homeMount && path !== task.workspace.path);
-  if (changes.length === 0) return asMade(handle);
+  if (changes.length === 0) return asMade(kernel, task, handle, operationId);
+  return { root: await commitRoot(kernel, task, handle, operationId, changes.length), warnings: [] };
+}
+
+/** An image that was saved before and is gone is saved once more, as long as a container of it stands. */
+async function asMade(
+  kernel: Kernel,
+  task: Task,
+  handle: SandboxHandle,
+  operationId: OperationId,
+): Promise<CapturedRoot> {
+  const { imageId } = await handle.inspect();
+  const isThere = imageId === task.sandboxSpec.imageId || (await kernel.deps.images.find(imageId)) !== undefined;
+  const made = { baseImageId: imageId, imageId, changedPaths: 0 };
+  return { root: isThere ? made : await commitRoot(kernel, task, handle, operationId, 0), warnings: [] };
+}
+
+async function commitRoot(
+  kernel: Kernel,
+  task: Task,
+  handle: SandboxHandle,
+  operationId: OperationId,
+  changedPaths: number,
+): Promise<RootRef> {
   const labels = objectLabels(kernel.deps.homeId, task, operationId, 'root');
   const { imageId } = await handle.inspect();
   const committed = await handle.snapshotRoot({ tag: rootImageTag(task, operationId), labels });
-  return { baseImageId: imageId, imageId: committed.imageId, changedPaths: changes.length };
-}
-
-async function asMade(handle: SandboxHandle): Promise<RootRef> {
-  const { imageId } = await handle.inspect();
-  return { baseImageId: imageId, imageId, changedPaths: 0 };
+  return { baseImageId: imageId, imageId: committed.imageId, changedPaths };
 }
 
 async function whilePaused<T>(handle: SandboxHandle, work: () => Promise<T>): Promise<T> {

@@ -3,6 +3,7 @@ import { OpencodeToolsError, asOpencodeToolsError } from '../errors/opencode-too
 import type { AlreadyRead } from '../ports/workspace-store.ts';
 import type { Call } from './call.ts';
 import type { CheckpointDamage, CheckpointHealth } from './checkpoint-contract.ts';
+import { rootDamage } from './find-damage.ts';
 import type { Kernel } from './kernel.ts';
 import { manifestDigest } from './take-checkpoint.ts';
 
@@ -53,7 +54,7 @@ async function damageOf(
   }
   const imageId = checkpoint.root?.imageId;
   if (imageId !== undefined && (await kernel.deps.images.find(imageId)) === undefined) {
-    damage.push({ part: 'root', object: imageId, message: 'The image is no longer on the engine' });
+    damage.push(rootDamage(imageId));
   }
   return damage;
 }

@@ -5,6 +5,7 @@ import type { ErrorJson } from '../errors/opencode-tools-error.ts';
 import { goesOn } from './background-end.ts';
 import { isOverBudget } from './caches.ts';
 import { collectGarbage } from './collect-garbage.ts';
+import { lossFindings } from './doctor-losses.ts';
 import { leftoverFindings } from './doctor-leftovers.ts';
 import { networkFindings } from './doctor-networks.ts';
 import type { Kernel } from './kernel.ts';
@@ -57,6 +58,7 @@ async function examine(tools: Tools, options: DoctorOptions, call: Call): Promis
   const broken = await part('ledger', new Set<string>(), () => examineLedger(ledger, findings));
   const engine = await part('engine', noEngine, () => examineEngine(kernel, findings));
   const usable = engine.capabilities !== null;
+  if (usable) await part('losses', undefined, async () => void findings.push(...(await lossFindings(kernel))));
   if (usable) await part('layers', undefined, () => examineLayers(kernel, findings));
   if (usable) await part('caches', undefined, () => examineCaches(tools, findings, options, call));
   if (usable) await part('image', undefined, () => examineImage(kernel, findings));

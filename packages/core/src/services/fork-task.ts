@@ -7,6 +7,7 @@ import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { RecordPayload, RecordType } from '../ledger/ledger-record.ts';
 import type { Put } from '../ledger/put.ts';
 import { clip } from './clip.ts';
+import { assertSound } from './find-damage.ts';
 import { type IdempotencyKey, idempotentFromStart } from './idempotent.ts';
 import { type Kernel, draft, leaseGuard } from './kernel.ts';
 import { runHooks } from './run-hooks.ts';
@@ -43,6 +44,7 @@ export async function forkTask(
       const { sessionId } = options;
       const begin = async (proof: LeaseProof | null): Promise<Task> => {
         const checkpoint = await pickCheckpoint(kernel, keeper, source, living !== undefined, options, call);
+        await assertSound(kernel, checkpoint);
         const labels = { ...source.labels, ...options.labels };
         const from = { source: { ...source, labels }, living: living !== undefined, checkpoint, title, proof };
         return beginFrom(kernel, from, key, call);

@@ -11,6 +11,7 @@ import { cacheMounts } from './caches.ts';
 import { currentFence } from './barrier.ts';
 import type { IdempotencyKey } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
+import { explainMaking } from './lost-work.ts';
 import { removeTraces } from './remove-traces.ts';
 import { runHooks } from './run-hooks.ts';
 import { runOperation } from './run-operation.ts';
@@ -60,8 +61,9 @@ export interface MakeSandbox {
 }
 
 /**
- * Makes a sandbox as one operation: requested, made idempotently under the operation's id, recorded. On failure the half-made
- * parts are removed and the row says `failed`; nothing that held work is touched.
+ * Makes a sandbox; a second time when the engine had only lost what is made again, such as the layers that volumes begin with.
+ *
+ * @throws OpencodeToolsError `OCT_WORKSPACE_LOST`, `OCT_CHECKPOINT_CORRUPT` for work that is gone from the engine, with the ways out
  */
 export async function makeSandbox(
   kernel: Kernel,
@@ -69,6 +71,22 @@ export async function makeSandbox(
   leased: LeasedWork,
   call: Call,
 ): Promise<SandboxHandle> {
+  try {
+    return await makeOnce(kernel, input, leased, call);
+  } catch (error) {
+    const explained = await explainMaking(kernel, input, error);
+    if (explained !== 'make again') throw explained;
+    // An operation that the caller's key names is made once.
+    if (input.key?.operationId !== undefined) throw error;
+    return makeAgain(kernel, input, leased, call);
+  }
+}
+
+/**
+ * Makes a sandbox as one operation: requested, made idempotently under the operation's id, recorded. On failure the half-made
+ * parts are removed and the row says `failed`; nothing that held work is touched.
+ */
+async function makeOnce(kernel: Kernel, input: MakeSandbox, leased: LeasedWork, call: Call): Promise<SandboxHandle> {
   const { task, kind, previous } = input;
   const { session, proof } = leased;
   const planned = kernel.newOperation(kind, task.id, proof, {}, input.key?.operationId);
@@ -90,7 +108,7 @@ export async function makeSandbox(
     };
     const claimed = await claimPooled(kernel, input.pool, claim, leased, call);
     input.pool.note(warm);
-    if (claimed === 'broken') return makeWithoutPool(kernel, input, leased, call);
+    if (claimed === 'broken') return makeAgain(kernel, input, leased, call);
     if (claimed !== undefined) return claimed;
   }
   const intent = { container: plan.name, madeVolumes: newVolumes(facts, input.keep), ...input.detail };
@@ -133,15 +151,16 @@ export async function makeSandbox(
   );
 }
 
-/** The row says now that the claim failed; the next sandbox is the next generation. */
-async function makeWithoutPool(
+/** Without the pool. The row of a first sandbox says now that it failed; the next one is the next generation. */
+async function makeAgain(
   kernel: Kernel,
   { pool: _pool, ...input }: MakeSandbox,
   leased: LeasedWork,
   call: Call,
 ): Promise<SandboxHandle> {
-  const previous = (await kernel.deps.tasks.findSandbox(input.task.id)) ?? null;
-  return makeSandbox(kernel, { ...input, previous }, leased, call);
+  const row = (await kernel.deps.tasks.findSandbox(input.task.id)) ?? null;
+  const previous = input.kind === 'restore' ? input.previous : row;
+  return makeOnce(kernel, { ...input, previous }, leased, call);
 }
 
 const excludes: readonly OperationKind[] = ['sandbox', 'restore', 'checkpoint', 'egress', 'deletion'];

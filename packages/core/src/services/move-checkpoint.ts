@@ -10,6 +10,7 @@ import type { AdmittedTree } from '../ports/workspace-store.ts';
 import { rootImageTag } from './capture.ts';
 import type { CheckpointExport, ImportCheckpoint, ImportedCheckpoint } from './checkpoint-contract.ts';
 import { type CheckpointHead, decodeHead, encodeHead } from './checkpoint-file.ts';
+import { assertSound } from './find-damage.ts';
 import { type IdempotencyKey, idempotent } from './idempotent.ts';
 import { type Kernel, draft, leaseGuard } from './kernel.ts';
 import { notIn } from './left-out-notice.ts';
@@ -32,6 +33,7 @@ export async function exportCheckpoint(
   const task = await kernel.deps.tasks.getTask(taskId);
   assertHere(kernel, task);
   const checkpoint = await kernel.deps.checkpoints.resolve(taskId, reference);
+  await assertSound(kernel, checkpoint, { root: options.root !== false && changedRoot(checkpoint) !== null });
   const signal = call.signal === undefined ? {} : { signal: call.signal };
   const trees = new Map<string, string>();
   for (const name of ['workspace', 'home'] as const) {

@@ -4,10 +4,12 @@ import { asJson } from '../domain/json.ts';
 import type { Operation } from '../domain/operation.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
 import type { Task } from '../domain/task.ts';
+import { asOpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { RecordDraft } from '../ledger/ledger-record.ts';
 import type { Put } from '../ledger/put.ts';
 import { assertAlone } from './assert-alone.ts';
 import { clip } from './clip.ts';
+import { assertSound } from './find-damage.ts';
 import { type IdempotencyKey, idempotentFromStart } from './idempotent.ts';
 import { type Kernel, draft } from './kernel.ts';
 import { makeSandbox } from './make-sandbox.ts';
@@ -16,7 +18,7 @@ import { runHooks } from './run-hooks.ts';
 import { runOperation } from './run-operation.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, Restoration, UnderSession } from './services.ts';
-import { type TakenCheckpoint, takeCheckpoint } from './take-checkpoint.ts';
+import { type TakeCheckpoint, takeCheckpoint } from './take-checkpoint.ts';
 import { type LeasedWork, settleTask, withLease } from './with-lease.ts';
 
 /**
@@ -40,21 +42,41 @@ export async function restoreCheckpoint(
       await assertAlone(kernel, taskId, leased, 'Restoring', call);
       const context = { point: 'checkpoint:restoring', task, agent: session.agent, model: session.model } as const;
       const hooks = await runHooks(kernel, { ...context, sessionId: session.id }, { stream: taskId, call, proof });
+      if (task.workspace.mode === 'volume') await kernel.deps.workspaces.takeStock();
+      await assertSound(kernel, target);
       const endedProcesses = await keeper.endExecutions(taskId, call);
       call.onProgress?.('saving the present');
       const name = clip(`before restoring ${target.name}`, 100);
       const reason = `Taken before ${target.id} was restored`;
-      const saved = await takeCheckpoint(kernel, keeper, { taskId, name, reason, onlyIfChanged: true }, leased, call);
-      const facts = { endedProcesses, savedCheckpointId: saved.taken ? saved.checkpoint.id : null };
+      const input = { taskId, name, reason, onlyIfChanged: true, whatIsLeft: true };
+      const present = await savePresent(kernel, keeper, input, leased, call);
+      const facts = { endedProcesses, savedCheckpointId: present.saved?.id ?? null };
       const detail = { checkpointId: target.id, savedCheckpointId: facts.savedCheckpointId, ...hooks };
       const records = [draft({ stream: taskId, type: 'task.restored', call, proof, detail })];
-      return bringBack(kernel, keeper, { target, saved, facts, records, key }, leased, call);
+      return bringBack(kernel, keeper, { target, ...present, facts, records, key }, leased, call);
     });
   const args = { taskId, checkpointId: target.id };
   return idempotentFromStart(kernel, call, 'restore', args, restore, {
     settle: async () => settleTask(kernel, task, options.sessionId, call),
     given: async (operation) => restoredBefore(kernel, target, operation),
   });
+}
+
+/** Saves what is left of the present. Where the engine has lost all of it the task comes back all the same. */
+async function savePresent(
+  kernel: Kernel,
+  keeper: SandboxKeeper,
+  input: TakeCheckpoint,
+  leased: LeasedWork,
+  call: Call,
+): Promise<Pick<Restoring, 'saved' | 'notices'>> {
+  try {
+    const { checkpoint, taken, notices } = await takeCheckpoint(kernel, keeper, input, leased, call);
+    return { saved: taken ? checkpoint : null, notices };
+  } catch (error) {
+    if (!isOpencodeToolsError(error, 'OCT_WORKSPACE_LOST')) throw error;
+    return { saved: null, notices: [asOpencodeToolsError(error).message] };
+  }
 }
 
 /** What is known of a restore that was finished after its process had died. */
@@ -70,7 +92,9 @@ async function restoredBefore(kernel: Kernel, target: Checkpoint, { intent }: Op
 
 interface Restoring {
   readonly target: Checkpoint;
-  readonly saved: TakenCheckpoint;
+  readonly saved: Checkpoint | null;
+  /** What of the present could not be saved. */
+  readonly notices: readonly string[];
   /** What its operation keeps for whoever has to answer in place of this process. */
   readonly facts: { readonly endedProcesses: number; readonly savedCheckpointId: CheckpointId | null };
   /** Of the transaction that finishes it. */
@@ -79,11 +103,14 @@ interface Restoring {
 }
 
 /** @param notBack what was not brought back */
-function restoration({ target, saved, facts }: Restoring, notBack: readonly string[] = []): Restoration {
-  const notices = [...saved.notices, ...notBack];
+function restoration(
+  { target, saved, facts, notices: unsaved }: Restoring,
+  notBack: readonly string[] = [],
+): Restoration {
+  const notices = [...unsaved, ...notBack];
   return {
     checkpoint: target,
-    saved: saved.taken ? saved.checkpoint : null,
+    saved,
     endedProcesses: facts.endedProcesses,
     ...(notices.length === 0 ? {} : { notices }),
   };

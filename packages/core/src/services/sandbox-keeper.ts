@@ -6,6 +6,7 @@ import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
 import { endBackground } from './background.ts';
 import { currentFence } from './barrier.ts';
 import { type Kernel, draft, leaseGuard } from './kernel.ts';
+import { explainStart } from './lost-work.ts';
 import { type KeptVolumes, makeSandbox } from './make-sandbox.ts';
 import type { WarmPool } from './pool/warm-pool.ts';
 import { assertNotHeld } from './pause-sandbox.ts';
@@ -118,7 +119,10 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
       return { handle: await make(task, sandbox, leased, call), began: true };
     }
     if (state !== 'running') await awaitQuiet(kernel, task.id, ['checkpoint'], leased.signal);
-    const began = await wake(handle, state, task, leased);
+    const began = await wake(handle, state, task, leased).catch(async (error: unknown) => {
+      const { workspaceVolume, homeVolume } = sandbox;
+      throw await explainStart(kernel, task, { workspace: workspaceVolume, home: homeVolume }, error);
+    });
     if (sandbox.state !== 'running') await recordState(kernel, sandbox, 'running', leased, call);
     return { handle, began };
   };

@@ -9,6 +9,7 @@ import type { Put } from '../ledger/put.ts';
 import { type Captured, captureTask, isCapturedBy, rootImageTag } from './capture.ts';
 import type { IdempotencyKey } from './idempotent.ts';
 import type { Kernel } from './kernel.ts';
+import { lostWork } from './lost-work.ts';
 import { runHooks } from './run-hooks.ts';
 import { type OperationEnd, runOperation } from './run-operation.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
@@ -21,6 +22,8 @@ export interface TakeCheckpoint {
   readonly reason: string;
   /** True takes none when the newest checkpoint already holds the present. */
   readonly onlyIfChanged: boolean;
+  /** True saves what there is where the engine has lost something, with a notice; by default that is an error. */
+  readonly whatIsLeft?: boolean;
   readonly key?: IdempotencyKey;
 }
 
@@ -59,11 +62,15 @@ export async function takeCheckpoint(
     call,
     async () => {
       call.onProgress?.('freezing the workspace');
-      const { captured, warnings } = await captureTask(kernel, keeper, task, operation.id, leased.signal);
+      const { captured, isAllLost, warnings } = await captureTask(kernel, keeper, task, operation.id, {
+        signal: leased.signal,
+        whatIsLeft: input.whatIsLeft,
+      });
       for (const warning of warnings) {
         call.onProgress?.(warning);
         deps.logger.warn(warning, { taskId: task.id });
       }
+      if (isAllLost) throw await lostWork(kernel, task, 'the engine has nothing of its files any more');
       const current = task.headCheckpointId === null ? undefined : await deps.checkpoints.find(task.headCheckpointId);
       if (input.onlyIfChanged && current !== undefined && isCapturedBy(captured, current))
         return unchanged(current, warnings);

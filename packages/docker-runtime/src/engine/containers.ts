@@ -18,7 +18,11 @@ export interface ContainerDescription {
     readonly StartedAt: string;
     readonly FinishedAt: string;
   };
-  readonly Config: { readonly Labels: Readonly<Record<string, string>> | null; readonly Cmd: readonly string[] | null };
+  readonly Config: {
+    readonly Labels: Readonly<Record<string, string>> | null;
+    readonly Cmd: readonly string[] | null;
+    readonly Env?: readonly string[] | null;
+  };
   readonly Mounts: readonly { readonly Destination: string; readonly Name?: string }[];
   readonly HostConfig: {
     readonly Tmpfs?: Readonly<Record<string, string>> | null;

@@ -21,6 +21,10 @@ export function saysNotRunning(error: unknown): boolean {
   return hasStatus(error, 409, 500) && error instanceof Error && /container \S+ is not running/i.test(error.message);
 }
 
+/** How an engine says that layers of a stack are gone, or are others than those that it was mounted from before. */
+const lostMount =
+  /failed to mount local volume: mount overlay:.*: (no such file or directory|stale (NFS )?file handle)/is;
+
 /** Turns whatever a call to the engine threw into an error for callers of the ports. */
 export function asPortError(error: unknown, doing: string): OpencodeToolsError {
   if (isOpencodeToolsError(error)) return error;
@@ -31,6 +35,10 @@ export function asPortError(error: unknown, doing: string): OpencodeToolsError {
       details: { limit: 'engine-disk' },
       cause: error,
     });
+  }
+  if (error instanceof EngineError && error.status >= 500 && lostMount.test(message)) {
+    const lost = 'the engine has lost files that a volume is mounted from';
+    return new OpencodeToolsError('OCT_WORKSPACE_LOST', `${doing}: ${lost}`, { cause: error });
   }
   if (error instanceof EngineError && error.status >= 500) {
     return new OpencodeToolsError('OCT_ENGINE_FAILED', `${doing}: the engine answered ${error.status}: ${message}`, {

@@ -30,8 +30,9 @@ export class Snapshots {
     if (existing) return { imageId: existing.Id };
     const source = await this.#find(container.Image);
     const labels = { ...fullLabels({ kind: 'snapshot' }), ...image.labels };
-    const config = imageConfig(source);
-    const deep = (source?.RootFS?.Layers?.length ?? 0) >= this.#mostLayers;
+    // An engine commits nothing onto an image that is gone; the container still has all of it.
+    const config = imageConfig(source?.Config ?? { Env: container.Config.Env ?? null });
+    const deep = source === undefined || (source.RootFS?.Layers?.length ?? 0) >= this.#mostLayers;
     if (deep && canBeSaid(config, labels)) await this.#flatten(container, image.tag, config, labels);
     else await this.#commit(container, image.tag, config, labels);
     return { imageId: (await this.#find(image.tag))?.Id ?? '' };
@@ -100,8 +101,7 @@ interface ImageConfig {
 }
 
 /** What the image says about itself stays; nothing of the container's own configuration gets in. */
-function imageConfig(source: ImageDescription | undefined): ImageConfig {
-  const config = source?.Config;
+function imageConfig(config: ImageDescription['Config']): ImageConfig {
   return {
     env: (config?.Env ?? []).filter((entry) => entry.includes('=') && !entry.startsWith(`${supervisorVariable}=`)),
     user: config?.User ?? '',

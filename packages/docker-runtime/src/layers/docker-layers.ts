@@ -145,6 +145,17 @@ export class DockerLayers implements LayerPort {
     return doing('Reading a layer', async () => chunks(await this.#run(scripts.readScript(layer))));
   }
 
+  async identity(): Promise<string> {
+    return doing('Reading the volume of layers', async () => (await this.#volume.open()).identity);
+  }
+
+  async names(): Promise<ReadonlySet<string>> {
+    return doing('Listing layers', async () => {
+      const lines = (await this.#run(scripts.namesScript())).toString('latin1').split('\n');
+      return new Set(lines.filter((line) => line !== ''));
+    });
+  }
+
   async list(): ReturnType<LayerPort['list']> {
     return doing('Listing layers', async () => {
       const lines = (await this.#run(scripts.listLayersScript())).toString('latin1').split('\n');

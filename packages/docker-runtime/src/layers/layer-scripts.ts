@@ -46,6 +46,10 @@ export function readScript(layer: string): string {
   return `set -eu; if [ -d ${at(layer)}/d ]; then ${tar}; else { cat <&3; exit; } 3<${at(layer)}/tar || ${tar}; fi`;
 }
 
+export function namesScript(): string {
+  return `ls ${layersTarget}`;
+}
+
 export function listLayersScript(): string {
   return `cd ${layersTarget}; for one in *; do [ -d "$one" ] && du -sk "$one"; done; :`;
 }

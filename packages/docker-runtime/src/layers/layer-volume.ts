@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { type LayerRoot, OpencodeToolsError } from '@opencode-tools/core';
 import { pack } from 'tar-stream';
@@ -24,6 +25,8 @@ export interface OpenedVolume {
   readonly client: EngineClient;
   readonly containers: Containers;
   readonly mountpoint: string;
+  /** Tells the volume from another one of its name; an empty text for one that somebody else made. */
+  readonly identity: string;
   readonly image: string;
   readonly architecture: string;
 }
@@ -33,6 +36,8 @@ interface NewDirectory {
   readonly path: string;
   readonly root?: LayerRoot;
 }
+
+const identityLabel = 'io.opencode-tools.identity';
 
 const ours: LayerRoot = { mode: 0o755, uid: 0, gid: 0 };
 
@@ -196,9 +201,10 @@ export class LayerVolume {
     return LayerHelper.start(opened, this.container(opened, [], { stdin: true, ofOneCall: false }));
   }
 
+  /** What the volume gets whenever it is made; another identity each time. */
   get labels(): Readonly<Record<string, string>> {
     const { homeId, kind } = this.#options;
-    return fullLabels({ home: homeId, kind });
+    return { ...fullLabels({ home: homeId, kind }), [identityLabel]: randomBytes(8).toString('hex') };
   }
 
   async #make(): Promise<OpenedVolume> {
@@ -208,10 +214,16 @@ export class LayerVolume {
     const [{ architecture }, image, made] = await Promise.all([
       this.#engine.find(),
       firstImage(async (name) => client.call({ method: 'GET', path: imagePath(name) }), toolImages),
-      client.call<{ Mountpoint: string }>({ method: 'POST', path: '/volumes/create', body }),
+      client.call<{ Mountpoint: string; Labels: Readonly<Record<string, string>> | null }>({
+        method: 'POST',
+        path: '/volumes/create',
+        body,
+      }),
     ]);
     if (image === undefined) throw noToolImage(toolImages);
-    return { client, containers: new Containers(client), mountpoint: made.Mountpoint, image, architecture };
+    // An engine gives an existing volume for a new one, with the labels it had.
+    const identity = made.Labels?.[identityLabel] ?? '';
+    return { client, containers: new Containers(client), mountpoint: made.Mountpoint, identity, image, architecture };
   }
 }
 

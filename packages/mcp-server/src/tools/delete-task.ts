@@ -51,6 +51,7 @@ function answer({ dryRun, receipt, notices }: Deletion) {
         : `Task ${receipt.taskId} deleted: removed ${what}.`,
       ...(checkpoint === null ? [] : [`Final checkpoint: ${checkpoint}`]),
       ...noticeLines(notices),
+      ...(receipt.lost ?? []).map((what) => `Lost: ${what}`),
       `Its record stays in ${receipt.memory} of the home directory.`,
     ].join('\n'),
     data: {

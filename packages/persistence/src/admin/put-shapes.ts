@@ -136,6 +136,7 @@ const shapes: { readonly [N in Put['noun']]: Shape } = {
     memory: text,
     removed: has({ containers: count, volumes: count, networks: count }),
     keptImages: listOf(text),
+    lost: orAbsent(listOf(text)),
   }),
   session: hasAll<'session'>({
     id: id('session'),

@@ -78,6 +78,8 @@ export function wireEngine(options: {
         'flatten',
         'digest',
         'read',
+        'identity',
+        'names',
         'list',
         'remove',
         'retire',

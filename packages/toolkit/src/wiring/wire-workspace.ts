@@ -93,6 +93,8 @@ export function wireWorkspace(options: {
         'diff',
         'verify',
         'has',
+        'missing',
+        'takeStock',
         'layering',
         'reserve',
         'exportTrees',

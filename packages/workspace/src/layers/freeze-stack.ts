@@ -1,5 +1,11 @@
-import type { Archived, LayerPort, LeftOut, SnapshotRef } from '@opencode-tools/core';
-import type { LayerFiles, LayerSnapshot } from './layer-files.ts';
+import {
+  type Archived,
+  type LayerPort,
+  type LeftOut,
+  OpencodeToolsError,
+  type SnapshotRef,
+} from '@opencode-tools/core';
+import type { LayerFiles, LayerSnapshot, UpperRecord } from './layer-files.ts';
 import { holdsOf, inLayersOf, isSameRoot, newName, plainRoot, refOf } from './layer-names.ts';
 
 interface Store {
@@ -19,49 +25,105 @@ interface FrozenStack {
   readonly leftOut?: LeftOut | undefined;
 }
 
-/** Archives what changed in a mounted stack as a layer, and saves the snapshot that it makes of those below. */
+/**
+ * Archives what changed in a mounted stack as a layer, and saves the snapshot that it makes of those below. Where the engine has lost layers of
+ * the last snapshot, and not of the stack, all that the upper has is archived anew.
+ *
+ * @throws OpencodeToolsError `OCT_WORKSPACE_LOST` where layers of the stack itself are gone
+ */
 export async function freezeStack(
-  { layers, files, flattenAt, packFrom }: Store,
+  store: Store,
   volume: string,
   stack: { readonly upper: string; readonly lowers: readonly string[] },
   signal: AbortSignal | undefined,
 ): Promise<FrozenStack> {
-  const record = await files.findUpper(stack.upper);
-  const last = record?.last ? await files.findSnapshot(record.last.snapshot) : undefined;
+  const record = await store.files.findUpper(stack.upper);
+  const last = record?.last ? await store.files.findSnapshot(record.last.snapshot) : undefined;
+  const freeze = async (onto: LayerSnapshot | undefined): Promise<FrozenStack> => {
+    const frozen = await freezeOnto(store, volume, { ...stack, record, last: onto }, signal);
+    const there = await frozen.there;
+    const gone = [stack.upper, ...stack.lowers, ...frozen.layers].filter((layer) => !there.has(layer));
+    if (gone.length > 0) throw lostFrom(volume, gone);
+    return frozen;
+  };
+  try {
+    return await freeze(last);
+  } catch (error) {
+    const there = await store.layers.names().catch(() => {
+      throw error;
+    });
+    const gone = [stack.upper, ...stack.lowers].filter((layer) => !there.has(layer));
+    if (gone.length > 0) throw lostFrom(volume, gone);
+    if (last?.layers.every((layer) => there.has(layer)) !== false) throw error;
+    return freeze(undefined);
+  }
+}
+
+interface OpenStack {
+  readonly upper: string;
+  readonly lowers: readonly string[];
+  readonly record: UpperRecord | undefined;
+  /** What the layer may be added to. */
+  readonly last: LayerSnapshot | undefined;
+}
+
+/** A frozen stack that may stand on layers that are gone. */
+interface Unsure extends FrozenStack {
+  readonly layers: readonly string[];
+  /** What there was once the layer was made; looked at beside what is written here. */
+  readonly there: Promise<ReadonlySet<string>>;
+}
+
+async function freezeOnto(
+  { layers, files, flattenAt, packFrom }: Store,
+  volume: string,
+  { upper, lowers, record, last }: OpenStack,
+  signal: AbortSignal | undefined,
+): Promise<Unsure> {
   const layer = newName();
   const previous = last === undefined ? null : (record?.last?.layer ?? null);
   const mayAdd = (last?.layers.length ?? 0) < flattenAt;
   const root = record?.root ?? null;
   const onPrevious = last === undefined ? undefined : { layers: last.layers, holds: holdsOf(last) };
   // Where a record is damaged, what the lowers hold is counted.
-  const lowersHold = holdsOf(await mountedOf(files, record?.on, stack.lowers).catch(() => undefined));
+  const lowersHold = holdsOf(await mountedOf(files, record?.on, lowers).catch(() => undefined));
   const above = { previous, onPrevious, lowersHold };
   await files.marks.begin([layer]);
+  const stack = { upper, lowers };
   const archived = await layers.archive({ volume, stack, layer, ...above, mayAdd, root, packFrom, signal });
+  const there = layers.names();
+  there.catch(() => undefined);
   if (archived.kind === 'same') {
     await files.marks.done([layer]);
     const begun = await known(files, record?.on);
     // A volume that began empty has a top directory of its own all the same: its user's.
     const same = last ?? (begun !== undefined && isSameRoot(begun.root, root ?? plainRoot) ? begun : undefined);
-    if (same !== undefined) return { ref: { ...refOf(same), addedBytes: 0 } };
+    if (same !== undefined) return { ref: { ...refOf(same), addedBytes: 0 }, layers: same.layers, there };
   }
   const onto = archived.kind === 'same' ? 'lowers' : archived.onto;
-  const below = await belowOf({ layers, files }, onto, last, stack.lowers, record?.on);
+  const below = await belowOf({ layers, files }, onto, last, lowers, record?.on);
   if (archived.kind === 'layer' && archived.packed) await files.savePacked(layer);
   const snapshot = await files.saveSnapshot(
     archived.kind === 'same' ? { ...below, root: root ?? plainRoot, addedBytes: 0 } : withLayer(layer, archived, below),
   );
-  if (archived.kind === 'layer') {
-    const on = record?.on ?? snapshot.id;
-    await files.saveUpper(stack.upper, {
-      on,
-      root: root ?? archived.root,
-      last: { layer, snapshot: snapshot.id },
-    });
-    if (archived.packed) return { ref: refOf(snapshot), snapshot, packed: layer, leftOut: archived.leftOut };
-    await files.marks.done([layer]);
-  }
-  return { ref: refOf(snapshot), snapshot, leftOut: archived.kind === 'layer' ? archived.leftOut : undefined };
+  const frozen = { ref: refOf(snapshot), snapshot, layers: snapshot.layers, there };
+  if (archived.kind === 'same') return frozen;
+  const { leftOut } = archived;
+  await files.saveUpper(upper, {
+    on: record?.on ?? snapshot.id,
+    root: root ?? archived.root,
+    last: { layer, snapshot: snapshot.id },
+  });
+  if (archived.packed) return { ...frozen, packed: layer, leftOut };
+  await files.marks.done([layer]);
+  return { ...frozen, leftOut };
+}
+
+function lostFrom(volume: string, layers: readonly string[]): OpencodeToolsError {
+  const what = layers.length === 1 ? 'a layer that it is made of is' : `${layers.length} layers that it is made of are`;
+  return new OpencodeToolsError('OCT_WORKSPACE_LOST', `The volume ${volume} has lost its files: ${what} gone`, {
+    details: { volume, layers },
+  });
 }
 
 type Below = Pick<LayerSnapshot, 'layers' | 'sums' | 'entries' | 'bytes' | 'inLayers'>;

@@ -39,7 +39,7 @@ export interface UpperRecord {
 }
 
 const idForm = /^lay_[0-9a-f]{40}$/;
-const kinds = ['snapshots', 'uppers', 'equals', 'making', 'spares', 'packed'] as const;
+const kinds = ['snapshots', 'uppers', 'equals', 'making', 'spares', 'packed', 'place'] as const;
 type Kind = (typeof kinds)[number];
 
 /** The snapshot of the content store that is equal to one of layers, and what it does not have after all. */
@@ -201,6 +201,17 @@ export class LayerFiles {
   async removeSpares(names: readonly string[]): Promise<void> {
     for (const spare of await this.#list('spares'))
       if (names.includes(spareName(spare))) await this.#remove('spares', spare);
+  }
+
+  /** Which place of layers all this is about, as `LayerPort.identity` tells it. */
+  async savePlace(identity: string): Promise<void> {
+    await this.#save('place', 'identity', { identity });
+  }
+
+  /** Undefined when it was never saved, or not as a whole. */
+  async findPlace(): Promise<string | undefined> {
+    const found = await this.#find<{ identity: string }>('place', 'identity').catch(() => undefined);
+    return found?.identity;
   }
 
   /** Removes what processes that died left half written. */

@@ -16,15 +16,18 @@ import {
 import { throwIfCancelled } from '../failures.ts';
 import { addUsage } from '../measure-use.ts';
 import { collectLayers } from './collect-layers.ts';
+import { freezeMounted } from './freeze-mounted.ts';
 import { freezeStack, known } from './freeze-stack.ts';
 import { type CopiedOut, LayerFiles, type LayerSnapshot } from './layer-files.ts';
 import { frozenOnto } from './frozen-onto.ts';
 import { LayerMaker } from './layer-maker.ts';
-import { isLayered, newName, refOf } from './layer-names.ts';
+import { LayerStock, layerGone } from './layer-stock.ts';
+import { isLayered, refOf } from './layer-names.ts';
 import { layerUsage } from './layer-usage.ts';
 import type { LayeredStoreOptions } from './layered-store-options.ts';
 import { PackedLayers } from './packed-layers.ts';
 import { retireLayers } from './retire-layers.ts';
+import { contentLeft, findMissing, standIn } from './stand-in.ts';
 import { UpperSupply } from './upper-supply.ts';
 import { verifyLayers } from './verify-layers.ts';
 
@@ -49,6 +52,7 @@ class LayeredStore implements WorkspaceStore {
   readonly #uppers: UpperSupply;
   readonly #maker: LayerMaker;
   readonly #packed: PackedLayers;
+  readonly #stock: LayerStock;
   readonly #background = new Set<Promise<unknown>>();
   /** Ends what was only asked to be ready. */
   readonly #closing = new AbortController();
@@ -58,6 +62,7 @@ class LayeredStore implements WorkspaceStore {
     this.#files = new LayerFiles(options.directory);
     this.#packed = new PackedLayers(options.layers, this.#files, (work) => this.#later(work));
     this.#maker = new LayerMaker(options.layers, this.#files, options.content, this.#packed);
+    this.#stock = new LayerStock(options.layers, this.#files);
     this.#uppers = new UpperSupply(options.layers, this.#files, (work) => this.#later(work));
   }
 
@@ -105,6 +110,7 @@ class LayeredStore implements WorkspaceStore {
         snapshotId: snapshotId === null ? null : await this.contentOf(snapshotId, request),
       });
     await this.#files.marks.atWork(async () => {
+      await this.#stock.compare();
       const snapshot = await this.#stackable(snapshotId, signal);
       const root = snapshotId === null ? { mode: 0o755, ...owner } : snapshot.root;
       const upper = await this.#uppers.take(root, snapshot.id);
@@ -134,7 +140,11 @@ class LayeredStore implements WorkspaceStore {
     const { signal } = this.#closing;
     const begin = async (): Promise<void> => {
       const { able } = await this.layering();
-      if (able && !signal.aborted) await this.#files.marks.atWork(async () => work(signal));
+      if (!able || signal.aborted) return;
+      await this.#files.marks.atWork(async () => {
+        await this.#stock.compare();
+        await work(signal);
+      });
     };
     this.#later(begin());
   }
@@ -142,6 +152,7 @@ class LayeredStore implements WorkspaceStore {
   async reserve(owner: { readonly uid: number; readonly gid: number }): Promise<VolumeRecipe | null> {
     if (!(await this.layering()).able) return null;
     return this.#files.marks.atWork(async () => {
+      await this.#stock.compare();
       const root = { mode: 0o755, ...owner };
       const [empty] = await Promise.all([this.#maker.empty(), this.#uppers.ready(root)]);
       const upper = await this.#uppers.take(root, empty.id);
@@ -158,45 +169,23 @@ class LayeredStore implements WorkspaceStore {
     if (!isLayered(snapshotId)) return content.contentOf(snapshotId);
     let known = await this.#files.findContent(snapshotId);
     if (known === undefined || !(await content.has(known.equal)))
-      known = await this.#files.marks.atWork(async () => this.#copyOut(snapshotId, signal));
+      known = await this.#files.marks.atWork(async () => {
+        await this.#stock.compare();
+        const snapshot = await this.#files.getSnapshot(snapshotId);
+        return this.#stock.explained(snapshot, async () => this.#copyOut(snapshot, signal));
+      });
     for (const one of known.leftOut) onLeftOut?.(one);
     return known.equal;
   }
 
-  async #copyOut(snapshotId: string, signal: AbortSignal | undefined): Promise<CopiedOut> {
-    const { content, layers, volumes, labels } = this.#options;
-    const onto = await frozenOnto(this.#options, this.#files, await this.#files.getSnapshot(snapshotId), signal);
+  async #copyOut(wanted: LayerSnapshot, signal: AbortSignal | undefined): Promise<CopiedOut> {
+    const isWhole = this.#stock.lost(wanted) === undefined;
+    const onto = isWhole ? await frozenOnto(this.#options, this.#files, wanted, signal) : undefined;
     if (onto !== undefined) return onto;
-    const snapshot = await this.#stackable(snapshotId, signal);
-    const volume = `oct-view-${newName()}`;
-    await using above = await this.#aboveSingle(snapshot);
-    await layers.stack({ name: volume, labels }, { upper: null, lowers: [...above.layers, ...snapshot.layers] });
-    try {
-      const leftOut: LeftOut[] = [];
-      const onLeftOut = (one: LeftOut): void => void leftOut.push(one);
-      const options = { onLeftOut, ...(signal === undefined ? {} : { signal }) };
-      const { id } = await content.freeze({ kind: 'volume', volume }, options);
-      await this.#files.saveEqual('content', snapshotId, id, leftOut);
-      return { equal: id, leftOut };
-    } finally {
-      await volumes.remove(volume);
-    }
-  }
-
-  /**
-   * A mount for reading takes two layers at least. The one above a single one has nothing but the attributes of the top directory,
-   * which the layer may not have as the tree does, and goes afterwards.
-   */
-  async #aboveSingle({ layers: tree, root }: LayerSnapshot): Promise<AsyncDisposable & Pick<LayerSnapshot, 'layers'>> {
-    const { layers } = this.#options;
-    const made = tree.length === 1 ? [newName()] : [];
-    const remove = async (): Promise<void> => {
-      await layers.remove(made);
-      await this.#files.marks.done(made);
-    };
-    await this.#files.marks.begin(made);
-    await layers.prepare(made.map((name) => ({ name, root })));
-    return { layers: made, [Symbol.asyncDispose]: made.length === 0 ? () => Promise.resolve() : remove };
+    const snapshot = await this.#stackable(wanted.id, signal);
+    const copied = await freezeMounted(this.#options, this.#files, snapshot, signal);
+    await this.#files.saveEqual('content', wanted.id, copied.equal, copied.leftOut);
+    return copied;
   }
 
   async diff(fromId: string | null, toId: string | null) {
@@ -208,9 +197,21 @@ class LayeredStore implements WorkspaceStore {
   async verify(snapshotId: string, already: AlreadyRead = new Map()): Promise<SnapshotRef> {
     if (!isLayered(snapshotId)) return this.#options.content.verify(snapshotId);
     const snapshot = await this.#files.getSnapshot(snapshotId);
-    await verifyLayers(this.#options.layers, snapshot, already);
+    await verifyLayers(this.#options.layers, snapshot, already).catch(async (error: unknown) => {
+      const { snapshots } = await this.missing({ snapshotIds: [snapshotId], volumes: [] });
+      const left = await contentLeft(this.#parts, snapshot);
+      if (snapshots.has(snapshotId) || this.#stock.lost(snapshot) === undefined) throw error;
+      if (left !== undefined) await this.#options.content.verify(left);
+    });
     return refOf(snapshot);
   }
+
+  async takeStock(): Promise<void> {
+    if (!(await this.#files.isUnused())) await this.#stock.take();
+  }
+
+  missing: WorkspaceStore['missing'] = (of) =>
+    findMissing({ ...this.#parts, layers: this.#options.layers, stock: this.#stock }, of);
 
   async has(snapshotId: string): Promise<boolean> {
     if (!isLayered(snapshotId)) return this.#options.content.has(snapshotId);
@@ -275,6 +276,12 @@ class LayeredStore implements WorkspaceStore {
     if (snapshotId === null) return this.#maker.empty();
     if (!isLayered(snapshotId)) return this.#maker.based(snapshotId, signal);
     const snapshot = await this.#files.getSnapshot(snapshotId);
+    const lost = this.#stock.lost(snapshot);
+    if (lost !== undefined) {
+      const instead = await standIn(this.#parts, snapshot, signal);
+      if (instead === undefined) throw layerGone(snapshotId, lost);
+      return instead;
+    }
     if (snapshot.layers.length < this.#flattenAt) return snapshot;
     const flat = await known(this.#files, await this.#files.findEqual('flat', snapshotId));
     if (flat !== undefined) return { ...flat, id: snapshot.id };
@@ -290,6 +297,10 @@ class LayeredStore implements WorkspaceStore {
       })
       .finally(() => this.#background.delete(settled));
     this.#background.add(settled);
+  }
+
+  get #parts() {
+    return { content: this.#options.content, files: this.#files, maker: this.#maker };
   }
 
   get #flattenAt(): number {

@@ -1,6 +1,7 @@
 import type { AlreadyRead, LayerPort } from '@opencode-tools/core';
 import { corrupt } from '../failures.ts';
 import type { LayerSnapshot } from './layer-files.ts';
+import { layerGone } from './layer-stock.ts';
 
 /**
  * Reads every layer of a snapshot that was not read already, and compares it with what it was when it was made. Where the holes of a sparse file are cannot be
@@ -17,7 +18,7 @@ export async function verifyLayers(
     const reading = already.get(layer) ?? layers.digest(layer);
     already.set(layer, reading);
     const digest = await reading;
-    if (digest === undefined) throw corrupt(id, `layer ${layer}`, 'it is gone from the engine');
+    if (digest === undefined) throw layerGone(id, layer);
     if (digest !== sums[at]) throw corrupt(id, `layer ${layer}`, 'it is not what it was');
   }
 }
