@@ -70,7 +70,9 @@ export class LayerStock {
     const identity = await this.#layers.identity();
     const known = await this.#files.findPlace();
     if (known === identity) return;
-    if (!(await this.#files.isUnused())) await this.take();
+    // Whoever asks has a mark of its own by now, so marks tell nothing.
+    const { length } = [...(await this.#files.listSnapshots()), ...(await this.#files.listSpares())];
+    if (length > 0) await this.take();
     await this.#files.savePlace(identity);
   }
 }
