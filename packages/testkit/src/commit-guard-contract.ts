@@ -219,6 +219,22 @@ export function commitGuardContract(name: string, open: () => Promise<OpenRegist
         expect(await tasks.findIdempotency('key-1')).toMatchObject({ operationId: first, result: 'done' });
       });
 
+      test('belong to an operation once it has begun, whatever is reserved or given back from then on', async () => {
+        const task = await addTask(tasks);
+        const operation = sampleOperation(task.id, { kind: 'restore' });
+        const held = (reservedForMs: number) => entry({ operationId: operation.id, result: null, reservedForMs });
+        await tasks.commit({ records: [], idempotency: held(30_000) });
+        await tasks.commit({
+          idempotency: held(24 * 60 * 60 * 1000),
+          records: [sampleDraft(task.id, 'restore.requested', { noun: 'operation', value: operation })],
+        });
+        for (const reservedForMs of [30_000, 0]) {
+          await tasks.commit({ records: [], idempotency: held(reservedForMs) });
+          await registry.passTime(60_000);
+          expect(await tasks.findIdempotency('key-1')).toMatchObject({ operationId: operation.id, result: null });
+        }
+      });
+
       test('are forgotten after a day', async () => {
         const task = await addTask(tasks);
         await call(task.id, entry());

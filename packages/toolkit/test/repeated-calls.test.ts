@@ -1,3 +1,6 @@
+import { chownSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   type Change,
   type HookPort,
@@ -84,6 +87,32 @@ describe('a call that is made twice with one key', () => {
     await expect(create('/no/such/directory')).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
     await expect(create('/no/such/directory')).rejects.toMatchObject({ code: 'OCT_INVALID_ARGUMENT' });
     expect((await home.open.services.tasks.create({ title: 'Else' }, keyed)).title).toBe('Else');
+  });
+
+  it('restores again when the operation of the first one never began', async () => {
+    const base = realpathSync(mkdtempSync(join(tmpdir(), 'oct-repeated-')));
+    try {
+      const path = join(base, 'project');
+      mkdirSync(path);
+      if (process.getuid?.() === 0) chownSync(path, 4_321, 5_432);
+      writeFileSync(join(path, 'kept'), 'kept');
+      let away = true;
+      const refused = new OpencodeToolsError('OCT_LEASE_LOST', "The lease is another agent's");
+      const begins = ({ records }: Change) => records.some(({ type }) => type === 'restore.requested');
+      const home = await newHome(({ tasks }) => ({
+        tasks: committing(tasks, (change) => (away && begins(change) ? Promise.reject(refused) : undefined)),
+      }));
+      const { checkpoints } = home.open.services;
+      const { id } = await home.create({ workspace: { kind: 'bind', path } });
+      const first = await checkpoints.create(id, { name: 'first' }, callBy('ada'));
+      const restore = () => checkpoints.restore(id, 'first', {}, keyed);
+      await expect(restore()).rejects.toMatchObject({ code: 'OCT_LEASE_LOST' });
+      expect(await home.ports.tasks.findIdempotency('k1')).toBeUndefined();
+      away = false;
+      expect((await restore()).checkpoint.id).toBe(first.id);
+    } finally {
+      rmSync(base, { recursive: true, force: true });
+    }
   });
 
   it('leaves no session behind when the answer to attaching could not be kept', async () => {

@@ -42,7 +42,7 @@ export interface IdempotencyEntry {
   readonly result: JsonValue;
   /**
    * Keeps the key for this many milliseconds only, for a call that has effects before its first record; stored again under the
-   * same `operationId` it goes on, and 0 gives the key back. Absent: 24 h.
+   * same `operationId` it goes on, and 0 gives the key back. Absent, and once that operation is recorded: 24 h.
    */
   readonly reservedForMs?: number;
 }

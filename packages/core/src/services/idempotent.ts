@@ -95,20 +95,20 @@ export function idempotentFromStart<T>(
   const fromStart = async (key: IdempotencyKey): Promise<T> => {
     if (call.idempotencyKey === undefined) return work(key);
     const id = kernel.deps.ids.next('operation');
-    let heldMs = reservedMs;
     const reserved = (reservedForMs: number): KeyedPart => {
       const { epoch, idempotency } = key.started(id);
       return { epoch, ...(idempotency && { idempotency: { ...idempotency, reservedForMs } }) };
     };
     const reserve = (ms: number) => kernel.commit({ records: [], ...reserved(ms) });
-    await reserve(heldMs);
-    const timer = setInterval(() => void reserve(heldMs).catch(() => undefined), reservedMs / 3);
-    const started = (): KeyedPart => reserved((heldMs = begunMs));
+    await reserve(reservedMs);
+    // Neither this nor giving back touches the key of an operation that has begun, and one that could not begin keeps none.
+    const timer = setInterval(() => void reserve(reservedMs).catch(() => undefined), reservedMs / 3);
+    const started = (): KeyedPart => reserved(begunMs);
     try {
       return await work({ operationId: id, started, finished: (result) => key.finished(result, id) });
     } catch (error) {
-      // A key that cannot be given back now is free half a minute later. Of an operation that began it is known how it ended.
-      if (heldMs !== begunMs) await reserve(0).catch(() => undefined);
+      // A key that cannot be given back now is free half a minute later.
+      await reserve(0).catch(() => undefined);
       throw error;
     } finally {
       clearInterval(timer);

@@ -23,11 +23,12 @@ export function* storeIdempotency(entry: IdempotencyEntry, nowMs: number): Plan<
   };
   // Inserting comes first: it waits for a transaction that is storing the same key, and reading does not.
   if ((yield* changedRows(insertEntry(row))) > 0) return;
-  yield* checkOwned(entry, yield* firstRow(lockEntry({ key: entry.key })));
-  yield* later(updateEntry(row));
+  const hasBegun = yield* checkOwned(entry, yield* firstRow(lockEntry({ key: entry.key })));
+  yield* later(updateEntry(hasBegun ? { ...row, expiresAtMs: nowMs + keptForMs } : row));
 }
 
-function* checkOwned(entry: IdempotencyEntry, found: StoredEntry | undefined): Plan<void> {
+/** @returns whether the entry's own operation is recorded already: from then on no reservation ends the key */
+function* checkOwned(entry: IdempotencyEntry, found: StoredEntry | undefined): Plan<boolean> {
   if (found === undefined) throw inUse(entry, null);
   if (found.verb !== entry.verb || found.arguments_digest !== entry.argumentsDigest) throw mismatch(entry);
   const { operation_id: id } = found;
@@ -38,6 +39,7 @@ function* checkOwned(entry: IdempotencyEntry, found: StoredEntry | undefined): P
     (found.result === null || (entry.result !== null && operation !== undefined));
   const abandoned = found.result === null && operation !== undefined && isWithoutEffect(operation);
   if (!owned && !abandoned) throw inUse(entry, found.operation_id);
+  return operation !== undefined && id === entry.operationId;
 }
 
 interface StoredEntry {
