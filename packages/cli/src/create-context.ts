@@ -37,7 +37,9 @@ export async function createContext(options: CliOptions, invoked: Invoked, termi
     actor: await actorOf(input, sessionId, accountName, home),
     signal: options.signal,
     ...given({ idempotencyKey: input.get<string>('idempotency-key') }),
-    ...(options.isTty && !json ? { onProgress: (message) => terminal.writeError(`${style.dim(message)}\n`) } : {}),
+    ...(options.isTty && !json
+      ? { onProgress: (message) => terminal.writeError(`${style.dim(oneLine(message, 500))}\n`) }
+      : {}),
   };
   const session = given({ sessionId });
   const task = () => services.tasks.resolve(input.text('task'), call);

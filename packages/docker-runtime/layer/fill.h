@@ -74,7 +74,8 @@ static void end_makers(void) {
 static void next_slot(void) { /* gives out what is whole, and goes on in another slot with what is not */
   unsigned char n = slot;
   const char *rest = slot_at + parsed;
-  if (slot_at && parsed > 0) {
+  if (slot_at && parsed == 0) return; /* nobody would ever give this one back */
+  if (slot_at) {
     used[slot] = parsed;
     write_out(jobs[1], (const char *)&n, 1, "work");
   }

@@ -176,12 +176,25 @@ test('a checkpoint that lost a layer is named, and another one of the same volum
   expect(await open.services.doctor.run(tester)).toMatchObject({ healthy: true });
 }, 120_000);
 
-test('a task that lost its changes alone comes back to its checkpoint, and what is left of the present is saved', async () => {
-  const { task } = await withCheckpoint();
+/** Takes what a task changed since its checkpoint away. */
+async function loseChanges(task: TaskId): Promise<void> {
   const { sandbox } = await open.services.tasks.view(task);
   const options = await home.docker('volume', 'inspect', '-f', '{{.Options.o}}', sandbox?.workspaceVolume ?? '');
   const upper = /upperdir=\S+\/_data\/([^/]+)\/d/.exec(options)?.[1] ?? '';
   await between((at, name) => inVolume(at, name, `rm -r ${upper}`));
+}
+
+test('the receipt of a task that lost its changes alone says so', async () => {
+  const { task } = await withCheckpoint();
+  await loseChanges(task);
+  const { receipt } = await open.services.tasks.delete(task, { force: true }, tester);
+  expect(receipt).toMatchObject({ lost: [expect.stringContaining('lost the workspace') as string] });
+  expect(receipt?.finalCheckpointId).not.toBeNull();
+}, 120_000);
+
+test('a task that lost its changes alone comes back to its checkpoint, and what is left of the present is saved', async () => {
+  const { task } = await withCheckpoint();
+  await loseChanges(task);
   await expect(open.services.checkpoints.create(task, {}, tester)).rejects.toMatchObject({
     code: 'OCT_WORKSPACE_LOST',
     remedy: expect.stringContaining(`restore-checkpoint ${task}`) as string,

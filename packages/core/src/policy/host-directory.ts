@@ -65,7 +65,10 @@ export function assertHostDirectory(path: string, facts: HostFacts = {}): void {
     ? `A sandbox never sees ${kept.path}; it would through ${path}`
     : `No task writes to ${path}: programs of the host run or obey what is in ${kept.path}`;
   throw new OpencodeToolsError('OCT_POLICY_DENIED', message, {
-    remedy: 'Name the directory of one project.',
+    remedy:
+      kept.path !== path && isWithin(kept.path, path)
+        ? `Keep ${kept.path} out of that directory: a variable, a link in your home directory or \`--config\` leads there.`
+        : 'Name the directory of one project.',
     details: { path, kept: kept.path },
   });
 }

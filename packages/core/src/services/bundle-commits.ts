@@ -13,7 +13,8 @@ const tellEveryMs = 10_000;
 const mostErrorBytes = 4_096;
 /** Begins a line of its standard error by which the script says what it does next. */
 const stepMark = 'opencode-tools at: ';
-const steps = new RegExp(`${stepMark}(.*)\\n`, 'g');
+/** Nothing else is taken for one: filters of the task write to the same place. */
+const steps = new RegExp(`${stepMark}(git add --all|git commit-tree|git bundle create)\\n`, 'g');
 
 /** In the task's repository: the commit of its uncommitted work that was last merged into a branch with other commits. */
 export const lastWork = 'refs/opencode-tools/work';

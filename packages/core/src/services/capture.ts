@@ -25,6 +25,8 @@ interface Capture {
   readonly captured: Captured;
   /** True where a checkpoint would hold nothing that is not in an earlier one, since it is lost. */
   readonly isAllLost: boolean;
+  /** What the engine has lost; among the warnings, too. */
+  readonly losses: readonly string[];
   readonly warnings: readonly string[];
 }
 
@@ -37,6 +39,8 @@ interface CaptureOptions {
 interface CapturedTrees extends Pick<Captured, 'workspace' | 'home'> {
   /** True where the engine has lost something and nothing was left to freeze. */
   readonly isAllLost: boolean;
+  /** What the engine has lost, each in one sentence; among the warnings, too. */
+  readonly losses: readonly string[];
   readonly warnings: readonly string[];
 }
 
@@ -75,12 +79,13 @@ export async function captureTask(
 }
 
 function join(
-  { workspace, home, isAllLost, warnings }: CapturedTrees,
+  { workspace, home, isAllLost, losses, warnings }: CapturedTrees,
   { root, warnings: ofRoot }: CapturedRoot,
 ): Capture {
   return {
     captured: { workspace, home, root },
     isAllLost: isAllLost && (root?.changedPaths ?? 0) === 0,
+    losses,
     warnings: [...warnings, ...ofRoot],
   };
 }
@@ -114,6 +119,7 @@ async function captureTrees(
   let isMissing = false;
   const warnings: string[] = [];
   const lost: string[] = [];
+  const losses: string[] = [];
   let alive = 0;
   const freeze = async (
     part: string,
@@ -138,7 +144,7 @@ async function captureTrees(
       throw await lostWork(kernel, task, `${part} is gone, and so is what it would be made from`);
     if (!isLeft && !lost.includes(part)) lost.push(part);
     const kept = isLeft && instead !== null ? 'has it as of the last one' : 'has nothing of it';
-    if (lost.includes(part)) warnings.push(`The engine has lost ${part}; the checkpoint ${kept}`);
+    if (lost.includes(part)) losses.push(`The engine has lost ${part}; the checkpoint ${kept}`);
     return isLeft ? instead : null;
   };
   const base = task.workspace.mode === 'volume' ? task.workspace.base : null;
@@ -157,7 +163,13 @@ async function captureTrees(
   );
   const missing = warningOf(task, head?.workspace ?? null, isMissing ? null : workspace);
   const isAllLost = lost.length > 0 && alive === 0;
-  return { workspace, home, isAllLost, warnings: [...(missing === null ? [] : [missing]), ...warnings] };
+  return {
+    workspace,
+    home,
+    isAllLost,
+    losses,
+    warnings: [...(missing === null ? [] : [missing]), ...losses, ...warnings],
+  };
 }
 
 async function isThere({ deps }: Kernel, { id }: SnapshotRef): Promise<boolean> {

@@ -19,17 +19,19 @@ export interface DeadHolder {
 export async function deadHolders({ deps }: Kernel, taskId: TaskId): Promise<readonly DeadHolder[]> {
   const leases = await deps.leases.listActive(taskId);
   if (leases.length === 0) return [];
-  const operations = await deps.tasks.listOpenOperations(taskId);
-  const found: DeadHolder[] = [];
+  const known = await deps.tasks.listOpenOperations(taskId);
+  const dead: Omit<DeadHolder, 'midway'>[] = [];
   for (const lease of leases) {
     const session = await deps.tasks.findSession(lease.sessionId);
     if (session?.ephemeral !== true) continue;
-    const left = operations.filter(({ proof }) => proof?.sessionId === session.id);
-    const process = session.process ?? left[0]?.owner;
+    const process = session.process ?? known.find(({ proof }) => proof?.sessionId === session.id)?.owner;
     if (process === undefined || deps.processes.isAlive(process)) continue;
-    found.push({ lease, session, process, midway: left.length > 0 });
+    dead.push({ lease, session, process });
   }
-  return found;
+  if (dead.length === 0) return [];
+  // Who is dead begins nothing more, so that what is open now is all that it left.
+  const left = new Set((await deps.tasks.listOpenOperations(taskId)).map(({ proof }) => proof?.sessionId));
+  return dead.map((holder) => ({ ...holder, midway: left.has(holder.session.id) }));
 }
 
 /**

@@ -122,8 +122,8 @@ async function saveLast(
   const reason = 'Taken before the task was deleted';
   const input = { taskId: task.id, name: 'final', reason, onlyIfChanged: true, whatIsLeft: force };
   try {
-    const { checkpoint, notices } = await takeCheckpoint(kernel, keeper, input, leased, call);
-    return { finalCheckpointId: checkpoint.id, notices, lost: [] };
+    const { checkpoint, notices, lost } = await takeCheckpoint(kernel, keeper, input, leased, call);
+    return { finalCheckpointId: checkpoint.id, notices, lost };
   } catch (error) {
     if (!force || !isOpencodeToolsError(error, 'OCT_WORKSPACE_LOST')) throw error;
     const { finalCheckpointId, lost } = await lastSaved(kernel, task, force);

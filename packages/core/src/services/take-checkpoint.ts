@@ -32,6 +32,8 @@ export interface TakenCheckpoint {
   readonly checkpoint: Checkpoint;
   readonly taken: boolean;
   readonly notices: readonly string[];
+  /** What the engine has lost, of which the checkpoint has nothing or only what was saved before; each in one sentence. */
+  readonly lost: readonly string[];
 }
 
 /**
@@ -62,7 +64,7 @@ export async function takeCheckpoint(
     call,
     async () => {
       call.onProgress?.('freezing the workspace');
-      const { captured, isAllLost, warnings } = await captureTask(kernel, keeper, task, operation.id, {
+      const { captured, isAllLost, losses, warnings } = await captureTask(kernel, keeper, task, operation.id, {
         signal: leased.signal,
         whatIsLeft: input.whatIsLeft,
       });
@@ -73,9 +75,9 @@ export async function takeCheckpoint(
       if (isAllLost) throw await lostWork(kernel, task, 'the engine has nothing of its files any more');
       const current = task.headCheckpointId === null ? undefined : await deps.checkpoints.find(task.headCheckpointId);
       if (input.onlyIfChanged && current !== undefined && isCapturedBy(captured, current))
-        return unchanged(current, warnings);
+        return unchanged(current, warnings, losses);
       const parts = { input, task, captured, operation, head, agent: session.agent };
-      return taken(kernel, composeCheckpoint(kernel, parts), warnings);
+      return taken(kernel, composeCheckpoint(kernel, parts), warnings, losses);
     },
     { clear: () => deps.images.remove(imageTag) },
   );
@@ -89,9 +91,13 @@ function recorded(warnings: readonly string[]): JsonObject {
   return warnings.length === 0 ? {} : { warning: warnings.join('\n') };
 }
 
-function unchanged(current: Checkpoint, warnings: readonly string[]): OperationEnd<TakenCheckpoint> {
+function unchanged(
+  current: Checkpoint,
+  warnings: readonly string[],
+  lost: readonly string[],
+): OperationEnd<TakenCheckpoint> {
   return {
-    result: { checkpoint: current, taken: false, notices: warnings },
+    result: { checkpoint: current, taken: false, notices: warnings, lost },
     verb: 'unchanged',
     outcome: { checkpointId: current.id, unchanged: true },
     detail: { checkpointId: current.id, ...recorded(warnings) },
@@ -99,9 +105,14 @@ function unchanged(current: Checkpoint, warnings: readonly string[]): OperationE
   };
 }
 
-function taken(kernel: Kernel, checkpoint: Checkpoint, warnings: readonly string[]): OperationEnd<TakenCheckpoint> {
+function taken(
+  kernel: Kernel,
+  checkpoint: Checkpoint,
+  warnings: readonly string[],
+  lost: readonly string[],
+): OperationEnd<TakenCheckpoint> {
   return {
-    result: { checkpoint, taken: true, notices: warnings },
+    result: { checkpoint, taken: true, notices: warnings, lost },
     outcome: { checkpointId: checkpoint.id },
     detail: recorded(warnings),
     stored: asJson(withNotices(checkpoint, warnings)),

@@ -81,6 +81,15 @@ test.runIf(runs).each([
   expect(said).toBe(digestOf(layer));
 });
 
+test.runIf(runs)('a layer may have any number of files that no slot has room for, one after the other', () => {
+  const script = 'for n in $(seq 150); do head -c $((262144 + n * 777)) /dev/urandom >$n; done; echo last >z';
+  const from = plant('many-large', script);
+  const { status, said, stderr } = fill('of-many-large', tarOf(from, ...posix, '--sort=name'));
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  expect(shown(join(directory, 'of-many-large', 'd'))).toEqual(shown(from));
+  expect(said).toBe(digestOf('of-many-large'));
+});
+
 test.runIf(runs)('a layer without a name in it, or with one file, has the digest of what lies there', () => {
   for (const [name, script] of [
     ['none', 'chmod 2750 .'],

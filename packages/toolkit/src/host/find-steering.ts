@@ -3,11 +3,12 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { SteeringFacts } from '@opencode-tools/core';
 import { type Place, userFile, userHome } from '../configuration/locations.ts';
 
-/** Variables that lead to what programs of the host run or obey: files and directories. */
+/** Variables that lead to what shells, git, agents and the engine's client obey wherever they run: files and directories. */
 const leadingVariables = `XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME ZDOTDIR BASH_ENV ENV INPUTRC
   GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM GIT_TEMPLATE_DIR GIT_EXEC_PATH
-  OPENCODE_CONFIG OPENCODE_CONFIG_DIR CLAUDE_CONFIG_DIR CODEX_HOME DOCKER_CONFIG KUBECONFIG
-  CARGO_HOME RUSTUP_HOME GOBIN PNPM_HOME NVM_DIR PYENV_ROOT VOLTA_HOME BUN_INSTALL`.split(/\s+/);
+  OPENCODE_CONFIG OPENCODE_CONFIG_DIR CLAUDE_CONFIG_DIR CODEX_HOME DOCKER_CONFIG`.split(/\s+/);
+/** And to directories of programs; a project that has its own in it is a project all the same. */
+const programVariables = 'CARGO_HOME RUSTUP_HOME GOBIN PNPM_HOME NVM_DIR PYENV_ROOT VOLTA_HOME BUN_INSTALL'.split(' ');
 const listOfDirectories = process.platform === 'win32' ? ';' : ':';
 
 /**
@@ -18,11 +19,14 @@ const listOfDirectories = process.platform === 'win32' ? ';' : ':';
  */
 export async function findSteering(place: Place, configFile: string | undefined): Promise<SteeringFacts> {
   const { cwd, environment } = place;
-  const named = leadingVariables.map((name) => environment[name]).filter((value) => value?.startsWith('/') === true);
+  const valuesOf = (names: readonly string[]): readonly string[] =>
+    names.flatMap((name) => (environment[name]?.startsWith('/') === true ? [environment[name]] : []));
+  const named = valuesOf(leadingVariables);
   const own = [dirname(userFile(place)), ...(configFile === undefined ? [] : [resolve(cwd, configFile)])];
   const home = userHome(place);
   const links = [...(await linksIn(home, /^\./)), ...(await linksIn(join(home, '.config'), /^/))];
-  const programs = (environment['PATH'] ?? '').split(listOfDirectories).filter((path) => path.startsWith('/'));
+  const onPath = (environment['PATH'] ?? '').split(listOfDirectories).filter((path) => path.startsWith('/'));
+  const programs = [...onPath, ...valuesOf(programVariables)];
   return {
     steeringPaths: await realPaths([...own, ...named, ...links]),
     programDirectories: await realPaths(programs),

@@ -4,6 +4,7 @@ import {
   type LeftOut,
   OpencodeToolsError,
   type SnapshotRef,
+  isOpencodeToolsError,
 } from '@opencode-tools/core';
 import type { LayerFiles, LayerSnapshot, UpperRecord } from './layer-files.ts';
 import { holdsOf, inLayersOf, isSameRoot, newName, plainRoot, refOf } from './layer-names.ts';
@@ -54,9 +55,15 @@ export async function freezeStack(
     });
     const gone = [stack.upper, ...stack.lowers].filter((layer) => !there.has(layer));
     if (gone.length > 0) throw lostFrom(volume, gone);
-    if (last?.layers.every((layer) => there.has(layer)) !== false) throw error;
+    if (last?.layers.every((layer) => there.has(layer)) !== false) throw notLost(error);
     return freeze(undefined);
   }
+}
+
+/** What is there is not lost, whatever the engine said of it: whoever believed that would throw it away. */
+function notLost(error: unknown): unknown {
+  if (!isOpencodeToolsError(error, 'OCT_WORKSPACE_LOST')) return error;
+  return new OpencodeToolsError('OCT_ENGINE_FAILED', error.message, { details: error.details, cause: error });
 }
 
 interface OpenStack {
