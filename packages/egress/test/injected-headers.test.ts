@@ -30,7 +30,7 @@ const server = createServer((asked, answer) => {
   const { authorization = '-', 'accept-encoding': accepted = '-' } = asked.headers;
   answer.setHeader('set-cookie', [`seen=${authorization}`, 'other=1']);
   answer.setHeader('x-seen', encodeURIComponent(authorization));
-  const said = JSON.stringify({ method: asked.method, authorization, accepted });
+  const said = JSON.stringify({ method: asked.method, url: asked.url, authorization, accepted });
   if (asked.url === '/compressed') answer.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(said));
   else if (asked.url === '/redirect') answer.writeHead(302, { location: `https://${host}:1/` }).end();
   else {
@@ -86,6 +86,7 @@ test('what a server says back of a header that is set for it has stars in its pl
   expect(answer.headers['x-seen']).toBe(`Bearer%20${stars}`);
   expect(JSON.parse(await text(answer))).toEqual({
     method: 'GET',
+    url: '/',
     authorization: `Bearer ${stars}`,
     accepted: 'identity',
   });
@@ -109,6 +110,7 @@ test('another value replaces the first, which is hidden as before', async () => 
   gateway.takeSecrets({ one: { values: { 'only authorization': other }, mark: 'second' } });
   const answer = await ask(`/?${value}`);
   expect(answer.statusMessage).toBe(`Bearer ${'*'.repeat(other.length)}`);
+  expect(JSON.parse(await text(answer))).toMatchObject({ url: `/?${stars}` });
   expect(gateway.valuesOf('one')).toEqual({ 'only authorization': other });
   gateway.takeSecrets({ one: { values: { 'only authorization': value }, mark: 'first' } });
 });

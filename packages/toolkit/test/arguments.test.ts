@@ -1,6 +1,7 @@
 import type { Call, Services, Task } from '@opencode-tools/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type EnginelessHome, callBy, createEnginelessHome } from './support/home-without-engine.ts';
+import { withMembers } from './support/with-members.ts';
 
 const ada = callBy('ada');
 const script = { kind: 'script', script: 'true' } as const;
@@ -141,9 +142,31 @@ describe('what a program gives a verb', () => {
   });
 
   it('ends with an error of ours when the home is closed while a verb is under way', async () => {
-    const reading = services().tasks.view(task.id);
-    await home.open.close();
-    await reading.catch((error: unknown) => expect(error).toMatchObject({ code: 'OCT_STORE_UNAVAILABLE' }));
+    let holds = false;
+    const reached = Promise.withResolvers<void>();
+    const isClosed = Promise.withResolvers<void>();
+    const held = await createEnginelessHome(({ tasks }) => ({
+      tasks: withMembers(tasks, {
+        getTask: async (id) => {
+          if (holds) {
+            reached.resolve();
+            await isClosed.promise;
+          }
+          return tasks.getTask(id);
+        },
+      }),
+    }));
+    try {
+      const { id } = await held.create();
+      holds = true;
+      const reading = held.open.services.tasks.view(id);
+      await reached.promise;
+      await held.open.close();
+      isClosed.resolve();
+      await expect(reading).rejects.toMatchObject({ code: 'OCT_STORE_UNAVAILABLE' });
+    } finally {
+      await held.remove();
+    }
   });
 
   it('is given to a home that closes itself', async () => {

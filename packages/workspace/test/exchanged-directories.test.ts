@@ -13,7 +13,9 @@ import { isKnown } from '../src/known-lines.ts';
 import { scanKnown } from '../src/scan-known.ts';
 import { openStore } from './open-store.ts';
 
-const longestMs = 6_000;
+const usualMs = 6_000;
+/** For the first whole scan on a busy machine. */
+const longestMs = 45_000;
 /** From so few known names on two threads look, as they do at a large directory. */
 const few = 1;
 let bed: Awaited<ReturnType<typeof openStore>>;
@@ -70,30 +72,33 @@ async function namesFrom(cache: StatCache, many: number): Promise<readonly strin
   }
 }
 
-/** Names and targets from behind the link that were found, of many scans. */
-async function found(cache: StatCache, many: number): Promise<readonly string[]> {
-  const until = performance.now() + longestMs;
-  for (let round = 0, whole = 0; (round < 600 || whole < 5) && performance.now() < until; round += 1) {
+/** Names and targets from behind the link that were found, of many scans, and whether any was whole: others show nothing. */
+async function found(cache: StatCache, many: number) {
+  const begunMs = performance.now();
+  for (let round = 1, whole = 0; ; round += 1) {
     const names = await namesFrom(cache, many);
     if (names !== undefined) whole += 1;
     const behind = names?.filter((name) => /of.the.host/.test(name)) ?? [];
-    if (behind.length > 0) return behind;
+    const takenMs = performance.now() - begunMs;
+    const isEnough = whole > 0 && ((round >= 600 && whole >= 5) || takenMs > usualMs);
+    if (behind.length > 0 || isEnough || takenMs > longestMs) return { behind, sawWhole: whole > 0 };
   }
-  return [];
 }
+
+const nothing = { behind: [], sawWhole: true };
 
 test(
   'a directory that another process exchanges for a link gives no name and no target from behind it',
   { timeout: 60_000 },
   async () => {
-    expect(await found(emptyStatCache, Infinity)).toEqual([]);
+    expect(await found(emptyStatCache, Infinity)).toEqual(nothing);
   },
 );
 
 test('nor does it when most is known', { timeout: 60_000 }, async () => {
-  expect(await found(await known(), Infinity)).toEqual([]);
+  expect(await found(await known(), Infinity)).toEqual(nothing);
 });
 
 test.runIf(availableParallelism() > 1)('nor to two threads', { timeout: 60_000 }, async () => {
-  expect(await found(await known(), few)).toEqual([]);
+  expect(await found(await known(), few)).toEqual(nothing);
 });
