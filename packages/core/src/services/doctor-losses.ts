@@ -33,7 +33,7 @@ export async function lossFindings(kernel: Kernel): Promise<readonly DoctorFindi
       ...(lost.length === 0 ? [] : [`The engine has lost the files of ${lost.join(' and ')}`]),
       ...(bad.length === 0 ? [] : [describeDamage(bad, own.length, damaged)]),
     ].join('; ');
-    const severity = isLiving && (lost.length > 0 || bad.length > 0) ? 'problem' : 'warning';
+    const severity = isLiving ? 'problem' : 'warning';
     findings.push({ severity, subject: taskId, message, remedy: remedyOf(taskId, { isLiving, lost, bad, own }) });
   }
   return findings;

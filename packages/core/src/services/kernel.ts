@@ -28,8 +28,11 @@ export interface Kernel {
   readonly leftToRecovery: Set<OperationId>;
   /** What this process settles just now: of several calls that find a broken-off change, one does. */
   readonly settling: Map<OperationId, Promise<unknown>>;
-  /** A row for an operation that starts now, owned by this process. */
-  /** @param id by default a new one */
+  /**
+   * A row for an operation that starts now, owned by this process.
+   *
+   * @param id by default a new one
+   */
   newOperation(
     kind: OperationKind,
     taskId: TaskId,

@@ -137,8 +137,11 @@ export class LayerFiles {
     await this.#remove('packed', layer);
   }
 
-  /** Another snapshot of the very same tree: a content snapshot as layers, a deep stack as one layer, layers as content. */
-  /** @param leftOut what the equal one does not have, after all */
+  /**
+   * Another snapshot of the very same tree: a content snapshot as layers, a deep stack as one layer, layers as content.
+   *
+   * @param leftOut what the equal one does not have, after all
+   */
   async saveEqual(
     what: 'base' | 'flat' | 'content',
     id: string,
