@@ -2,6 +2,7 @@ import type { Fence, SandboxFacts, SandboxHandle, Session, Task } from '@opencod
 import { sampleDraft, sampleSandbox, until } from '@opencode-tools/testkit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type EnginelessHome, callBy, createEnginelessHome } from './support/home-without-engine.ts';
+import { withMembers } from './support/with-members.ts';
 
 const ada = callBy('ada');
 
@@ -32,6 +33,33 @@ describe('verbs under a session', () => {
     });
     const person = { actor: { ...ada.actor, kind: 'user', id: 'grace', agent: null } } as const;
     expect(await note('two', undefined, person)).toMatchObject({ agent: 'grace' });
+  });
+
+  it('wait no longer in all than they may, also past a process that died meanwhile', async () => {
+    const waits: number[] = [];
+    const waiting = await createEnginelessHome(({ leases: own, processes }) => ({
+      processes: { ...processes, isAlive: () => false },
+      leases: withMembers(own, {
+        acquireInTurn: async (request, wait) => {
+          waits.push(wait.waitMs);
+          if (waits.length > 1) return own.acquireInTurn(request, wait);
+          const { session } = request;
+          const ids = { id: 'ses_00000000000000000000000001', leaseId: 'lse_00000000000000000000000001' } as const;
+          const held = { ...session, ...ids, ephemeral: true, process: processes.self() };
+          await own.acquire({ ...request, session: held });
+          waiting.clock.move(5_000);
+          return own.acquire(request);
+        },
+      }),
+    }));
+    try {
+      const { id } = await waiting.create({ leaseMode: 'exclusive' });
+      await waiting.open.services.sessions.attach(id, { agent: 'ada', waitMs: 20_000 }, ada);
+      expect(waits).toHaveLength(2);
+      expect(waits[1]).toBeLessThanOrEqual(15_000);
+    } finally {
+      await waiting.remove();
+    }
   });
 
   it('give back the lease of their own also when they fail', async () => {

@@ -205,10 +205,13 @@ async function acquireWaiting(
     actor: call.actor,
     correlationId: call.correlationId ?? null,
   };
-  const { leases } = kernel.deps;
-  const wait = { waitMs, signal: call.signal };
+  const { leases, clock } = kernel.deps;
   if (waitMs > 0) await endLeasesOfDead(kernel, task.id, call);
-  return acquirePastDead(kernel, task.id, call, () => leases.acquireInTurn(request, wait));
+  const fromMs = clock.nowMs();
+  return acquirePastDead(kernel, task.id, call, () => {
+    const waitedMs = Math.max(0, clock.nowMs() - fromMs);
+    return leases.acquireInTurn(request, { waitMs: Math.max(0, Math.floor(waitMs - waitedMs)), signal: call.signal });
+  });
 }
 
 /**
