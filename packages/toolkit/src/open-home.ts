@@ -127,11 +127,17 @@ export async function openHome(options: OpenHomeOptions): Promise<OpenHome> {
   let closed: Promise<void> | undefined;
   const letGo = async (): Promise<void> => {
     closing.abort();
-    await services.housekeeper.close();
-    await events.close();
-    await work.workspaces.settle();
-    await engine.runtime.close();
-    await store.close();
+    const steps = [
+      () => services.housekeeper.close(),
+      () => events.close(),
+      () => work.workspaces.settle(),
+      () => engine.runtime.close(),
+      () => store.close(),
+    ];
+    const failures: unknown[] = [];
+    // What fails to close leaves nothing open that comes after it.
+    for (const step of steps) await step().catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
   };
   const close = (): Promise<void> => (closed ??= letGo());
   return {

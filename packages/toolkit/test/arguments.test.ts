@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import type { Call, Services, Task } from '@opencode-tools/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type EnginelessHome, callBy, createEnginelessHome } from './support/home-without-engine.ts';
@@ -167,6 +168,16 @@ describe('what a program gives a verb', () => {
     } finally {
       await held.remove();
     }
+  });
+
+  it('is refused also when a home could not close all of itself, whose registry is closed all the same', async () => {
+    const closing = await createEnginelessHome();
+    const { id } = await closing.create();
+    closing.ports.workspaces.settle = () => Promise.reject(new Error('no more'));
+    await expect(closing.open.close()).rejects.toThrow('no more');
+    await expect(closing.ports.tasks.getTask(id)).rejects.toMatchObject({ code: 'OCT_STORE_UNAVAILABLE' });
+    await expect(closing.remove()).rejects.toThrow('no more');
+    await rm(closing.open.directory, { recursive: true });
   });
 
   it('is given to a home that closes itself', async () => {
