@@ -60,7 +60,9 @@ export class LayerStock {
     try {
       return await work();
     } catch (error) {
-      await this.take();
+      await this.take().catch(() => {
+        throw error;
+      });
       const layer = this.lost(snapshot);
       throw layer === undefined ? error : layerGone(snapshot.id, layer);
     }

@@ -198,7 +198,9 @@ class LayeredStore implements WorkspaceStore {
     if (!isLayered(snapshotId)) return this.#options.content.verify(snapshotId);
     const snapshot = await this.#files.getSnapshot(snapshotId);
     await verifyLayers(this.#options.layers, snapshot, already).catch(async (error: unknown) => {
-      const { snapshots } = await this.missing({ snapshotIds: [snapshotId], volumes: [] });
+      const { snapshots } = await this.missing({ snapshotIds: [snapshotId], volumes: [] }).catch(() => {
+        throw error;
+      });
       const left = await contentLeft(this.#parts, snapshot);
       if (snapshots.has(snapshotId) || this.#stock.lost(snapshot) === undefined) throw error;
       if (left !== undefined) await this.#options.content.verify(left);
