@@ -10,6 +10,7 @@ import {
   sampleExecution,
   sampleIds,
   sampleNote,
+  sampleSession,
 } from './registry-samples.ts';
 
 const refused = { code: 'OCT_POLICY_DENIED' };
@@ -115,6 +116,7 @@ export function forgedLedgerContract(open: () => Promise<OpenRegistry>): void {
         { noun: 'execution', value: { ...sampleExecution(task.id), command: null as never } },
         { noun: 'lease', value: { taskId: task.id, id: sampleIds.next('lease'), token: 'x' } as never },
         { noun: 'receipt', value: { taskId: task.id } as never },
+        { noun: 'session', value: { ...sampleSession(task.id), process: { pid: 1 } as never } },
       ];
       for (const known of [false, true]) {
         if (known) await other.admin.importLedger(sound);

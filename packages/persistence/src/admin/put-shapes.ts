@@ -94,6 +94,7 @@ const spec = has({
   readOnlyRoot: flag,
   runtime: orNull(text),
 });
+const processRef = has({ hostId: text, bootId: text, pid: count, startedAt: text });
 const argv = has({ kind: oneOf(['argv']), argv: listOf(text) });
 const script = has({ kind: oneOf(['script']), script: text });
 const output = has({ bytes: count, digest: text });
@@ -146,6 +147,7 @@ const shapes: { readonly [N in Put['noun']]: Shape } = {
     model: orNull(text),
     state: oneOf(sessionStates),
     ephemeral: flag,
+    process: orAbsent(processRef),
     attachedAt: time,
     endedAt: orNull(time),
     endReason: orNull(text),
@@ -270,7 +272,7 @@ const shapes: { readonly [N in Put['noun']]: Shape } = {
     state: oneOf(operationStates),
     intent: object,
     outcome: orNull(object),
-    owner: has({ hostId: text, bootId: text, pid: count, startedAt: text }),
+    owner: processRef,
     proof: orNull(proof),
     startedAt: time,
     endedAt: orNull(time),
