@@ -143,16 +143,16 @@ export class GatewayFiles {
     const { rootCertificates } = await import('node:tls');
     const all = [...rootCertificates, authority];
     await this.#replace('trust/ca.pem', authority, 0o644);
-    const fresh = await this.#replace('trust/bundle.pem', all.join('\n'), 0o644);
-    if (fresh || !existsSync(join(this.#directory, 'trust/store.jks')))
+    const bundle = all.join('\n');
+    // The bundle last: one that is as it should be says that the store is, too.
+    const isSame = (await this.#read('trust/bundle.pem')) === bundle;
+    if (!isSame || !existsSync(join(this.#directory, 'trust/store.jks')))
       await this.#write('trust/store.jks', javaStore(all), 0o644);
+    if (!isSame) await this.#write('trust/bundle.pem', bundle, 0o644);
   }
 
-  /** @returns whether it was another */
-  async #replace(name: string, content: string, mode = 0o600): Promise<boolean> {
-    if ((await this.#read(name)) === content) return false;
-    await this.#write(name, content, mode);
-    return true;
+  async #replace(name: string, content: string, mode = 0o600): Promise<void> {
+    if ((await this.#read(name)) !== content) await this.#write(name, content, mode);
   }
 
   async #write(name: string, content: string | Uint8Array, mode: number): Promise<void> {

@@ -1,10 +1,11 @@
 import { X509Certificate, createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
 import { environmentOf } from '../src/environment.ts';
+import { createAuthority } from '../src/gateway/certificates.ts';
 import { GatewayFiles } from '../src/gateway-files.ts';
 import { policy, rule } from './fixtures.ts';
 
@@ -46,6 +47,25 @@ test('Java finds the public authorities and that of the home in a store of its o
   expect((await stat(file)).mode & 0o777).toBe(0o644);
   await rm(file);
   expect((await made()).equals(store)).toBe(true);
+});
+
+test('the store of Java follows another authority also after a process that could not write it', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'oct-egress-'));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  const file = join(directory, 'trust/store.jks');
+  const ensure = () => new GatewayFiles(directory).ensure(settings, Date.now());
+  await ensure();
+  const { certificate, key } = createAuthority('Another', Date.now());
+  await writeFile(join(directory, 'authority/key.pem'), key);
+  await writeFile(join(directory, 'authority/certificate.pem'), certificate);
+  await rename(file, `${file}.before`);
+  await mkdir(join(file, 'in-the-way'), { recursive: true });
+  await expect(ensure()).rejects.toMatchObject({ syscall: 'rename' });
+  await rm(file, { recursive: true });
+  await rename(`${file}.before`, file);
+  await ensure();
+  const last = certificatesIn(await readFile(file)).at(-1);
+  expect(last?.equals(new X509Certificate(certificate).raw)).toBe(true);
 });
 
 test('programs are told of the authority where a rule ends TLS, and only there', () => {
