@@ -72,7 +72,7 @@ async function plant(repository) {
   }
   await run('git', ['init', '-q', '-b', 'main'], { cwd: repository });
   await run('git', ['add', '.'], { cwd: repository });
-  await run('git', [...identity, 'commit', '-q', '-m', 'base'], { cwd: repository });
+  await run('git', [...identity, '-c', 'gc.autoDetach=false', 'commit', '-q', '-m', 'base'], { cwd: repository });
 }
 
 /** A home of its own, so that nothing of the repository is known. */

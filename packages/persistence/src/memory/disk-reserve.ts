@@ -1,4 +1,4 @@
-import { statfs } from 'node:fs/promises';
+import { statfsSync } from 'node:fs';
 
 const largestReserveBytes = 64 * 1024 ** 2;
 /** Of a small disk, the reserve is this part of it. */
@@ -13,8 +13,9 @@ export const lookEveryBytes = 1024 ** 2;
  * @param directory one that exists on the disk
  * @throws Error with the code `ENOSPC`
  */
-export async function assertRoomBeside(directory: string): Promise<void> {
-  const { bavail, blocks, bsize } = await statfs(directory);
+export function assertRoomBeside(directory: string): void {
+  // Some microseconds; by another thread each look would hold the output up.
+  const { bavail, blocks, bsize } = statfsSync(directory);
   const reserve = Math.min(largestReserveBytes, blocks * bsize * reservedPart);
   if (bavail * bsize >= reserve) return;
   throw Object.assign(new Error(`Less than ${Math.round(reserve)} bytes are free beside ${directory}`), {

@@ -22,8 +22,10 @@ export class NewFile {
     this.#handle ??= await create(this.#name);
     let rest = chunks;
     while (rest.length > 0) {
-      if (this.#unseenBytes >= lookEveryBytes) await assertRoomBeside(path.dirname(this.#name));
-      if (this.#unseenBytes >= lookEveryBytes) this.#unseenBytes = 0;
+      if (this.#unseenBytes >= lookEveryBytes) {
+        assertRoomBeside(path.dirname(this.#name));
+        this.#unseenBytes = 0;
+      }
       const { bytesWritten } = await this.#handle.writev(firstOf(rest));
       this.#unseenBytes += bytesWritten;
       rest = after(rest, bytesWritten);

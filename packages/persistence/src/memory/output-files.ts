@@ -81,7 +81,7 @@ export async function writeOutputPart(
   { offset, bytes }: { readonly offset: number; readonly bytes: Uint8Array },
 ): Promise<void> {
   await mkdir(path.dirname(name), { recursive: true, mode: 0o700 });
-  if (offset >= lookEveryBytes) await assertRoomBeside(path.dirname(name));
+  if (offset >= lookEveryBytes) assertRoomBeside(path.dirname(name));
   await using file = await open(name, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   for (let done = 0; done < bytes.byteLength;) {
     done += (await file.write(bytes, done, bytes.byteLength - done, offset + done)).bytesWritten;
