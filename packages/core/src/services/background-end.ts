@@ -70,19 +70,14 @@ export async function endOfBackground(
   let { endAs } = options;
   const masking = await maskingOf(kernel, command, options);
   const pulled = new Map<OutputStream, number>();
+  let full = false;
   if (masking === 'unknown' && endAs === undefined) return null;
   for (;;) {
     // Asked before the outputs are taken: what was put out before an end is then among them.
     const state = await handle.background.look(id);
     if (state.kind === 'none') return options.mayBegin === true ? null : composeEnd(kernel, command, gone);
-    const full =
-      masking !== 'unknown' &&
-      (await takeOutputs(kernel, handle, command, {
-        masking,
-        all: state.kind === 'ended',
-        pulled,
-        drops: endAs === 'output-limit',
-      }));
+    const taking = { all: state.kind === 'ended', pulled, drops: full };
+    if (masking !== 'unknown') full = await takeOutputs(kernel, handle, command, { masking, ...taking });
     if (state.kind === 'ended') return composeEnd(kernel, command, asEnded(state.outcome, endAs));
     if (full) endAs ??= 'output-limit';
     if (full) await handle.endExecution(id);
