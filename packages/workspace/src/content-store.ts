@@ -1,5 +1,6 @@
 import { mkdir, realpath, rm } from 'node:fs/promises';
 import {
+  type AlreadyRead,
   type ByteStream,
   type Collected,
   type FreezeOptions,
@@ -167,10 +168,10 @@ class FileContentStore implements ContentStore {
     return diffTrees(from, to);
   }
 
-  async verify(snapshotId: string): Promise<SnapshotRef> {
+  async verify(snapshotId: string, already: AlreadyRead = new Map()): Promise<SnapshotRef> {
     await using _ = await this.#parts.uses.begin();
     const snapshot = await this.#parts.snapshots.load(snapshotId);
-    await verifyTree(snapshot, this.#parts.index);
+    await verifyTree(snapshot, this.#parts.index, already);
     return snapshot.ref;
   }
 

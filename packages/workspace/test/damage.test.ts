@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AlreadyRead } from '@opencode-tools/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openStore } from './open-store.ts';
 
@@ -47,6 +48,23 @@ describe('a store whose files were damaged', () => {
       code: 'OCT_CHECKPOINT_CORRUPT',
       details: { path: 'b' },
     });
+  });
+
+  test('is looked for once in what several snapshots share', async () => {
+    writeFileSync(join(tree, 'd'), 'content of d');
+    const next = await opened.store.freeze({ kind: 'directory', path: tree });
+    const already: AlreadyRead = new Map();
+    await reopen().store.verify(id, already);
+    for (const name of readdirSync(join(opened.directory, 'packs'))) {
+      const file = join(opened.directory, 'packs', name);
+      const bytes = readFileSync(file);
+      if (!bytes.includes('content of b')) continue;
+      bytes[bytes.indexOf('content of b')] = 0;
+      writeFileSync(file, bytes);
+    }
+    const { store } = reopen();
+    await expect(store.verify(next.id)).rejects.toMatchObject({ details: { path: 'b' } });
+    await expect(store.verify(next.id, already)).resolves.toMatchObject({ id: next.id });
   });
 
   test('gives nothing out: neither a directory nor a volume is left half made', async () => {

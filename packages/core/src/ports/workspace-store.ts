@@ -132,7 +132,7 @@ export interface WorkspaceStore {
   /**
    * Reads every byte of a snapshot.
    *
-   * @param already gets what was read of layers; what is in it is not read again, so give it to the calls of one look alone
+   * @param already gets what was read of layers and files; what is in it is not read again, so give it to the calls of one look alone
    * @throws OpencodeToolsError `OCT_CHECKPOINT_CORRUPT` naming the first bad path
    */
   verify(snapshotId: string, already?: AlreadyRead): Promise<SnapshotRef>;

@@ -22,4 +22,11 @@ export function placeholders(engine: EngineName, count: number, first = 1): stri
   return Array.from({ length: count }, (_, index) => (engine === 'sqlite' ? '?' : `$${first + index}`)).join(', ');
 }
 
+/** A statement made of pieces of text with an argument between each two. */
+export function withArguments<R = unknown>(engine: EngineName, pieces: readonly string[], values: readonly unknown[]) {
+  const marks = placeholders(engine, values.length).split(', ');
+  const text = pieces.map((piece, index) => (index < values.length ? piece + (marks[index] ?? '') : piece)).join('');
+  return raw<R>(text, values);
+}
+
 export { quoted } from '../query/rows.ts';

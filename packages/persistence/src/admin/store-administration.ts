@@ -18,7 +18,8 @@ import { latestSchemaVersion } from '../migrations/migrations.ts';
 import { type Plan, adHoc, firstRow } from '../query/plan.ts';
 import type { StoreContext } from '../write/context.ts';
 import { exportChain, importChain, importChains } from './ledger-transfer.ts';
-import { erasePayloads, prune } from './retention.ts';
+import { erasePayloads } from './erase-payloads.ts';
+import { prune } from './prune.ts';
 import { startEpochPlan } from './start-epoch.ts';
 import { verifyRegistry } from './verify-registry.ts';
 

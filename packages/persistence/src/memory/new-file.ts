@@ -17,6 +17,11 @@ export class NewFile {
     this.#name = name;
   }
 
+  /** By which what was written can be read, until it is closed; null before anything was. */
+  get handle(): FileHandle | null {
+    return this.#handle;
+  }
+
   /** Writes all chunks after what was written before. */
   async append(chunks: readonly Uint8Array[]): Promise<void> {
     this.#handle ??= await create(this.#name);
@@ -59,6 +64,6 @@ function after(chunks: readonly Uint8Array[], bytes: number): readonly Uint8Arra
 async function create(name: string): Promise<FileHandle> {
   await mkdir(path.dirname(name), { recursive: true, mode: 0o700 });
   await rm(name, { force: true });
-  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
-  return open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+  const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  return open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
@@ -15,11 +14,11 @@ import { errnoOf } from '../home/home-file.ts';
 import { assertRoomBeside, lookEveryBytes } from './disk-reserve.ts';
 import { NewFile } from './new-file.ts';
 import { FileOutputSink } from './output-sink.ts';
+import { summariseFile } from './summarise-file.ts';
 import type { TaskPaths } from './task-paths.ts';
 
 const defaultLimit = 65_536;
 const largestLimit = 16 * 1024 ** 2;
-const readBlock = 1024 ** 2;
 
 /** Both outputs of an execution. A file is made when its first byte comes; whatever is found under its name is removed first. */
 export function openOutputs(paths: TaskPaths, executionId: ExecutionId): Readonly<Record<OutputStream, OutputSink>> {
@@ -54,15 +53,7 @@ export async function summariseOutputFile(
   stream: OutputStream,
 ): Promise<OutputSummary> {
   await using file = await openForReading(paths, executionId, stream);
-  const hash = createHash('sha256');
-  const block = Buffer.alloc(readBlock);
-  let bytes = 0;
-  for (;;) {
-    const { bytesRead } = await file.read(block, 0, readBlock, bytes);
-    if (bytesRead === 0) return { bytes, digest: hash.digest('hex') };
-    hash.update(block.subarray(0, bytesRead));
-    bytes += bytesRead;
-  }
+  return await summariseFile(file);
 }
 
 /** How much of an output is kept; 0 when no file is. */

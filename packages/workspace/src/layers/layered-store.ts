@@ -195,7 +195,7 @@ class LayeredStore implements WorkspaceStore {
   }
 
   async verify(snapshotId: string, already: AlreadyRead = new Map()): Promise<SnapshotRef> {
-    if (!isLayered(snapshotId)) return this.#options.content.verify(snapshotId);
+    if (!isLayered(snapshotId)) return this.#options.content.verify(snapshotId, already);
     const snapshot = await this.#files.getSnapshot(snapshotId);
     await verifyLayers(this.#options.layers, snapshot, already).catch(async (error: unknown) => {
       const { snapshots } = await this.missing({ snapshotIds: [snapshotId], volumes: [] }).catch(() => {
@@ -203,7 +203,7 @@ class LayeredStore implements WorkspaceStore {
       });
       const left = await contentLeft(this.#parts, snapshot);
       if (snapshots.has(snapshotId) || this.#stock.lost(snapshot) === undefined) throw error;
-      if (left !== undefined) await this.#options.content.verify(left);
+      if (left !== undefined) await this.#options.content.verify(left, already);
     });
     return refOf(snapshot);
   }
