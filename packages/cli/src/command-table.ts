@@ -36,6 +36,7 @@ import { imagesBuild, imagesList, imagesPin } from './commands/images.ts';
 import { imagesMake, imagesPrune, imagesRollback, imagesVersions } from './commands/own-images.ts';
 import { findTask, listTasks } from './commands/list-tasks.ts';
 import { ledgerErase, ledgerExport, ledgerImport } from './commands/ledger.ts';
+import { messageAdd, messageList } from './commands/message.ts';
 import { noteAdd, noteEdit, noteList } from './commands/note.ts';
 import {
   sandboxDeny,
@@ -58,6 +59,7 @@ import { closeShell, shells } from './commands/shells.ts';
 import { taskExecutions } from './commands/task-executions.ts';
 import { taskHistory } from './commands/task-history.ts';
 import { taskMemoryExport, taskMemoryImport } from './commands/task-memory.ts';
+import { taskSearch } from './commands/task-search.ts';
 import { taskStats } from './commands/task-stats.ts';
 import { todoAdd, todoDone, todoDrop, todoEdit, todoList, todoStart } from './commands/todo.ts';
 import { updateTask } from './commands/update-task.ts';
@@ -141,6 +143,9 @@ export const commandTable: readonly Command[] = [
   noteAdd,
   noteList,
   noteEdit,
+  messageAdd,
+  messageList,
+  taskSearch,
   taskHistory,
   taskExecutions,
   taskDecisions,
@@ -187,6 +192,7 @@ export const commandGroups: Readonly<Record<string, string>> = {
   sandbox: 'the sandbox of a task by itself',
   todo: 'todos of a task',
   note: 'notes of a task',
+  message: 'what was said in a task',
   'task-memory': 'the memory of tasks in repository folders',
   policy: 'what may leave the sandbox of a task',
   caches: 'what tasks share of their downloads',

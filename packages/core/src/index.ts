@@ -52,8 +52,9 @@ export type {
   OutputSummary,
   ToldTripwires,
 } from './domain/execution.ts';
-export { messageRoles, todoStates } from './domain/journal.ts';
-export type { Decision, Message, MessageRole, Note, Todo, TodoState } from './domain/journal.ts';
+export { memoryKinds, messageRoles, todoStates } from './domain/journal.ts';
+export type { Decision, MemoryKind, Message, MessageRole, Note, Todo, TodoState } from './domain/journal.ts';
+export { searchBody, searchWords } from './domain/search-text.ts';
 export { snapshotStores } from './domain/checkpoint.ts';
 export type { Checkpoint, CheckpointRemoval, RootRef, SnapshotRef, SnapshotStore } from './domain/checkpoint.ts';
 export { isSameProcess, operationKinds, operationStates } from './domain/operation.ts';
@@ -340,10 +341,13 @@ export type {
   FindFilesOptions,
   ForkTask,
   FoundFiles,
+  FoundMemory,
   FoundText,
   JournalService,
   LedgerService,
   ListFilesOptions,
+  MemoryHit,
+  MemoryQuery,
   MonitorAction,
   MonitorOptions,
   MonitorService,

@@ -22,6 +22,7 @@ import { readExecutionOutput } from './tools/read-execution-output.ts';
 import { recordDecision } from './tools/record-decision.ts';
 import { releaseClaims } from './tools/release-claims.ts';
 import { requestTaskLimits } from './tools/request-task-limits.ts';
+import { searchTaskMemory } from './tools/search-task-memory.ts';
 import { setNote } from './tools/set-note.ts';
 import { setTodo } from './tools/set-todo.ts';
 import { stopTask } from './tools/stop-task.ts';
@@ -43,6 +44,7 @@ export const toolTable: readonly Tool[] = [
   controlExecution,
   listTasks,
   getTaskStatus,
+  searchTaskMemory,
   stopTask,
   deleteTask,
   createTaskCheckpoint,

@@ -15,6 +15,7 @@ import {
   sampleDecision,
   sampleDraft,
   sampleExecution,
+  sampleMessage,
   sampleNote,
   sampleSession,
   sampleTask,
@@ -193,6 +194,30 @@ export function taskListingContract(name: string, open: () => Promise<OpenRegist
       );
       expect(all.map(({ startedAt }) => startedAt)).toEqual([6, 5, 4, 3, 2, 1, 0].map(stamp));
       expect(await tasks.countExecutions(task.id)).toBe(7);
+    });
+
+    test('lists messages newest first, page by page', async () => {
+      const task = await addTask(tasks);
+      const other = await addTask(tasks);
+      for (let index = 0; index < 5; index += 1) {
+        await addRows(tasks, task.id, { noun: 'message', value: sampleMessage(task.id, { createdAt: stamp(index) }) });
+      }
+      await addRows(tasks, other.id, { noun: 'message', value: sampleMessage(other.id) });
+      const all = await allPages((cursor) =>
+        tasks.listMessages(task.id, { limit: 2, ...(cursor === null ? {} : { cursor }) }),
+      );
+      expect(all.map(({ createdAt }) => createdAt)).toEqual([4, 3, 2, 1, 0].map(stamp));
+      const { next } = await tasks.listMessages(task.id, { limit: 1 });
+      await expect(tasks.listExecutions(task.id, { cursor: next ?? '' })).rejects.toMatchObject({
+        code: 'OCT_INVALID_ARGUMENT',
+      });
+    });
+
+    test('finds tasks by what was said in them', async () => {
+      const task = await addTask(tasks);
+      const value = sampleMessage(task.id, { text: 'Where is the rhubarb?' });
+      await addRows(tasks, task.id, { noun: 'message', value });
+      expect((await tasks.listTasks({ text: 'RHUB' })).items.map(({ id }) => id)).toEqual([task.id]);
     });
 
     test('every filter answers on an empty registry', async () => {

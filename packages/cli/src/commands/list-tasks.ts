@@ -46,7 +46,7 @@ export const listTasks: Command<Page<Task>> = {
 
 export const findTask: Command<Page<Task>> = {
   name: 'find-task',
-  summary: 'find tasks by words in title, description, decisions, todos and notes',
+  summary: 'find tasks by words in title, description, decisions, todos, notes and messages',
   parameters: [{ name: 'text', summary: 'words to look for', variadic: true }],
   options: filterOptions,
   run: (context) => findTasks(context, context.input.list('text').join(' ')),

@@ -49,13 +49,19 @@ export interface Note {
 export const messageRoles = ['user', 'assistant', 'system', 'tool'] as const;
 export type MessageRole = (typeof messageRoles)[number];
 
-/** One turn of a conversation; a large body is kept by digest in the task's memory. */
+/** One turn of a conversation. */
 export interface Message {
   readonly id: MessageId;
   readonly taskId: TaskId;
   readonly sessionId: SessionId | null;
   readonly role: MessageRole;
+  /** 1 to 100,000 characters; null for a body that is kept elsewhere, as records of others may say. */
   readonly text: string | null;
+  /** Of such a body. */
   readonly bodyDigest: string | null;
   readonly createdAt: Timestamp;
 }
+
+/** What the memory of a task can be searched for. */
+export const memoryKinds = ['decision', 'todo', 'note', 'message', 'execution'] as const;
+export type MemoryKind = (typeof memoryKinds)[number];

@@ -2,7 +2,7 @@ import type { TaskClaims } from '../claims/claim.ts';
 import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { Execution } from '../domain/execution.ts';
 import type { CheckpointId, ExecutionId, HomeId, LeaseId, OperationId, SessionId, TaskId } from '../domain/ids.ts';
-import type { Decision, Note, Todo } from '../domain/journal.ts';
+import type { Decision, Message, Note, Todo } from '../domain/journal.ts';
 import type { JsonValue } from '../domain/json.ts';
 import type { Operation, ProcessRef } from '../domain/operation.ts';
 import type { PooledSandbox } from '../domain/pooled-sandbox.ts';
@@ -85,7 +85,7 @@ export interface TaskFilter {
   readonly project?: string;
   /** Tasks whose workspace is a directory of the host. */
   readonly bound?: true;
-  /** Words that title, description, decisions, todos or notes hold. */
+  /** Words that title, description, decisions, todos, notes or messages hold. */
   readonly text?: string;
   readonly createdAfter?: string;
   readonly createdBefore?: string;
@@ -149,6 +149,8 @@ export interface TaskStore {
   listDecisions(taskId: TaskId): Promise<readonly Decision[]>;
   listTodos(taskId: TaskId): Promise<readonly Todo[]>;
   listNotes(taskId: TaskId): Promise<readonly Note[]>;
+  /** Newest first. */
+  listMessages(taskId: TaskId, page?: PageRequest): Promise<Page<Message>>;
   /** Claims of one task that have not ended, oldest first. */
   listClaims(taskId: TaskId): Promise<TaskClaims>;
   /** Open operations, oldest first; of one task or of the whole home. */

@@ -21,6 +21,7 @@ import {
   invalid,
   labels,
   oneLine,
+  oneOf,
   resourceLimits,
   secretSource,
 } from './validate.ts';
@@ -183,11 +184,6 @@ function checkEnv(reference: EnvReference): EnvReference {
   environmentName(reference.name);
   secretSource('env', reference);
   return reference;
-}
-
-function oneOf<T extends string>(argument: string, value: T, accepted: readonly T[]): T {
-  if (accepted.includes(value)) return value;
-  throw invalid(argument, `is ${JSON.stringify(value.slice(0, 80))}`, `Give one of: ${accepted.join(', ')}.`);
 }
 
 async function assertTasksExist(kernel: Kernel, ids: readonly TaskId[]): Promise<void> {

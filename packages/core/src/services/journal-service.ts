@@ -1,6 +1,6 @@
 import type { TaskId } from '../domain/ids.ts';
 import { asJson } from '../domain/json.ts';
-import { todoStates } from '../domain/journal.ts';
+import { messageRoles, todoStates } from '../domain/journal.ts';
 import type { RecordType } from '../ledger/ledger-record.ts';
 import type { Put } from '../ledger/put.ts';
 import { automaticOf, checkpointUnasked } from './automatic-checkpoint.ts';
@@ -8,8 +8,9 @@ import { idempotent } from './idempotent.ts';
 import { type Kernel, draft, leaseGuard } from './kernel.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, JournalService, UnderSession } from './services.ts';
+import { searchMemory } from './search-memory.ts';
 import { type SharedChange, setShared } from './shared-state.ts';
-import { freeText, integerBetween, invalid, oneLine } from './validate.ts';
+import { freeText, integerBetween, invalid, oneLine, oneOf } from './validate.ts';
 import { type LeasedWork, withLease } from './with-lease.ts';
 
 export function createJournalService(kernel: Kernel, keeper: SandboxKeeper): JournalService {
@@ -18,6 +19,21 @@ export function createJournalService(kernel: Kernel, keeper: SandboxKeeper): Jou
     decisions: async (taskId) => tasks.listDecisions(taskId),
     todos: async (taskId) => tasks.listTodos(taskId),
     notes: async (taskId) => tasks.listNotes(taskId),
+    messages: async (taskId, page) => tasks.listMessages(taskId, page),
+    search: async (taskId, query) => searchMemory(tasks, taskId, query),
+    addMessage: (taskId, input, call) =>
+      write(kernel, taskId, input, call, 'message.added', (leased) => ({
+        noun: 'message',
+        value: {
+          id: ids.next('message'),
+          taskId,
+          sessionId: leased.session.id,
+          role: oneOf('role', input.role, messageRoles),
+          text: nonEmpty(freeText('text', input.text, 100_000)),
+          bodyDigest: null,
+          createdAt: kernel.now(),
+        },
+      })),
     decide: (taskId, input, call) =>
       write(kernel, taskId, input, call, 'decision.recorded', (leased) => ({
         noun: 'decision',
@@ -50,9 +66,8 @@ export function createJournalService(kernel: Kernel, keeper: SandboxKeeper): Jou
         },
       })),
     setTodo: async (taskId, todoId, change, call) => {
-      if (change.state !== undefined && !todoStates.includes(change.state))
-        throw invalid('state', `is ${JSON.stringify(change.state)}`, `Give one of: ${todoStates.join(', ')}.`);
-      const { state, major } = change;
+      const { major } = change;
+      const state = change.state === undefined ? undefined : oneOf('state', change.state, todoStates);
       const text = change.text === undefined ? undefined : oneLine('text', change.text, 500);
       const fields = given({ state, text, major });
       const { sessionId, expectedVersion } = change;
@@ -89,7 +104,7 @@ export function createJournalService(kernel: Kernel, keeper: SandboxKeeper): Jou
   };
 }
 
-type JournalPut = Extract<Put, { readonly noun: 'decision' | 'todo' | 'note' }>;
+type JournalPut = Extract<Put, { readonly noun: 'decision' | 'todo' | 'note' | 'message' }>;
 
 /** Writes one row and its record under the caller's lease; the sandbox is not involved. */
 async function write<P extends JournalPut>(

@@ -26,6 +26,11 @@ export function freeText(argument: string, value: string, max: number): string {
   return wellFormed(argument, value);
 }
 
+export function oneOf<T extends string>(argument: string, value: T, accepted: readonly T[]): T {
+  if (accepted.includes(value)) return value;
+  throw invalid(argument, `is ${JSON.stringify(value.slice(0, 80))}`, `Give one of: ${accepted.join(', ')}.`);
+}
+
 export function integerBetween(argument: string, value: number, min: number, max: number): number {
   if (Number.isInteger(value) && value >= min && value <= max) return value;
   throw invalid(argument, `is ${value}`, `Give a whole number from ${min} to ${max}.`);

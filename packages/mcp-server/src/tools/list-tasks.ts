@@ -1,6 +1,7 @@
 import { type Task, type TaskFilter, shortId, taskStatuses } from '@opencode-tools/core';
 import * as z from 'zod/v4';
 import { type ToolContext, defineTool } from '../tool.ts';
+import { unlisted } from './fields.ts';
 
 const defaultLimit = 20;
 
@@ -13,11 +14,11 @@ const input = z.strictObject({
   text: z.string().min(1).max(200).optional().describe('In any text of it'),
   agent: z.string().min(1).max(100).optional(),
   label: z.string().min(1).max(200).optional().describe('name or name=value'),
-  parent: z.string().min(1).max(200).optional(),
-  owner: z.string().min(1).max(200).optional(),
+  parent: z.string().min(1).max(200).optional().meta(unlisted),
+  owner: z.string().min(1).max(200).optional().meta(unlisted),
   project: z.string().min(1).max(200).optional(),
-  created_after: time.optional(),
-  created_before: time.optional(),
+  created_after: time.optional().meta(unlisted),
+  created_before: time.optional().meta(unlisted),
   limit: z.int().min(1).max(100).optional(),
   cursor: z.string().min(1).max(1_000).optional(),
 });

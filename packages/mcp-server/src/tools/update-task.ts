@@ -1,7 +1,7 @@
 import { type TaskId, type UpdateTask, shortId } from '@opencode-tools/core';
 import * as z from 'zod/v4';
 import { type ToolContext, defineTool } from '../tool.ts';
-import { count, expectedVersion, optionalSessionId, taskId, unlistedKey } from './fields.ts';
+import { count, expectedVersion, optionalSessionId, taskId, unlisted, unlistedKey } from './fields.ts';
 
 const input = z.strictObject({
   task_id: taskId,
@@ -9,10 +9,10 @@ const input = z.strictObject({
   title: z.string().min(1).max(200).optional(),
   description: z.string().max(20_000).optional(),
   labels: z.record(z.string(), z.string().nullable()).optional(),
-  owner: z.string().max(200).optional().describe('Empty: none'),
+  owner: z.string().max(200).optional().meta(unlisted).describe('Empty: none'),
   project: z.string().max(200).optional(),
   parent: z.string().max(200).optional(),
-  depends_on: z.array(taskId).max(200).optional().describe('Replaces the list'),
+  depends_on: z.array(taskId).max(200).optional().meta(unlisted).describe('Replaces the list'),
   expected_version: expectedVersion,
   idempotency_key: unlistedKey,
 });

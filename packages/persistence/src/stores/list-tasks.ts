@@ -1,4 +1,4 @@
-import type { PageRequest, TaskFilter, TaskOrder } from '@opencode-tools/core';
+import { type PageRequest, type TaskFilter, type TaskOrder, searchWords } from '@opencode-tools/core';
 import {
   type Compilable,
   type ExpressionBuilder,
@@ -11,7 +11,6 @@ import type { Database } from '../query/database.ts';
 import { type Plan, type Statement, adHoc, allRows, outcomeRows, together } from '../query/plan.ts';
 import { shapedTemplate } from '../query/template.ts';
 import type { Traits } from '../query/traits.ts';
-import { searchWords } from '../rows/search-text.ts';
 import { decodeCursor, pageLimit } from './cursor.ts';
 
 export interface TaskListRow {

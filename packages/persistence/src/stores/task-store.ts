@@ -7,6 +7,7 @@ import {
   type HomeId,
   type IdempotencyEntry,
   type LedgerRecord,
+  type Message,
   type Note,
   OpencodeToolsError,
   type Operation,
@@ -36,7 +37,7 @@ import type { StoreContext } from '../write/context.ts';
 import { selectEntry } from '../write/idempotency.ts';
 import { selectActiveClaims, selectClaimsRevision } from './claim-rows.ts';
 import { encodeCursor } from './cursor.ts';
-import { executionsPage } from './list-executions.ts';
+import { executionsPage, messagesPage } from './list-pages.ts';
 import { listTasksPlan, taskSorting } from './list-tasks.ts';
 import { resolveTaskReference } from './resolve-task.ts';
 import * as rows from './task-rows.ts';
@@ -147,6 +148,10 @@ export class StoredTasks implements TaskStore {
 
   async listNotes(taskId: TaskId): Promise<readonly Note[]> {
     return this.#list<Note>(rows.selectNotes({ taskId }));
+  }
+
+  async listMessages(taskId: TaskId, page?: PageRequest): Promise<Page<Message>> {
+    return this.#ctx.engine.read(() => messagesPage(taskId, page));
   }
 
   async listClaims(taskId: TaskId): Promise<TaskClaims> {

@@ -1,4 +1,4 @@
-import type { Claim, Decision, Note, Put, Sandbox, Todo } from '@opencode-tools/core';
+import type { Claim, Decision, Message, Note, Put, Sandbox, Todo } from '@opencode-tools/core';
 import { type Plan, type Statement, changedRows, firstRow, later } from '../query/plan.ts';
 import { template } from '../query/template.ts';
 import { fromRow, toRow } from '../rows/entity-rows.ts';
@@ -42,6 +42,11 @@ function* putNote(note: Note): Plan<void> {
   if (written === 0)
     throw versionConflict('note', note.id, note.version, (yield* firstRow(selectNote({ id: note.id })))?.version);
   yield* writeSearchDocument({ noun: 'note', value: note });
+}
+
+function* putMessage(message: Message): Plan<void> {
+  yield* later(upsertMessage(toRow.messages(message)));
+  yield* writeSearchDocument({ noun: 'message', value: message });
 }
 
 function* putClaim(claim: Claim): Plan<void> {
@@ -131,7 +136,7 @@ const writers: Writers = {
   claim: putClaim,
   sandbox: putSandbox,
   execution: (value) => one(upsertExecution(toRow.executions(value))),
-  message: (value) => one(upsertMessage(toRow.messages(value))),
+  message: putMessage,
   checkpoint: (value) => one(upsertCheckpoint(toRow.checkpoints(value))),
   checkpointRemoval: ({ id }) => one(deleteCheckpoint({ id })),
   operation: (value) => one(upsertOperation(toRow.operations(value))),

@@ -1,8 +1,7 @@
-import type { Put } from '@opencode-tools/core';
+import { type Put, searchBody } from '@opencode-tools/core';
 import type { Database } from '../query/database.ts';
 import { type Plan, later } from '../query/plan.ts';
 import { template } from '../query/template.ts';
-import { searchBody } from '../rows/search-text.ts';
 
 /** Makes what has texts findable by them; an unchanged document is not touched. */
 export function* writeSearchDocument(put: Put): Plan<void> {
@@ -11,12 +10,13 @@ export function* writeSearchDocument(put: Put): Plan<void> {
 }
 
 /** What is searched for by its texts. */
-export const searchedNouns: ReadonlySet<Put['noun']> = new Set(['task', 'todo', 'note', 'decision']);
+export const searchedNouns: ReadonlySet<Put['noun']> = new Set(['task', 'todo', 'note', 'decision', 'message']);
 
 /** By what the thing that a record puts is found; null when it is not searched for. */
 export function searchDocument({ noun, value }: Put): Database['search_documents'] | null {
   if (noun === 'task') return documentOf(value.id, value.id, value.title, value.description);
   if (noun === 'todo' || noun === 'note') return documentOf(value.taskId, value.id, value.text);
+  if (noun === 'message') return documentOf(value.taskId, value.id, value.text ?? '');
   if (noun !== 'decision') return null;
   return documentOf(value.taskId, value.id, value.what, value.why, ...value.alternatives);
 }

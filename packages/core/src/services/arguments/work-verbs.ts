@@ -1,7 +1,7 @@
-import { todoStates } from '../../domain/journal.ts';
+import { memoryKinds, messageRoles, todoStates } from '../../domain/journal.ts';
 import type { CheckpointService, JournalService, WorkService } from '../services.ts';
 import { among, anObject, flag, list, members, number, optional, options, stream, text } from './shape.ts';
-import { type VerbsOf, call, session, underSession, watched } from './shapes.ts';
+import { type VerbsOf, call, page, session, underSession, watched } from './shapes.ts';
 
 const dryRun = optional(flag);
 const mark = ['options', underSession] as const;
@@ -165,4 +165,17 @@ export const journalVerbs: VerbsOf<JournalService> = {
     ['call', call],
   ],
   notes: [['taskId', text]],
+  addMessage: [
+    ['taskId', text],
+    ['message', options({ ...session, role: among(messageRoles), text })],
+    ['call', call],
+  ],
+  messages: [
+    ['taskId', text],
+    ['page', optional(options(page))],
+  ],
+  search: [
+    ['taskId', text],
+    ['query', members({ text, kinds: optional(list(among(memoryKinds))), limit: optional(number) })],
+  ],
 };

@@ -1,0 +1,40 @@
+const longestWord = 64;
+const mostWordsAsked = 16;
+/** How much is shown of a text around the first word that was looked for. */
+const [shownBefore, shownInAll] = [60, 240];
+
+/**
+ * Brings text into the form that both databases index: words of letters and digits, in lower case, without accents,
+ * each once. Doing it here makes them find the same.
+ */
+export function searchBody(...texts: readonly string[]): string {
+  return [...new Set(wordsOf(texts.join(' ')))].join(' ');
+}
+
+/** The words of a query, at most 16; each matches words that start with it. */
+export function searchWords(text: string): readonly string[] {
+  return [...new Set(wordsOf(text))].slice(0, mostWordsAsked);
+}
+
+/**
+ * Looks for words of a query, as the databases do.
+ *
+ * @param words as `searchWords` gave them
+ * @returns one line of the text, up to 240 characters around the first word that is found; undefined unless the text has all of them
+ */
+export function excerptWith(words: readonly string[], text: string): string | undefined {
+  const found = wordsOf(text);
+  if (words.length === 0 || !words.every((word) => found.some((one) => one.startsWith(word)))) return undefined;
+  const at = [...text.matchAll(/[\p{L}\p{N}\p{M}]+/gu)].find(([part]) =>
+    wordsOf(part).some((one) => words.some((word) => one.startsWith(word))),
+  );
+  const from = Math.max(0, (at?.index ?? 0) - shownBefore);
+  const shown = text.slice(from, from + shownInAll).toWellFormed();
+  const line = shown.replaceAll(/\s+/g, ' ').trim();
+  return `${from > 0 ? '…' : ''}${line}${from + shownInAll < text.length ? '…' : ''}`;
+}
+
+function wordsOf(text: string): readonly string[] {
+  const plain = text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
+  return (plain.match(/[\p{L}\p{N}]+/gu) ?? []).map((word) => word.slice(0, longestWord));
+}
