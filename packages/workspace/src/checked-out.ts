@@ -1,6 +1,7 @@
 import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { refuseBranchUnderWay } from './branch-under-way.ts';
 import { type BytePath, parentOf, toBytePath, toText } from './byte-path.ts';
 import { type RawChange, rawChanges } from './commit-changes.ts';
 import { invalid } from './failures.ts';
@@ -27,16 +28,18 @@ export async function workTreeOf(
   repository: UserRepository,
   ref: string,
 ): Promise<UserRepository | null> {
-  const { runner, place: top } = repository;
+  const { runner, place: top, commonDirectory } = repository;
+  await refuseBranchUnderWay(commonDirectory, ref);
   const out = await runner.run(['worktree', 'list', '--porcelain', '-z'], { cwd: top });
   const trees = out.toString('utf8').split('\0\0');
   const lines = trees.map((text) => text.split('\0')).find((said) => said.includes(`branch ${ref}`));
   const path = lines?.find((line) => line.startsWith('worktree '))?.slice('worktree '.length);
   if (path === undefined) return null;
+  if (path === commonDirectory) return withFilesElsewhere(repository, ref);
   if (!existsSync(path))
     throw invalid(`${ref} is checked out at ${path}, which is not there`, 'Run `git worktree prune`, then try again.');
   const tree = await find(path);
-  if (tree.commonDirectory !== repository.commonDirectory)
+  if (tree.commonDirectory !== commonDirectory)
     throw invalid(
       `${ref} is checked out at ${path}, where the .git is of another repository`,
       'Run `git worktree repair`, then try again.',
@@ -44,6 +47,19 @@ export async function workTreeOf(
     );
   assertNothingUnderWay(tree.gitDirectory, tree.place);
   return tree;
+}
+
+/** Git lists the work tree of a repository whose `.git` is a file by the place of the repository. */
+function withFilesElsewhere(repository: UserRepository, ref: string): UserRepository {
+  const { gitDirectory, commonDirectory, place, bare } = repository;
+  if (bare || gitDirectory !== commonDirectory)
+    throw invalid(
+      `${ref} is checked out where only the repository at ${commonDirectory} knows`,
+      'Take another branch, or the work tree itself as source of the task.',
+      { ref },
+    );
+  assertNothingUnderWay(gitDirectory, place);
+  return repository;
 }
 
 /** As `headOf`, without git where what is there is plain. */

@@ -305,6 +305,68 @@ test('a branch that is checked out in another work tree goes forward there', asy
   expect(git(at('../side'), 'status', '--porcelain')).toBe('');
 });
 
+test('a work tree whose repository lies elsewhere goes along', async () => {
+  const at = bed.repository('separate', (here) =>
+    git(here('.'), 'init', '-q', '--separate-git-dir', here('../its.git')),
+  );
+  const bundled = await bed.bundled('separate', at, edit);
+  expect(await into(at, bundled)).toMatchObject({ merged: true, workTree: at('.') });
+  expect(fs.readFileSync(at('src/a'), 'utf8')).toContain('theirs');
+  expect(git(at('.'), 'status', '--porcelain')).toBe('');
+});
+
+describe('a branch that something goes back to stays where it is', () => {
+  const rebase =
+    (...args: readonly string[]) =>
+    (here: (file: string) => string) => {
+      git(here('.'), 'commit', '-q', '--allow-empty', '-m', 'one');
+      git(here('.'), 'branch', '-q', 'on-the-way');
+      git(here('.'), 'commit', '-q', '--allow-empty', '-m', 'two');
+      git(
+        here('.'),
+        '-c',
+        "sequence.editor=sed -i '1i break'",
+        'rebase',
+        '-q',
+        '-i',
+        '--keep-empty',
+        ...args,
+        'HEAD~2',
+      );
+    };
+  test.each<[string, Make, string]>([
+    ['by a rebase', rebase(), 'main'],
+    ['by a rebase of another branch', rebase('--update-refs'), 'on-the-way'],
+    [
+      'by a bisection',
+      (here) => {
+        for (const each of ['one', 'two']) git(here('.'), 'commit', '-q', '--allow-empty', '-m', each);
+        git(here('.'), 'bisect', 'start', 'HEAD', 'HEAD~2');
+      },
+      'main',
+    ],
+    [
+      'in another work tree',
+      (here) => {
+        git(here('.'), 'checkout', '-q', '--detach');
+        git(here('.'), 'worktree', 'add', '-q', here('../linked'), 'main');
+        rebase()((file) => here(join('../linked', file)));
+      },
+      'main',
+    ],
+  ])('%s', async (what, prepare, branch) => {
+    const name = what.replaceAll(' ', '-');
+    const at = bed.repository(name, prepare);
+    const bundled = await bed.bundled(name, at, edit);
+    const before = git(at('.'), 'rev-parse', branch);
+    await expect(into(at, bundled, { branch })).rejects.toMatchObject({
+      code: 'OCT_INVALID_ARGUMENT',
+      remedy: 'Finish or abort it first.',
+    });
+    expect(git(at('.'), 'rev-parse', branch)).toBe(before);
+  });
+});
+
 test('a repository whose name is odd gives and takes as any other', async () => {
   const name = `odd "quoted" \\ #x ünï\nline`;
   const at = bed.repository(name, nothing);
