@@ -40,6 +40,28 @@ describe('checkpoints of a volume on a real engine', () => {
     expect((await sh(fork.id, 'cat /opt/tool')).stdout.text).toBe('2\n');
   });
 
+  test('are not taken again where nothing changed, when that is asked for', async () => {
+    const { checkpoints, tasks } = bed.open.services;
+    const task = await tasks.create({ title: 'unchanged', image: bed.home.image }, call);
+    const ifChanged = (name: string, key = name) =>
+      checkpoints.create(task.id, { name, ifChanged: true }, { ...call, idempotencyKey: `unchanged-${key}` });
+    await sh(task.id, 'echo one >file');
+    const first = await ifChanged('first');
+    expect(first).not.toHaveProperty('unchanged');
+    const again = await ifChanged('again');
+    expect(again).toEqual({ ...first, unchanged: true });
+    expect(await ifChanged('again')).toEqual(again);
+    for (const [name, script] of [
+      ['workspace', 'echo two >file'],
+      ['home', 'echo x >/home/agent/x'],
+      ['root', 'echo tool >/opt/tool'],
+    ] as const) {
+      await sh(task.id, script);
+      expect(await ifChanged(name)).not.toHaveProperty('unchanged');
+    }
+    expect((await checkpoints.list(task.id)).map(({ name }) => name)).toEqual(['root', 'home', 'workspace', 'first']);
+  });
+
   test('hold what changed in the root file system between a look at it and the pause', async () => {
     const open = await bed.home.open({ decorate: (given) => (ports = given) });
     const { checkpoints, tasks, executions } = open.services;

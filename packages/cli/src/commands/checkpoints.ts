@@ -19,21 +19,29 @@ export const checkpoint: Command<Checkpoints> = {
     { name: 'list', summary: 'list the checkpoints instead' },
     { name: 'name', value: text('name'), summary: '1 to 100 characters' },
     { name: 'reason', value: text('text'), summary: 'why, for the record' },
+    { name: 'if-changed', summary: 'make none when nothing changed since the newest one, and show that' },
   ],
   async run({ input, services, call, session, task }) {
-    const options = given({ name: input.get<string>('name'), reason: input.get<string>('reason') });
+    const options = given({
+      name: input.get<string>('name'),
+      reason: input.get<string>('reason'),
+      ifChanged: input.flag('if-changed') || undefined,
+    });
     if (!input.flag('list')) {
       return { checkpoint: await services.checkpoints.create(await task(), { ...session, ...options }, call) };
     }
     if (Object.keys(options).length > 0) {
-      throw usageError('--list cannot be combined with --name or --reason', 'Leave --list out to make a checkpoint.');
+      throw usageError(
+        '--list cannot be combined with --name, --reason or --if-changed',
+        'Leave --list out to make a checkpoint.',
+      );
     }
     return { checkpoints: await services.checkpoints.list(await task()) };
   },
   render(result, style) {
     if (result.checkpoints !== undefined) return checkpointTable(result.checkpoints, style);
     return lines(
-      `${style.good('saved')} ${style.strong(shortId(result.checkpoint.id))} ${oneLine(result.checkpoint.name)}`,
+      `${style.good(result.checkpoint.unchanged === true ? 'unchanged since' : 'saved')} ${style.strong(shortId(result.checkpoint.id))} ${oneLine(result.checkpoint.name)}`,
       style.dim(result.checkpoint.id),
       checkpointContent(result.checkpoint),
       ...(result.checkpoint.notices ?? []).map((notice) => style.warning(oneLine(notice, 1_000))),

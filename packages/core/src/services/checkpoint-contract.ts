@@ -8,12 +8,19 @@ import type { Outworn, RetentionPolicy } from './retention.ts';
 export interface CreateCheckpoint extends UnderSession {
   readonly name?: string;
   readonly reason?: string;
+  /**
+   * True takes none when nothing changed since the newest one, and gives that: the call to make before whatever may do harm. Telling takes as
+   * long as taking one.
+   */
+  readonly ifChanged?: boolean;
 }
 
 /** A checkpoint that was just taken. */
 export interface NewCheckpoint extends Checkpoint {
   /** What of the task is not in it, each in one sentence; absent for nothing. */
   readonly notices?: readonly string[];
+  /** It was there before: nothing changed since. */
+  readonly unchanged?: true;
 }
 
 export interface Restoration {

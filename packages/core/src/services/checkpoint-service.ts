@@ -12,7 +12,7 @@ import { checkpointUsage, homeCheckpointUsage, pruneCheckpoints } from './prune-
 import { restoreCheckpoint } from './restore-checkpoint.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { CheckpointService } from './services.ts';
-import { takeCheckpoint, withNotices } from './take-checkpoint.ts';
+import { asUnchanged, takeCheckpoint, withNotices } from './take-checkpoint.ts';
 import { freeText, oneLine } from './validate.ts';
 import { assertHere, withLease } from './with-lease.ts';
 
@@ -23,16 +23,13 @@ export function createCheckpointService(kernel: Kernel, keeper: SandboxKeeper): 
       const name = oneLine('name', options.name ?? `checkpoint ${kernel.now()}`, 100);
       const reason = freeText('reason', options.reason ?? '', 2_000);
       const task = await deps.tasks.getTask(taskId);
-      return idempotent(kernel, call, 'checkpoint', { taskId, name: options.name ?? null, reason }, (key) =>
+      const onlyIfChanged = options.ifChanged === true;
+      const args = { taskId, name: options.name ?? null, reason, ...(onlyIfChanged ? { ifChanged: true } : {}) };
+      return idempotent(kernel, call, 'checkpoint', args, (key) =>
         withLease(kernel, task, { sessionId: options.sessionId, sandbox: true }, call, async (leased) => {
-          const { checkpoint, notices } = await takeCheckpoint(
-            kernel,
-            keeper,
-            { taskId, name, reason, onlyIfChanged: false, key },
-            leased,
-            call,
-          );
-          return withNotices(checkpoint, notices);
+          const input = { taskId, name, reason, onlyIfChanged, key };
+          const { checkpoint, taken, notices } = await takeCheckpoint(kernel, keeper, input, leased, call);
+          return taken ? withNotices(checkpoint, notices) : asUnchanged(checkpoint, notices);
         }),
       );
     },

@@ -87,6 +87,10 @@ export function withNotices(checkpoint: Checkpoint, notices: readonly string[]):
   return notices.length === 0 ? checkpoint : { ...checkpoint, notices };
 }
 
+export function asUnchanged(checkpoint: Checkpoint, notices: readonly string[]): NewCheckpoint {
+  return { ...withNotices(checkpoint, notices), unchanged: true };
+}
+
 function recorded(warnings: readonly string[]): JsonObject {
   return warnings.length === 0 ? {} : { warning: warnings.join('\n') };
 }
@@ -101,6 +105,7 @@ function unchanged(
     verb: 'unchanged',
     outcome: { checkpointId: current.id, unchanged: true },
     detail: { checkpointId: current.id, ...recorded(warnings) },
+    stored: asJson(asUnchanged(current, warnings)),
     puts: () => [],
   };
 }

@@ -9,7 +9,7 @@ const mark = ['options', underSession] as const;
 export const checkpointVerbs: VerbsOf<CheckpointService> = {
   create: [
     ['taskId', text],
-    ['options', options({ ...session, name: optional(text), reason: optional(text) })],
+    ['options', options({ ...session, name: optional(text), reason: optional(text), ifChanged: optional(flag) })],
     ['call', call],
   ],
   restore: [['taskId', text], ['reference', text], mark, ['call', call]],
