@@ -33,6 +33,7 @@ const names = {
   ready: 'ours: create the first task ready, run a command',
   later: 'ours: the first command 2 s after the task, in a process that stays',
   start: 'raw calls: a container with volumes, a command',
+  started: 'docker run with volumes, docker exec',
   second: 'ours: create another task, run a command',
   gitDiff: `git diff of ${changedFiles} files`,
   diff: `ours: diff of ${changedFiles} files, checkpoint taken`,
@@ -51,6 +52,7 @@ try {
   const ratios = {
     'seed beside git clone': median(names.seed) / median(clone),
     'second task beside a container start': median(names.second) / median(names.start),
+    'second task beside docker run, docker exec': median(names.second) / median(names.started),
     'diff beside git diff': median(names.diff) / median(names.gitDiff),
     'first task and command beside git clone': median(names.first) / median(clone),
     'first task, ready, and command beside git clone': median(names.ready) / median(clone),
@@ -95,6 +97,7 @@ async function oneRound(repository, round) {
     times[names.start] = ms;
     await rawRemove(id);
     for (const { volume } of mounts) await rawRemoveVolume(volume);
+    times[names.started] = await dockerFirstOutput(newVolumes(ports));
 
     await sh(task.id, `for i in $(seq ${changedFiles}); do echo changed >>d$i/f$i.txt; done`);
     for (let index = 1; index <= changedFiles; index += 1)
@@ -143,6 +146,19 @@ async function cloneAndRun(repository, copy) {
   });
   await run('docker', ['rm', '-f', container]);
   rmSync(copy, { recursive: true });
+  return ms;
+}
+
+/** What a user would type for an empty sandbox of the same image. */
+async function dockerFirstOutput(mounts) {
+  const volumes = mounts.flatMap(({ volume, target }) => ['-v', `${volume}:${target}`]);
+  let container;
+  const ms = await timed(async () => {
+    container = (await run('docker', ['run', '-d', '--network', 'none', ...volumes, image, 'sleep', '1000'])).trim();
+    await run('docker', ['exec', container, 'echo', 'up']);
+  });
+  await run('docker', ['rm', '-f', container]);
+  await run('docker', ['volume', 'rm', ...mounts.map(({ volume }) => volume)]);
   return ms;
 }
 

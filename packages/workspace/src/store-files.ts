@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { kill } from 'node:process';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { errnoOf } from './failures.ts';
 
 /** Temporary things of a process that is gone are removed once they are this old (its clock may be another host's). */
 const abandonedAfterMs = 60 * 60 * 1000;
@@ -126,5 +127,15 @@ async function syncDirectory(path: string): Promise<void> {
     await directory.sync();
   } finally {
     await directory.close();
+  }
+}
+
+/** What is in a directory, sorted; nothing in one that is not there. */
+export async function namesIn(directory: string): Promise<readonly string[]> {
+  try {
+    return (await readdir(directory)).toSorted();
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
   }
 }

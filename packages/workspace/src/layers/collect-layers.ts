@@ -22,7 +22,7 @@ export async function collectLayers(
   const begun = await files.marks.list();
   const underWay = new Set(await files.marks.listUnderWay());
   const dead = new Set(begun.filter(({ name }) => !underWay.has(name)).map(({ name }) => name));
-  const spares = (await files.listSpares()).filter((name) => !dead.has(name));
+  const spares = (await files.spares.list()).filter((name) => !dead.has(name));
   const stacks = await layers.stacks();
   const inUse = new Set(stacks.flatMap(({ upper, lowers }) => [...(upper === null ? [] : [upper]), ...lowers]));
   const wanted = await wantedSnapshots(files, snapshots, { inUse, underWay, kept: await keep() });
@@ -47,7 +47,7 @@ export async function collectLayers(
     if (dropped.includes(what === 'content' ? id : equal)) await files.removeEqual(name);
   }
   for (const id of dropped) await files.removeSnapshot(id);
-  await files.removeSpares(names);
+  await files.spares.remove(names);
   await layers.remove(names);
   const there = new Set(present.map(({ name }) => name));
   const gone = recorded.filter((name) => !there.has(name));

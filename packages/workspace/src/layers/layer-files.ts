@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type JsonValue,
@@ -10,8 +10,9 @@ import {
   canonicalJson,
 } from '@opencode-tools/core';
 import { corrupt, errnoOf } from '../failures.ts';
-import { type StoreLayout, layoutOf, removeAbandoned, writeDurably } from '../store-files.ts';
+import { type StoreLayout, layoutOf, namesIn, removeAbandoned, writeDurably } from '../store-files.ts';
 import { LayerMarks } from './layer-marks.ts';
+import { LayerSpares } from './layer-spares.ts';
 
 /** A frozen tree as layers, the highest first. */
 export interface LayerSnapshot {
@@ -54,6 +55,7 @@ export interface CopiedOut {
  */
 export class LayerFiles {
   readonly marks: LayerMarks;
+  readonly spares: LayerSpares;
   readonly #layout: StoreLayout;
   readonly #root: string;
   #opened: Promise<void> | undefined;
@@ -61,7 +63,9 @@ export class LayerFiles {
   constructor(directory: string) {
     this.#root = directory;
     this.#layout = layoutOf(directory);
-    this.marks = new LayerMarks(directory, () => this.#open());
+    const open = () => this.#open();
+    this.marks = new LayerMarks(directory, open);
+    this.spares = new LayerSpares(join(directory, 'spares'), this.marks, open);
   }
 
   async saveSnapshot(snapshot: Omit<LayerSnapshot, 'id' | 'digest'>): Promise<LayerSnapshot> {
@@ -177,35 +181,6 @@ export class LayerFiles {
     await this.#remove('equals', name);
   }
 
-  async addSpares(group: string, names: readonly string[]): Promise<void> {
-    await this.#open();
-    for (const name of names) await writeFile(this.#path('spares', `${group}.${name}`), '', { mode: 0o600 });
-  }
-
-  async hasSpare(group: string): Promise<boolean> {
-    return (await this.#list('spares')).some((name) => name.startsWith(`${group}.`));
-  }
-
-  /** Takes one spare upper, noted as begun; of several processes that want it exactly one gets it. */
-  async takeSpare(group: string): Promise<{ readonly name: string | undefined; readonly left: number }> {
-    const spares = (await this.#list('spares')).filter((name) => name.startsWith(`${group}.`));
-    for (const [index, spare] of spares.entries()) {
-      const name = await this.#takeSpare(spare);
-      if (name !== undefined) return { name, left: spares.length - index - 1 };
-    }
-    return { name: undefined, left: 0 };
-  }
-
-  async listSpares(): Promise<readonly string[]> {
-    return (await this.#list('spares')).map(spareName);
-  }
-
-  /** Forgets spare uppers that are about to be removed. */
-  async removeSpares(names: readonly string[]): Promise<void> {
-    for (const spare of await this.#list('spares'))
-      if (names.includes(spareName(spare))) await this.#remove('spares', spare);
-  }
-
   /** Which place of layers all this is about, as `LayerPort.identity` tells it. */
   async savePlace(identity: string): Promise<void> {
     await this.#save('place', 'identity', { identity });
@@ -235,18 +210,6 @@ export class LayerFiles {
     return true;
   }
 
-  async #takeSpare(spare: string): Promise<string | undefined> {
-    const name = spareName(spare);
-    if (!(await this.marks.claim(name))) return undefined;
-    if ((await this.#list('spares')).includes(spare)) {
-      await this.#remove('spares', spare);
-      return name;
-    }
-    // Another took it, and is done with it.
-    await this.marks.done([name]);
-    return undefined;
-  }
-
   async #save(kind: Kind, name: string, value: object): Promise<void> {
     await this.#open();
     const body = canonicalJson(value as JsonValue);
@@ -267,12 +230,7 @@ export class LayerFiles {
   }
 
   async #list(kind: Kind): Promise<readonly string[]> {
-    try {
-      return (await readdir(join(this.#root, kind))).toSorted();
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return [];
-      throw error;
-    }
+    return namesIn(join(this.#root, kind));
   }
 
   async #remove(kind: Kind, name: string): Promise<void> {
@@ -299,10 +257,6 @@ function digestOf({ layers, sums = [] }: Pick<LayerSnapshot, 'layers'> & Partial
 
 function idOf(digest: string): string {
   return `lay_${digest.slice(0, 40)}`;
-}
-
-function spareName(spare: string): string {
-  return spare.slice(spare.indexOf('.') + 1);
 }
 
 function sha256(text: string): string {

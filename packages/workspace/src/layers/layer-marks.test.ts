@@ -14,18 +14,18 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
 test('of many who want a spare each gets another one, and some none', async () => {
-  await files.addSpares('g', ['a', 'b', 'c']);
-  const others = Array.from({ length: 8 }, () => new LayerFiles(directory).takeSpare('g'));
+  await files.spares.add('g', ['a', 'b', 'c']);
+  const others = Array.from({ length: 8 }, () => new LayerFiles(directory).spares.take('g'));
   const taken = (await Promise.all(others)).map(({ name }) => name).filter((name) => name !== undefined);
   expect(taken.toSorted()).toEqual(['a', 'b', 'c']);
-  expect(await files.listSpares()).toEqual([]);
+  expect(await files.spares.list()).toEqual([]);
   expect(await files.marks.listUnderWay()).toEqual(['a', 'b', 'c']);
 });
 
 test('a spare that somebody took and is done with is not given again', async () => {
-  await files.addSpares('g', ['a']);
-  await files.marks.done([(await files.takeSpare('g')).name ?? '']);
-  expect(await files.takeSpare('g')).toEqual({ name: undefined, left: 0 });
+  await files.spares.add('g', ['a']);
+  await files.marks.done([(await files.spares.take('g')).name ?? '']);
+  expect(await files.spares.take('g')).toEqual({ name: undefined, left: 0 });
   expect(await files.marks.list()).toEqual([]);
 });
 

@@ -1,9 +1,9 @@
-import { link, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { OpencodeToolsError } from '@opencode-tools/core';
 import { errnoOf } from '../failures.ts';
-import { isAlive } from '../store-files.ts';
+import { isAlive, namesIn } from '../store-files.ts';
 import { newName } from './layer-names.ts';
 
 const workMark = 'work-';
@@ -43,11 +43,8 @@ export class LayerMarks {
 
   /** What was begun and not done, and by which process; zero for none that can be told. */
   async list(): Promise<readonly { readonly name: string; readonly pid: number }[]> {
-    const names = await readdir(this.#directory).catch((error: unknown) => {
-      if (errnoOf(error) === 'ENOENT') return [];
-      throw error;
-    });
-    return Promise.all(names.toSorted().map(async (name) => ({ name, pid: await pidIn(this.#path(name)) })));
+    const names = await namesIn(this.#directory);
+    return Promise.all(names.map(async (name) => ({ name, pid: await pidIn(this.#path(name)) })));
   }
 
   /** What living processes are at work on. */

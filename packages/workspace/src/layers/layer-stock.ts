@@ -32,7 +32,7 @@ export class LayerStock {
   async take(): Promise<ReadonlySet<string>> {
     // In this order: what is recorded by now was made before.
     const ahead = (await this.#files.listEquals()).filter(({ name }) => /^(base|flat)-/.test(name));
-    const spares = await this.#files.listSpares();
+    const spares = await this.#files.spares.list();
     const snapshots = new Map<string, LayerSnapshot>();
     for (const id of await this.#files.listSnapshots()) {
       const snapshot = await this.#files.findSnapshot(id).catch(() => undefined);
@@ -46,7 +46,7 @@ export class LayerStock {
     for (const { name, equal } of ahead) {
       if (snapshots.get(equal)?.layers.some(isGone) === true) await this.#files.removeEqual(name);
     }
-    await this.#files.removeSpares(spares.filter(isGone));
+    await this.#files.spares.remove(spares.filter(isGone));
     return there;
   }
 
@@ -73,7 +73,7 @@ export class LayerStock {
     const known = await this.#files.findPlace();
     if (known === identity) return;
     // Whoever asks has a mark of its own by now, so marks tell nothing.
-    const { length } = [...(await this.#files.listSnapshots()), ...(await this.#files.listSpares())];
+    const { length } = [...(await this.#files.listSnapshots()), ...(await this.#files.spares.list())];
     if (length > 0) await this.take();
     await this.#files.savePlace(identity);
   }

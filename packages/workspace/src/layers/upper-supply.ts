@@ -20,16 +20,16 @@ export class UpperSupply {
 
   /** Makes the first ones of a kind. */
   async ready(root: LayerRoot): Promise<void> {
-    if (!(await this.#files.hasSpare(groupOf(root)))) await this.#addSpares(groupOf(root), root);
+    if (!(await this.#files.spares.has(groupOf(root)))) await this.#addSpares(groupOf(root), root);
   }
 
   /** A new upper; it stays noted as begun until its volume stands. */
   async take(root: LayerRoot, on: string): Promise<string> {
     const group = groupOf(root);
-    let spare = await this.#files.takeSpare(group);
+    let spare = await this.#files.spares.take(group);
     if (spare.name === undefined) {
       await this.#addSpares(group, root);
-      spare = await this.#files.takeSpare(group);
+      spare = await this.#files.spares.take(group);
     } else if (spare.left < sparesLeft) this.#later(this.#addSpares(group, root));
     const upper = spare.name ?? (await this.#make(root));
     await this.#files.saveUpper(upper, { on, root, last: null });
@@ -54,7 +54,7 @@ export class UpperSupply {
     const names = Array.from({ length: sparesAtOnce }, newName);
     await this.#files.marks.begin(names);
     await this.#layers.prepare(names.map((name) => ({ name, root })));
-    await this.#files.addSpares(group, names);
+    await this.#files.spares.add(group, names);
     await this.#files.marks.done(names);
   }
 }
