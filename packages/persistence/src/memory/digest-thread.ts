@@ -116,7 +116,9 @@ export class DigestThread {
       else waiting?.reject(new Error(reply.error));
     });
     const gone = (error: Error): void => {
-      if (this.#worker === worker) this.#worker = null;
+      // One that was told to end, as nothing was asked of it, has nobody waiting.
+      if (this.#worker !== worker) return;
+      this.#worker = null;
       for (const waiting of this.#waiting.values()) waiting.reject(error);
     };
     worker.on('error', gone);
