@@ -113,3 +113,27 @@ test('waiting for a command that puts nothing out looks twice a second in the lo
   expect(await waited(command)).toBeLessThan(60_501);
   expect(command.looks).toBeLessThan(130);
 });
+
+test('waiting for a command whose process died ends before anybody has recorded that', async () => {
+  const execution = {
+    id: 'exe_00000000000000000000000001',
+    operationId: 'opn_00000000000000000000000001',
+    taskId,
+    state: 'running',
+  };
+  const isAlive = vi.fn<() => boolean>(() => true);
+  const kernel = kernelOver({
+    tasks: { findOperation: async () => ({ state: 'open', owner }) as never },
+    processes: { self: () => owner, isAlive },
+  });
+  const keeper = {} as SandboxKeeper;
+  const get = async () => execution as Execution;
+  const { wait } = controlOfExecutions(kernel, keeper, createBackgroundKeeper(kernel, keeper), get);
+  const waiting = wait(execution.id as ExecutionId, { timeoutMs: 600_000 }, call);
+  await vi.advanceTimersByTimeAsync(10_000);
+  isAlive.mockReturnValue(false);
+  const before = performance.now();
+  await vi.runAllTimersAsync();
+  expect(await waiting).toMatchObject({ state: 'interrupted', reason: 'owner-died' });
+  expect(performance.now() - before).toBeLessThan(1_000);
+});

@@ -28,7 +28,8 @@ export function controlOfExecutions(
 ): Control {
   const poll = async (id: ExecutionId, call: Call): Promise<Execution> => {
     const execution = await get(id);
-    if (execution.background === true) assertHere(kernel, await kernel.deps.tasks.getTask(execution.taskId));
+    if (execution.background !== true) return withOwner(kernel, execution);
+    assertHere(kernel, await kernel.deps.tasks.getTask(execution.taskId));
     return background.attend(execution, call);
   };
   const change = async (
@@ -83,6 +84,14 @@ export function controlOfExecutions(
       });
     },
   };
+}
+
+/** A command whose process died runs for nobody any more, also before whoever holds the task next records its end. */
+async function withOwner({ deps }: Kernel, execution: Execution): Promise<Execution> {
+  if (execution.state !== 'running') return execution;
+  const operation = await deps.tasks.findOperation(execution.operationId);
+  if (operation?.state !== 'open' || deps.processes.isAlive(operation.owner)) return execution;
+  return { ...execution, state: 'interrupted', reason: 'owner-died' };
 }
 
 interface Note {
