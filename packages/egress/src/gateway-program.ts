@@ -52,6 +52,7 @@ const fromCore = {
   'printable.ts': './errors/printable.ts',
   'redactor.ts': './services/redactor.ts',
   'pattern-finder.ts': './services/pattern-finder.ts',
+  'wrapped-finder.ts': './services/wrapped-finder.ts',
 };
 
 function program(main: string, files: ReadonlyMap<string, string>): GatewayProgram {

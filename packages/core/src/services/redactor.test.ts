@@ -49,6 +49,43 @@ describe('a secret in an output', () => {
     }
   });
 
+  const token = 'token_11ABCDEFG0aBcDeFgHiJkL_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWX';
+  test.each([
+    ['base64', 76, '\n', (text: string) => Buffer.from(text).toString('base64')],
+    ['base64 of a mail', 64, '\r\n', (text: string) => Buffer.from(text).toString('base64')],
+    ['hexadecimal', 60, '\n', (text: string) => Buffer.from(text).toString('hex')],
+  ])('is found in %s that is broken every %i characters by %j', (_name, width, end, encode) => {
+    for (const before of ['', 'x'.repeat(10), 'x'.repeat(41)])
+      for (const size of [1, 7, 1_000]) {
+        const lines = encode(`${before}${token} after`).match(new RegExp(`.{1,${width}}`, 'g')) ?? [];
+        const text = lines.join(end);
+        const left = encode(before).slice(0, -3) + encode(' after').slice(-4);
+        const seen = redact(`first${end}${text}${end}last`, size, token);
+        expect(seen).toContain('[redacted:KEY]');
+        expect(seen.replaceAll('[redacted:KEY]', '').length).toBeLessThan(left.length + 24);
+        const { mask } = createRedaction({ KEY: token })!;
+        expect(Buffer.from(mask(Buffer.from(text)).bytes).toString()).toContain('*'.repeat(100));
+      }
+  });
+
+  test('keeps no line back for what its end could begin, nor waits through empty lines', () => {
+    const redactor = createRedaction({ KEY: token })!.redactor();
+    const begun = Buffer.from(token).toString('base64').slice(0, 40);
+    const take = (text: string): string => Buffer.from(redactor.take(Buffer.from(text))).toString();
+    expect(take('ready dG9\n')).toBe('ready dG9\n');
+    expect(take(`${begun}\n`)).toBe('');
+    expect(take('\n')).toBe(`${begun}\n\n`);
+  });
+
+  test.each([
+    ['bash', `'`, `'\\''`],
+    ['dash', `'`, `'"'"'`],
+  ])('is found as %s quotes it', (_name, quote, quoted) => {
+    const value = `pa$$${quote}wo"rd\\x`;
+    expect(redact(`+ echo '${value.replaceAll(quote, () => quoted)}'`, 3, value)).toBe(`+ echo '[redacted:KEY]'`);
+    expect(redact('declare -x KEY="pa\\$\\$\'wo\\"rd\\\\x"', 3, value)).toBe('declare -x KEY="[redacted:KEY]"');
+  });
+
   test('is found line by line', () => {
     const key = '-----BEGIN KEY-----\nMIIabcdefghijklmnop\nqrstuvwxyz0123456789\n-----END KEY-----';
     expect(redact('x qrstuvwxyz0123456789 y', 4, key)).toBe('x [redacted:KEY] y');

@@ -1,4 +1,5 @@
-import { type Found, PatternFinder } from './pattern-finder.ts';
+import type { Found } from './pattern-finder.ts';
+import { WrappedFinder } from './wrapped-finder.ts';
 
 /** Secrets shorter than this are left alone: they are in too much that has nothing to do with them. */
 const shortestSecret = 6;
@@ -29,6 +30,7 @@ export interface Redaction {
 
 interface Pattern {
   readonly bytes: Buffer;
+  readonly wraps: boolean;
   readonly mark: Buffer;
 }
 
@@ -40,7 +42,7 @@ interface Pattern {
 export function createRedaction(...secrets: readonly Readonly<Record<string, string>>[]): Redaction | undefined {
   const patterns = patternsOf(secrets.flatMap((part) => Object.entries(part)));
   if (patterns.length === 0) return undefined;
-  const finder = new PatternFinder(patterns);
+  const finder = new WrappedFinder(patterns);
   return {
     redactor: () => new StreamRedactor(finder),
     text: (text) => Buffer.concat(replaced(Buffer.from(text), look(finder, Buffer.from(text), true))).toString(),
@@ -54,15 +56,15 @@ export function createRedaction(...secrets: readonly Readonly<Record<string, str
  * @returns makes a redactor for one text; undefined when nothing has to be looked for
  */
 export function createMasking(...secrets: readonly Readonly<Record<string, string>>[]): (() => Redactor) | undefined {
-  const patterns = patternsOf(secrets.flatMap((part) => Object.entries(part))).map(({ bytes }) => {
-    return { bytes, mark: Buffer.alloc(bytes.length, '*') };
+  const patterns = patternsOf(secrets.flatMap((part) => Object.entries(part))).map(({ bytes, wraps }) => {
+    return { bytes, wraps, mark: Buffer.alloc(bytes.length, '*') };
   });
   if (patterns.length === 0) return undefined;
-  const finder = new PatternFinder(patterns);
+  const finder = new WrappedFinder(patterns);
   return () => new StreamRedactor(finder);
 }
 
-type Finder = PatternFinder<Pattern>;
+type Finder = WrappedFinder<Pattern>;
 
 interface Looked {
   /** In order, none within another. */
@@ -79,14 +81,15 @@ interface Looked {
  */
 function look(finder: Finder, bytes: Uint8Array, isAll: boolean): Looked {
   const found: Found<Pattern>[] = [];
+  const search = finder.search(bytes);
   let from = 0;
-  let uncertain = isAll ? bytes.length : finder.beginning(bytes, 0);
+  let uncertain = isAll ? bytes.length : search.beginning(0);
   for (;;) {
-    const next = finder.next(bytes, from);
+    const next = search.next(from);
     if (next === undefined || next.at >= uncertain) return { found, certain: uncertain };
     found.push(next);
     from = next.at + next.length;
-    if (from > uncertain) uncertain = finder.beginning(bytes, from);
+    if (from > uncertain) uncertain = search.beginning(from);
   }
 }
 
@@ -140,27 +143,33 @@ function patternsOf(secrets: readonly (readonly [name: string, value: string])[]
     const lines = value.split(/[\r\n]+/).map((line) => line.trim());
     const long = lines.filter((line) => Buffer.byteLength(line) >= shortestLine);
     for (const text of new Set([value, ...long].filter((one) => Buffer.byteLength(one) >= shortestSecret))) {
-      for (const form of formsOf(text))
-        if (!found.has(form)) found.set(form, { bytes: Buffer.from(form, 'latin1'), mark });
+      for (const { form, wraps } of formsOf(text))
+        if (!found.has(form)) found.set(form, { bytes: Buffer.from(form, 'latin1'), wraps, mark });
     }
   }
   return [...found.values()];
 }
 
 /** Byte strings, one character per byte. */
-function formsOf(text: string): readonly string[] {
+function formsOf(text: string): readonly { readonly form: string; readonly wraps: boolean }[] {
   const bytes = Buffer.from(text);
   const hex = bytes.toString('hex');
   const utf8 = (one: string): string => Buffer.from(one).toString('latin1');
-  return [
+  const whole = [
     utf8(text),
     utf8(JSON.stringify(text).slice(1, -1)),
+    ...shellForms(text).map(utf8),
     encodeURIComponent(text),
     encodeURIComponent(text).replaceAll('%20', '+'),
-    hex,
-    hex.toUpperCase(),
-    ...[0, 1, 2].flatMap((shift) => base64At(bytes, shift)),
   ];
+  const wrapped = [hex, hex.toUpperCase(), ...[0, 1, 2].flatMap((shift) => base64At(bytes, shift))];
+  return [...whole.map((form) => ({ form, wraps: false })), ...wrapped.map((form) => ({ form, wraps: true }))];
+}
+
+/** What shells make of a value that they quote, as with `set -x`, `set` and `export -p`: bash and dash by `'`, bash also by `"`. */
+function shellForms(text: string): readonly string[] {
+  const single = [`'\\''`, `'"'"'`].map((quote) => text.replaceAll("'", () => quote));
+  return [...single, text.replaceAll(/[\\"$`]/g, (one) => `\\${one}`)];
 }
 
 /** What base64 makes of a value that begins `shift` bytes after a group of three, without the characters that depend on what is around it. */

@@ -87,19 +87,18 @@ export async function runExecution(
   const executionId = deps.ids.next('execution');
   const operation = kernel.newOperation('execution', task.id, proof, { executionId });
   const redaction = createRedaction(...secrets.hidden);
-  const recorded = redactCommand(plan.command, redaction);
   const execution = composeExecution(kernel, {
     id: executionId,
     task,
     plan,
-    command: recorded,
+    redaction,
     env,
     operation,
     leased,
   });
   const watch = await watchClaims(kernel, handle, task, leased);
   const outputs = await openOutputs(kernel, execution, plan, redaction);
-  const denials = await watchDenials(kernel, task, handle, { executionId, token: proof.token });
+  const denials = await watchDenials(kernel, task, handle, { executionId, token: proof.token, redaction });
   const run: Run = { task, plan, env, execution, outputs, shell, shells, leased, call, watch, denials };
   try {
     await noteWorkspace(kernel, task, operation.id, { durable: false });
@@ -127,14 +126,6 @@ export async function runExecution(
     await outputs.abandon();
     if (task.workspace.mode === 'bind') await forgetWorkspace(kernel, operation);
   }
-}
-
-/** Also a command that holds a secret in plain words is recorded without it. */
-export function redactCommand(command: Command, redaction: Redaction): Command {
-  if (redaction === undefined) return command;
-  return command.kind === 'script'
-    ? { ...command, script: redaction.text(command.script) }
-    : { ...command, argv: command.argv.map((part) => redaction.text(part)) };
 }
 
 async function openOutputs(
