@@ -3,6 +3,7 @@ import type { CheckpointId, TaskId } from '../domain/ids.ts';
 import { asJson } from '../domain/json.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { withBeginning } from './beginning-image.ts';
 import { areHere } from './change-checkpoint.ts';
 import { checkCheckpoints } from './check-checkpoints.ts';
 import { clip } from './clip.ts';
@@ -39,6 +40,9 @@ export async function bringBackTask(
       living !== undefined,
       options.checkpoint,
     );
+    const from = rootLost
+      ? { ...checkpoint, root: null, sandboxSpec: await withBeginning(kernel, id, checkpoint.sandboxSpec) }
+      : checkpoint;
     const journal = await readJournal(kernel, id);
     const result = {
       checkpoint,
@@ -53,7 +57,7 @@ export async function bringBackTask(
       {
         source,
         living: living !== undefined,
-        checkpoint: rootLost ? { ...checkpoint, root: null } : checkpoint,
+        checkpoint: from,
         title,
         detail: { recovered: true, rootLost, passedOver: passedOver.map(({ checkpointId }) => checkpointId) },
         more: (taskId) => copyJournal(kernel, journal, taskId),

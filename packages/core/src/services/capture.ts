@@ -7,6 +7,7 @@ import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-too
 import type { TreeRef } from '../ports/workspace-store.ts';
 import type { SandboxHandle } from '../ports/sandbox-runtime.ts';
 import { allEnded } from './all-ended.ts';
+import { findBeginning } from './beginning-image.ts';
 import type { Kernel } from './kernel.ts';
 import { notIn } from './left-out-notice.ts';
 import { lostWork } from './lost-work.ts';
@@ -28,6 +29,8 @@ interface Capture {
   /** What the engine has lost; among the warnings, too. */
   readonly losses: readonly string[];
   readonly warnings: readonly string[];
+  /** The image that the task begins with from now on, where the engine has lost the one before. */
+  readonly beginning?: string;
 }
 
 interface CaptureOptions {
@@ -47,6 +50,7 @@ interface CapturedTrees extends Pick<Captured, 'workspace' | 'home'> {
 interface CapturedRoot {
   readonly root: RootRef | null;
   readonly warnings: readonly string[];
+  readonly beginning?: string;
 }
 
 /**
@@ -80,9 +84,10 @@ export async function captureTask(
 
 function join(
   { workspace, home, isAllLost, losses, warnings }: CapturedTrees,
-  { root, warnings: ofRoot }: CapturedRoot,
+  { root, warnings: ofRoot, ...began }: CapturedRoot,
 ): Capture {
   return {
+    ...began,
     captured: { workspace, home, root },
     isAllLost: isAllLost && (root?.changedPaths ?? 0) === 0,
     losses,
@@ -210,17 +215,25 @@ async function existingTree(kernel: Kernel, volume: string | null | undefined): 
   return exists ? { kind: 'volume', volume } : null;
 }
 
-/** A root file system without a container. Of one whose image is gone nothing is left: the task goes on from the image that it began with. */
-async function rootAtRest({ deps }: Kernel, task: Task, sandbox: Sandbox | undefined): Promise<CapturedRoot> {
-  const head = task.headCheckpointId === null ? undefined : await deps.checkpoints.find(task.headCheckpointId);
+/**
+ * A root file system without a container. Of one whose image is gone nothing is left: the task goes on from the image that it began
+ * with, or, when that is gone as well, from the one that its name leads to.
+ */
+async function rootAtRest(kernel: Kernel, task: Task, sandbox: Sandbox | undefined): Promise<CapturedRoot> {
+  const { checkpoints, images } = kernel.deps;
+  const head = task.headCheckpointId === null ? undefined : await checkpoints.find(task.headCheckpointId);
   const began = task.sandboxSpec.imageId;
   const imageId = sandbox?.imageId ?? head?.root?.imageId ?? began;
   if (imageId === null) return { root: null, warnings: [] };
-  if (imageId === began || (await deps.images.find(imageId)) !== undefined)
+  if ((await images.find(imageId)) !== undefined)
     return { root: { baseImageId: imageId, imageId, changedPaths: 0 }, warnings: [] };
+  const { imageId: beginning, warning } = await findBeginning(kernel, task.sandboxSpec);
   const lost = `What was installed is lost: the image of the root file system is gone from the engine: ${imageId}.`;
-  const root = began === null ? null : { baseImageId: began, imageId: began, changedPaths: 0 };
-  return { root, warnings: [`${lost} The task goes on from the image that it began with`] };
+  const goesOn = warning ?? 'The task goes on from the image that it began with';
+  const warnings = [imageId === began ? goesOn : `${lost} ${goesOn}`];
+  if (beginning === null) return { root: null, warnings };
+  const root = { baseImageId: beginning, imageId: beginning, changedPaths: 0 };
+  return { root, warnings, ...(beginning === began ? {} : { beginning }) };
 }
 
 /** Commits the root file system only when something in it changed since its container was made. */

@@ -10,10 +10,14 @@ const mostNamed = 3;
 
 /** Says of which tasks the engine has lost work: volumes that sandboxes have, and what checkpoints are made of. */
 export async function lossFindings(kernel: Kernel): Promise<readonly DoctorFinding[]> {
-  const { tasks, checkpoints, workspaces } = kernel.deps;
+  const { tasks, checkpoints, workspaces, images } = kernel.deps;
   await workspaces.takeStock();
   const volumesOf = new Map<TaskId, readonly string[]>();
-  for (const { taskId, workspaceVolume, homeVolume } of await tasks.listSandboxes())
+  const without = new Set<TaskId>();
+  const sandboxes = await tasks.listSandboxes();
+  for (const [imageId, made] of Map.groupBy(sandboxes, (sandbox) => sandbox.imageId))
+    if ((await images.find(imageId)) === undefined) for (const { taskId } of made) without.add(taskId);
+  for (const { taskId, workspaceVolume, homeVolume } of sandboxes)
     volumesOf.set(
       taskId,
       [workspaceVolume, homeVolume].filter((volume) => volume !== null),
@@ -27,14 +31,24 @@ export async function lossFindings(kernel: Kernel): Promise<readonly DoctorFindi
     const lost = (volumesOf.get(taskId) ?? []).filter((volume) => volumes.has(volume));
     const own = byTask.get(taskId) ?? [];
     const bad = own.filter(({ id }) => damaged.has(id));
-    if ((lost.length === 0 && bad.length === 0) || !(await areHere(kernel, taskId))) continue;
-    const isLiving = (await tasks.findTask(taskId)) !== undefined;
+    if (lost.length === 0 && bad.length === 0 && !without.has(taskId)) continue;
+    if (!(await areHere(kernel, taskId))) continue;
+    const task = await tasks.findTask(taskId);
+    const isLiving = task !== undefined;
+    if (!isLiving && lost.length === 0 && bad.length === 0) continue;
     const message = [
+      ...(without.has(taskId) ? ['The engine has lost the image of its sandbox'] : []),
       ...(lost.length === 0 ? [] : [`The engine has lost the files of ${lost.join(' and ')}`]),
       ...(bad.length === 0 ? [] : [describeDamage(bad, own.length, damaged)]),
     ].join('; ');
     const severity = isLiving ? 'problem' : 'warning';
-    findings.push({ severity, subject: taskId, message, remedy: remedyOf(taskId, { isLiving, lost, bad, own }) });
+    const image = without.has(taskId) ? (task?.sandboxSpec.image ?? null) : null;
+    findings.push({
+      severity,
+      subject: taskId,
+      message,
+      remedy: remedyOf(taskId, { isLiving, lost, bad, own, image }),
+    });
   }
   return findings;
 }
@@ -56,17 +70,25 @@ interface Loss {
   readonly lost: readonly string[];
   readonly bad: readonly Checkpoint[];
   readonly own: readonly Checkpoint[];
+  /** Name of the image that the sandbox was made from, where that is gone. */
+  readonly image: string | null;
 }
 
-function remedyOf(taskId: TaskId, { isLiving, lost, bad, own }: Loss): string {
+function remedyOf(taskId: TaskId, { isLiving, lost, bad, own, image }: Loss): string {
   const [damaged] = bad;
   const isAll = bad.length === own.length;
   if (!isLiving)
     return isAll || damaged === undefined
       ? `Nothing of it can be brought back. Delete what is damaged: opencode-tools checkpoints delete ${taskId} ${damaged?.id ?? ''}`
       : `Bring a sound one back: opencode-tools recover ${taskId}; and delete what is damaged: opencode-tools checkpoints delete ${taskId} ${damaged.id}`;
-  if (lost.length === 0 && damaged !== undefined)
-    return `Take another: opencode-tools checkpoint ${taskId}; then delete what is damaged: opencode-tools checkpoints delete ${taskId} ${damaged.id}`;
+  if (lost.length === 0) {
+    const first = image === null ? 'Take another' : `Pull or build ${image} unless it is there, and take a checkpoint`;
+    const then =
+      damaged === undefined
+        ? ''
+        : `; then delete what is damaged: opencode-tools checkpoints delete ${taskId} ${damaged.id}`;
+    return `${first}: opencode-tools checkpoint ${taskId}${then}`;
+  }
   const remove = `opencode-tools cleanup-task ${taskId} --force`;
   const sound = own.find((checkpoint) => !bad.includes(checkpoint));
   return sound === undefined

@@ -1,6 +1,7 @@
 import { shortId } from '../domain/ids.ts';
 import type { Task } from '../domain/task.ts';
 import { OpencodeToolsError, asOpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { lostBeginning } from './beginning-image.ts';
 import { findDamage } from './find-damage.ts';
 import type { Kernel } from './kernel.ts';
 import type { MakeSandbox } from './make-sandbox.ts';
@@ -50,8 +51,12 @@ export async function explainMaking(
   { task, start, keep, kind }: Pick<MakeSandbox, 'task' | 'start' | 'keep' | 'kind'>,
   error: unknown,
 ): Promise<unknown> {
-  if (isOpencodeToolsError(error, 'OCT_IMAGE_NOT_FOUND') && start.imageId !== task.sandboxSpec.imageId)
-    return lostRoot(task, start.imageId, kind, error);
+  if (isOpencodeToolsError(error, 'OCT_IMAGE_NOT_FOUND')) {
+    if (start.imageId !== task.sandboxSpec.imageId) return lostRoot(task, start.imageId, kind, error);
+    const { image } = task.sandboxSpec;
+    const goOn = `Go on from what ${image} names now, once it is pulled or built: opencode-tools checkpoint ${task.id}`;
+    return lostBeginning(task, goOn, error);
+  }
   if (isOpencodeToolsError(error, 'OCT_CHECKPOINT_CORRUPT') && kind === 'sandbox')
     return lostStart(kernel, task, error);
   if (!isOpencodeToolsError(error, 'OCT_WORKSPACE_LOST')) return error;

@@ -64,10 +64,16 @@ export async function takeCheckpoint(
     call,
     async () => {
       call.onProgress?.('freezing the workspace');
-      const { captured, isAllLost, losses, warnings } = await captureTask(kernel, keeper, task, operation.id, {
-        signal: leased.signal,
-        whatIsLeft: input.whatIsLeft,
-      });
+      const { captured, isAllLost, losses, warnings, beginning } = await captureTask(
+        kernel,
+        keeper,
+        task,
+        operation.id,
+        {
+          signal: leased.signal,
+          whatIsLeft: input.whatIsLeft,
+        },
+      );
       for (const warning of warnings) {
         call.onProgress?.(warning);
         deps.logger.warn(warning, { taskId: task.id });
@@ -76,7 +82,8 @@ export async function takeCheckpoint(
       const current = task.headCheckpointId === null ? undefined : await deps.checkpoints.find(task.headCheckpointId);
       if (input.onlyIfChanged && current !== undefined && isCapturedBy(captured, current))
         return unchanged(current, warnings, losses);
-      const parts = { input, task, captured, operation, head, agent: session.agent };
+      const sandboxSpec = beginning === undefined ? task.sandboxSpec : { ...task.sandboxSpec, imageId: beginning };
+      const parts = { input, task: { ...task, sandboxSpec }, captured, operation, head, agent: session.agent };
       return taken(kernel, composeCheckpoint(kernel, parts), warnings, losses);
     },
     { clear: () => deps.images.remove(imageTag) },
@@ -124,7 +131,14 @@ function taken(
     puts: async () => {
       const task = await kernel.deps.tasks.getTask(checkpoint.taskId);
       const at = kernel.now();
-      const head: Task = { ...task, headCheckpointId: checkpoint.id, version: task.version + 1, updatedAt: at };
+      const { imageId: beginning } = checkpoint.sandboxSpec;
+      const head: Task = {
+        ...task,
+        sandboxSpec: { ...task.sandboxSpec, imageId: beginning },
+        headCheckpointId: checkpoint.id,
+        version: task.version + 1,
+        updatedAt: at,
+      };
       const puts: Put[] = [
         { noun: 'checkpoint', value: checkpoint },
         { noun: 'task', value: head },
