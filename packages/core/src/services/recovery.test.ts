@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { leaseLost } from '../../test/leases.ts';
 import { kernelOver } from '../../test/kernel.ts';
 import { taskId } from '../../test/records.ts';
-import { call, proof } from '../../test/task.ts';
+import { call, proof, taskWith } from '../../test/task.ts';
+import type { Checkpoint } from '../domain/checkpoint.ts';
 import type { OperationId } from '../domain/ids.ts';
 import type { Operation } from '../domain/operation.ts';
 import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
@@ -86,4 +87,26 @@ test('an operation whose end its process could not record is settled by that pro
   operations.refuse = () => undefined;
   expect(await recoverTask(kernel, proof, call)).toMatchObject([{ operationId: operation.id }]);
   expect(operations.rows.get(operation.id)?.state).toBe('interrupted');
+});
+
+test('a restore that recovery finishes is told of as one that its own process finished', async () => {
+  const operations = new Operations();
+  const [checkpointId, savedCheckpointId] = ['chk_00000000000000000000000001', 'chk_00000000000000000000000002'];
+  const target = { id: checkpointId, taskId, name: 'before', workspace: { id: 'snp_1' }, root: null };
+  const { deps } = operations.kernel;
+  const kernel = kernelOver({
+    ...deps,
+    tasks: { ...deps.tasks, getTask: async () => taskWith(), findSandbox: async () => undefined },
+    checkpoints: { find: async () => target as unknown as Checkpoint } as never,
+    workspaces: { restoreDirectory: async () => undefined } as never,
+    runtime: { listIn: async () => [] } as never,
+  });
+  const operation = kernel.newOperation('restore', taskId, proof, { checkpointId, savedCheckpointId, directory: '/src' });
+  operations.rows.set(operation.id, operation);
+  operations.ownerAlive = false;
+  expect(await recoverTask(kernel, proof, call)).toMatchObject([{ kind: 'restore', resolution: 'completed' }]);
+  expect(operations.changes[0]?.records).toMatchObject([
+    { type: 'restore.completed', operationId: operation.id },
+    { type: 'task.restored', token: proof.token, detail: { checkpointId, savedCheckpointId } },
+  ]);
 });

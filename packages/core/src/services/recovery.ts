@@ -1,5 +1,6 @@
 import type { Execution, OutputSummary } from '../domain/execution.ts';
 import { isId } from '../domain/ids.ts';
+import type { JsonObject } from '../domain/json.ts';
 import type { Operation, OperationKind } from '../domain/operation.ts';
 import type { LeaseProof } from '../domain/session.ts';
 import { isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
@@ -27,6 +28,8 @@ export interface Resolution {
   /** Nobody can tell whether what is interrupted was done. Absent: it was not. */
   readonly effect?: 'unknown';
   readonly puts: readonly Put[];
+  /** What a restore that is finished says of itself besides its end. */
+  readonly restored?: JsonObject;
   /** Removes what the operation left, once this process has recorded the resolution. */
   readonly clear?: () => Promise<void>;
 }
@@ -173,7 +176,7 @@ async function findMade(kernel: Kernel, { id, taskId, intent }: Operation): Prom
 
 /** A restore into new volumes is dropped, one of a bound directory, which may be half written, is finished. */
 async function resolveRestore(kernel: Kernel, operation: Operation): Promise<Resolution> {
-  const { directory, checkpointId } = operation.intent;
+  const { directory, checkpointId, savedCheckpointId = null } = operation.intent;
   const target =
     typeof checkpointId === 'string' && isId('checkpoint', checkpointId)
       ? await kernel.deps.checkpoints.find(checkpointId)
@@ -181,7 +184,8 @@ async function resolveRestore(kernel: Kernel, operation: Operation): Promise<Res
   if (typeof directory === 'string' && target !== undefined) {
     await restoreDirectory(kernel, directory, target);
     const puts = await directoryPuts(kernel, target, await kernel.deps.tasks.findSandbox(operation.taskId));
-    return { state: 'completed', summary: `the restore of ${target.name} was finished`, puts };
+    const restored = { checkpointId: target.id, savedCheckpointId };
+    return { state: 'completed', summary: `the restore of ${target.name} was finished`, puts, restored };
   }
   const clear = (): Promise<void> => removeTraces(kernel, operation);
   return { state: 'interrupted', summary: 'the restore did not finish; the task is as it was before', puts: [], clear };
@@ -221,7 +225,7 @@ async function settle(
   proof: LeaseProof,
   call: Call,
 ): Promise<boolean> {
-  const { state, summary, effect, puts, clear } = resolution;
+  const { state, summary, effect, puts, restored, clear } = resolution;
   const outcome = { recovered: true, summary, ...(effect === undefined ? {} : { effect }) };
   try {
     await kernel.commit({
@@ -236,6 +240,9 @@ async function settle(
           puts: [{ noun: 'operation', value: finished(operation, state, outcome, kernel.now()) }, ...puts],
           detail: outcome,
         }),
+        ...(restored === undefined
+          ? []
+          : [draft({ stream: operation.taskId, type: 'task.restored', call, proof, detail: restored })]),
         ...puts.flatMap((put) => (put.noun === 'execution' ? trippedRecords(put.value, proof, call) : [])),
       ],
     });
