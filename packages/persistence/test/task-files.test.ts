@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
@@ -58,6 +58,29 @@ describe('decisions.md', () => {
     expect(read('decisions.md')).toContain('Measured twice.');
   });
 
+  test('takes in what a person wrote before the next decision is recorded, and shows both', async () => {
+    edit((text) => `${text.replace('It merges', 'It surely merges')}\n## Ask before deleting\n\nIt happened once.\n`);
+    const next = sampleDecision(task.id, { what: 'Decided meanwhile' });
+    await addRows(store.tasks, task.id, { noun: 'decision', value: next });
+    await store.memory.project(task.id);
+    const whats = (await store.tasks.listDecisions(task.id)).map(({ what }) => what);
+    expect(whats.toSorted()).toEqual([decision.what, next.what, 'Ask before deleting'].toSorted());
+    for (const text of ['It surely merges', 'It happened once.', next.what])
+      expect(read('decisions.md')).toContain(text);
+    expect(names().filter((name) => name.includes('.bad-'))).toEqual([]);
+    expect((await store.memory.heal(task.id)).healed).toEqual([]);
+  });
+
+  test('is kept aside when what a person changed was changed by another meanwhile', async () => {
+    edit((text) => text.replace('It merges', 'It surely merges'));
+    const changed = { ...decision, why: 'For another reason' };
+    await addRows(store.tasks, task.id, { noun: 'decision', value: changed });
+    await store.memory.project(task.id);
+    expect(await store.tasks.listDecisions(task.id)).toEqual([changed]);
+    const [kept = ''] = names().filter((name) => name.startsWith('decisions.md.bad-'));
+    expect(read(kept)).toContain('It surely merges');
+  });
+
   test('takes in what a person added, and healing does the same', async () => {
     edit((text) => `${text}\n## Ask before deleting\n\nIt happened once.\n\nAlternatives:\n\n- Delete at once\n`);
     expect((await store.memory.heal(task.id)).healed).toEqual([]);
@@ -86,6 +109,40 @@ describe('decisions.md', () => {
     expect(await types()).not.toContain('decision.edited');
   });
 
+  test.each([
+    ['line ends of another system', (text: string) => text.replaceAll('\n', '\r\n')],
+    ['a mark of byte order', (text: string) => `\uFEFF${text}`],
+  ])('takes in what was written with %s', async (_, convert) => {
+    edit((text) => convert(text.replace('It merges without conflicts.', 'It merges cleanly.\n\nMeasured twice.')));
+    await addRows(store.tasks, task.id, { noun: 'note', value: sampleNote(task.id) });
+    await store.memory.project(task.id);
+    expect(await store.tasks.listDecisions(task.id)).toEqual([
+      { ...decision, why: 'It merges cleanly.\n\nMeasured twice.' },
+    ]);
+    expect(names().filter((name) => name.includes('.bad-'))).toEqual([]);
+  });
+
+  test('records no edit of a text of several lines when only the line ends are others', async () => {
+    const value = sampleDecision(task.id, { why: 'First\n\nSecond' });
+    await addRows(store.tasks, task.id, { noun: 'decision', value });
+    await store.memory.project(task.id);
+    edit((text) => text.replaceAll('\n', '\r\n'));
+    await store.memory.heal(task.id);
+    expect(await types()).not.toContain('decision.edited');
+  });
+
+  test('is kept aside, byte by byte, when it is not UTF-8', async () => {
+    const edited = Buffer.concat([
+      fs.readFileSync(file('decisions.md')),
+      Buffer.from('\n## Caf\xe9\n\nAt noon\n', 'latin1'),
+    ]);
+    fs.writeFileSync(file('decisions.md'), edited);
+    expect((await store.memory.heal(task.id)).healed).toMatchObject([{ file: 'decisions.md' }]);
+    const [kept = ''] = names().filter((name) => name.startsWith('decisions.md.bad-'));
+    expect(fs.readFileSync(file(kept)).equals(edited)).toBe(true);
+    expect(await types()).not.toContain('decision.edited');
+  });
+
   test('is never mistaken where a text looks like the page itself', async () => {
     const value = sampleDecision(task.id, {
       why: 'First\n\n## Not a heading\n\nAlternatives:\n\n- no',
@@ -105,6 +162,58 @@ test('what a killed process left half written is removed when the files are heal
   fs.writeFileSync(file('mine.tmp'), '');
   await store.memory.heal(task.id);
   expect(names().filter((name) => name.endsWith('.tmp'))).toEqual(['mine.tmp']);
+});
+
+describe('what stands in the place of a file and is none', () => {
+  const places = [
+    ['state.json', 'log.jsonl', 'executions.jsonl', 'conversations.jsonl', 'decisions.md'],
+    ['a directory', 'a pipe', 'a link'],
+  ] as const;
+  const put: Record<(typeof places)[1][number], (place: string) => void> = {
+    'a directory': (place) => fs.mkdirSync(join(place, 'below'), { recursive: true }),
+    'a pipe': (place) => execFileSync('mkfifo', [place]),
+    'a link': (place) => {
+      fs.writeFileSync(join(temporary.path, 'another'), 'mine');
+      fs.symlinkSync(join(temporary.path, 'another'), place);
+    },
+  };
+  const replace = (name: string, kind: keyof typeof put) => {
+    fs.rmSync(name, { force: true });
+    put[kind](name);
+  };
+  const cases = places[0].flatMap((name) => places[1].map((kind) => [kind, name] as const));
+
+  test.each(cases)('%s for %s is kept aside when the task goes on', { timeout: 5_000 }, async (kind, name) => {
+    await store.memory.project(task.id);
+    replace(file(name), kind);
+    await addRows(store.tasks, task.id, { noun: 'decision', value: sampleDecision(task.id) });
+    await store.memory.project(task.id);
+    expect(fs.lstatSync(file(name)).isFile()).toBe(true);
+    expect(names().filter((kept) => kept.startsWith(`${name}.bad-`))).toHaveLength(1);
+    if (kind === 'a link') expect(fs.readFileSync(join(temporary.path, 'another'), 'utf8')).toBe('mine');
+    expect((await store.memory.heal(task.id)).healed).toEqual([]);
+  });
+
+  test.each(cases)(
+    '%s for %s is kept aside by healing, which tells of it once',
+    { timeout: 5_000 },
+    async (kind, name) => {
+      await store.memory.project(task.id);
+      replace(file(name), kind);
+      const { healed } = await store.memory.heal(task.id);
+      expect(healed).toMatchObject([{ file: name, fault: 'no-file', keptAs: expect.stringContaining(`${name}.bad-`) }]);
+      expect((await store.memory.heal(task.id)).healed).toEqual([]);
+    },
+  );
+
+  test.each(places[1])('%s for the ledger of the home is kept aside', { timeout: 5_000 }, async (kind) => {
+    await store.memory.project();
+    replace(join(directory, 'log.jsonl'), kind);
+    await store.tasks.commit({ records: [{ stream: 'home', type: 'home.tried', actor: sampleActor, puts: [] }] });
+    await store.memory.project();
+    const lines = fs.readFileSync(join(directory, 'log.jsonl'), 'utf8').trimEnd().split('\n');
+    expect(lines).toHaveLength((await store.ledger.read('home')).length);
+  });
 });
 
 describe('the right to write the files of a task', () => {

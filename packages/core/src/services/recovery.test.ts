@@ -101,7 +101,11 @@ test('a restore that recovery finishes is told of as one that its own process fi
     workspaces: { restoreDirectory: async () => undefined } as never,
     runtime: { listIn: async () => [] } as never,
   });
-  const operation = kernel.newOperation('restore', taskId, proof, { checkpointId, savedCheckpointId, directory: '/src' });
+  const operation = kernel.newOperation('restore', taskId, proof, {
+    checkpointId,
+    savedCheckpointId,
+    directory: '/src',
+  });
   operations.rows.set(operation.id, operation);
   operations.ownerAlive = false;
   expect(await recoverTask(kernel, proof, call)).toMatchObject([{ kind: 'restore', resolution: 'completed' }]);

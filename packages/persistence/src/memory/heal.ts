@@ -7,6 +7,7 @@ import { rewindLineFile } from './line-file.ts';
 import { logFile, logSegments } from './log-files.ts';
 import type { TaskFacts } from './projection-plans.ts';
 import { type Projector, type Repair, manifestText } from './projector.ts';
+import { setAsideOther, setAsideOthers } from './set-aside-others.ts';
 import { faultOf, readStateFile, replaceFile, writeState } from './state-file.ts';
 import type { TaskPaths } from './task-paths.ts';
 import { type LineView, lineViews } from './views.ts';
@@ -18,18 +19,24 @@ import { type LineView, lineViews } from './views.ts';
 export async function healFiles(projector: Projector, paths: TaskPaths, facts: TaskFacts): Promise<readonly Repair[]> {
   await mkdir(paths.directory, { recursive: true, mode: 0o700 });
   await removeUnfinished(paths.directory);
-  const repairs: Repair[] = [];
+  const keepAside = (place: string): Promise<string | null> => projector.keepAside(place);
+  const repairs = [...(await setAsideOthers(paths, keepAside))];
   repairs.push(...(await healSegments(projector, paths, facts)));
   for (const view of lineViews) repairs.push(...(await healView(projector, paths, view, facts)));
   repairs.push(...(await healText(projector, paths.decisions, 'decisions.md', projector.decisions(facts))));
   for (const checkpoint of facts.checkpoints) {
-    const name = `checkpoints/${checkpoint.id}/manifest.json`;
-    await mkdir(paths.file(`checkpoints/${checkpoint.id}`), { recursive: true, mode: 0o700 });
-    await removeUnfinished(paths.file(`checkpoints/${checkpoint.id}`));
+    const directory = `checkpoints/${checkpoint.id}`;
+    const name = `${directory}/manifest.json`;
+    repairs.push(...(await setAsideOther(paths, directory, 'directory', keepAside)));
+    await mkdir(paths.file(directory), { recursive: true, mode: 0o700 });
+    await removeUnfinished(paths.file(directory));
+    repairs.push(...(await setAsideOther(paths, name, 'file', keepAside)));
     repairs.push(...(await healText(projector, paths.manifest(checkpoint.id), name, manifestText(checkpoint))));
   }
   repairs.push(...(await healState(projector, paths, facts)));
-  return repairs;
+  const kept = new Set(repairs.flatMap(({ file, keptAs }) => (keptAs === null ? [] : file)));
+  // What was moved aside is missing only then.
+  return repairs.filter(({ file, keptAs }) => keptAs !== null || !kept.has(file));
 }
 
 /** A process that is killed while it writes a file anew leaves it under another name. */

@@ -7,6 +7,7 @@ import { logFile } from './log-files.ts';
 import { readExtent, readRange } from './projection-plans.ts';
 import type { Moved, ProjectionRight } from './projection-right.ts';
 import { ProjectionTurns } from './projection-turns.ts';
+import { isOther } from './set-aside-others.ts';
 
 const batchRecords = 1_000;
 
@@ -49,7 +50,9 @@ export class HomeLog {
 
   /** Cuts the file back to the mark; false when it does not go on from there as the ledger does. */
   async #endsAt(projectedSeq: number, headSeq: number): Promise<boolean> {
-    const { fault, lastLine } = await rewindLineFile(this.#file, projectedSeq, headSeq);
+    const { fault, lastLine } = (await isOther(this.#file, 'file'))
+      ? ({ fault: 'no-file', lastLine: null } as const)
+      : await rewindLineFile(this.#file, projectedSeq, headSeq);
     if (fault === 'missing') return projectedSeq === 0;
     const [tail] = await this.#ctx.engine.read(() => readRange('home', projectedSeq - 1, projectedSeq, 1));
     if (fault === null && (lastLine?.hash ?? null) === (tail?.hash ?? null)) return true;

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fstatSync, openSync, readdirSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { StoredRecord } from '@opencode-tools/core';
 import { linesFromEnd } from './line-file.ts';
@@ -30,7 +30,9 @@ export function segmentFile(first: number, last: number): string {
 /** All files of a log, oldest first, as absolute paths. */
 export function logFiles(directory: string): readonly string[] {
   const names = [...logSegments(directory).map(({ file }) => file), logFile];
-  return names.map((name) => path.join(directory, name)).filter((file) => existsSync(file));
+  return names
+    .map((name) => path.join(directory, name))
+    .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile() === true);
 }
 
 /**

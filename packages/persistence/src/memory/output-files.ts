@@ -15,6 +15,7 @@ import { assertRoomBeside, lookEveryBytes } from './disk-reserve.ts';
 import { NewFile } from './new-file.ts';
 import { FileOutputSink } from './output-sink.ts';
 import { summariseFile } from './summarise-file.ts';
+import { readAtOnce } from './state-file.ts';
 import type { TaskPaths } from './task-paths.ts';
 
 const defaultLimit = 65_536;
@@ -81,7 +82,7 @@ export async function writeOutputPart(
 
 async function openForReading(paths: TaskPaths, executionId: ExecutionId, stream: OutputStream): Promise<FileHandle> {
   try {
-    return await open(paths.output(executionId, stream), constants.O_RDONLY | constants.O_NOFOLLOW);
+    return await open(paths.output(executionId, stream), readAtOnce | constants.O_NOFOLLOW);
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
     throw new OpencodeToolsError('OCT_EXECUTION_NOT_FOUND', `No ${stream} of execution ${executionId} is kept`, {

@@ -2,6 +2,7 @@ import { appendFile, mkdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import path from 'node:path';
 import {
   type Checkpoint,
+  type Decision,
   type JsonObject,
   type JsonValue,
   type StoredRecord,
@@ -17,7 +18,8 @@ import { type LogSegment, logFile, logSegments, segmentFile } from './log-files.
 import { type TaskFacts, readFacts, readRange } from './projection-plans.ts';
 import type { ProjectionRight } from './projection-right.ts';
 import { type DecisionEdits, readDecisionEdits } from './read-decisions.ts';
-import { buildState, readStateFile, replaceFile, writeState } from './state-file.ts';
+import { setAsideOthers } from './set-aside-others.ts';
+import { buildState, readAtOnce, readStateFile, replaceFile, writeState } from './state-file.ts';
 import type { TaskPaths } from './task-paths.ts';
 import { type LineView, lineViews, putsOf } from './views.ts';
 
@@ -62,7 +64,7 @@ export class Projector {
   /** Brings every file from the mark to the head that the facts were read at. */
   async advance(facts: TaskFacts): Promise<readonly Repair[]> {
     await mkdir(this.#paths.directory, { recursive: true, mode: 0o700 });
-    const repairs: Repair[] = [];
+    const repairs = [...(await setAsideOthers(this.#paths, (place) => this.keepAside(place)))];
     for (const view of lineViews) repairs.push(...(await this.#prepareView(view, facts)));
     const { projectedSeq, headSeq } = facts.extent;
     let decided = projectedSeq === 0;
@@ -109,15 +111,24 @@ export class Projector {
    * page is then replaced without being kept, once the edits are in the ledger.
    */
   async decisionEdits(facts: TaskFacts): Promise<DecisionEdits | null> {
-    const found = await readFile(this.#paths.decisions, 'utf8').catch(() => null);
+    const found = await readFile(this.#paths.decisions, { flag: readAtOnce }).catch(() => null);
     if (found === null || facts.extent.projectedSeq === 0) return null;
     const digest = sha256(found);
     const recorded = await this.#recordedDigest('decisions.md');
-    if (typeof recorded !== 'string' || digest === recorded || found === this.decisions(facts)) return null;
-    const edits = readDecisionEdits(found, titleOf(facts, this.#taskId), facts.decisions);
+    if (typeof recorded !== 'string' || digest === recorded || digest === sha256(this.decisions(facts))) return null;
+    const edits = readDecisionEdits(found, titleOf(facts, this.#taskId), await this.#decisionsShown(facts));
     if (edits === null) return null;
     this.#takenIn = digest;
     return edits.changed.length + edits.added.length === 0 ? null : edits;
+  }
+
+  /** The decisions that the page was written with; what was decided or changed since is in none of its lines. */
+  async #decisionsShown({ decisions, extent }: TaskFacts): Promise<readonly Decision[]> {
+    const since = new Set<string>();
+    for await (const records of this.batches(extent.projectedSeq, extent.headSeq)) {
+      for (const put of records.flatMap(putsOf)) if (put.noun === 'decision') since.add(put.value.id);
+    }
+    return decisions.filter(({ id }) => !since.has(id));
   }
 
   /** The segments of the log that go on from each other, and the record that the newest of them ends with. */
@@ -225,9 +236,9 @@ export class Projector {
   /** Replaces `decisions.md`; one that somebody has edited is kept beside it. */
   async #writeDecisions(facts: TaskFacts): Promise<readonly Repair[]> {
     const text = this.decisions(facts);
-    const found = await readFile(this.#paths.decisions, 'utf8').catch(() => null);
-    if (found === text) return [];
+    const found = await readFile(this.#paths.decisions, { flag: readAtOnce }).catch(() => null);
     const digest = found === null ? null : sha256(found);
+    if (digest === sha256(text)) return [];
     const edited =
       digest !== null && digest !== this.#takenIn && digest !== (await this.#recordedDigest('decisions.md'));
     const keptAs = edited ? await this.keepAside(this.#paths.decisions) : null;

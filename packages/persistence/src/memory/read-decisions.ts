@@ -17,18 +17,21 @@ export interface DecisionEdits {
 
 const longestWhat = 500;
 const longestWhy = 20_000;
+const wellFormed = new TextDecoder('utf-8', { fatal: true });
 const metaLine = /^\S+ · .* · `(dec_[0-9a-z]+)`$/;
 
 /**
- * Reads what a person changed in `decisions.md`.
+ * Reads what a person changed in `decisions.md`. A mark of byte order and the line ends of another system are no change.
  *
- * @returns null when that cannot be told for certain: an entry is gone or has lost the line with its id, a text is too
+ * @param bytes as they are in the file
+ * @returns null when that cannot be told for certain: the text is not UTF-8, an entry is gone or has lost the line with its id, a text is too
  *   long, or a decision has a text that reads as the page's own form
  */
-export function readDecisionEdits(text: string, title: string, known: readonly Decision[]): DecisionEdits | null {
+export function readDecisionEdits(bytes: Uint8Array, title: string, known: readonly Decision[]): DecisionEdits | null {
+  const text = textOf(bytes);
   const before = parseEntries(renderDecisions(title, known));
   if (before?.length !== known.length || before.some(({ id }, index) => id !== known[index]?.id)) return null;
-  const found = parseEntries(text);
+  const found = text === null ? null : parseEntries(text);
   if (found === null || !found.every(isSound)) return null;
   const ids = found.flatMap(({ id }) => id ?? []);
   if (new Set(ids).size !== ids.length || ids.length !== known.length) return null;
@@ -40,6 +43,14 @@ export function readDecisionEdits(text: string, title: string, known: readonly D
     if (!same(entry, before[index])) changed.push({ ...decision, what, why, alternatives });
   }
   return { changed, added: found.filter(({ id }) => id === null) };
+}
+
+function textOf(bytes: Uint8Array): string | null {
+  try {
+    return wellFormed.decode(bytes).replaceAll('\r\n', '\n');
+  } catch {
+    return null;
+  }
 }
 
 function parseEntries(text: string): readonly Entry[] | null {

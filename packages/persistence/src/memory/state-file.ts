@@ -1,9 +1,13 @@
+import { constants } from 'node:fs';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { type JsonObject, OpencodeToolsError, canonicalJson, sha256 } from '@opencode-tools/core';
 import { errnoOf } from '../home/home-file.ts';
 import type { TaskFacts } from './projection-plans.ts';
 
 const stateVersion = 1;
+
+/** A pipe that stands in the place of a file is read as empty: without this, opening it waits for whoever writes into it. */
+export const readAtOnce = constants.O_RDONLY | constants.O_NONBLOCK;
 
 /** Builds what `state.json` says, with its own digest. */
 export function buildState(facts: TaskFacts, files: Readonly<Record<string, string>>): JsonObject {
@@ -43,7 +47,7 @@ export async function writeState(file: string, state: JsonObject): Promise<void>
 export async function readStateFile(file: string): Promise<JsonObject> {
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = await readFile(file, { encoding: 'utf8', flag: readAtOnce });
   } catch (error) {
     throw errnoOf(error) === 'ENOENT' ? corrupt(file, 'missing') : error;
   }
