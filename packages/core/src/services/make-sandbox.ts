@@ -147,6 +147,7 @@ async function makeOnce(kernel: Kernel, input: MakeSandbox, leased: LeasedWork, 
     {
       puts: () => rowPut(failedRow(row, previous, input.keep, kernel.now())),
       clear: () => removeTraces(kernel, operation),
+      clearsOwn: true,
     },
   );
 }

@@ -175,7 +175,7 @@ async function withRoot(
       };
       return { result, ...ended, stored: asJson(result), puts: () => puts };
     },
-    { clear: () => images.remove(tag) },
+    { clear: () => images.remove(tag), clearsOwn: true },
   );
 }
 

@@ -24,6 +24,7 @@ class Operations {
   readonly kernel = kernelOver({
     tasks: {
       commit: async (change) => this.#commit(change),
+      findOperation: async (id) => this.rows.get(id),
       listOpenOperations: async () => [...this.rows.values()].filter(({ state }) => state === 'open'),
     },
     leases: { listActive: async () => [{ id: proof.leaseId, token: proof.token }] } as never,
@@ -114,3 +115,35 @@ test('a restore that recovery finishes is told of as one that its own process fi
     { type: 'task.restored', token: proof.token, detail: { checkpointId, savedCheckpointId } },
   ]);
 });
+
+test.each([
+  ['failed', true, 1],
+  ['interrupted', true, 1],
+  ['completed', true, 0],
+  ['open', true, 0],
+  ['failed', false, 0],
+] as const)(
+  'what an effect made is removed after another process settled it as %s, if it carries its id (%s): %i times',
+  async (state, clearsOwn, times) => {
+    const operations = new Operations();
+    const { kernel } = operations;
+    const operation = kernel.newOperation('sandbox', taskId, proof, {});
+    const leased = { proof, session: { id: proof.sessionId }, notices: [] } as unknown as LeasedWork;
+    let cleared = 0;
+    const late = runOperation(
+      kernel,
+      { operation, excludes: [] },
+      leased,
+      call,
+      async () => {
+        operations.rows.set(operation.id, { ...operation, state });
+        operations.refuse = () => leaseLost();
+        return { result: undefined, outcome: {}, puts: () => [] };
+      },
+      { clear: async () => void (cleared += 1), clearsOwn },
+    );
+    await expect(late).rejects.toMatchObject({ code: 'OCT_LEASE_LOST' });
+    expect(cleared).toBe(times);
+    expect(kernel.leftToRecovery.has(operation.id)).toBe(state === 'open');
+  },
+);

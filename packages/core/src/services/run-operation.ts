@@ -50,14 +50,16 @@ export interface OperationEnd<T> {
 /** How a failed operation is left. */
 export interface OperationUndo {
   readonly puts?: () => Promise<readonly Put[]> | readonly Put[];
-  /** Removes what the effect made; only called when this process recorded the failure. */
+  /** Removes what the effect made; called when this process recorded the failure. */
   readonly clear?: () => Promise<void>;
+  /** True where that touches nothing but what carries the operation's id: it is called as well when another process recorded the failure. */
+  readonly clearsOwn?: boolean;
 }
 
 /**
  * Carries an operation out: requested in one transaction, the effect, ended in another, both under the same token. A failure
  * is recorded before anything is undone, so that two processes never undo what one of them finished; when the lease was lost
- * meanwhile, nothing more is written here and whoever took it settles the operation.
+ * meanwhile, nothing more is written here and whoever took it settles the operation. What was made after it did that is removed here.
  */
 export async function runOperation<T>(
   kernel: Kernel,
@@ -171,11 +173,24 @@ export async function abandon(
     await undo.clear?.();
     return undefined;
   } catch (second) {
+    if (await isSettled(kernel, operation, undo)) return second;
     kernel.leftToRecovery.add(operation.id);
     kernel.deps.logger.warn('A failed operation was not tidied up and is left to recovery', {
       operationId: operation.id,
       error: String(second),
     });
     return second;
+  }
+}
+
+/** Whoever took the lease may have settled the operation, and looked for what it made, before all of that was there. */
+async function isSettled(kernel: Kernel, { id }: Operation, { clear, clearsOwn }: OperationUndo): Promise<boolean> {
+  try {
+    const state = (await kernel.deps.tasks.findOperation(id))?.state ?? 'open';
+    if (clearsOwn === true && (state === 'failed' || state === 'interrupted')) await clear?.();
+    return state !== 'open';
+  } catch (error) {
+    kernel.deps.logger.warn('What an operation made was not removed', { operationId: id, error: String(error) });
+    return false;
   }
 }

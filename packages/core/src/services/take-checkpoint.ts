@@ -86,7 +86,7 @@ export async function takeCheckpoint(
       const parts = { input, task: { ...task, sandboxSpec }, captured, operation, head, agent: session.agent };
       return taken(kernel, composeCheckpoint(kernel, parts), warnings, losses);
     },
-    { clear: () => deps.images.remove(imageTag) },
+    { clear: () => deps.images.remove(imageTag), clearsOwn: true },
   );
 }
 

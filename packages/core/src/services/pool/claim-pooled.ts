@@ -94,6 +94,7 @@ async function take(
         return [{ noun: 'sandbox', value: { ...creating, ...lost, state: 'failed' } }];
       },
       clear: () => removeTraces(kernel, request.operation),
+      clearsOwn: true,
     },
   );
 }
