@@ -1,5 +1,15 @@
 import { execFileSync } from 'node:child_process';
-import { chownSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import {
+  chownSync,
+  lchownSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { workspaceNotices } from '@opencode-tools/core';
@@ -65,4 +75,24 @@ test('a task from a repository that the sandbox of another could have written is
   await expect(merging).rejects.toMatchObject(denied);
   const { workspace } = await home.create({ workspace: { kind: 'git', path: project, dirty: 'leave' } });
   expect(workspace).toMatchObject({ source: { repository: project } });
+});
+
+test('a task from a submodule of a directory that another task has is made, but not from what only says to be one', async () => {
+  const project = join(base, 'project');
+  git('init', '-q', '-b', 'main', project);
+  git('-C', project, 'submodule', '--quiet', 'add', join(base, 'whole', '.git'), 'vendor/lib');
+  const all = [
+    project,
+    ...readdirSync(project, { recursive: true, encoding: 'utf8' }).map((name) => join(project, name)),
+  ];
+  const give = (id: number): void => all.forEach((path) => lchownSync(path, id, id));
+  if (process.getuid?.() === 0) give(1_000);
+  await home.create({ workspace: { kind: 'bind', path: project } });
+  if (process.getuid?.() === 0) give(0);
+  const lib = join(project, 'vendor/lib');
+  expect((await home.create(from('project/vendor/lib'))).workspace).toMatchObject({ source: { repository: lib } });
+  const planted = join(project, 'planted');
+  mkdirSync(planted);
+  writeFileSync(join(planted, '.git'), readFileSync(join(lib, '.git'), 'utf8').replace('../../', '../'));
+  await expect(home.create(from('project/planted'))).rejects.toMatchObject({ code: 'OCT_POLICY_DENIED' });
 });

@@ -39,8 +39,7 @@ export async function findRepository(directory: string, { bound, takesBare }: Fi
       refuse(gitDirectory, bound);
       const common = await linkedIn(gitDirectory, 'commondir');
       if (common !== undefined) refuse(common, bound);
-      // A linked work tree is known to its repository.
-      if (common === undefined || (await linkedIn(gitDirectory, 'gitdir')) !== dotGit) refuse(dotGit, bound);
+      if (!(await knows(gitDirectory, dotGit, common !== undefined))) refuse(dotGit, bound);
       return { place, gitDirectory, commonDirectory: common ?? gitDirectory, bare: false };
     }
     if (takesBare && isRepository(place)) {
@@ -52,6 +51,16 @@ export async function findRepository(directory: string, { bound, takesBare }: Fi
         directory,
       });
   }
+}
+
+/** Whether a repository knows of the work tree that says to be its: a linked one, or that of a submodule. */
+async function knows(gitDirectory: string, dotGit: string, isLinked: boolean): Promise<boolean> {
+  if (isLinked) return (await linkedIn(gitDirectory, 'gitdir')) === dotGit;
+  const text = await readFile(join(gitDirectory, 'config'), { encoding: 'utf8', flag: unblocked }).catch(() => '');
+  const said = [...text.matchAll(/^\s*worktree\s*=\s*(.+?)\s*$/gim)].at(-1)?.[1];
+  // In quotes are names that are odd.
+  if (said === undefined || /["\\#;]/.test(said)) return false;
+  return (await realpath(resolve(gitDirectory, said)).catch(() => undefined)) === dirname(dotGit);
 }
 
 /** The real path of what the work trees of a repository share, of what belongs to one of them. */
