@@ -50,7 +50,11 @@ export const errorCatalogue = {
   OCT_INVALID_TRANSITION: entry('conflict', false, 'Bring the task into a status from which the move is allowed.'),
   OCT_VERSION_CONFLICT: entry('conflict', true, 'Read the current version and try again.'),
   OCT_LEASE_HELD: entry('conflict', true, 'Wait for the holder to detach, or take over explicitly.'),
-  OCT_LEASE_LOST: entry('conflict', false, 'Attach to the task again; another session has taken it over.'),
+  OCT_LEASE_LOST: entry(
+    'conflict',
+    false,
+    'Attach to the task again: it was put away, or another session has taken it over.',
+  ),
   OCT_STALE_FENCING_TOKEN: entry('conflict', false, 'Attach to the task again; a newer session owns the sandbox.'),
   OCT_CLAIM_OVERLAP: entry('conflict', true, 'Claim other paths, or wait for the other agent.'),
   OCT_IDEMPOTENCY_MISMATCH: entry('conflict', false, 'Use a new idempotency key for different arguments.'),
