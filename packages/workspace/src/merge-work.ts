@@ -10,6 +10,7 @@ import type { HostGit } from './git.ts';
 import { takeBundleIn } from './received-bundle.ts';
 import { moveRef } from './move-ref.ts';
 import type { StoreLayout } from './store-files.ts';
+import { refuseTakenBack } from './taken-back.ts';
 import type { UserRepository } from './user-repository.ts';
 import type { WorkJournals } from './work-journal.ts';
 
@@ -166,6 +167,7 @@ async function move(
     await moveRef(runner, { cwd: top }, { ref, from: commit, to: old, said: 'undone' }).catch(() => undefined);
     throw error;
   }
+  await refuseTakenBack(runner, { repository: top, ref, old, commit });
 }
 
 function refOf(branch: string): string {

@@ -7,6 +7,7 @@ import { doneAtLast } from './done-at-last.ts';
 import type { GitRunner } from './git-runner.ts';
 import { isRaced, moveRef, refMoved } from './move-ref.ts';
 import { giveToOwner } from './owned-repository.ts';
+import { refuseTakenBack } from './taken-back.ts';
 import type { MergeJournal, WorkJournals } from './work-journal.ts';
 
 export interface HeadMove {
@@ -52,6 +53,7 @@ export async function moveHead(
     await moveRef(runner, call, { ref, from: commit, to: old, said: 'undone' }).catch(() => undefined);
     throw isRaced(String(error)) ? busy(cwd) : error;
   }
+  await refuseTakenBack(runner, journal);
 }
 
 /** @throws OpencodeToolsError `OCT_VERSION_CONFLICT` */

@@ -1,4 +1,5 @@
 import { OpencodeToolsError } from '@opencode-tools/core';
+import { invalid } from './failures.ts';
 import { type GitCall, type GitRunner, gitFailure } from './git-runner.ts';
 
 /** What git says when another one was faster, or is at work. */
@@ -17,7 +18,8 @@ export interface RefMove {
 /**
  * Moves a ref by compare-and-set.
  *
- * @throws OpencodeToolsError `OCT_VERSION_CONFLICT` when it is somewhere else, or another git is moving it; then it is left there
+ * @throws OpencodeToolsError `OCT_VERSION_CONFLICT` when it is somewhere else, or another git is moving it; then it is left there;
+ *   `OCT_INVALID_ARGUMENT` where a branch is in the way whose name begins it, or that begins with its
  */
 export async function moveRef(
   git: GitRunner,
@@ -29,6 +31,9 @@ export async function moveRef(
   const args = ['update-ref', ...(ref === 'HEAD' ? ['--no-deref'] : []), '-m', said, ...values];
   const { code, stderr } = await git.try(args, call);
   if (code === 0) return;
+  const other = /'(refs\/[^']+)' exists; cannot create/.exec(stderr)?.[1];
+  if (other !== undefined)
+    throw invalid(`There can be no ${ref} beside ${other}`, 'Name another branch.', { directory: call.cwd, ref });
   throw isRaced(stderr) ? refMoved(call.cwd, ref) : gitFailure(args, call, stderr);
 }
 

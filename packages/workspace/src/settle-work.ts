@@ -5,12 +5,11 @@ import { doneAtLast } from './done-at-last.ts';
 import { errnoOf } from './failures.ts';
 import { findNode } from './scan-directory.ts';
 import { headOf, moveWorkTree } from './checked-out.ts';
-import { rawChanges } from './commit-changes.ts';
 import { takeIntoIndex } from './commit-tree.ts';
-import type { GitRunner } from './git-runner.ts';
 import type { HostGit } from './git.ts';
 import { giveToOwner, inAnyRepository } from './owned-repository.ts';
 import { inRepository } from './user-repository.ts';
+import { isTakenBack } from './taken-back.ts';
 import type { MergeJournal, WorkJournal } from './work-journal.ts';
 import { type Staging, removeStaging, undoStep } from './work-staging.ts';
 import type { WorkStep } from './work-steps.ts';
@@ -69,7 +68,7 @@ export async function settleMerge(host: HostGit, journal: MergeJournal): Promise
     await giveToOwner(gitDirectory, ref);
   };
   const left = await doneAtLast(bring).then(
-    async () => (index === undefined && (await isUndone(git, journal, tip)) ? [tree] : []),
+    async () => (index === undefined && (await isTakenBack(git, journal, tip)) ? [tree] : []),
     () => [tree],
   );
   return { outcome: 'finished', left, saved: null };
@@ -79,15 +78,6 @@ async function bringWorkTree(host: HostGit, workTree: string, { ref, old }: Merg
   const tree = await host.find(workTree);
   if (old === null || (await headOf(tree.runner, tree.place)) !== ref) return;
   await moveWorkTree(host, tree, old, tip);
-}
-
-/** Whether who committed a work tree that was behind has taken back what came: a path is as it was before. */
-async function isUndone(git: GitRunner, { repository, old, commit }: MergeJournal, tip: string): Promise<boolean> {
-  if (old === null || tip === commit) return false;
-  const came = await rawChanges(git, repository, old, commit);
-  const before = new Map(came.map(({ path, modes, objects }) => [path, `${modes[0]} ${objects[0]}`]));
-  const since = await rawChanges(git, repository, commit, tip);
-  return since.some(({ path, modes, objects }) => before.get(path) === `${modes[1]} ${objects[1]}`);
 }
 
 /** @returns false when it stays, as where somebody removed the directory that it was in */

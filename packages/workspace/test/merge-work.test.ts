@@ -367,6 +367,16 @@ describe('a branch that something goes back to stays where it is', () => {
   });
 });
 
+test.each(['taken/by/more', 'main/sub'])(
+  'a branch named %s that another leaves no room for is told so',
+  async (branch) => {
+    const at = bed.repository(branch.replaceAll('/', '-'), (here) => git(here('.'), 'branch', 'taken'));
+    const bundled = await bed.bundled(branch.replaceAll('/', '-'), at, edit);
+    const told = { code: 'OCT_INVALID_ARGUMENT', remedy: 'Name another branch.' };
+    await expect(into(at, bundled, { branch, into: false })).rejects.toMatchObject(told);
+  },
+);
+
 test('a repository whose name is odd gives and takes as any other', async () => {
   const name = `odd "quoted" \\ #x ünï\nline`;
   const at = bed.repository(name, nothing);
