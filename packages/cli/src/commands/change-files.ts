@@ -1,6 +1,12 @@
 import { basename, dirname, resolve } from 'node:path';
 import { stat } from 'node:fs/promises';
-import { type FileChanged, type FileDescription, type UnpackReport, isOpencodeToolsError } from '@opencode-tools/core';
+import {
+  type FileChanged,
+  type FileDescription,
+  type TaskId,
+  type UnpackReport,
+  isOpencodeToolsError,
+} from '@opencode-tools/core';
 import { quoted, usageError } from '../arguments/usage-error.ts';
 import { type Command, type CommandContext, type CommandParameter, taskParameter } from '../command.ts';
 import { formatBytes, lines, oneLine, shownPath } from '../render/format.ts';
@@ -76,9 +82,9 @@ export const cp: Command<Copied> = {
   ],
   options: [],
   async run(context) {
-    const [from, to] = [placeOf(context.input.text('from')), placeOf(context.input.text('to'))];
-    if (from.task === undefined && to.task !== undefined) return copyIn(context, from.path, to.task, to.path);
-    if (from.task !== undefined && to.task === undefined) return copyOut(context, from.task, from.path, to.path);
+    const [from, to] = [context.input.text('from'), context.input.text('to')];
+    if (!isInSandbox(from) && isInSandbox(to)) return copyIn(context, from, await findPlace(context, to));
+    if (isInSandbox(from) && !isInSandbox(to)) return copyOut(context, await findPlace(context, from), to);
     throw usageError('One of the two is in a sandbox, the other on this machine', 'Write it as TASK:PATH.', {
       argument: 'from',
     });
@@ -91,20 +97,34 @@ export const cp: Command<Copied> = {
 };
 
 interface Place {
-  readonly task?: string;
+  readonly taskId: TaskId;
+  readonly task: string;
   readonly path: string;
 }
 
 /** A colon after a slash, as in `./a:b`, belongs to the name. */
-function placeOf(text: string): Place {
-  const match = /^([^/:]+):(.*)$/s.exec(text);
-  return match === null ? { path: text } : { task: match[1] ?? '', path: match[2] === '' ? '.' : (match[2] ?? '.') };
+function isInSandbox(text: string): boolean {
+  return /^[^/:]+:/.test(text);
 }
 
-async function copyIn(context: CommandContext, from: string, task: string, to: string): Promise<Copied> {
+/** The first colon ends the task, or, where no task is called so, a later one: titles may have colons. */
+async function findPlace({ services }: CommandContext, text: string): Promise<Place> {
+  let first: unknown;
+  for (let colon = text.indexOf(':'); colon !== -1; colon = text.indexOf(':', colon + 1)) {
+    const task = text.slice(0, colon);
+    try {
+      return { taskId: await services.tasks.resolve(task), task, path: text.slice(colon + 1) || '.' };
+    } catch (error) {
+      first ??= error;
+      if (!isOpencodeToolsError(error, 'OCT_TASK_NOT_FOUND')) break;
+    }
+  }
+  throw first;
+}
+
+async function copyIn(context: CommandContext, from: string, { taskId, task, path: to }: Place): Promise<Copied> {
   const { services, home, call, session, cwd } = context;
   const source = resolve(cwd, from);
-  const taskId = await services.tasks.resolve(task);
   const target = await describe(context, taskId, to);
   const into = target?.type === 'directory' || to.endsWith('/');
   const [directory, name] = into ? [to, basename(source)] : [dirname(to), basename(to)];
@@ -113,9 +133,8 @@ async function copyIn(context: CommandContext, from: string, task: string, to: s
   return { from: source, to: `${task}:${into ? `${to.replace(/\/$/, '')}/${name}` : to}`, sizeBytes, skipped: [] };
 }
 
-async function copyOut(context: CommandContext, task: string, from: string, to: string): Promise<Copied> {
+async function copyOut(context: CommandContext, { taskId, task, path: from }: Place, to: string): Promise<Copied> {
   const { services, home, call, session, cwd } = context;
-  const taskId = await services.tasks.resolve(task);
   const { path: source } = await services.files.stat(taskId, { ...session, path: from }, call);
   const target = resolve(cwd, to);
   const into = await stat(target).then(
@@ -133,7 +152,7 @@ async function copyOut(context: CommandContext, task: string, from: string, to: 
 
 async function describe(
   { services, call, session }: CommandContext,
-  taskId: Awaited<ReturnType<CommandContext['task']>>,
+  taskId: TaskId,
   at: string,
 ): Promise<FileDescription | undefined> {
   try {

@@ -9,6 +9,12 @@ const longestPath = 4_096;
 export function sandboxPath(task: Task, given: string, argument = 'path'): string {
   if (given === '') throw invalid(argument, 'is empty', 'Name a file or directory; `.` is the workspace.');
   if (given.includes('\0')) throw invalid(argument, 'holds a NUL character', 'Remove it.');
+  if (!given.replaceAll(/[\udc80-\udcff]/gu, '').isWellFormed())
+    throw invalid(
+      argument,
+      'holds half a character',
+      'Give valid Unicode text; a byte that is no UTF-8 is U+DC80 to U+DCFF.',
+    );
   if (given.length > longestPath)
     throw invalid(argument, `has ${given.length} characters`, `Give at most ${longestPath} characters.`);
   return path.resolve(task.workspace.path, given);

@@ -111,7 +111,8 @@ export function createHousekeeper(kernel: Kernel, pool: WarmPool, caches: CacheS
     reap: (options, call) => reap(kernel, { ...options, graceMs, openedAtMs }, call),
     status: async () => {
       const capabilities = await deps.runtime.capabilities();
-      const housekeeper = (await deps.housekeeping.findHousekeeper(capabilities.engine.id)) ?? null;
+      const found = await deps.housekeeping.findHousekeeper(capabilities.engine.id);
+      const housekeeper = found !== undefined && deps.processes.isAlive(found.holder) ? found : null;
       return { housekeeper, poolSize: pool.options.size, pooled: await deps.housekeeping.listPooled() };
     },
     close: async () => {
