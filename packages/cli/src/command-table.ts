@@ -30,7 +30,7 @@ import { dbMigrate, dbRollback } from './commands/db-schema.ts';
 import { decide, taskDecisions } from './commands/decisions.ts';
 import { doctor } from './commands/doctor.ts';
 import { exec } from './commands/exec.ts';
-import { filesCat, filesEdit, filesFind, filesLs, filesSearch, filesWrite } from './commands/files.ts';
+import { filesCat, filesEdit, filesFind, filesLs, filesSearch, filesStat, filesWrite } from './commands/files.ts';
 import { fork } from './commands/fork.ts';
 import { imagesBuild, imagesList, imagesPin } from './commands/images.ts';
 import { imagesMake, imagesPrune, imagesRollback, imagesVersions } from './commands/own-images.ts';
@@ -80,6 +80,7 @@ export const commandTable: readonly Command[] = [
   merge,
   commit,
   filesLs,
+  filesStat,
   filesCat,
   filesWrite,
   filesEdit,

@@ -1,4 +1,12 @@
-import type { FileEdited, FileEntry, FileList, FileWritten, FoundFiles, FoundText } from '@opencode-tools/core';
+import type {
+  FileDescription,
+  FileEdited,
+  FileEntry,
+  FileList,
+  FileWritten,
+  FoundFiles,
+  FoundText,
+} from '@opencode-tools/core';
 import { given } from '../arguments/input.ts';
 import { quoted, usageError } from '../arguments/usage-error.ts';
 import { integer, text } from '../arguments/values.ts';
@@ -34,6 +42,23 @@ export const filesLs: Command<FileList> = {
   render({ entries, total, next }, style) {
     const rest = next === null ? '' : style.dim(`${entries.length} of ${total}; go on with --after ${quoted(next)}`);
     return entries.length === 0 ? style.dim('Empty.') : lines(table(entries, columns, style), rest);
+  },
+};
+
+export const filesStat: Command<FileDescription> = {
+  name: 'files stat',
+  summary: 'show kind, mode, owner, size and time of one path in the sandbox, and where a link leads',
+  parameters: [taskParameter, file],
+  options: [],
+  run: async ({ services, input, call, task }) => services.files.stat(await task(), { path: input.text('path') }, call),
+  render(found, style) {
+    const { target, real } = found;
+    const leads = real === null ? style.warning('which does not exist') : `to ${shownPath(real)}`;
+    return lines(
+      table([found], columns, style),
+      `owner ${found.uid}:${found.gid}, ${found.sizeBytes} bytes`,
+      target !== null && `link to ${shownPath(target)}, ${leads}`,
+    );
   },
 };
 
