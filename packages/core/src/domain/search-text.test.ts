@@ -27,8 +27,17 @@ describe('an excerpt', () => {
     expect(excerpt.length).toBeLessThanOrEqual(242);
   });
 
-  test('never ends in half a character', () => {
-    expect(excerptWith(['x'], `x${'😀'.repeat(500)}`)?.isWellFormed()).toBe(true);
+  test('neither begins nor ends with half a character', () => {
+    const excerpt = excerptWith(['x'], `${'😀'.repeat(50)} ${'y'.repeat(58)} x ${'😀'.repeat(500)}`) ?? '';
+    expect(excerpt).toMatch(/^…y+ x (😀)+…$/u);
+    expect(excerptWith(['x'], `x${'😀'.repeat(500)}`)).toMatch(/^x(😀)+…$/u);
+  });
+
+  test('of a text that is all accents is there at once', () => {
+    const text = `a${'\u0301\u0323\u0327'.repeat(33_000)} needle`;
+    const from = performance.now();
+    expect(excerptWith(['needle'], text)).toMatch(/needle$/);
+    expect(performance.now() - from).toBeLessThan(1_000);
   });
 });
 

@@ -25,16 +25,22 @@ export function searchWords(text: string): readonly string[] {
 export function excerptWith(words: readonly string[], text: string): string | undefined {
   const found = wordsOf(text);
   if (words.length === 0 || !words.every((word) => found.some((one) => one.startsWith(word)))) return undefined;
-  const at = [...text.matchAll(/[\p{L}\p{N}\p{M}]+/gu)].find(([part]) =>
-    wordsOf(part).some((one) => words.some((word) => one.startsWith(word))),
-  );
-  const from = Math.max(0, (at?.index ?? 0) - shownBefore);
-  const shown = text.slice(from, from + shownInAll).toWellFormed();
-  const line = shown.replaceAll(/\s+/g, ' ').trim();
+  const from = Math.max(0, placeOfFirst(words, text) - shownBefore);
+  // Half a character at either end is none.
+  const shown = text.slice(from, from + shownInAll).replaceAll(/^[\uDC00-\uDFFF]|[\uD800-\uDBFF]$/g, '');
+  const line = shown.toWellFormed().replaceAll(/\s+/g, ' ').trim();
   return `${from > 0 ? '…' : ''}${line}${from + shownInAll < text.length ? '…' : ''}`;
 }
 
+function placeOfFirst(words: readonly string[], text: string): number {
+  for (const { 0: part, index } of text.matchAll(/[\p{L}\p{N}\p{M}]+/gu))
+    if (wordsOf(part).some((one) => words.some((word) => one.startsWith(word)))) return index;
+  return 0;
+}
+
 function wordsOf(text: string): readonly string[] {
-  const plain = text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
+  // Marks go before, too: putting a long run of them in order takes as long as the square of it.
+  const bare = text.replace(/\p{M}/gu, '').normalize('NFKD');
+  const plain = bare.replace(/\p{M}/gu, '').toLowerCase();
   return (plain.match(/[\p{L}\p{N}]+/gu) ?? []).map((word) => word.slice(0, longestWord));
 }

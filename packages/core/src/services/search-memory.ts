@@ -5,7 +5,10 @@ import type { Page, PageRequest, TaskStore } from '../ports/task-store.ts';
 import type { FoundMemory, MemoryHit, MemoryQuery } from './journal-contract.ts';
 import { integerBetween, invalid, oneOf } from './validate.ts';
 
-const pageSize = 500;
+/** A text may have a mebibyte. */
+const pageSize = 100;
+/** A long memory holds nobody else up for longer than this and one text. */
+const heldMs = 10;
 
 type Reader = Pick<TaskStore, 'listDecisions' | 'listTodos' | 'listNotes' | 'listMessages' | 'listExecutions'>;
 type Searched = Omit<MemoryHit, 'kind' | 'excerpt'> & { readonly text: string };
@@ -17,7 +20,7 @@ export async function searchMemory(tasks: Reader, taskId: TaskId, query: MemoryQ
   if (words.length === 0) throw invalid('text', 'has no word', 'Give words of letters and digits.');
   const kinds = (query.kinds ?? memoryKinds).map((kind) => oneOf('kinds', kind, memoryKinds));
   const found = await Promise.all([...new Set(kinds)].map(async (kind) => hitsOf(tasks, taskId, kind, words, limit)));
-  const hits = found.flat().toSorted((one, other) => (one.at < other.at ? 1 : -1));
+  const hits = found.flat().toSorted(newestFirst);
   return { hits: hits.slice(0, limit), more: hits.length > limit };
 }
 
@@ -30,14 +33,16 @@ async function hitsOf(
   limit: number,
 ): Promise<readonly MemoryHit[]> {
   const hits: MemoryHit[] = [];
+  let restedAt = performance.now();
   for await (const part of read[kind](tasks, taskId)) {
     for (const { text, ...of } of part) {
       const excerpt = excerptWith(words, text);
       if (excerpt !== undefined) hits.push({ kind, ...of, excerpt });
       if (hits.length > limit) return hits;
+      if (performance.now() - restedAt < heldMs) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      restedAt = performance.now();
     }
-    // A long memory holds nobody else up.
-    await new Promise((resolve) => setImmediate(resolve));
   }
   return hits;
 }
@@ -73,7 +78,13 @@ const read: { readonly [K in MemoryKind]: (tasks: Reader, taskId: TaskId) => Asy
 };
 
 async function* whole(list: () => Promise<readonly Searched[]>): AsyncGenerator<readonly Searched[]> {
-  yield (await list()).toSorted((one, other) => (one.at < other.at ? 1 : -1));
+  yield (await list()).toSorted(newestFirst);
+}
+
+/** Ids of one kind grow with time, too, which tells apart what is of one millisecond. */
+function newestFirst(one: Pick<MemoryHit, 'at' | 'id'>, other: Pick<MemoryHit, 'at' | 'id'>): number {
+  if (one.at !== other.at) return one.at < other.at ? 1 : -1;
+  return one.id < other.id ? 1 : -1;
 }
 
 async function* pages<T>(
