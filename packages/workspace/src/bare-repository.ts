@@ -45,10 +45,24 @@ export async function makeBare(
   return bare;
 }
 
-/** Gives the user's repository the objects. No ref leads to them yet, so that git removes them some day when none ever does. */
-export async function lend(git: GitRunner, top: string, bare: string, commit: string): Promise<void> {
+/** The ref that keeps the objects of an operation in the user's repository, whatever git removes there, until a branch leads to them. */
+export function keptRef(id: OperationId): string {
+  return `refs/opencode-tools/in/${id}`;
+}
+
+export async function dropKept(git: GitRunner, top: string, id: OperationId): Promise<void> {
+  await git.try(['update-ref', '-d', keptRef(id)], { cwd: top });
+}
+
+/**
+ * Gives the user's repository the objects.
+ *
+ * @param ref that leads to them; without one git removes them some day when none ever does
+ */
+export async function lend(git: GitRunner, top: string, bare: string, commit: string, ref?: string): Promise<void> {
   await git.run(['update-ref', resultRef, commit], { cwd: bare });
-  const args = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', bare, resultRef];
+  const from = ref === undefined ? resultRef : `+${resultRef}:${ref}`;
+  const args = ['fetch', '--quiet', '--no-write-fetch-head', '--no-tags', bare, from];
   const config = ['fetch.unpackLimit=1', 'core.alternateRefsCommand=true', 'fetch.writeCommitGraph=false'];
   await git.run(args, { cwd: top, config, timeoutMs: longMs });
 }

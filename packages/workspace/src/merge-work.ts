@@ -1,5 +1,5 @@
 import { type MergeWork, type MergedWork, OpencodeToolsError } from '@opencode-tools/core';
-import { lend } from './bare-repository.ts';
+import { dropKept, keptRef, lend } from './bare-repository.ts';
 import { moveWorkTree, obstacles, workTreeOf } from './checked-out.ts';
 import { describeChanges, rawChanges, refuseUnsound } from './commit-changes.ts';
 import { invalid } from './failures.ts';
@@ -30,7 +30,7 @@ export async function mergeWork(tools: MergeTools, work: MergeWork): Promise<Mer
   if (!(await git.isBranchName(branch)))
     throw invalid(`Not a branch name: ${branch}`, 'Use letters, digits, dashes and slashes.', { branch });
   const repository = await git.find(work.repository);
-  const { runner, place: top } = repository;
+  const { runner } = repository;
   await resolveInRepository(repository, base);
   const lender = { commonDirectory: repository.commonDirectory, idLength: base.length };
   const { bare, tip } = await takeBundleIn(runner, layout, work.operationId, lender, signal);
@@ -63,10 +63,7 @@ export async function mergeWork(tools: MergeTools, work: MergeWork): Promise<Mer
     throw invalid(`${branch} is checked out and has no commit yet`, 'Take another name, or switch to a branch.');
   const conflicts = goesAlong && old !== null ? await obstacles(git, tree, bare, old, commit) : [];
   const merged = conflicts.length === 0 && refused.length === 0 && !work.dryRun;
-  if (merged && moves && commit !== null) {
-    await lend(runner, top, bare, commit);
-    await move(tools, work, { repository, old, commit, tree });
-  }
+  if (merged && moves && commit !== null) await move(tools, work, { repository, bare, old, commit, tree });
   return { ...result, merged, conflicts };
 }
 
@@ -135,6 +132,8 @@ async function mergeCommits(
 
 interface Move {
   readonly repository: UserRepository;
+  /** Repository of ours that has the objects. */
+  readonly bare: string;
   readonly old: string | null;
   readonly commit: string;
   readonly tree: UserRepository | null;
@@ -144,7 +143,7 @@ interface Move {
 async function move(
   { git, journals }: MergeTools,
   work: MergeWork,
-  { repository, old, commit, tree }: Move,
+  { repository, bare, old, commit, tree }: Move,
 ): Promise<void> {
   const { runner, place: top } = repository;
   const ref = refOf(work.branch);
@@ -157,8 +156,13 @@ async function move(
     commit,
     workTree: tree?.place ?? null,
   });
-  await work.confirm?.(tree?.place ?? null);
-  await moveRef(runner, { cwd: top }, { ref, from: old, to: commit, said: work.message });
+  try {
+    await lend(runner, top, bare, commit, keptRef(work.operationId));
+    await work.confirm?.(tree?.place ?? null);
+    await moveRef(runner, { cwd: top }, { ref, from: old, to: commit, said: work.message });
+  } finally {
+    await dropKept(runner, top, work.operationId);
+  }
   if (tree === null || old === null) return;
   try {
     await moveWorkTree(git, tree, old, commit);

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import type { SettledWork } from '@opencode-tools/core';
+import { dropKept } from './bare-repository.ts';
 import { type BytePath, toFs, toText } from './byte-path.ts';
 import { doneAtLast } from './done-at-last.ts';
 import { errnoOf } from './failures.ts';
@@ -52,6 +53,7 @@ export async function settleMerge(host: HostGit, journal: MergeJournal): Promise
     gitDirectory === undefined
       ? (await host.find(repository)).runner
       : inRepository(inAnyRepository(host.runner), repository, { GIT_DIR: gitDirectory, GIT_WORK_TREE: repository });
+  await dropKept(git, repository, journal.operationId);
   const { code, stdout } = await git.try(['rev-parse', '--verify', '--quiet', `${ref}^{commit}`], { cwd: repository });
   const tip = stdout.toString('utf8').trim();
   // Others may have gone on from it while the work tree was behind.
