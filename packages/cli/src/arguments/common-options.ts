@@ -1,5 +1,5 @@
 import type { Command, CommandOption } from '../command.ts';
-import { path, text } from './values.ts';
+import { named, path } from './values.ts';
 
 /** Accepted before and after every verb. */
 export const globalOptions: readonly CommandOption[] = [
@@ -14,18 +14,18 @@ export const globalOptions: readonly CommandOption[] = [
 ];
 
 const actorOptions: readonly CommandOption[] = [
-  { name: 'agent', value: text('name'), summary: 'agent on whose behalf this is done' },
-  { name: 'model', value: text('name'), summary: 'model of that agent' },
+  { name: 'agent', value: named('name'), summary: 'agent on whose behalf this is done' },
+  { name: 'model', value: named('name'), summary: 'model of that agent' },
   {
     name: 'idempotency-key',
-    value: text('key'),
+    value: named('key'),
     summary: 'the same key and arguments within 24 h give the first result again',
   },
 ];
 
 const sessionOption: CommandOption = {
   name: 'session',
-  value: text('session'),
+  value: named('session'),
   summary: 'session to act under (default: OPENCODE_TOOLS_SESSION, or a lease for this command only)',
 };
 

@@ -7,6 +7,17 @@ export function text(placeholder: string): ValueForm {
   return { placeholder, parse: (value) => value };
 }
 
+/** Text that names somebody or something. Empty it comes from a variable that is not set. */
+export function named(placeholder: string): ValueForm {
+  return {
+    placeholder,
+    parse: (value, where) => {
+      if (value !== '') return value;
+      throw usageError(`${where} cannot be ""`, `Give a ${placeholder}, or leave ${where} out.`, { argument: where });
+    },
+  };
+}
+
 /** Text that names a place of the host; an option in its place was forgotten, not meant. */
 export function path(placeholder: string): ValueForm {
   return {

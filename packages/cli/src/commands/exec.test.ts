@@ -156,3 +156,12 @@ describe('the exit code', () => {
     expect(line).toMatchObject({ code: 125, stderr: expect.stringContaining('the process that ran it died') });
   });
 });
+
+test.each(['agent', 'model', 'session', 'idempotency-key'])(
+  '--%s is not empty, as from a variable that is not set',
+  async (option) => {
+    const line = await runLine(['exec', 't', `--${option}`, '', '--', 'true']);
+    expect(line).toMatchObject({ code: 125, opened: [] });
+    expect(line.stderr).toContain(`--${option} cannot be ""`);
+  },
+);

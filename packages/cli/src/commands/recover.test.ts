@@ -1,4 +1,4 @@
-import type { RecoverableTask, RecoveredTask } from '@opencode-tools/core';
+import { OpencodeToolsError, type RecoverableTask, type RecoveredTask } from '@opencode-tools/core';
 import { expect, test } from 'vitest';
 import { runLine, taskId } from '../../test/run-line.ts';
 
@@ -29,4 +29,13 @@ test('recover --list shows what can be brought back, and takes no task', async (
   expect(line.stdout).toContain('00000001  2026-11-20 08:15:30Z            2  0000000b      lost\n');
   expect(await runLine(['recover', '--list', 't'], { tasks })).toMatchObject({ code: 2 });
   expect(await runLine(['recover'])).toMatchObject({ code: 2, stderr: expect.stringContaining('recover --list') });
+});
+
+test('recover of a deleted task by its title says where its id is', async () => {
+  const resolve = async (): Promise<never> => {
+    throw new OpencodeToolsError('OCT_TASK_NOT_FOUND', 'There is no task "lost"');
+  };
+  const line = await runLine(['recover', 'lost'], { tasks: { resolve } });
+  expect(line).toMatchObject({ code: 3, stderr: expect.stringContaining('There is no task "lost"') });
+  expect(line.stderr).toContain('remedy: A deleted task is named by its id: opencode-tools recover --list');
 });

@@ -1,4 +1,11 @@
-import { type RecoverableTask, type RecoveredTask, shortId } from '@opencode-tools/core';
+import {
+  OpencodeToolsError,
+  type RecoverableTask,
+  type RecoveredTask,
+  type TaskId,
+  isOpencodeToolsError,
+  shortId,
+} from '@opencode-tools/core';
 import { given } from '../arguments/input.ts';
 import { usageError } from '../arguments/usage-error.ts';
 import { text } from '../arguments/values.ts';
@@ -47,7 +54,20 @@ async function bringBack({ input, services, task, call }: CommandContext): Promi
     });
   }
   const options = given({ checkpoint: input.get<string>('checkpoint'), title: input.get<string>('title') });
-  return services.tasks.recover(await task(), options, call);
+  return services.tasks.recover(await found(task), options, call);
+}
+
+/** @throws OpencodeToolsError `OCT_TASK_NOT_FOUND` */
+async function found(task: CommandContext['task']): Promise<TaskId> {
+  try {
+    return await task();
+  } catch (error) {
+    if (!isOpencodeToolsError(error, 'OCT_TASK_NOT_FOUND')) throw error;
+    throw new OpencodeToolsError('OCT_TASK_NOT_FOUND', error.message, {
+      remedy: 'A deleted task is named by its id: opencode-tools recover --list',
+      cause: error,
+    });
+  }
 }
 
 function renderOne({ task, checkpoint, passedOver, rootLost, ...copied }: RecoveredTask, style: Style): string {
