@@ -293,6 +293,22 @@ test('what a command changed on the host is in the text of its answer, and of wa
   }
 });
 
+test('what is found in the memory of a task has no handles of sessions, and steers no terminal', async () => {
+  const at = '2026-11-20T08:00:00.000Z';
+  const excerpt = `opencode-tools exec --session ${otherSessionId} \u001b[31mred`;
+  const hit = { kind: 'message', id: 'msg_0000000000000000000000000a', at, by: 'tool', excerpt } as const;
+  const client = await run({ search: async () => ({ hits: [hit], more: true }) });
+  const result = await client.callTool('search_task_memory', { task_id: taskId, text: 'red' });
+  expect(result.content[0].text).toBe(
+    `message ${hit.id} ${at} by tool: opencode-tools exec --session ses_… red\nThere is more; name more words, or a higher limit.`,
+  );
+  expect(result.structuredContent).toMatchObject({
+    hits: [{ ...hit, excerpt: expect.any(String) as string }],
+    more: true,
+  });
+  expect(JSON.stringify(result)).not.toContain(otherSessionId);
+});
+
 test('a task that was created but could not be attached is named in the error', async () => {
   const client = await run({
     attach: () => Promise.reject(new OpencodeToolsError('OCT_ENGINE_UNAVAILABLE', 'No engine.')),

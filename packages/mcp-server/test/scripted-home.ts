@@ -3,6 +3,7 @@ import {
   type Call,
   type Execution,
   type ExecutionResult,
+  type FoundMemory,
   type Lease,
   type OpenHome,
   OpencodeToolsError,
@@ -88,6 +89,7 @@ export interface Script {
   /** What has become of a command. */
   readonly wait?: () => Promise<Execution>;
   readonly attach?: (options: AttachOptions, call: Call) => Promise<{ readonly ttlMs: number }>;
+  readonly search?: () => Promise<FoundMemory>;
   readonly renew?: (sessionId: SessionId) => Promise<Lease>;
   readonly close?: () => Promise<void>;
 }
@@ -109,7 +111,11 @@ export function scriptedHome(script: Script): OpenHome {
         return { session, lease: lease(ttlMs), task, displaced: [], recovered: [], endedProcesses: 0 };
       },
     },
-    journal: { todos: () => Promise.resolve([]), decisions: () => Promise.resolve([]) },
+    journal: {
+      todos: () => Promise.resolve([]),
+      decisions: () => Promise.resolve([]),
+      search: () => script.search?.() ?? Promise.resolve({ hits: [], more: false }),
+    },
     monitor: { round: () => Promise.resolve([]), start: () => ({ close: () => Promise.resolve() }) },
     executions: {
       run: (_taskId: string, options: RunCommand, call: Call) =>

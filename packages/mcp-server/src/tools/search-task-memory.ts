@@ -1,4 +1,6 @@
+import { printable } from '@opencode-tools/core';
 import * as z from 'zod/v4';
+import { redactHandles } from '../redact-handles.ts';
 import { defineTool } from '../tool.ts';
 import { taskId } from './fields.ts';
 
@@ -19,8 +21,8 @@ export const searchTaskMemory = defineTool({
   async run({ task_id, text, limit }, context) {
     const id = await context.taskId(task_id);
     const query = { text, ...(limit === undefined ? {} : { limit }) };
-    const { hits, more } = await context.home.services.journal.search(id, query);
-    const found = hits.map((hit) => `${hit.kind} ${hit.id} ${hit.at} by ${hit.by}: ${hit.excerpt}`);
+    const { hits, more } = redactHandles(await context.home.services.journal.search(id, query));
+    const found = hits.map((hit) => `${hit.kind} ${hit.id} ${hit.at} by ${hit.by}: ${printable(hit.excerpt)}`);
     const rest = more ? ['There is more; name more words, or a higher limit.'] : [];
     const lines = found.length === 0 ? ['Nothing has these words.'] : [...found, ...rest];
     return { text: lines.join('\n'), data: { hits: [...hits], more } };
