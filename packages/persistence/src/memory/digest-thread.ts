@@ -91,6 +91,8 @@ export class DigestThread {
         } finally {
           this.#waiting.delete(id);
           this.#followed.delete(id);
+          // A process that is about to end waits for no thread that nobody waits for.
+          if (this.#waiting.size === 0) worker.unref();
           if (this.#followed.size === 0) this.#rest();
         }
       },
@@ -126,9 +128,7 @@ export class DigestThread {
     return worker;
   }
 
-  /** A process that is about to end does not wait for it. */
   #rest(): void {
-    this.#worker?.unref();
     this.#idle = setTimeout(() => {
       const worker = this.#worker;
       this.#worker = null;

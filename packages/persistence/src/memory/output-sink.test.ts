@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { hash, randomBytes } from 'node:crypto';
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -59,6 +60,16 @@ describe('the digest of an output is that of its bytes', () => {
     await expect(Promise.all(summaries)).resolves.toEqual(digests);
   });
 
+  test('when there can be no other thread', async () => {
+    const pieces = randomPieces(40);
+    const follow = () => {
+      throw new Error('no threads here');
+    };
+    const sink = new FileOutputSink(new NewFile(join(directory, 'alone')), { follow });
+    await fill(sink, pieces);
+    expect((await sink.close()).digest).toBe(hash('sha256', Buffer.concat(pieces)));
+  });
+
   test('when the other thread fails', async () => {
     const pieces = randomPieces(40);
     const thread = { follow: () => ({ grown: () => undefined, end: () => Promise.reject(new Error('gone')) }) };
@@ -75,4 +86,16 @@ test('a file that is shorter than it should be has no digest', async () => {
   const followed = new DigestThread().follow(file.fd);
   followed.grown(7);
   await expect(followed.end(8)).rejects.toThrow('ends after 7 of 8 bytes');
+});
+
+test('a process ends that has a file followed to no end', () => {
+  const text = `
+    import { openSync } from 'node:fs';
+    import { DigestThread } from ${JSON.stringify(join(import.meta.dirname, 'digest-thread.ts'))};
+    const thread = new DigestThread();
+    const [one, other] = [1, 2].map(() => thread.follow(openSync(process.execPath, 'r')));
+    other.grown(1);
+    console.log((await one.end(1)).length);`;
+  const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', text], { timeout: 20_000 });
+  expect({ status, stdout: String(stdout) }).toEqual({ status: 0, stdout: '64\n' });
 });

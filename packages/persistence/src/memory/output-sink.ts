@@ -22,6 +22,7 @@ export class FileOutputSink implements OutputSink {
   readonly #hash: Hash = createHash('sha256');
   readonly #pending = new OutputBlocks();
   #followed: FollowedFile | null = null;
+  #mayFollow = DigestThread.isWorthIt;
   #bytes = 0;
   #writtenBytes = 0;
   #writing: Promise<void> | null = null;
@@ -82,8 +83,14 @@ export class FileOutputSink implements OutputSink {
   /** From its beginning: what was digested of it here cannot be handed over. */
   #follow(): void {
     const { handle } = this.#file;
-    if (this.#writtenBytes > mostDigestedHere && handle !== null && DigestThread.isWorthIt)
-      this.#followed ??= this.#thread.follow(handle.fd);
+    if (this.#writtenBytes > mostDigestedHere && handle !== null && this.#mayFollow) {
+      try {
+        this.#followed ??= this.#thread.follow(handle.fd);
+      } catch {
+        // A process that may have no threads goes on by itself.
+        this.#mayFollow = false;
+      }
+    }
     this.#followed?.grown(this.#writtenBytes);
   }
 
