@@ -50,7 +50,7 @@ export class HomeLog {
 
   /** Cuts the file back to the mark; false when it does not go on from there as the ledger does. */
   async #endsAt(projectedSeq: number, headSeq: number): Promise<boolean> {
-    const { fault, lastLine } = (await isOther(this.#file, 'file'))
+    const { fault, lastLine } = isOther(this.#file, 'file')
       ? ({ fault: 'no-file', lastLine: null } as const)
       : await rewindLineFile(this.#file, projectedSeq, headSeq);
     if (fault === 'missing') return projectedSeq === 0;
