@@ -74,6 +74,16 @@ test('a living task is recovered from its newest sound checkpoint, and told whic
   expect(await services.tasks.recoverable()).toEqual([]);
 });
 
+test('a fork that was made of a task before it was deleted is not what the task was recovered as', async () => {
+  await save('kept', 'words');
+  const fork = await services.tasks.fork(task.id, { title: 'another way' }, call);
+  await services.tasks.delete(task.id, {}, call);
+  expect(await services.tasks.recoverable()).toMatchObject([{ receipt: { taskId: task.id }, recoveredAs: [] }]);
+  const back = await services.tasks.recover(task.id, {}, call);
+  expect(await services.tasks.recoverable()).toMatchObject([{ recoveredAs: [back.task.id] }]);
+  expect((await services.tasks.list({})).items.map(({ id }) => id)).toContain(fork.id);
+});
+
 test('a deleted task of another home, taken in from a folder, is not among those that can be recovered', async () => {
   await save('kept', 'words');
   await services.tasks.delete(task.id, {}, call);

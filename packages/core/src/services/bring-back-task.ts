@@ -78,7 +78,9 @@ export async function recoverableTasks(kernel: Kernel): Promise<readonly Recover
   for (const [taskId, kept] of byTask) {
     const receipt = await tasks.findReceipt(taskId);
     if (receipt === undefined || !(await areHere(kernel, taskId))) continue;
-    const recoveredAs = (descendants.get(taskId) ?? []).map((task) => task.id);
+    // Only recovering makes a task of one that is deleted; those before are forks.
+    const since = (descendants.get(taskId) ?? []).filter(({ createdAt }) => createdAt >= receipt.deletedAt);
+    const recoveredAs = since.map(({ id }) => id);
     const newestFirst = kept.toSorted((one, other) => compare(other.createdAt, one.createdAt));
     found.push({ receipt, checkpoints: newestFirst, recoveredAs });
   }

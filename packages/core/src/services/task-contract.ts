@@ -124,7 +124,7 @@ export interface RecoverableTask {
   readonly receipt: Receipt;
   /** Newest first. */
   readonly checkpoints: readonly Checkpoint[];
-  /** Tasks that were made from it since. */
+  /** Tasks that were made from it since it was deleted. */
   readonly recoveredAs: readonly TaskId[];
 }
 
