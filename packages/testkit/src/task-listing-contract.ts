@@ -220,6 +220,24 @@ export function taskListingContract(name: string, open: () => Promise<OpenRegist
       expect((await tasks.listTasks({ text: 'RHUB' })).items.map(({ id }) => id)).toEqual([task.id]);
     });
 
+    test('finds a message of characters that are long words each', async () => {
+      const long = Array.from({ length: 0x58 }, (_none, index) => String.fromCodePoint(0x3300 + index))
+        .filter((character) => character.normalize('NFKD').replaceAll(/\p{M}/gu, '').length > 4)
+        .slice(0, 10);
+      const words = Array.from({ length: 7_600 }, (_none, index) =>
+        [...`${index}`.padStart(12, '0')]
+          .map((digit) => long[Number(digit)])
+          .toReversed()
+          .join(''),
+      );
+      const task = await addTask(tasks);
+      const text = `rhubarb ${words.join(' ')}`;
+      await addRows(tasks, task.id, { noun: 'message', value: sampleMessage(task.id, { text }) });
+      expect((await tasks.listMessages(task.id)).items[0]?.text).toBe(text);
+      for (const word of ['rhubarb', ...words.slice(0, 5)])
+        expect((await tasks.listTasks({ text: word })).items.map(({ id }) => id)).toEqual([task.id]);
+    });
+
     test('every filter answers on an empty registry', async () => {
       expect(await tasks.listTasks({ status: [...taskStatuses], text: 'x', agent: 'a' })).toEqual({
         items: [],

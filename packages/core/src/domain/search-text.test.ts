@@ -45,3 +45,10 @@ test('a body has each word once, and a query at most 16', () => {
   expect(searchBody('Two two', 'TWO three')).toBe('two three');
   expect(searchWords(Array.from({ length: 40 }, (_none, index) => `w${index}`).join(' '))).toHaveLength(16);
 });
+
+test('a body ends with a whole word where there are too many', () => {
+  const words = Array.from({ length: 60_000 }, (_none, index) => `w${index}`);
+  const body = searchBody(...words).split(' ');
+  expect(body).toEqual(words.slice(0, body.length));
+  expect(body.length).toBeGreaterThan(30_000);
+});

@@ -1,14 +1,18 @@
 const longestWord = 64;
 const mostWordsAsked = 16;
+/** At three bytes each, three quarters of what PostgreSQL can hold of one document; beyond that it loses words and says nothing. */
+const longestBody = 256 * 1024;
 /** How much is shown of a text around the first word that was looked for. */
 const [shownBefore, shownInAll] = [60, 240];
 
 /**
  * Brings text into the form that both databases index: words of letters and digits, in lower case, without accents,
- * each once. Doing it here makes them find the same.
+ * each once. Doing it here makes them find the same. Of a text with more different words than any real one has, the first
+ * are taken.
  */
 export function searchBody(...texts: readonly string[]): string {
-  return [...new Set(wordsOf(texts.join(' ')))].join(' ');
+  const body = [...new Set(wordsOf(texts.join(' ')))].join(' ');
+  return body.length <= longestBody ? body : body.slice(0, body.lastIndexOf(' ', longestBody));
 }
 
 /** The words of a query, at most 16; each matches words that start with it. */
