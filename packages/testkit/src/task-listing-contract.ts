@@ -225,8 +225,7 @@ export function taskListingContract(name: string, open: () => Promise<OpenRegist
         .filter((character) => character.normalize('NFKD').replaceAll(/\p{M}/gu, '').length > 4)
         .slice(0, 10);
       const words = Array.from({ length: 7_600 }, (_none, index) =>
-        [...`${index}`.padStart(12, '0')]
-          .map((digit) => long[Number(digit)])
+        Array.from(`${index}`.padStart(12, '0'), (digit) => long[Number(digit)])
           .toReversed()
           .join(''),
       );
