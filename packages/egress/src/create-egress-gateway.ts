@@ -255,7 +255,7 @@ function referencesOf(network: NetworkSpec): readonly EnvReference[] {
 function notInForce(taskId: TaskId): OpencodeToolsError {
   return new OpencodeToolsError('OCT_TIMEOUT', `The egress gateway did not take the policy of ${taskId} up`, {
     remedy:
-      'Nothing leaves the sandbox until it does. Ask docker for the log of the container oct-gateway-…, and try again.',
+      'Nothing leaves the sandbox until it does. Try again; docker has the log of the container oct-gateway-…, and `docker restart` of it helps where it hangs: the connections of all tasks end with it.',
     details: { limit: 'egress gateway', valueMs: forceLimitMs },
   });
 }
