@@ -10,6 +10,7 @@ import {
   addTask,
   sampleActor,
   sampleDecision,
+  sampleDraft,
   sampleMessage,
   sampleNote,
   sampleSession,
@@ -218,6 +219,19 @@ export function storeAdminContract(name: string, open: () => Promise<OpenRegistr
         expect(await other.admin.importLedger(await exported())).toMatchObject({ added: 6 });
         expect(await other.tasks.listNotes(task.id)).toEqual([]);
         await other.close();
+      });
+
+      test('of a message takes the message along, which no verb changes', async () => {
+        const said = ['a token: rhubarb', 'rhubarb pie'].map((text) => sampleMessage(task.id, { text }));
+        const records = said.map((value) => sampleDraft(task.id, 'message.added', { noun: 'message', value }));
+        await registry.tasks.commit({ records });
+        const { seq } = await registry.ledger.head(task.id);
+        await admin.erasePayloads(task.id, [seq - 1], { reason: 'a secret', actor: sampleActor });
+        const { items } = await registry.tasks.listMessages(task.id);
+        expect(items.map(({ text }) => text).filter((text) => text?.includes('rhubarb'))).toEqual(['rhubarb pie']);
+        const found = async (text: string) => (await registry.tasks.listTasks({ text })).items.length;
+        expect([await found('token'), await found('pie')]).toEqual([0, 1]);
+        expect(await admin.verify()).toMatchObject({ ok: true });
       });
 
       test('cannot be the one that says what was erased, nor one that is not there', async () => {

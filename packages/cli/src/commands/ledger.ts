@@ -56,7 +56,7 @@ export const ledgerImport: Command<ImportedLedger | ImportedLedgers> = {
 export const ledgerErase: Command<{ readonly erased: readonly number[] }> = {
   name: 'ledger erase',
   summary: 'remove what a record holds, such as a secret; the chain stays whole and says so',
-  notes: ['Rows made from the record stay: change or delete those by their own verbs.'],
+  notes: ['A message goes with its record. Other rows made from it stay: change or delete those by their own verbs.'],
   parameters: [taskParameter],
   options: [
     {

@@ -131,7 +131,7 @@ export interface StoreAdmin {
    *   `OCT_PATH_OUTSIDE_WORKSPACE` for a link; `OCT_INVALID_ARGUMENT` for a folder without any
    */
   importMemory(directory: string): Promise<readonly ImportedMemory[]>;
-  /** Removes the payloads of records, which stay in the chain, and records `payload.erased`. Rows made from them stay. */
+  /** Removes the payloads of records, which stay in the chain, and records `payload.erased`. Messages go with theirs; other rows made from them stay. */
   erasePayloads(
     stream: StreamId,
     seqs: readonly number[],

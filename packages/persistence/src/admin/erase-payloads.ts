@@ -1,11 +1,16 @@
 import { type Actor, OpencodeToolsError, type StreamId, prepareDraft } from '@opencode-tools/core';
-import { firstRow } from '../query/plan.ts';
+import { type Plan, firstRow } from '../query/plan.ts';
 import { appendRecords } from '../write/append.ts';
 import type { StoreContext } from '../write/context.ts';
 import { openTransaction } from '../write/open-transaction.ts';
+import type { EngineName } from '../query/traits.ts';
+import { parsedPuts } from './own-rows.ts';
 import { withArguments } from './raw.ts';
 
-/** Takes the payloads of records out of the rows; the chain, which covers only their digests, stays whole. */
+/**
+ * Takes the payloads of records out of the rows; the chain, which covers only their digests, stays whole. A message goes along: no
+ * verb changes it.
+ */
 export async function erasePayloads(
   ctx: StoreContext,
   stream: StreamId,
@@ -18,13 +23,14 @@ export async function erasePayloads(
     const { engine } = ctx.engine.traits;
     for (const seq of wanted) {
       const row = yield* firstRow(
-        withArguments<{ type: string }>(
+        withArguments<{ type: string; payload: string | null }>(
           engine,
-          ['select type from ledger where stream = ', ' and seq = ', ''],
+          ['select type, payload from ledger where stream = ', ' and seq = ', ''],
           [stream, seq],
         ),
       );
       if (row === undefined || row.type === 'payload.erased') throw notErasable(stream, seq, row?.type);
+      if (row.type === 'message.added' && row.payload !== null) yield* removeMessages(engine, stream, row.payload);
       yield withArguments(
         engine,
         ['update ledger set payload = null where stream = ', ' and seq = ', ''],
@@ -37,6 +43,17 @@ export async function erasePayloads(
     ]);
   });
   ctx.onAppended([stream]);
+}
+
+function* removeMessages(engine: EngineName, stream: StreamId, payload: string): Plan<void> {
+  for (const { noun, value } of parsedPuts(payload) ?? []) {
+    if (noun !== 'message') continue;
+    for (const [table, key] of [
+      ['messages', 'id'],
+      ['search_documents', 'entity_id'],
+    ])
+      yield withArguments(engine, [`delete from ${table} where ${key} = `, ' and task_id = ', ''], [value.id, stream]);
+  }
 }
 
 function notErasable(stream: StreamId, seq: number, type: string | undefined): OpencodeToolsError {

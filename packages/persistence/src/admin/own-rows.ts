@@ -131,7 +131,8 @@ interface Unread {
   readonly value: { readonly id?: unknown; readonly taskId?: unknown } | null;
 }
 
-function parsedPuts(payload: string): readonly Put[] | undefined {
+/** What a payload puts; undefined for a text that is none. */
+export function parsedPuts(payload: string): readonly Put[] | undefined {
   try {
     const { puts } = JSON.parse(payload) as Partial<RecordPayload>;
     return Array.isArray(puts) ? puts : undefined;
