@@ -1,4 +1,5 @@
-import { mkdtemp, readFile, rm, stat, symlink } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm, stat, symlink, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '@opencode-tools/testkit';
@@ -28,11 +29,32 @@ test('each decision is one line of JSON that only the owner can read, a denial w
   log.add('connect', request, decide(policy(), request));
   const line = { at: expect.any(String) as string, via: 'connect', host: 'pypi.org', port: 443 };
   const explanation = expect.stringContaining('no rule names the host') as string;
-  expect(await written(2)).toEqual([
+  const entries = await written(2);
+  expect(entries.toSorted((one, other) => Number(other.allowed) - Number(one.allowed))).toEqual([
     { ...line, allowed: true, rule: 'only' },
     { ...line, allowed: false, rule: 'default-deny', explanation },
   ]);
   expect((await stat(file)).mode & 0o777).toBe(0o600);
+});
+
+test('a denial is in the log before anybody else has a turn', async () => {
+  const { log, file } = await openLog();
+  const request = { host: 'pypi.org', port: 443 };
+  for (let count = 1; count <= 3; count += 1) {
+    log.add('connect', request, decide(policy(), request));
+    expect(readFileSync(file, 'utf8').split('\n')).toHaveLength(count + 1);
+  }
+});
+
+test('what could not be written is counted in the next line that can', async () => {
+  const { directory, log, file, written } = await openLog();
+  const request = { host: 'pypi.org', port: 443 };
+  await symlink(join(directory, 'nowhere'), file);
+  for (const network of [policy(), policy(rule('pypi.org'))]) log.add('connect', request, decide(network, request));
+  await unlink(file);
+  log.add('connect', request, decide(policy(), request));
+  await written(1);
+  expect(JSON.parse((await readFile(file, 'utf8')).split('\n')[0] ?? '')).toMatchObject({ lost: 2 });
 });
 
 test('credentials, queries and what looks like a token never reach the log', async () => {

@@ -144,7 +144,7 @@ test('a commit takes few processes, however much changed, and the same as ever w
     const done = await work.commit({ ...request, operationId, confirm });
     await work.forget(operationId);
     expect(done).toMatchObject({ committed: true, changes: { length: 150 } });
-    expect(processes.slice(turn === 'first' ? 11 : 12)).toEqual([]);
+    expect(processes.slice(turn === 'first' ? 12 : 13)).toEqual([]);
     expect(git(at('.'), 'status', '--porcelain')).toBe('');
     expect(git(at('.'), 'fsck', '--strict', '--no-dangling')).toBe('');
   }

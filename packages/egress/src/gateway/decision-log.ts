@@ -1,4 +1,14 @@
-import { type WriteStream, constants, createWriteStream, mkdirSync, renameSync, statSync } from 'node:fs';
+import {
+  type WriteStream,
+  closeSync,
+  constants,
+  createWriteStream,
+  mkdirSync,
+  openSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { EgressDecision, EgressRequest } from '@opencode-tools/core';
 import { decisionLine } from '../decision-line.ts';
@@ -8,10 +18,18 @@ const longestLog = 8 * 1024 ** 2;
 /** Lines that wait for the disk at most; a client that fills the log faster is told no, unlogged. */
 const mostWaiting = 1024 ** 2;
 
-/** The decisions about one task, one line each. At 8 MiB the file is kept aside once, so that a flood fills no disk. */
+interface Opened {
+  readonly stream: WriteStream;
+  readonly descriptor: number;
+}
+
+/**
+ * The decisions about one task, one line each. At 8 MiB the file is kept aside once, so that a flood fills no disk. A denial is in the
+ * file before its client hears of it: whoever ran that client reads the log next.
+ */
 export class DecisionLog {
   readonly #file: string;
-  #stream: WriteStream | undefined;
+  #opened: Opened | undefined;
   #bytes = 0;
   #dropped = 0;
 
@@ -21,39 +39,51 @@ export class DecisionLog {
   }
 
   add(via: string, request: EgressRequest, decision: EgressDecision): void {
-    const stream = this.#writable();
-    if (stream.writableLength > mostWaiting) {
+    try {
+      this.#add(decisionLine(new Date().toISOString(), request, decision, via), !decision.allowed);
+    } catch {
       this.#dropped += 1;
-      return;
     }
-    const line = decisionLine(new Date().toISOString(), request, decision, via);
-    const lost =
-      this.#dropped === 0 ? '' : `${JSON.stringify({ at: new Date().toISOString(), lost: this.#dropped })}\n`;
-    this.#dropped = 0;
-    this.#bytes += line.length + lost.length;
-    stream.write(lost + line);
   }
 
   close(): void {
-    this.#stream?.end();
-    this.#stream = undefined;
+    this.#opened?.stream.end();
+    this.#opened = undefined;
   }
 
-  #writable(): WriteStream {
-    if (this.#stream !== undefined && this.#bytes < longestLog) return this.#stream;
-    this.#stream?.end();
+  #add(line: string, atOnce: boolean): void {
+    const { stream, descriptor } = this.#open();
+    if (!atOnce && stream.writableLength > mostWaiting) {
+      this.#dropped += 1;
+      return;
+    }
+    const lost =
+      this.#dropped === 0 ? '' : `${JSON.stringify({ at: new Date().toISOString(), lost: this.#dropped })}\n`;
+    if (atOnce) writeSync(descriptor, lost + line);
+    else stream.write(lost + line);
+    this.#dropped = 0;
+    this.#bytes += line.length + lost.length;
+  }
+
+  #open(): Opened {
+    if (this.#opened !== undefined && this.#bytes < longestLog) return this.#opened;
+    this.close();
     this.#bytes = sizeOf(this.#file);
     if (this.#bytes >= longestLog) {
       renameSync(this.#file, `${this.#file}.1`);
       this.#bytes = 0;
     }
-    const stream = createWriteStream(this.#file, { flags: flags as unknown as string, mode: 0o600 });
-    stream.on('error', () => {
+    const descriptor = openSync(this.#file, flags, 0o600);
+    // Closed by hand: nothing may be written by a number that is another file's by then.
+    const opened = { stream: createWriteStream(this.#file, { fd: descriptor, autoClose: false }), descriptor };
+    opened.stream.once('finish', () => closeSync(descriptor));
+    opened.stream.once('error', () => {
       this.#dropped += 1;
-      if (this.#stream === stream) this.#stream = undefined;
+      if (this.#opened === opened) this.#opened = undefined;
+      closeSync(descriptor);
     });
-    this.#stream = stream;
-    return stream;
+    this.#opened = opened;
+    return opened;
   }
 }
 
