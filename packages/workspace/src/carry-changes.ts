@@ -15,12 +15,13 @@ import type { UserRepository } from './user-repository.ts';
  * @param to a clean checkout of its HEAD
  */
 export async function carryChanges(
-  { runner: git, place: cwd }: UserRepository,
+  repository: UserRepository,
   from: string,
   to: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  const changes = await listChanges(git, cwd);
+  const { runner: git, place: cwd } = repository;
+  const changes = await listChanges(repository);
   refuseUnmerged(changes, from);
   const args = [
     'diff',
