@@ -1,4 +1,4 @@
-import type { Call, ExecutionResult, Task } from '@opencode-tools/core';
+import type { Call, ExecutionResult, Session, Task } from '@opencode-tools/core';
 import { until } from '@opencode-tools/testkit';
 import { describe, expect, it } from 'vitest';
 import { useTestHome } from './support/test-home.ts';
@@ -160,6 +160,42 @@ describe('a sandbox that nears its limits', () => {
     for (const type of ['sandbox.limit_neared', 'sandbox.paused', 'sandbox.limits_requested', 'sandbox.limits_granted'])
       expect(types).toContain(type);
     await bed.open.services.tasks.delete(task.id, { force: true }, agent);
+  });
+
+  it('goes on as it is once it is let go on, and is held no longer once what ran in it has ended', async () => {
+    const { sandboxes, monitor, sessions, executions, tasks } = bed.open.services;
+    const task = await create('let go on');
+    const holds = async (): Promise<boolean> => (await tasks.view(task.id)).sandbox?.hold != null;
+    const work = (sessionId: Session['id'], script: string): Promise<ExecutionResult> =>
+      executions.run(task.id, { command: { kind: 'script', script }, sessionId }, agent);
+    const fill = async (sessionId: Session['id']): Promise<void> => {
+      await work(sessionId, 'while set -- /proc/[0-9]*; [ $# -lt 98 ]; do sleep 3000 & done');
+      await until(async () => {
+        await monitor.round({ keptAlive: new Set([sessionId]) });
+        return holds();
+      }, 30_000);
+    };
+    const attach = async (takeover: boolean): Promise<Session['id']> =>
+      (await sessions.attach(task.id, { agent: 'tester', takeover }, agent)).session.id;
+    const first = await attach(false);
+    await fill(first);
+    await sandboxes.unpause(task.id, agent);
+    for (let round = 0; round < 4; round += 1) await monitor.round({ keptAlive: new Set([first]) });
+    expect(await holds()).toBe(false);
+    expect((await work(first, 'echo goes on')).stdout.text).toBe('goes on\n');
+
+    await sandboxes.stop(task.id, { sessionId: first }, agent);
+    expect((await work(first, 'echo stopped')).stdout.text).toBe('stopped\n');
+
+    await fill(first);
+    const second = await attach(true);
+    expect(await holds()).toBe(false);
+    expect((await work(second, 'echo taken over')).stdout.text).toBe('taken over\n');
+
+    await fill(second);
+    await sessions.detach(second, { reason: 'tomorrow' }, agent);
+    expect((await work(await attach(false), 'echo tomorrow')).stdout.text).toBe('tomorrow\n');
+    await tasks.delete(task.id, { force: true }, agent);
   });
 
   it('tells the caller of a command that ran out of memory what the limit was and what to ask for', async () => {

@@ -1,8 +1,10 @@
 import type { Lease, LeaseProof } from '../domain/session.ts';
 import { type TaskId, shortId } from '../domain/ids.ts';
+import type { Sandbox } from '../domain/sandbox.ts';
 import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { Fence, SandboxHandle } from '../ports/sandbox-runtime.ts';
 import type { Kernel } from './kernel.ts';
+import { endHold } from './pause-sandbox.ts';
 import { awaitQuiet } from './quiet.ts';
 import type { Call } from './services.ts';
 
@@ -33,7 +35,8 @@ export async function passBarrier(
   const { deps } = kernel;
   const sandbox = await deps.tasks.findSandbox(lease.taskId);
   const handle = sandbox?.ref == null ? undefined : await deps.runtime.find(sandbox.ref);
-  const ended = handle === undefined ? 0 : await fenceSandbox(kernel, handle, { lease, takeover }, call);
+  const there = sandbox === undefined || handle === undefined ? undefined : { sandbox, handle };
+  const ended = there === undefined ? 0 : await fenceSandbox(kernel, there, { lease, takeover }, call);
   await deps.leases.confirm(proofOf(lease), call.actor, forMs);
   return ended;
 }
@@ -70,7 +73,7 @@ async function raiseFence(kernel: Kernel, handle: SandboxHandle, taskId: TaskId)
 /** A container that goes away meanwhile takes everything that ran in it along. */
 async function fenceSandbox(
   kernel: Kernel,
-  handle: SandboxHandle,
+  { sandbox, handle }: { readonly sandbox: Sandbox; readonly handle: SandboxHandle },
   { lease, takeover }: { readonly lease: Lease; readonly takeover: boolean },
   call: Call,
 ): Promise<number> {
@@ -79,6 +82,8 @@ async function fenceSandbox(
     if (state === 'stopped' || state === 'failed' || state === 'creating') return 0;
     if (state === 'paused') {
       await awaitQuiet(kernel, lease.taskId, ['checkpoint'], call.signal);
+      // Before it wakes: the monitor pauses what is held whenever it finds it awake.
+      if (lease.mode === 'exclusive') await endHold(kernel, sandbox, call);
       await handle.unpause();
     }
     return await raiseFence(kernel, handle, lease.taskId);

@@ -1,12 +1,15 @@
 import type { TaskId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Sandbox } from '../domain/sandbox.ts';
-import { OpencodeToolsError } from '../errors/opencode-tools-error.ts';
+import { OpencodeToolsError, isOpencodeToolsError } from '../errors/opencode-tools-error.ts';
 import type { RecordType } from '../ledger/ledger-record.ts';
 import { type Kernel, draft } from './kernel.ts';
 import { awaitQuiet } from './quiet.ts';
 import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call } from './services.ts';
+
+/** What a sandbox in which nothing runs any more is. */
+export const unheld = { hold: null, pressure: null } as const;
 
 /**
  * Freezes what runs in a sandbox and records it. It is done beside whoever holds the task, because a frozen process loses nothing.
@@ -32,7 +35,10 @@ export async function holdSandbox(
   return record(kernel, epoch, { ...found.sandbox, state: 'paused', hold }, 'sandbox.paused', detail, call);
 }
 
-/** Lets a paused or held sandbox go on; one that is neither stays as it is. Undefined when there is none. */
+/**
+ * Lets a paused or held sandbox go on; one that is neither stays as it is. Undefined when there is none. What it was held for is
+ * remembered, so that the monitor holds it again only after use has fallen and risen once more.
+ */
 export async function releaseSandbox(
   kernel: Kernel,
   keeper: SandboxKeeper,
@@ -50,7 +56,18 @@ export async function releaseSandbox(
   if (state === 'paused') await found?.handle.unpause();
   if (!recorded) return sandbox;
   const now = state === 'paused' ? 'running' : state;
-  return record(kernel, epoch, { ...sandbox, state: now, hold: null, pressure: null }, 'sandbox.unpaused', {}, call);
+  return record(kernel, epoch, { ...sandbox, state: now, hold: null }, 'sandbox.unpaused', {}, call);
+}
+
+/** Records that a held sandbox is held no longer, because all that runs in it is about to be ended. One of which an operation is open stays held. */
+export async function endHold(kernel: Kernel, sandbox: Sandbox, call: Call): Promise<void> {
+  if (sandbox.hold == null) return;
+  const value = { ...sandbox, ...unheld, state: 'running' } as const;
+  try {
+    await record(kernel, kernel.deps.tasks.epoch, value, 'sandbox.unpaused', {}, call);
+  } catch (error) {
+    if (!isOpencodeToolsError(error, 'OCT_VERSION_CONFLICT')) throw error;
+  }
 }
 
 async function record(
@@ -85,7 +102,7 @@ export function assertNotHeld(sandbox: Sandbox | undefined): void {
   const { taskId, hold } = sandbox;
   throw new OpencodeToolsError('OCT_RESOURCE_LIMIT', `The sandbox of ${taskId} is held: ${hold}`, {
     remedy:
-      'Ask for higher limits (`opencode-tools sandbox request`, or the tool request_task_limits), or have it go on as it is: `opencode-tools sandbox unpause`.',
+      'Have it go on as it is (`opencode-tools sandbox unpause`), end what runs in it (`opencode-tools sandbox restart`; the tool control_task_sandbox does both), or ask for higher limits (`opencode-tools sandbox request`, or the tool request_task_limits).',
     details: { taskId, limit: 'held' },
   });
 }

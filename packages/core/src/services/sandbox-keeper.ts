@@ -9,7 +9,7 @@ import { type Kernel, draft, leaseGuard } from './kernel.ts';
 import { explainStart } from './lost-work.ts';
 import { type KeptVolumes, makeSandbox } from './make-sandbox.ts';
 import type { WarmPool } from './pool/warm-pool.ts';
-import { assertNotHeld } from './pause-sandbox.ts';
+import { assertNotHeld, unheld } from './pause-sandbox.ts';
 import { awaitQuiet } from './quiet.ts';
 import { assertNobodyWritesIn } from './shared-directory.ts';
 import { existingVolumes, reasonToMake, startingPoint } from './starting-point.ts';
@@ -196,7 +196,7 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
       const handle = await attach(sandbox);
       known.delete(task.id);
       await handle?.destroy();
-      await recordState(kernel, { ...sandbox, ref: null, hold: null, pressure: null }, 'absent', leased, call);
+      await recordState(kernel, { ...sandbox, ...unheld, ref: null }, 'absent', leased, call);
     },
     ensureRunning: async (task, leased, call) => {
       if (stopping.has(task.id)) throw beingStopped(task);
@@ -214,12 +214,12 @@ export function createSandboxKeeper(kernel: Kernel, pool?: WarmPool): SandboxKee
       if (sandbox === undefined || sandbox.ref === null) return;
       known.delete(task.id);
       const there = handle !== undefined && (await stateOf(handle)) !== 'absent';
-      if (!there) return recordState(kernel, { ...sandbox, ref: null }, 'absent', leased, call);
+      if (!there) return recordState(kernel, { ...sandbox, ...unheld, ref: null }, 'absent', leased, call);
       await awaitQuiet(kernel, task.id, ['checkpoint'], leased.signal);
       if ((await handle.inspect()).state === 'running') await endBackground(kernel, handle, task.id, graceMs, call);
       await handle.stop(graceMs);
       if (task.sandboxSpec.network.mode === 'policy') await deps.egress.release(task.id, handle.ref);
-      await recordState(kernel, sandbox, 'stopped', leased, call);
+      await recordState(kernel, { ...sandbox, ...unheld }, 'stopped', leased, call);
     },
   };
 }

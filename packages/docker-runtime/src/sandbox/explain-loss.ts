@@ -37,7 +37,8 @@ export function notRunning(id: string, cause: unknown): OpencodeToolsError {
 
 function noRoom(id: string, cause: unknown): OpencodeToolsError {
   return new OpencodeToolsError('OCT_RESOURCE_LIMIT', `The sandbox ${id.slice(0, 12)} runs but takes no command`, {
-    remedy: 'Its processes or its memory may be used up: end what runs in it, stop the task, or raise its limits.',
+    remedy:
+      'Its processes or its memory may be used up: end what runs in it (`opencode-tools sandbox restart`, or the tool control_task_sandbox), or raise its limits.',
     details: { sandbox: id, limit: 'pids or memory' },
     cause,
   });
