@@ -29,6 +29,10 @@ describe('shell', () => {
     await until(() => on.device() !== undefined && on.shown().includes('$ '));
     on.child.stdin?.write('echo "[$TERM]" $((20 + 1))\r');
     await until(() => on.shown().includes('[vt220] 21\n'));
+    // What moves the cursor straight down, as curses does, is not made to move it to the left as well.
+    on.child.stdin?.write("stty -onlcr; printf 'down\\ndown\\n'; stty onlcr\r");
+    await until(() => on.shown().includes('down\ndown\n'));
+    expect(on.shownAsIs()).toContain('down\ndown\n');
     execFileSync('stty', ['-F', on.device() ?? '', 'rows', '33', 'cols', '99']);
     const sizes = () => on.shown().match(/^\d+ \d+$/gm) ?? [];
     // One question at a time: a terminal that is full of them takes no more, and gives nothing.
@@ -78,7 +82,9 @@ test('exec runs commands in a shell that one process after the other finds as it
 interface OnTerminal {
   readonly child: ChildProcess;
   readonly ended: Promise<number | null>;
+  /** Without carriage returns. */
   shown(): string;
+  shownAsIs(): string;
   /** The terminal of our process, once it has one. */
   device(): string | undefined;
 }
@@ -92,12 +98,17 @@ function onTerminal(argv: readonly string[]): OnTerminal {
     env: { PATH, HOME: cli.home, OPENCODE_TOOLS_HOME: cli.home, TERM: 'vt220', SHELL: '/bin/sh', ...engineAt },
   });
   let shown = '';
-  // The terminal of a person adds carriage returns of its own.
-  child.stdout.on('data', (chunk: Buffer) => void (shown += chunk.toString().replaceAll('\r', '')));
+  child.stdout.on('data', (chunk: Buffer) => void (shown += chunk.toString()));
   const ended = new Promise<number | null>((resolve) => {
     child.once('close', resolve);
   });
-  return { child, ended, shown: () => shown, device: () => deviceOf(child.pid ?? 0) };
+  return {
+    child,
+    ended,
+    shown: () => shown.replaceAll('\r', ''),
+    shownAsIs: () => shown,
+    device: () => deviceOf(child.pid ?? 0),
+  };
 }
 
 function deviceOf(parent: number): string | undefined {

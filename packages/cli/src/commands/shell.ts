@@ -4,6 +4,7 @@ import { given } from '../arguments/input.ts';
 import { usageError } from '../arguments/usage-error.ts';
 import { type NameValue, nameValue, text } from '../arguments/values.ts';
 import { type Command, type CommandContext, taskParameter } from '../command.ts';
+import { makeRaw } from '../make-raw.ts';
 import { tripwireFacts } from '../render/tripwire-facts.ts';
 import { execExitCodes, exitCodeOf, explain, secretsOf, variablesOf } from './exec.ts';
 
@@ -79,7 +80,7 @@ function askedFor(context: CommandContext): Omit<TerminalCommand, 'onOpen'> {
 function joinTerminals(context: CommandContext, keys: ReadStream, remote: OpenTerminal): () => void {
   const onData = (bytes: Buffer): void => remote.write(bytes);
   const endResizing = context.terminal.onResize(() => remote.resize(sizeOf(context)));
-  keys.setRawMode(true);
+  makeRaw(keys);
   keys.on('data', onData);
   keys.resume();
   return () => {
