@@ -123,9 +123,17 @@ describe.skipIf(whyNot !== undefined)(`an engine that goes away${say(whyNot)}`, 
       );
       await until(() => up);
       await own.kill();
-      expect(await running).toMatchObject({ code: 'OCT_ENGINE_UNAVAILABLE' });
-      await expect(runIn(sandbox, 'true')).rejects.toMatchObject({ code: 'OCT_ENGINE_UNAVAILABLE' });
+      const lost = await running;
+      const refused = await runIn(sandbox, 'true').catch((error: unknown) => error);
       await own.start();
+      expect(lost).toMatchObject({
+        code: 'OCT_ENGINE_UNAVAILABLE',
+        message: expect.stringMatching(/^The engine went away while exe_\S+ ran/) as string,
+        remedy: expect.stringMatching(/before it is run again.*read_execution_output/) as string,
+        details: { executionId: expect.stringMatching(/^exe_/) as string },
+      });
+      expect(refused).toMatchObject({ code: 'OCT_ENGINE_UNAVAILABLE' });
+      expect(refused).not.toHaveProperty('details.executionId');
       await sandbox.start();
       await sandbox.fence({ minToken: 5, revoked: [] });
       expect(await runIn(sandbox, 'cat ~/file')).toMatchObject({ stdout: 'kept\n' });

@@ -1,4 +1,4 @@
-import { OpencodeToolsError } from '@opencode-tools/core';
+import { type ExecutionId, OpencodeToolsError, isOpencodeToolsError } from '@opencode-tools/core';
 import type { ContainerDescription, Containers } from '../engine/containers.ts';
 import { EngineError } from '../engine/engine-error.ts';
 import { LaneLostError } from '../lane/lane.ts';
@@ -32,6 +32,18 @@ export function notRunning(id: string, cause: unknown): OpencodeToolsError {
     remedy: 'Start or unpause it, then run the command again.',
     details: { sandbox: id },
     cause,
+  });
+}
+
+/** What a command is told whose engine went away under it: it may have done some of its work. Any other error stays as it is. */
+export function leftBehind(executionId: ExecutionId, error: unknown): unknown {
+  if (!isOpencodeToolsError(error, 'OCT_ENGINE_UNAVAILABLE')) return error;
+  const { message, details } = error;
+  return new OpencodeToolsError('OCT_ENGINE_UNAVAILABLE', `The engine went away while ${executionId} ran: ${message}`, {
+    remedy:
+      'How far the command came is unknown: once the engine is back, look at what it did before it is run again. What it had put out is kept (`opencode-tools logs`, or the tool read_execution_output).',
+    details: { ...details, executionId },
+    cause: error,
   });
 }
 

@@ -16,6 +16,7 @@ import { type RunFrame, executionNumber, markFor } from '../lane/run-frame.ts';
 import type { RunResult } from '../lane/run-result.ts';
 import { shellClient } from '../lane/shell-process.ts';
 import { needsShell } from '../shellless/needs-shell.ts';
+import { leftBehind } from './explain-loss.ts';
 import type { CommandLane, SandboxInside } from './sandbox-inside.ts';
 
 /** How long a lane may take to end its own command before others are asked. */
@@ -169,7 +170,11 @@ class Run {
     if (result === undefined) return { reason: this.#cause ?? 'cancelled', exitCode: null, signal: null };
     if (result.kind === 'refused') throw staleToken(this.#request.token);
     if (result.kind === 'no-process') return this.#noProcess();
-    if (result.kind === 'lost') return this.#lost();
+    if (result.kind === 'lost') {
+      return this.#lost().catch((error: unknown) => {
+        throw leftBehind(this.#request.executionId, error);
+      });
+    }
     // The command itself may end before the last of what it started: whoever gave it up is told when nothing is left.
     if (result.stuck || this.#cause) await this.#link.cut(this.#execution);
     if (result.note === 'no-shell') throw noShell(this.#request.shell);
