@@ -5,6 +5,7 @@ import {
   type Logger,
   OpencodeToolsError,
   type TerminalRequest,
+  isOpencodeToolsError,
 } from '@opencode-tools/core';
 import type { ContainerDescription, Containers } from '../engine/containers.ts';
 import { hasStatus, saysNotRunning } from '../engine/engine-error.ts';
@@ -146,7 +147,7 @@ export class SandboxLink implements SandboxInside {
     try {
       return (await this.end('cut', [execution])).count;
     } catch (error) {
-      if ((await this.containers.find(this.id))?.State.Running) throw error;
+      if (isUnanswered(error) || (await this.containers.find(this.id))?.State.Running) throw error;
       return 0;
     }
   }
@@ -163,7 +164,7 @@ export class SandboxLink implements SandboxInside {
       answer = await this.control(verb, ...words);
     } catch (error) {
       const lowered = fence !== undefined && fence.minToken < (this.#fence?.minToken ?? 0);
-      if (lowered || !(await this.containers.find(this.id))?.State.Running) throw error;
+      if (lowered || isUnanswered(error) || !(await this.containers.find(this.id))?.State.Running) throw error;
       this.logger.debug('Processes could not be ended from inside', { sandbox: this.id, error: String(error) });
     }
     if (answer.outcome === 'lower') return answer;
@@ -225,6 +226,11 @@ export class SandboxLink implements SandboxInside {
       throw error;
     }
   }
+}
+
+/** An engine that has said nothing for as long as it may is not asked for the next fact: each would take as long. */
+function isUnanswered(error: unknown): boolean {
+  return isOpencodeToolsError(error, 'OCT_ENGINE_UNAVAILABLE');
 }
 
 function fenceWords(fence: Fence): readonly number[] {
