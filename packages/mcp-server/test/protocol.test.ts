@@ -161,7 +161,7 @@ describe('commands', () => {
     expect(text).toContain('LAST ERROR');
     expect(text).not.toContain('\ufffd'.repeat(20_000));
     expect(result.structuredContent['truncated']).toBe(true);
-    expect(text).toContain('Output was cut');
+    expect(text).toMatch(/Output was cut.*read_execution_output/);
   });
 
   test('who calls is told to the services', async () => {
@@ -291,6 +291,23 @@ test('what a command changed on the host is in the text of its answer, and of wa
     const { content } = await client.callTool(name, input);
     expect(`${content[0].text}\n`).toContain(line);
   }
+});
+
+test('a signal has the name that kill gives it, or that of the system', async () => {
+  const sent: string[] = [];
+  const client = await run({ signal: (name) => void sent.push(name) });
+  const signal = async (name: string) =>
+    client.callTool('control_execution', {
+      execution_id: executionResult('').execution.id,
+      action: 'signal',
+      signal: name,
+    });
+  for (const name of ['SIGINT', 'INT', 'KILL', 'USR1']) expect(await signal(name)).not.toHaveProperty('isError', true);
+  expect(sent).toEqual(['SIGINT', 'SIGINT', 'SIGKILL', 'SIGUSR1']);
+  expect(await signal('9;reboot')).toMatchObject({
+    isError: true,
+    structuredContent: { code: 'OCT_INVALID_ARGUMENT' },
+  });
 });
 
 test('what is found in the memory of a task has no handles of sessions, and steers no terminal', async () => {

@@ -88,6 +88,7 @@ export interface Script {
   readonly run?: (options: RunCommand, call: Call) => Promise<ExecutionResult>;
   /** What has become of a command. */
   readonly wait?: () => Promise<Execution>;
+  readonly signal?: (name: string) => void;
   readonly attach?: (options: AttachOptions, call: Call) => Promise<{ readonly ttlMs: number }>;
   readonly search?: () => Promise<FoundMemory>;
   readonly renew?: (sessionId: SessionId) => Promise<Lease>;
@@ -120,6 +121,7 @@ export function scriptedHome(script: Script): OpenHome {
     executions: {
       run: (_taskId: string, options: RunCommand, call: Call) =>
         script.run?.(options, call) ?? Promise.resolve(executionResult('')),
+      signal: async (_id: string, name: string) => script.signal?.(name),
       wait: () => script.wait?.() ?? Promise.resolve(executionResult('').execution),
     },
   };

@@ -17,7 +17,8 @@ export const controlExecution = defineTool({
     timeout_ms: z.int().min(0).max(50_000).optional(),
     signal: z
       .string()
-      .regex(/^SIG[A-Z0-9]{2,10}$/)
+      .regex(/^[A-Z][A-Z0-9]{1,12}$/, 'Give a name such as INT, TERM or KILL')
+      .transform((name) => (name.startsWith('SIG') ? name : `SIG${name}`))
       .optional(),
     text: z.string().max(1_000_000).optional(),
   }),

@@ -185,7 +185,7 @@ function describe(data: Described): string {
     `${how}${odd} after ${formatDuration(data.duration_ms)} (${data.execution_id})`,
     ...(data.truncated
       ? [
-          `Output was cut: stdout ${data.stdout_bytes} bytes, stderr ${data.stderr_bytes} bytes in all. Filter it in the sandbox to see more.`,
+          `Output was cut: stdout ${data.stdout_bytes} bytes, stderr ${data.stderr_bytes} bytes in all. Read on with read_execution_output, or filter it in the sandbox.`,
         ]
       : []),
     ...section('stdout', data.stdout),
