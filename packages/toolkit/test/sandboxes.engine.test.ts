@@ -198,6 +198,29 @@ describe('a sandbox that nears its limits', () => {
     await tasks.delete(task.id, { force: true }, agent);
   });
 
+  it('tells the caller of a command that stands still because it is held, at once and with the result', async () => {
+    const { sandboxes, monitor, executions, tasks } = bed.open.services;
+    const task = await create('stands still');
+    const told: string[] = [];
+    const fill = 'while set -- /proc/[0-9]*; [ $# -lt 98 ]; do sleep 3000 & done; sleep 8; echo over';
+    const running = executions.run(
+      task.id,
+      { command: { kind: 'script', script: fill }, onNotice: (notice) => void told.push(notice) },
+      agent,
+    );
+    await until(async () => {
+      await monitor.round();
+      return (await tasks.view(task.id)).sandbox?.hold != null;
+    }, 30_000);
+    await until(() => told.length > 0, 30_000);
+    await sandboxes.unpause(task.id, person);
+    const { stdout, notices } = await running;
+    expect(stdout.text).toBe('over\n');
+    expect(notices).toEqual(told);
+    expect(told).toEqual([expect.stringMatching(/was held.*% of its processes.*stands still.*control_task_sandbox/)]);
+    await tasks.delete(task.id, { force: true }, agent);
+  });
+
   it('tells the caller of a command that ran out of memory what the limit was and what to ask for', async () => {
     const task = await create('out of memory');
     await run(task, 'true');

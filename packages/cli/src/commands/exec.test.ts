@@ -44,6 +44,21 @@ test('what was changed outside the claims is said beside the output', async () =
   expect(stderr).toBe('opencode-tools: changed outside the claims of this session: src/a and 2 more\n');
 });
 
+test('what holds a command up is said at once, and not again when it has ended', async () => {
+  const said: string[] = [];
+  const run = async (_task: string, options: RunCommand) => {
+    options.onNotice?.('the sandbox was held');
+    await options.onOutput?.('stderr', Buffer.from('err\n'));
+    const preview = { text: '', totalBytes: 0, truncated: false };
+    const execution = { taskId, exitCode: 0, reason: 'exited', durationMs: 5 } as Execution;
+    const notices = ['the sandbox was held', 'it was made anew'];
+    return { execution, stdout: preview, stderr: preview, notices } as ExecutionResult;
+  };
+  said.push((await runLine(['exec', 't', '--', 'ls'], { executions: { run } })).stderr);
+  said.push((await runLine(['exec', 't', '--json', '--', 'ls'], { executions: { run } })).stderr);
+  expect(said).toEqual(['opencode-tools: the sandbox was held\nerr\nopencode-tools: it was made anew\n', '']);
+});
+
 test('what would run on this machine is said beside the output, and why', async () => {
   const found = [{ path: 'Makefile\u001b[31m', rule: 'build', why: 'builds run it' }] as const;
   const tripwires = { checked: true, reason: null, found, total: 3 };
@@ -148,6 +163,14 @@ describe('the exit code', () => {
   test('that our limits caused is explained', async () => {
     const line = await runLine(['exec', 't', '--', 'ls'], recording({ exitCode: null, reason: 'timeout' }).answers);
     expect(line).toMatchObject({ code: 124, stderr: expect.stringContaining('ended after 5 ms by its time limit') });
+  });
+
+  test('by the end of its sandbox is told so, whether that was stopped or removed', async () => {
+    const line = await runLine(
+      ['exec', 't', '--', 'ls'],
+      recording({ exitCode: null, reason: 'sandbox-gone' }).answers,
+    );
+    expect(line).toMatchObject({ code: 125, stderr: expect.stringContaining('its sandbox was stopped or removed') });
   });
 
   test('that was interrupted when its process died is told so', async () => {

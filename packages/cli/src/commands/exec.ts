@@ -62,10 +62,15 @@ export const exec: Command<ExecutionResult | Execution> = {
     const { call, services, terminal } = context;
     const signals = [terminal.readerGone, ...(call.signal === undefined ? [] : [call.signal])];
     if (context.input.flag('background')) return startInBackground(context);
-    const request = await requestOf(context);
+    const told = new Set<string>();
+    const onNotice = (notice: string): void => {
+      told.add(notice);
+      if (!context.json) writeFacts([notice], terminal);
+    };
+    const request = { ...(await requestOf(context)), onNotice };
     const taskId = await context.task();
     const result = await services.executions.run(taskId, request, { ...call, signal: AbortSignal.any(signals) });
-    if (!context.json) await tell(result, terminal);
+    if (!context.json) await tell(result, told, terminal);
     return result;
   },
   render: (result) => ('execution' in result ? '' : result.id),
@@ -106,13 +111,21 @@ export function secretsOf({ input, cwd }: CommandContext): { readonly secrets?: 
 }
 
 /** What a person sees besides the output that was passed through. */
-async function tell(result: ExecutionResult, terminal: CommandContext['terminal']): Promise<void> {
+async function tell(
+  result: ExecutionResult,
+  told: ReadonlySet<string>,
+  terminal: CommandContext['terminal'],
+): Promise<void> {
   if (result.replayed === true) {
     await terminal.pass('stdout', Buffer.from(result.stdout.text));
     await terminal.pass('stderr', Buffer.from(result.stderr.text));
   }
   const { execution, notices = [], outsideClaims } = result;
-  const facts = [...notices, explain(execution), outside(outsideClaims), ...tripwireFacts(execution)];
+  const untold = notices.filter((notice) => !told.has(notice));
+  writeFacts([...untold, explain(execution), outside(outsideClaims), ...tripwireFacts(execution)], terminal);
+}
+
+function writeFacts(facts: readonly (string | undefined)[], terminal: CommandContext['terminal']): void {
   for (const fact of facts) if (fact !== undefined) terminal.writeError(`opencode-tools: ${fact}\n`);
 }
 
@@ -190,6 +203,6 @@ export function explain({ reason, durationMs }: Execution): string | undefined {
   if (reason === 'fenced') return 'the command was ended because another session took the task over';
   if (reason === 'owner-died')
     return 'the command was interrupted when the process that ran it died; what it had put out until then is kept';
-  if (reason === 'sandbox-gone') return 'the command was ended because its sandbox was removed';
+  if (reason === 'sandbox-gone') return 'the command was ended because its sandbox was stopped or removed';
   return undefined;
 }

@@ -41,6 +41,8 @@ export interface RunCommand extends UnderSession {
     ((stream: OutputStream, chunk: Uint8Array) => void) | ((stream: OutputStream, chunk: Uint8Array) => Promise<void>);
   /** True lends chunks to `onOutput`: each stays as it is until that returns. By default a chunk is its own to keep. */
   readonly lendsChunks?: boolean;
+  /** Told at once what holds the command up, such as a sandbox that is held near a limit; it is among the notices of the result as well. */
+  readonly onNotice?: (notice: string) => void;
 }
 
 /** A command that goes on without whoever started it; made under a session, whose end is its end. */

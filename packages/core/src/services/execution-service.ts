@@ -162,6 +162,7 @@ function planRun(kernel: Kernel, task: Task, options: RunCommand, { goesOn = fal
     ),
     onOutput: options.onOutput,
     lendsChunks: options.lendsChunks === true,
+    ...(options.onNotice === undefined ? {} : { onNotice: options.onNotice }),
     given: { cwd: options.cwd === undefined ? undefined : resolveCwd(task, options.cwd), env: options.env ?? {} },
     shell: shellOf(options),
   };

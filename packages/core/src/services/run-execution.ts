@@ -35,6 +35,7 @@ export interface RunPlan {
   readonly maxOutputBytes: number;
   readonly onOutput: RunCommand['onOutput'];
   readonly lendsChunks: boolean;
+  readonly onNotice?: RunCommand['onNotice'];
   /** What the caller gave of directory and variables. */
   readonly given: { readonly cwd: string | undefined; readonly env: Readonly<Record<string, string>> };
   readonly shell: ShellChoice | undefined;
@@ -149,14 +150,23 @@ async function lastWords(shells: ShellKeeper, shell: Execution, call: Call): Pro
 async function execute(kernel: Kernel, keeper: SandboxKeeper, handle: SandboxHandle, run: Run): Promise<ExecOutcome> {
   const { task, leased, call, shell, shells } = run;
   try {
-    const woken = (): void => void leased.notices.push('somebody had paused the sandbox; it was let go on');
-    return await wakingFrozen(kernel, handle, task.id, async () => executeOn(handle, run), woken);
+    return await wakingFrozen(kernel, handle, task.id, async () => executeOn(handle, run), {
+      onWoken: () => void leased.notices.push('somebody had paused the sandbox; it was let go on'),
+      onHeld: (hold) => {
+        leased.notices.push(standsStill(hold));
+        run.plan.onNotice?.(standsStill(hold));
+      },
+    });
   } catch (error) {
     if (shell !== undefined && isShellGone(error)) throw await shells.ended(shell, call);
     if (!isOpencodeToolsError(error, 'OCT_SANDBOX_NOT_FOUND')) throw error;
     keeper.forget(task.id);
     return executeOn(await keeper.ensureRunning(task, leased, call), run);
   }
+}
+
+function standsStill(hold: string): string {
+  return `the sandbox was held while the command ran: ${hold}; what runs in it stands still until it is let go on (\`opencode-tools sandbox unpause\`, or the tool control_task_sandbox), or its time is over`;
 }
 
 function executeOn(handle: SandboxHandle, { plan, env, execution, outputs, shell, leased }: Run): Promise<ExecOutcome> {

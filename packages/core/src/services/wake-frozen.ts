@@ -11,21 +11,27 @@ const lookEveryMs = 15_000;
 const secondLookMs = 1_000;
 const pausing: readonly OperationKind[] = ['checkpoint', 'sandbox', 'restore', 'egress', 'deletion'];
 
+/** Whom to tell what holds the work up; each is called once. */
+export interface FrozenTold {
+  /** It is let go on. */
+  readonly onWoken?: () => void;
+  /** It is held for the reason given, and stays so. */
+  readonly onHeld?: (hold: string) => void;
+}
+
 /**
  * Does work that waits for a sandbox, and lets the sandbox go on when somebody froze it past the registry (`docker pause`), which
  * would hold the work up for good. A pause of ours, by a checkpoint or a verb, stays.
- *
- * @param onWoken called once, when it is let go on
  */
 export async function wakingFrozen<T>(
   kernel: Kernel,
   handle: SandboxHandle,
   taskId: TaskId,
   work: () => Promise<T>,
-  onWoken: () => void = () => undefined,
+  told: FrozenTold = {},
 ): Promise<T> {
-  const watch: Watch = { over: false, told: false, timer: undefined };
-  const looking = { kernel, handle, taskId, onWoken };
+  const watch: Watch = { over: false, woken: false, held: false, timer: undefined };
+  const looking = { kernel, handle, taskId, told };
   lookIn(looking, watch, firstLookMs, 'first');
   try {
     return await work();
@@ -37,7 +43,8 @@ export async function wakingFrozen<T>(
 
 interface Watch {
   over: boolean;
-  told: boolean;
+  woken: boolean;
+  held: boolean;
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -45,7 +52,7 @@ interface Looking {
   readonly kernel: Kernel;
   readonly handle: SandboxHandle;
   readonly taskId: TaskId;
-  readonly onWoken: () => void;
+  readonly told: FrozenTold;
 }
 
 function lookIn(looking: Looking, watch: Watch, delayMs: number, which: 'first' | 'second'): void {
@@ -57,21 +64,27 @@ function lookIn(looking: Looking, watch: Watch, delayMs: number, which: 'first' 
 }
 
 async function look(looking: Looking, watch: Watch, which: 'first' | 'second'): Promise<void> {
-  const frozen = await isFrozenByOthers(looking);
-  if (frozen && which === 'first') return lookIn(looking, watch, secondLookMs, 'second');
-  if (frozen && !watch.over) {
+  const frozen = await howFrozen(looking);
+  if (frozen === 'by others' && which === 'first') return lookIn(looking, watch, secondLookMs, 'second');
+  if (frozen === 'by others' && !watch.over) {
     // Said first: the work may be over before the engine has answered.
-    if (!watch.told) looking.onWoken();
-    watch.told = true;
+    if (!watch.woken) looking.told.onWoken?.();
+    watch.woken = true;
     await looking.handle.unpause();
+  }
+  if (typeof frozen === 'object' && !watch.over && !watch.held) {
+    watch.held = true;
+    looking.told.onHeld?.(frozen.hold);
   }
   lookIn(looking, watch, lookEveryMs, 'first');
 }
 
-async function isFrozenByOthers({ kernel, handle, taskId }: Looking): Promise<boolean> {
+async function howFrozen({ kernel, handle, taskId }: Looking): Promise<'no' | 'by others' | { readonly hold: string }> {
   // First the engine: a pause of ours is recorded as under way from before its beginning until after its end.
-  if ((await handle.inspect()).state !== 'paused') return false;
-  if (await isUnderWay(kernel, taskId, pausing)) return false;
+  if ((await handle.inspect()).state !== 'paused') return 'no';
+  if (await isUnderWay(kernel, taskId, pausing)) return 'no';
   const sandbox = await kernel.deps.tasks.findSandbox(taskId);
-  return sandbox?.state === 'running' && sandbox.ref === handle.ref;
+  if (sandbox?.ref !== handle.ref) return 'no';
+  if (sandbox.hold != null) return { hold: sandbox.hold };
+  return sandbox.state === 'running' ? 'by others' : 'no';
 }

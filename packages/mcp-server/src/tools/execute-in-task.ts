@@ -74,7 +74,7 @@ export const executeInTask = defineTool({
     };
     const result = await context.home.services.executions.run(
       id,
-      { ...toRunCommand(args), ...secretsOf(args, context), onOutput, lendsChunks: true },
+      { ...toRunCommand(args), ...secretsOf(args, context), onOutput, lendsChunks: true, onNotice: context.progress },
       call,
     );
     return answer(result, args.max_output_bytes ?? defaultOutputBytes);

@@ -36,6 +36,7 @@ export const executionVerbs: VerbsOf<ExecutionService> = {
         outputLimitBytes: optional(number),
         onOutput: optional(callback),
         lendsChunks: optional(flag),
+        onNotice: optional(callback),
       }),
     ],
     ['call', call],
