@@ -198,6 +198,16 @@ describe('a sandbox that nears its limits', () => {
     await tasks.delete(task.id, { force: true }, agent);
   });
 
+  it('is not near it for files that were read, which the kernel lets go of when memory is wanted', async () => {
+    const { monitor, tasks } = bed.open.services;
+    const task = await create('files that were read');
+    await run(task, 'head -c 92000000 /dev/zero >big; for i in 1 2 3; do cat big >/dev/null; done');
+    for (let round = 0; round < 3; round += 1) await monitor.round();
+    expect((await tasks.view(task.id)).sandbox?.pressure ?? null).toBeNull();
+    expect(await output(task, 'echo goes on')).toBe('goes on\n');
+    await tasks.delete(task.id, { force: true }, agent);
+  });
+
   it('tells the caller of a command that stands still because it is held, at once and with the result', async () => {
     const { sandboxes, monitor, executions, tasks } = bed.open.services;
     const task = await create('stands still');
