@@ -9,8 +9,10 @@
  *   copy TREE LAYER       makes a layer of all of a tree but for what lies too deep
  *   unpack LAYER          makes a tree of that file
  *   fill LAYER            makes a layer of the tar that it reads, brings it to the disk, and says its digest
- *   seal LAYER            brings a layer to the disk: digest, its entries and bytes, those of the stack, and mode, owner and group of its top directory
+ *   seal LAYER            brings a layer to the disk: digest, its entries and bytes, those of the stack, and mode, owner, group and form of its top directory,
+ *                         with what names its extended attributes where it has some
  *   digest LAYER          its digest alone, or that it is absent
+ *   like UPPER LAYER      gives the top directory of an upper the extended attributes of a layer's
  *   sh SCRIPT             becomes a shell
  *
  * The names are directories of the working directory. ON are the layers that it goes on top of, with commas between, and HELD the entries and bytes that
@@ -36,7 +38,7 @@ static int digest_of(const char *layer, facts *root, char *text) { /* 0 for one 
   return 1;
 }
 
-static void seal(const char *layer, facts *packed_root) {
+static void seal(const char *layer, facts *packed_root, const char *packed_from) {
   char text[65];
   facts found, *root = packed_root ? packed_root : &found;
   number entries = entry_count, bytes = file_bytes;
@@ -57,7 +59,11 @@ static void seal(const char *layer, facts *packed_root) {
   add_number(&output, root->stx_uid);
   add_text(&output, " ");
   add_number(&output, root->stx_gid);
-  add_text(&output, packed_root ? " packed\n" : "\n");
+  if (packed_root) add_text(&output, " packed");
+  /* Of one that was packed before, nobody asks. */
+  const char *top = place_in(packed_root ? packed_from : layer, "d");
+  if (look(AT_FDCWD, top, &found) != NOT_THERE) add_attributes_of_top(&output, packed_root ? " " : " tree ", top);
+  add_text(&output, "\n");
   write_out(1, output.at, output.size, "the answer");
 }
 
@@ -92,7 +98,7 @@ static void serve_one(char *words, char *end) {
       for (long n = 0; n < 4096; n++) linked_by[n] = 0;
     }
     take_listing(word[1], word[2]);
-    seal(word[2], is_packed ? &root : 0);
+    seal(word[2], is_packed ? &root : 0, word[1]);
   } else if (same_text(word[0], "copy")) {
     sys(umask, 0, 0, 0, 0);
     sure(sys(mkdirat, AT_FDCWD, word[2], 0755, 0), "cannot make", word[2]);
@@ -103,10 +109,14 @@ static void serve_one(char *words, char *end) {
   } else if (same_text(word[0], "finish")) {
     begin_to_count(word[2], 0, 0);
     take_listing(word[1], word[2]);
-    seal(word[2], 0);
+    seal(word[2], 0, 0);
   } else if (same_text(word[0], "fill")) fill(word[1]);
-  else if (same_text(word[0], "seal")) seal(word[1], 0);
-  else if (same_text(word[0], "digest")) {
+  else if (same_text(word[0], "seal")) seal(word[1], 0, 0);
+  else if (same_text(word[0], "like")) {
+    static struct store into;
+    add_bytes(&into, place_in(word[1], "d"), length(place_in(word[1], "d")) + 1);
+    copy_attributes_of_top(place_in(word[2], "d"), into.at);
+  } else if (same_text(word[0], "digest")) {
     char text[66];
     facts root;
     if (!digest_of(word[1], &root, text)) { write_out(1, "absent\n", 7, "the answer"); leave(0); }

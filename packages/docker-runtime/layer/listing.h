@@ -1,6 +1,7 @@
 /* What an upper is: a line for each entry, in order of their bytes, as `find` and `stat` say it. */
 #pragma once
 #include "walk.h"
+#include "top.h"
 
 static struct store lines, line_list;
 static char part;
@@ -50,6 +51,15 @@ static void add_line(const char *name, const facts *f) {
   *line = (struct text){ lines.at + from, lines.size - from - 1 };
 }
 
+/* In the form of a line, with what names the attributes in place of a number. */
+static void add_line_of_top(const char *name) {
+  long from = lines.size;
+  if (!add_attributes_of_top(&lines, "xd ", name)) return;
+  add_bytes(&lines, " 0 0 0 0 0 0 0 0 .", 19);
+  struct text *line = aligned(&line_list, sizeof *line);
+  *line = (struct text){ lines.at + from, lines.size - from - 1 };
+}
+
 static void list_one(const char *name, const facts *f) { (void)name; add_line(path.at, f); }
 
 static void list_indexed(const char *name, const facts *f) {
@@ -66,6 +76,7 @@ static void list_tree(const char *upper) {
   part = 'd';
   begin_path("");
   add_line("", &f);
+  add_line_of_top(".");
   deep.longest = LONGEST_PATH;
   walk(tree, list_one);
   deep.longest = NO_LONGEST;

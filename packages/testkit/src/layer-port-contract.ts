@@ -217,7 +217,7 @@ export function layerPortContract(name: string, open: () => Promise<OpenLayerPor
     });
 
     test('makes a layer from a tar, and one from many', async () => {
-      const packed = await opened.layers.fill(named('packed'), opened.sampleTree());
+      const { digest: packed } = await opened.layers.fill(named('packed'), opened.sampleTree());
       expect(await opened.layers.digest(named('packed'))).toBe(packed);
       const from = await edited('upper', 'echo 1 >a');
       await archive(from, 'one');

@@ -24,7 +24,7 @@ beforeEach(async () => {
 afterEach(async () => rm(source, { recursive: true, force: true }));
 
 test('a volume that was made ready is filled once, and who gives up waiting for it does not end that', async () => {
-  const filled: Promise<string>[] = [];
+  const filled: ReturnType<LayerPort['fill']>[] = [];
   const bed = await openLayerBed(undefined, ({ layers, volumes }) => ({
     layers: watched(layers, (made) => filled.push(made)),
     volumes,
@@ -55,7 +55,7 @@ test('a volume that was made ready is filled once, and who gives up waiting for 
 });
 
 test('closing ends what was only asked to be ready, and a later volume is filled anew', async () => {
-  const filled: Promise<string>[] = [];
+  const filled: ReturnType<LayerPort['fill']>[] = [];
   let fillOn = true;
   const bed = await openLayerBed(undefined, ({ layers, volumes }) => ({
     // The tar has no end until the filling is given up.
@@ -82,7 +82,7 @@ test('closing ends what was only asked to be ready, and a later volume is filled
 });
 
 test('a layer whose filling was killed half way, or its process, is never taken for a whole one', async () => {
-  const filled: Promise<string>[] = [];
+  const filled: ReturnType<LayerPort['fill']>[] = [];
   let fillOn = true;
   const bed = await openLayerBed(undefined, ({ layers, volumes }) => ({
     layers: watched(
@@ -139,7 +139,7 @@ test('of a layer that there is nothing to fill with it is said what is missing',
 });
 
 test('a layer is begun while its commit is being read, and once', async () => {
-  const filled: Promise<string>[] = [];
+  const filled: ReturnType<LayerPort['fill']>[] = [];
   const bed = await openLayerBed(undefined, ({ layers, volumes }) => ({
     layers: watched(layers, (made) => filled.push(made)),
     volumes,
@@ -220,7 +220,7 @@ const seeded = async ({ store }: LayerBed): Promise<SnapshotRef> =>
 /** Layers that tell of each filling. */
 function watched(
   layers: LayerPort,
-  onFill: (made: Promise<string>) => void,
+  onFill: (made: ReturnType<LayerPort['fill']>) => void,
   change: (tar: Parameters<LayerPort['fill']>[1]) => Parameters<LayerPort['fill']>[1] = (tar) => tar,
 ): LayerPort {
   return new Proxy(layers, {

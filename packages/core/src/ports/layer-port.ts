@@ -11,11 +11,13 @@ export interface LayerStack {
   readonly lowers: readonly string[];
 }
 
-/** Owner and permissions of the top directory of a tree. */
+/** Owner, permissions and extended attributes of the top directory of a tree. */
 export interface LayerRoot {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
+  /** Names the extended attributes that its user gave it; absent where there are none. */
+  readonly attributes?: string;
 }
 
 /** Entries of any kind, the top directory among them, and the bytes of regular files; a file of several names is so many entries, and once its bytes. */
@@ -92,8 +94,10 @@ export interface LayerPort {
   capability(): Promise<LayerCapability>;
   /** Most layers that one volume can have here; beyond it the engine would cut its options. */
   mostLayers(): Promise<number>;
-  /** Makes empty uppers. */
-  prepare(uppers: readonly { readonly name: string; readonly root: LayerRoot }[]): Promise<void>;
+  /** Makes empty uppers. @param uppers `like` is a layer whose top directory has the extended attributes that those of the uppers get */
+  prepare(
+    uppers: readonly { readonly name: string; readonly root: LayerRoot; readonly like?: string | undefined }[],
+  ): Promise<void>;
   /** Makes a frozen layer without content. @returns its digest */
   makeEmpty(layer: string): Promise<string>;
   /** How a volume of the stack is asked for. */
@@ -110,8 +114,12 @@ export interface LayerPort {
   archive(request: ArchiveRequest): Promise<Archived>;
   /** Makes a packed layer fit for stacks; whoever is killed meanwhile leaves it as it was. One that is fit, or gone, stays so. */
   unpack(layer: string): Promise<void>;
-  /** Makes a layer from a tar stream. @returns its digest */
-  fill(layer: string, tar: ByteStream, signal?: AbortSignal): Promise<string>;
+  /** Makes a layer from a tar stream. @returns its digest, and the `attributes` of its `LayerRoot` */
+  fill(
+    layer: string,
+    tar: ByteStream,
+    signal?: AbortSignal,
+  ): Promise<Pick<LayerRoot, 'attributes'> & { readonly digest: string }>;
   /** Makes one layer with what a stack of layers shows. */
   flatten(
     layer: string,

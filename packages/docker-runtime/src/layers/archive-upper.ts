@@ -54,7 +54,11 @@ async function planOf(tools: ArchiveTools, request: ArchiveRequest): Promise<Pla
   );
   if (isAll) {
     const entries = parseListing(lines);
-    return { plan: planFirst(entries, request.root), all: entries.map(({ path }) => path), leftOut };
+    return {
+      plan: planFirst(entries, request.root),
+      all: entries.filter(({ part }) => part !== 'x').map(({ path }) => path),
+      leftOut,
+    };
   }
   const { change, marks } = parseChange(lines);
   const plan = planNext(change, marks, indexed);

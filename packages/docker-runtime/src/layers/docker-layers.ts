@@ -5,7 +5,6 @@ import type {
   ByteStream,
   LayerCapability,
   LayerPort,
-  LayerRoot,
   LayerStack,
   Logger,
   VolumeRecipe,
@@ -21,6 +20,7 @@ import {
   absentAnswer,
   digestRequest,
   fillWords,
+  likeRequest,
   scriptRequest,
   scriptWords,
   sealRequest,
@@ -68,12 +68,17 @@ export class DockerLayers implements LayerPort {
     return doing('Reading the volume of layers', async () => mostLayersAt((await this.#volume.open()).mountpoint));
   }
 
-  async prepare(uppers: readonly { readonly name: string; readonly root: LayerRoot }[]): Promise<void> {
-    await doing('Making layers', async () =>
-      this.#volume.makeDirectories(
-        uppers.flatMap(({ name, root }) => [{ path: name }, { path: `${name}/d`, root }, { path: `${name}/w` }]),
-      ),
-    );
+  async prepare(uppers: Parameters<LayerPort['prepare']>[0]): Promise<void> {
+    await doing('Making layers', async () => {
+      await this.#volume.makeDirectories(
+        uppers.flatMap(({ name, root: { mode, uid, gid } }) => [
+          { path: name },
+          { path: `${name}/d`, root: { mode, uid, gid } },
+          { path: `${name}/w` },
+        ]),
+      );
+      for (const { name, like } of uppers) if (like !== undefined) await this.#volume.ask(likeRequest(name, like));
+    });
   }
 
   async makeEmpty(layer: string): Promise<string> {
@@ -113,10 +118,12 @@ export class DockerLayers implements LayerPort {
     await doing('Unpacking a layer', async () => void (await this.#volume.askBeside(unpackRequest(layer))));
   }
 
-  async fill(layer: string, tar: ByteStream, signal?: AbortSignal): Promise<string> {
-    return doing('Filling a layer', async () =>
-      digestIn((await this.#volume.askOn(tar, fillWords(layer), signal)).toString('latin1')),
-    );
+  async fill(...[layer, tar, signal]: Parameters<LayerPort['fill']>): ReturnType<LayerPort['fill']> {
+    return doing('Filling a layer', async () => {
+      const said = (await this.#volume.askOn(tar, fillWords(layer), signal)).toString('latin1');
+      const [, attributes] = said.trim().split(' ');
+      return { digest: digestIn(said), ...(attributes === undefined ? {} : { attributes }) };
+    });
   }
 
   async flatten(...[layer, lowers, signal]: Parameters<LayerPort['flatten']>): ReturnType<LayerPort['flatten']> {

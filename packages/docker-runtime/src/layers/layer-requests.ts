@@ -45,7 +45,7 @@ export function unpackRequest(layer: string): Buffer {
   return request('unpack', checkedName(layer));
 }
 
-/** Makes a layer of a tar that is read, brings it to the disk, and says its digest. */
+/** Makes a layer of a tar that is read, brings it to the disk, and says its digest and what names the extended attributes of its top directory. */
 export function fillWords(layer: string): readonly string[] {
   return ['fill', checkedName(layer)];
 }
@@ -63,6 +63,11 @@ export function copyWords(tree: string, layer: string): readonly string[] {
 /** The last steps for a layer that a script made of an upper, to go on top of others or of none. */
 export function finishRequest(upper: string, layer: string, on: FrozenLayers): Buffer {
   return request('finish', checkedName(upper), checkedName(layer), ...stackWords(on));
+}
+
+/** Gives the top directory of an upper the extended attributes of a layer's. */
+export function likeRequest(upper: string, layer: string): Buffer {
+  return request('like', checkedName(upper), checkedName(layer));
 }
 
 /** Brings a layer to the disk, and says its digest, what is in it, the same again, and what its top directory is. */

@@ -10,13 +10,14 @@ interface MeasuredLayer {
   readonly packed: boolean;
 }
 
-/** Reads what a layer that was brought to the disk is: its digest, its entries and bytes, those of its stack, and mode, owner and group of its top directory. */
+/** Reads what a layer that was brought to the disk is: its digest, its entries and bytes, those of its stack, and what its top directory is. */
 export function sizeOf(output: Buffer): MeasuredLayer {
-  const [first = '', entries, bytes, allEntries, allBytes, mode = '', uid, gid, form] = output
+  const [first = '', entries, bytes, allEntries, allBytes, mode = '', uid, gid, form, named] = output
     .toString('latin1')
     .trim()
     .split(' ');
-  const root = { mode: Number.parseInt(mode, 8), uid: Number(uid), gid: Number(gid) };
+  const attributes = named === undefined ? {} : { attributes: named };
+  const root = { mode: Number.parseInt(mode, 8), uid: Number(uid), gid: Number(gid), ...attributes };
   return {
     size: { entries: Number(entries), bytes: Number(bytes) },
     holds: { entries: Number(allEntries), bytes: Number(allBytes) },

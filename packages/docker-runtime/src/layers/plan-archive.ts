@@ -20,8 +20,11 @@ export type ArchivePlan =
 /** Decides for an upper that was not archived before. @param began what its top directory was when it was made */
 export function planFirst(entries: readonly UpperEntry[], began: LayerRoot | null): ArchivePlan {
   if (entries.some(({ part }) => part === 'i')) return { kind: 'merged' };
-  const [root, ...rest] = entries.toSorted((one, other) => one.path.length - other.path.length);
-  const unchanged = rest.length === 0 && root !== undefined && began !== null && isSameRoot(root, began);
+  const attributes = entries.find(({ part }) => part === 'x')?.inode;
+  const tree = entries.filter(({ part }) => part === 'd');
+  const [root, ...rest] = tree.toSorted((one, other) => one.path.length - other.path.length);
+  const isSame = root !== undefined && began !== null && isSameRoot(root, attributes, began);
+  const unchanged = rest.length === 0 && isSame;
   return { kind: unchanged ? 'same' : 'whole' };
 }
 
@@ -113,10 +116,9 @@ function isBirthKnown(entry: UpperEntry | undefined): boolean {
   return Number(entry?.bornAt) > 0;
 }
 
-function isSameRoot(entry: UpperEntry, root: LayerRoot): boolean {
-  return (
-    Number.parseInt(entry.mode, 8) === root.mode && Number(entry.uid) === root.uid && Number(entry.gid) === root.gid
-  );
+function isSameRoot(entry: UpperEntry, attributes: string | undefined, root: LayerRoot): boolean {
+  const isOwned = Number(entry.uid) === root.uid && Number(entry.gid) === root.gid;
+  return isOwned && Number.parseInt(entry.mode, 8) === root.mode && attributes === root.attributes;
 }
 
 function byPath(entries: readonly UpperEntry[]): ReadonlyMap<string, UpperEntry> {

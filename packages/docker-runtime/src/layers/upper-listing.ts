@@ -1,11 +1,12 @@
 import type { LeftOut } from '@opencode-tools/core';
 
 /**
- * One entry of an upper as it is listed: `d` for its tree or `i` for its index of copied-up hard links, then type, inode, number of links,
+ * One entry of an upper as it is listed: `d` for its tree, `i` for its index of copied-up hard links or `x` for the extended attributes of its top
+ * directory, if it has some, named in place of the inode; then type, inode, number of links,
  * time of change, mode, owner, group, size, time of modification, time of birth (of directories only), path.
  */
 export interface UpperEntry {
-  readonly part: 'd' | 'i';
+  readonly part: 'd' | 'i' | 'x';
   /** As `find -printf %y` says it: f, d, l, c, p, s. A character device is a name that was removed. */
   readonly type: string;
   readonly inode: string;
@@ -90,6 +91,6 @@ function parseEntry(line: string): UpperEntry {
   const [kind = '', inode = '', , changedAt = '', mode = '', uid = '', gid = ''] = fields;
   const [size = '', modifiedAt = '', bornAt = ''] = fields.slice(7);
   const path = line.slice(fields.join(' ').length + ' ./'.length);
-  const part = kind.startsWith('i') ? 'i' : 'd';
+  const part = kind.startsWith('i') ? 'i' : kind.startsWith('x') ? 'x' : 'd';
   return { part, type: kind.slice(1), inode, changedAt, mode, uid, gid, size, modifiedAt, bornAt, path };
 }

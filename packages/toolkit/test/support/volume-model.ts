@@ -103,14 +103,14 @@ export const countScript = [
   "find . -type f -printf '%D:%i %s\\n' | sort -u | awk '{ sum += $2 } END { print sum + 0 }'",
 ].join('\n');
 
-/** Says everything about a tree: a line per name, then digests, extended attributes and which files have holes. */
+/** Says everything about a tree but when its top changed: a line per name, then digests, extended attributes and which files have holes. */
 export const describeScript = [
   'cd "$1" && export LC_ALL=C',
   "find . -mindepth 1 -type d -printf 'd %m %U %G %T@ %P\\0' -o -mindepth 1 -printf '%y %m %U %G %n %s %T@ %P %l\\0' | sort -z | cat -v",
   'find . -type f -print0 | sort -z | xargs -0r sha256sum -z | cat -v',
   // Which names are one file.
   "find . -type f -links +1 -printf '%i %P\\0' | sort -z -k2 | perl -0ne 'chomp; my ($i, $p) = split / /, $_, 2; $g{$i} //= ++$n; print \"$g{$i} $p\\n\"' | cat -v",
-  `find . -mindepth 1 -print0 | sort -z | perl -0ne 'chomp; my $p = $_; for my $k (0..2) { my $b = "\\0" x 64; my $n = syscall(${lgetxattr}, "$p\\0", "user.k$k\\0", $b, 64); print "$p k$k ", substr($b, 0, $n), "\\n" if $n >= 0 }' | cat -v`,
+  `find . -print0 | sort -z | perl -0ne 'chomp; my $p = $_; for my $k (0..2) { my $b = "\\0" x 64; my $n = syscall(${lgetxattr}, "$p\\0", "user.k$k\\0", $b, 64); print "$p k$k ", substr($b, 0, $n), "\\n" if $n >= 0 }' | cat -v`,
   'find . -type f -size +2M -printf \'%b %s %P\\0\' | sort -z -k3 | perl -0ne \'chomp; my ($b, $s, $p) = split / /, $_, 3; print $b * 512 < $s / 2 ? "holes $p\\n" : "full $p\\n"\' | cat -v',
 ].join('\n');
 

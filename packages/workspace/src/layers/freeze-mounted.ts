@@ -40,6 +40,6 @@ async function aboveSingle(
     await files.marks.done(made);
   };
   await files.marks.begin(made);
-  await layers.prepare(made.map((name) => ({ name, root })));
+  await layers.prepare(made.map((name) => ({ name, root, like: tree[0] })));
   return { layers: made, [Symbol.asyncDispose]: made.length === 0 ? () => Promise.resolve() : remove };
 }

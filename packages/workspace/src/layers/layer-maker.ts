@@ -76,11 +76,11 @@ export class LayerMaker {
     // It may fail before anybody reads it.
     opening.catch(() => undefined);
     try {
-      const sums = [await this.#layers.fill(layer, tarOf(opening), signal)];
+      const { digest, ...named } = await this.#layers.fill(layer, tarOf(opening), signal);
       throwIfCancelled(signal);
       const { ref, root } = await opening;
       const { entries, bytes } = ref;
-      return { sums, root, entries, bytes, addedBytes: bytes };
+      return { sums: [digest], root: { ...root, ...named }, entries, bytes, addedBytes: bytes };
     } finally {
       await (await opening.catch(() => undefined))?.[Symbol.asyncDispose]();
     }

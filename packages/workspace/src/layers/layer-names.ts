@@ -40,5 +40,6 @@ export function newName(): string {
 }
 
 export function isSameRoot(one: LayerRoot, other: LayerRoot): boolean {
-  return one.mode === other.mode && one.uid === other.uid && one.gid === other.gid;
+  const isOwned = one.uid === other.uid && one.gid === other.gid;
+  return isOwned && one.mode === other.mode && one.attributes === other.attributes;
 }

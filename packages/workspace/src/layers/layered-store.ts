@@ -113,7 +113,7 @@ class LayeredStore implements WorkspaceStore {
       await this.#stock.compare();
       const snapshot = await this.#stackable(snapshotId, signal);
       const root = snapshotId === null ? { mode: 0o755, ...owner } : snapshot.root;
-      const upper = await this.#uppers.take(root, snapshot.id);
+      const upper = await this.#uppers.take(root, snapshot);
       const stack = async () => layers.stack({ name: volume, labels }, { upper, lowers: snapshot.layers });
       try {
         throwIfCancelled(signal);
@@ -155,7 +155,7 @@ class LayeredStore implements WorkspaceStore {
       await this.#stock.compare();
       const root = { mode: 0o755, ...owner };
       const [empty] = await Promise.all([this.#maker.empty(), this.#uppers.ready(root)]);
-      const upper = await this.#uppers.take(root, empty.id);
+      const upper = await this.#uppers.take(root, empty);
       return this.#options.layers.recipe({ upper, lowers: empty.layers });
     });
   }

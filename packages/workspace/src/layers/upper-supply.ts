@@ -1,5 +1,5 @@
 import type { LayerPort, LayerRoot } from '@opencode-tools/core';
-import type { LayerFiles } from './layer-files.ts';
+import type { LayerFiles, LayerSnapshot } from './layer-files.ts';
 import { newName } from './layer-names.ts';
 
 const sparesAtOnce = 16;
@@ -24,22 +24,26 @@ export class UpperSupply {
   }
 
   /** A new upper; it stays noted as begun until its volume stands. */
-  async take(root: LayerRoot, on: string): Promise<string> {
+  async take(root: LayerRoot, { id: on, layers: [like] }: Pick<LayerSnapshot, 'id' | 'layers'>): Promise<string> {
+    const upper = root.attributes === undefined ? await this.#spare(root) : await this.#make(root, like);
+    await this.#files.saveUpper(upper, { on, root, last: null });
+    return upper;
+  }
+
+  async #spare(root: LayerRoot): Promise<string> {
     const group = groupOf(root);
     let spare = await this.#files.spares.take(group);
     if (spare.name === undefined) {
       await this.#addSpares(group, root);
       spare = await this.#files.spares.take(group);
     } else if (spare.left < sparesLeft) this.#later(this.#addSpares(group, root));
-    const upper = spare.name ?? (await this.#make(root));
-    await this.#files.saveUpper(upper, { on, root, last: null });
-    return upper;
+    return spare.name ?? (await this.#make(root));
   }
 
-  async #make(root: LayerRoot): Promise<string> {
+  async #make(root: LayerRoot, like?: string): Promise<string> {
     const name = newName();
     await this.#files.marks.begin([name]);
-    await this.#layers.prepare([{ name, root }]);
+    await this.#layers.prepare([{ name, root, like }]);
     return name;
   }
 
