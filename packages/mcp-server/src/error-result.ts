@@ -1,5 +1,7 @@
 import { type ErrorCode, type ErrorJson, asOpencodeToolsError, describeError } from '@opencode-tools/core';
+import { inTermsOf } from './argument-names.ts';
 import { redactHandles } from './redact-handles.ts';
+import type { Tool } from './tool.ts';
 
 /** What to do, in terms of these tools, where the catalogue speaks of commands. */
 const remedies: Partial<Record<ErrorCode, string>> = {
@@ -11,11 +13,11 @@ const remedies: Partial<Record<ErrorCode, string>> = {
   OCT_TIMEOUT: 'Raise timeout_ms, or do less in one call.',
 };
 
-/** The JSON form of any failure, fit for a model: remedies in terms of tools, no handles of others. */
-export function failureJson(error: unknown, ownHandles: readonly string[]): ErrorJson {
+/** The JSON form of any failure, fit for a model: remedies in terms of tools, arguments by their names here, no handles of others. */
+export function failureJson(error: unknown, tool: Pick<Tool, 'input'>, ownHandles: readonly string[]): ErrorJson {
   const json = asOpencodeToolsError(error).toJSON();
   const remedy = json.remedy === describeError(json.code).remedy ? (remedies[json.code] ?? json.remedy) : json.remedy;
-  return redactHandles({ ...json, remedy }, ownHandles);
+  return redactHandles(inTermsOf(tool, { ...json, remedy }), ownHandles);
 }
 
 /** A tool result marked as an error. The text alone says what happened and what to do. */

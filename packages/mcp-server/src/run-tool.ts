@@ -21,7 +21,7 @@ export async function runTool(
     const { text, data } = await host.run(invocation, (context) => tool.run(checked, context));
     return { content: [{ type: 'text', text }], structuredContent: { ...data } };
   } catch (error) {
-    return errorResult(failureJson(error, ownHandles(args)));
+    return errorResult(failureJson(error, tool, ownHandles(args)));
   } finally {
     progress.end();
   }

@@ -77,7 +77,7 @@ describe('errors', () => {
     ['a number out of range', 'execute_in_task', { task_id: taskId, command: 'true', timeout_ms: 0 }, 'timeout_ms'],
     ['neither command nor argv', 'execute_in_task', { task_id: taskId }, 'command'],
     ['both command and argv', 'execute_in_task', { task_id: taskId, command: 'a', argv: ['a'] }, 'command'],
-    ['a malformed session id', 'execute_in_task', { task_id: taskId, command: 'a', session_id: '../x' }, 'sessionId'],
+    ['a malformed session id', 'execute_in_task', { task_id: taskId, command: 'a', session_id: '../x' }, 'session_id'],
     ['a malformed link', 'record_decision', { task_id: taskId, what: 'x', execution_ids: ['y'] }, 'executionId'],
     ['a source kind without a source', 'create_task_sandbox', { title: 'x', source_kind: 'git' }, 'source_kind'],
     [
