@@ -55,6 +55,7 @@ async function openNetworks(engine: TestEngine) {
     newSandbox: async () =>
       docker('run', '-d', '--network', 'none', '--label', label, engine.imageId, 'sleep', '1000000'),
     removeSandbox: async (ref: string) => void (await docker('rm', '-f', ref)),
+    stop: async (container: string) => void (await docker('stop', '-t', '1', container)),
     disconnect: async (network: string, container: string) =>
       void (await docker('network', 'disconnect', '-f', network, container)),
     removeNetwork: async (ref: string) => void (await docker('network', 'rm', ref)),

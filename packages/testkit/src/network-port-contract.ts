@@ -13,6 +13,7 @@ export interface OpenNetworkPort {
   readonly removeSandbox: (ref: string) => Promise<void>;
   /** Takes a container off a network, as somebody else may. */
   readonly disconnect: (network: string, container: string) => Promise<void>;
+  readonly stop: (container: string) => Promise<void>;
   readonly removeNetwork: (ref: string) => Promise<void>;
   readonly close: () => Promise<void>;
 }
@@ -122,6 +123,17 @@ export function networkPortContract(name: string, open: () => Promise<OpenNetwor
       await opened.networks.attach(task, sandbox, plan);
       expect(await gateway()).not.toHaveProperty('apartFrom');
       expect(await kinds()).toEqual(['gateway', 'network', 'uplink']);
+    });
+
+    test('says that the gateway does not run, and starts it again', async () => {
+      const { task, sandbox } = await newTask();
+      await opened.networks.attach(task, sandbox, plan);
+      const gateway = async () => (await opened.networks.list()).find(({ kind }) => kind === 'gateway');
+      expect(await gateway()).not.toHaveProperty('stopped');
+      await opened.stop((await gateway())?.ref ?? '');
+      expect(await gateway()).toMatchObject({ stopped: true });
+      await opened.networks.attach(task, sandbox, plan);
+      expect(await gateway()).not.toHaveProperty('stopped');
     });
 
     test('tells the gateway a text', async () => {

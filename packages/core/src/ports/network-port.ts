@@ -40,6 +40,8 @@ export interface NetworkFacts {
   readonly createdAt: string;
   /** Of a gateway that runs: networks of the home that it is not in, by name; the next command of a task puts it back. */
   readonly apartFrom?: readonly string[];
+  /** True of a gateway whose process does not run; absent otherwise. */
+  readonly stopped?: true;
 }
 
 /** Networks of tasks and the gateway between them and the outside. All methods are idempotent. */

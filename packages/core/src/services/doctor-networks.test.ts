@@ -30,3 +30,39 @@ test.each([
     expect(remedy).toMatch(/^Run a command /);
   }
 });
+
+const taskId = 'tsk_00000000000000000000000001';
+const ofTask = { ...network('network', 'net'), taskId } as const;
+const stopped = { ...network('gateway', 'gate'), stopped: true } as const;
+
+test.each([
+  [
+    'a problem when it is stopped while a sandbox needs it',
+    [ofTask, stopped],
+    'running',
+    'The egress gateway does not run',
+  ],
+  ['a problem when it is gone while a sandbox needs it', [ofTask], 'running', 'The egress gateway is gone'],
+  ['nothing while no sandbox runs that needs it', [ofTask, stopped], 'stopped', undefined],
+  ['nothing without a task that needs it', [stopped], 'running', undefined],
+  ['nothing while it runs', [ofTask, network('gateway', 'gate')], 'running', undefined],
+] as const)('a gateway is told as %s', async (_what, facts, state, message) => {
+  const kernel = kernelOver({
+    egress: { list: async () => facts } as never,
+    runtime: { list: async () => [{ ref: 'box', state }] } as never,
+    tasks: { findSandbox: async () => ({ ref: 'box' }) as never },
+  });
+  const found = await networkFindings(kernel);
+  expect(found).toEqual(
+    message === undefined
+      ? []
+      : [
+          {
+            severity: 'problem',
+            subject: facts.length === 2 ? 'gate' : 'egress gateway',
+            message: `${message}: nothing leaves the running sandboxes of ${taskId}`,
+            remedy: `Run a command for one of them, which starts it again: opencode-tools exec ${taskId} -- true`,
+          },
+        ],
+  );
+});

@@ -17,11 +17,11 @@ export async function rejoinUplink(networks: EngineNetworks, gateway: ContainerD
   return true;
 }
 
-/** A gateway, with the networks of its home that it runs without. */
+/** A gateway, with the networks of its home that it runs without, or that it does not run. */
 export function gatewayFacts(gateway: ContainerDescription, networks: readonly NetworkDescription[]): NetworkFacts {
   const { Id, Name, Created, State } = gateway;
   const facts = { kind: 'gateway', ref: Id, name: Name.slice(1), taskId: null, createdAt: Created } as const;
-  if (!State.Running) return facts;
+  if (!State.Running || State.Paused) return { ...facts, stopped: true };
   const hasUplink = networks.some(({ Labels }) => Labels?.[labelKeys.kind] === 'uplink');
   const apartFrom = [
     ...(hasUplink ? [] : ['its uplink, which is gone']),
