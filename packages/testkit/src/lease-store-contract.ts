@@ -246,7 +246,9 @@ export function leaseStoreContract(name: string, open: () => Promise<OpenRegistr
       const proof = await proofOf();
       const before = (await registry.admin.status()).epoch;
       expect(await registry.admin.startEpoch('restored')).toBe(before + 1);
-      await expect(leases.renew(proof)).rejects.toMatchObject({ code: 'OCT_LEASE_LOST' });
+      const remedy = expect.stringContaining('Open the home again') as string;
+      await expect(leases.renew(proof)).rejects.toMatchObject({ code: 'OCT_LEASE_LOST', remedy });
+      await expect(leases.proofOf(proof.sessionId)).rejects.toMatchObject({ code: 'OCT_LEASE_LOST', remedy });
       expect((await attach()).lease.token).toBe(proof.token + 2 ** 20 + 1);
       const [started] = await registry.ledger.read('home', { types: ['store.epoch_started'] });
       expect(started?.payload).toContain('restored');

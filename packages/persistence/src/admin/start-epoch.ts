@@ -2,7 +2,7 @@ import { type JsonObject, type RecordType, type TaskId, prepareDraft } from '@op
 import { type Plan, adHoc, allRows, firstRow, later, scanRows } from '../query/plan.ts';
 import { template } from '../query/template.ts';
 import { revokeOn } from '../stores/lease-plans.ts';
-import { activeLease } from '../stores/lease-rows.ts';
+import { activeLease, endOfEpoch } from '../stores/lease-rows.ts';
 import { appendRecords } from '../write/append.ts';
 import type { StoreContext } from '../write/context.ts';
 import { openTransaction } from '../write/open-transaction.ts';
@@ -34,7 +34,7 @@ export function* startEpochPlan(ctx: StoreContext, start: StartEpoch): Plan<Star
   const tasks = yield* tasksWithLeases();
   const opened = yield* openTransaction(ctx, new Map([...tasks, 'home' as const].map((id) => [id, ctx.homeId])));
   for (const taskId of tasks) {
-    const reason = `Epoch ended: ${start.reason}`;
+    const reason = `${endOfEpoch}${start.reason}`;
     yield* revokeOn(ctx, opened, taskId, { reason, actor: registryActor, correlationId: null });
   }
   yield adHoc(({ db }) => db.deleteFrom('idempotency'));

@@ -76,11 +76,17 @@ export const renewLeaseUntil = template<Renewal & { readonly expiresAtMs: number
     .returning(leaseColumns),
 );
 
+/** How the reason begins of all leases that end with an epoch. */
+export const endOfEpoch = 'Epoch ended: ';
+const openAnew =
+  'Nobody has taken the task over: the registry was moved or put back. Open the home again, where its registry is now, and attach to the task.';
+
 /** What a caller is told whose lease has ended, with who has the task when that is known. */
 export function leaseLost(leaseId: string, session: Session | undefined, lease: Lease | undefined): OpencodeToolsError {
   const how = lease === undefined ? 'is unknown' : `is ${lease.state}`;
   const why = session?.endReason === null || session === undefined ? '' : `: ${session.endReason}`;
   return new OpencodeToolsError('OCT_LEASE_LOST', `Lease ${leaseId} ${how}${why}`, {
+    ...(session?.endReason?.startsWith(endOfEpoch) === true ? { remedy: openAnew } : {}),
     details: { leaseId, state: lease?.state ?? null, taskId: lease?.taskId ?? null },
   });
 }
