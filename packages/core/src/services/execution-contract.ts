@@ -135,6 +135,7 @@ export interface ExecutionService {
   ): Promise<void>;
   /** As recorded; see `poll`. */
   get(id: ExecutionId): Promise<Execution>;
+  /** Newest first. One that runs as recorded, but whose process is dead, is given as interrupted. */
   list(taskId: TaskId, page?: PageRequest): Promise<Page<Execution>>;
   /** What there is of an output, also while the command runs. */
   readOutput(id: ExecutionId, stream: OutputStream, range?: OutputRange): Promise<OutputSlice>;

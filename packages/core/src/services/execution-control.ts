@@ -12,6 +12,7 @@ import type { SandboxKeeper } from './sandbox-keeper.ts';
 import type { Call, ExecutionService, UnderSession } from './services.ts';
 import { integerBetween, invalid } from './validate.ts';
 import { type LeasedWork, assertHere, withLease } from './with-lease.ts';
+import { withOwner } from './with-owner.ts';
 
 const mostWaitMs = 86_400_000;
 const mostInputBytes = 16 * 1024 ** 2;
@@ -84,14 +85,6 @@ export function controlOfExecutions(
       });
     },
   };
-}
-
-/** A command whose process died runs for nobody any more, also before whoever holds the task next records its end. */
-async function withOwner({ deps }: Kernel, execution: Execution): Promise<Execution> {
-  if (execution.state !== 'running') return execution;
-  const operation = await deps.tasks.findOperation(execution.operationId);
-  if (operation?.state !== 'open' || deps.processes.isAlive(operation.owner)) return execution;
-  return { ...execution, state: 'interrupted', reason: 'owner-died' };
 }
 
 interface Note {

@@ -18,6 +18,7 @@ import { checkShellName, createShellKeeper } from './shells.ts';
 import { ensureRunningStatus } from './task-moves.ts';
 import { environment, integerBetween, invalid } from './validate.ts';
 import { assertHere, settleTask, withLease } from './with-lease.ts';
+import { withOwner } from './with-owner.ts';
 
 const maxScriptBytes = 1024 ** 2;
 const maxOutputLimit = 1024 ** 2;
@@ -37,7 +38,10 @@ export function createExecutionService(kernel: Kernel, keeper: SandboxKeeper): E
   };
   return {
     get,
-    list: (taskId, page) => deps.tasks.listExecutions(taskId, page),
+    list: async (taskId, range) => {
+      const page = await deps.tasks.listExecutions(taskId, range);
+      return { ...page, items: await Promise.all(page.items.map(async (one) => withOwner(kernel, one))) };
+    },
     secretsNamed: (names) => secretsNamed(deps.defaults.secrets ?? {}, names),
     ...controlOfExecutions(kernel, keeper, background, get),
     runTerminal: async (taskId, options, call) => {

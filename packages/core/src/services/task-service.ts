@@ -21,6 +21,7 @@ import { taskStats } from './task-stats.ts';
 import { updateTask } from './update-task.ts';
 import { freeText, integerBetween } from './validate.ts';
 import { type LeasedWork, withLease } from './with-lease.ts';
+import { withOwner } from './with-owner.ts';
 
 const defaultGraceMs = 2_000;
 
@@ -139,6 +140,7 @@ async function viewTask(kernel: Kernel, id: TaskId): Promise<TaskView> {
     tasks.listTodos(id),
     ledger.head(id),
   ]);
+  const known = await Promise.all(page.items.map(async (execution) => withOwner(kernel, execution)));
   return {
     task,
     sandbox,
@@ -146,7 +148,7 @@ async function viewTask(kernel: Kernel, id: TaskId): Promise<TaskView> {
     workspaceKeeping: sandbox === null ? null : await recordedStore(kernel, sandbox),
     sessions,
     leases: active,
-    runningExecutions: page.items.filter((execution) => execution.state === 'running'),
+    runningExecutions: known.filter((execution) => execution.state === 'running'),
     executions,
     checkpoints: saved.length,
     openTodos: todos.filter((todo) => todo.state === 'open' || todo.state === 'active').length,

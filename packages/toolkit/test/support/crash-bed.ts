@@ -60,6 +60,8 @@ export async function openCrashBed(more: Readonly<Record<string, string>> = {}):
       expect(await sh(task.id, 'echo again >state; cat state')).toBe('again\n');
       const view = await open.services.tasks.view(task.id);
       expect(view.runningExecutions).toEqual([]);
+      const { items } = await open.services.executions.list(task.id);
+      for (const { id } of items) expect((await open.services.executions.get(id)).state).not.toBe('running');
       const { removed } = (await open.services.tasks.delete(task.id, { force: true }, call)).receipt;
       expect(removed.containers).toBe(1);
       // A restore that was cut off after its last transaction leaves what it had not removed of the two volumes it replaced.
