@@ -25,6 +25,9 @@ export function saysNotRunning(error: unknown): boolean {
 const lostMount =
   /failed to mount local volume: mount overlay:.*: (no such file or directory|stale (NFS )?file handle)/is;
 
+/** How an engine says that it cannot fill a new volume with what an image has at its place. */
+const noDirectory = /\bsource \S*?(?:\/merged(\/\S+))? is not directory/;
+
 /** Turns whatever a call to the engine threw into an error for callers of the ports. */
 export function asPortError(error: unknown, doing: string): OpencodeToolsError {
   if (isOpencodeToolsError(error)) return error;
@@ -39,6 +42,15 @@ export function asPortError(error: unknown, doing: string): OpencodeToolsError {
   if (error instanceof EngineError && error.status >= 500 && lostMount.test(message)) {
     const lost = 'the engine has lost files that a volume is mounted from';
     return new OpencodeToolsError('OCT_WORKSPACE_LOST', `${doing}: ${lost}`, { cause: error });
+  }
+  const [notDirectory, place = 'the place of a volume'] = noDirectory.exec(message) ?? [];
+  if (error instanceof EngineError && notDirectory !== undefined) {
+    const fact = `the image has no directory at ${place}, but something else`;
+    return new OpencodeToolsError('OCT_INVALID_ARGUMENT', `${doing}: ${fact}`, {
+      remedy: `Use an image that has a directory or nothing at ${place}: what a sandbox keeps is mounted there.`,
+      details: { argument: 'image' },
+      cause: error,
+    });
   }
   if (error instanceof EngineError && error.status >= 500) {
     return new OpencodeToolsError('OCT_ENGINE_FAILED', `${doing}: the engine answered ${error.status}: ${message}`, {

@@ -52,6 +52,19 @@ describe('an engine', () => {
     });
   });
 
+  test.each([
+    ['/var/lib/docker/overlay2/612f/merged/workspace', '/workspace'],
+    ['/var/lib/docker/rootfs/612f/workspace', 'the place of a volume'],
+  ])('an image with a file where a volume is mounted is told as such: %s', (source, place) => {
+    const failed = new EngineError(500, `source ${source} is not directory`);
+    expect(asPortError(failed, 'Making a sandbox')).toMatchObject({
+      code: 'OCT_INVALID_ARGUMENT',
+      message: `Making a sandbox: the image has no directory at ${place}, but something else`,
+      remedy: expect.stringMatching(/^Use an image that has a directory or nothing at /) as string,
+      details: { argument: 'image' },
+    });
+  });
+
   test('whose proxy answers with a page in its place is said to fail', async () => {
     const path = await listen((request, response) => {
       response.end(request.url === '/version' ? '{"ApiVersion":"1.41"}' : '<html>Welcome</html>');
