@@ -12,6 +12,8 @@ const rememberedMs = 7 * 24 * 60 * 60_000;
 const datesDirectories: ReadonlySet<number> = new Set([
   0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x2fc1_2fc1, 0x0102_1994,
 ]);
+/** More than what a file system's clock is behind at most. */
+const tickMs = 20;
 const settings = ['core.untrackedCache=true', 'core.splitIndex=false'];
 
 /**
@@ -103,5 +105,9 @@ async function isEmptyStatus(git: GitRunner, cwd: string, copy: string, config: 
   // It writes its notes into the copy.
   const environment = { GIT_INDEX_FILE: copy, GIT_OPTIONAL_LOCKS: '1' };
   const call = { cwd, config: [...config, ...settings], environment, timeoutMs: 300_000 };
-  return (await git.run(args, call)).length === 0;
+  const [begunMs, before] = [Date.now(), await stat(copy)];
+  const said = await git.run(args, call);
+  // Git looks again into a directory that was changed as late as its notes: also into one that was while it took them.
+  if ((await stat(copy)).ino !== before.ino) await utimes(copy, (begunMs - tickMs) / 1000, (begunMs - tickMs) / 1000);
+  return said.length === 0;
 }

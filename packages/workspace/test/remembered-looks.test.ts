@@ -90,6 +90,19 @@ test('the look at an unchanged work tree is one status, the index of the user st
   expect(fs.readdirSync(at('.git')).filter((name) => /shared|lock/.test(name))).toEqual([]);
 });
 
+test('what changes while git takes its notes is later than they are', async () => {
+  git('commit', '-q', '--allow-empty', '-m', 'noted');
+  write('part-2/inner/noted', 'new');
+  git('add', '-A');
+  git('commit', '-q', '-m', 'noted');
+  const begunMs = Date.now();
+  expect(await dirty(true)).toEqual([]);
+  const [copy = ''] = fs.readdirSync(looks);
+  expect(fs.statSync(join(looks, copy)).mtimeMs).toBeLessThan(begunMs);
+  // It has them.
+  expect(fs.readFileSync(join(looks, copy), 'latin1')).toContain('UNTR');
+});
+
 test('a file that was changed in the moment of the index is seen, however late that is copied', async () => {
   write('part-1/inner/raced', 'one');
   git('add', '-A');
