@@ -165,11 +165,13 @@ describe('a sandbox that nears its limits', () => {
   it('goes on as it is once it is let go on, and is held no longer once what ran in it has ended', async () => {
     const { sandboxes, monitor, sessions, executions, tasks } = bed.open.services;
     const task = await create('let go on');
+    // So many that near the limit there is room for commands.
+    await sandboxes.update(task.id, { limits: { pids: 200 } }, {}, person);
     const holds = async (): Promise<boolean> => (await tasks.view(task.id)).sandbox?.hold != null;
     const work = (sessionId: Session['id'], script: string): Promise<ExecutionResult> =>
       executions.run(task.id, { command: { kind: 'script', script }, sessionId }, agent);
     const fill = async (sessionId: Session['id']): Promise<void> => {
-      await work(sessionId, 'while set -- /proc/[0-9]*; [ $# -lt 98 ]; do sleep 3000 & done');
+      await work(sessionId, 'while set -- /proc/[0-9]*; [ $# -lt 194 ]; do sleep 3000 & done');
       await until(async () => {
         await monitor.round({ keptAlive: new Set([sessionId]) });
         return holds();
