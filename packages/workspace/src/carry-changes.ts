@@ -15,13 +15,12 @@ import type { UserRepository } from './user-repository.ts';
  * @param to a clean checkout of its HEAD
  */
 export async function carryChanges(
-  repository: UserRepository,
+  { runner: git, place: cwd }: UserRepository,
   from: string,
   to: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { runner: git, place: cwd } = repository;
-  const changes = await listChanges(repository);
+  const changes = await listChanges(git, cwd);
   refuseUnmerged(changes, from);
   const args = [
     'diff',

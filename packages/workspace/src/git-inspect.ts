@@ -19,7 +19,7 @@ export async function inspectRepository(repository: UserRepository, ref?: string
   const { runner: git, place: cwd } = repository;
   const { top, bare, shallow, commit } = await standing(repository, ref);
   const [changes, branch, tree] = await Promise.all([
-    bare ? [] : listChanges(repository),
+    bare ? [] : listChanges(git, cwd),
     git.try(['symbolic-ref', '--quiet', '--short', 'HEAD'], { cwd }),
     listTree(git, cwd, commit),
   ]);
@@ -46,14 +46,12 @@ export async function resolveInRepository(repository: UserRepository, ref?: stri
 
 /** Paths that differ from HEAD or the index, or are untracked and not ignored, with filters switched off. */
 export async function listChanges(
-  repository: UserRepository,
-  filters = settingsOf(repository.runner, repository.place).filters,
+  git: GitRunner,
+  top: string,
+  filters = settingsOf(git, top).filters,
 ): Promise<readonly ChangedPath[]> {
-  const { runner, place, looks } = repository;
-  const config = await filters;
-  if (await looks?.isClean(repository, config)) return [];
   const args = ['status', '--porcelain=v1', '-z', '--untracked-files=all', '--ignore-submodules=all', '--no-renames'];
-  const out = await runner.run(args, { cwd: place, config, timeoutMs: 300_000 });
+  const out = await git.run(args, { cwd: top, config: await filters, timeoutMs: 300_000 });
   return out
     .toString('latin1')
     .split('\0')

@@ -3,7 +3,6 @@ import type { Environment } from './extract-tar.ts';
 import { invalid } from './failures.ts';
 import { inspectRepository, resolveInRepository, settingsOf } from './git-inspect.ts';
 import { type GitRunner, createGitRunner, gitFailure } from './git-runner.ts';
-import { RememberedLooks } from './remembered-looks.ts';
 import { type UserRepository, openUserRepository } from './user-repository.ts';
 
 /** The git port, and what brings work in and out by git. */
@@ -23,8 +22,6 @@ export interface GitOptions {
   readonly logger: Logger;
   /** As `HostGit.bound`. */
   readonly bound: () => Promise<readonly string[]>;
-  /** Where it may keep what it remembers of large work trees; all in there can be removed at any time. By default nothing is kept. */
-  readonly looks?: string;
 }
 
 /**
@@ -37,11 +34,8 @@ export function createGit(options: GitOptions): HostGit {
     if (name.startsWith('-') || name === 'HEAD' || name.includes('\0')) return false;
     return (await runner.try(['check-ref-format', `refs/heads/${name}`], { cwd: '/' })).code === 0;
   };
-  const looks = options.looks === undefined ? undefined : new RememberedLooks(options.looks);
-  const find = async (directory: string): Promise<UserRepository> => ({
-    ...(await openUserRepository(runner, directory, await options.bound())),
-    looks,
-  });
+  const find = async (directory: string): Promise<UserRepository> =>
+    openUserRepository(runner, directory, await options.bound());
   return {
     runner,
     environment: options.environment,

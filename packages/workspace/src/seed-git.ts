@@ -54,7 +54,7 @@ export async function planGitSeed(git: HostGit, source: GitSource, pin?: SeedReq
   const found = await git.find(source.repository);
   const { runner, place } = found;
   const { filters, remote: origin } = settingsOf(runner, place);
-  const looking = source.dirty === 'leave' ? Promise.resolve([]) : listChanges(found, filters);
+  const looking = source.dirty === 'leave' ? Promise.resolve([]) : listChanges(runner, place, filters);
   // It takes longest, so it begins before the others.
   await filters.then(nextTurn, () => undefined);
   const allRefs = refsOf(found, source);

@@ -4,14 +4,11 @@ import { realDirectory } from './check-directory.ts';
 import { invalid } from './failures.ts';
 import { type FoundRepository, findRepository } from './find-repository.ts';
 import type { GitCall, GitRunner } from './git-runner.ts';
-import type { RememberedLooks } from './remembered-looks.ts';
 
 /** A repository of the user that no sandbox can write. */
 export interface UserRepository extends FoundRepository {
   /** Its calls in the directory that has the `.git` are for this repository, whatever git would find there. */
   readonly runner: GitRunner;
-  /** What is known of earlier looks at it; undefined where nothing is kept. */
-  readonly looks?: RememberedLooks | undefined;
 }
 
 /**

@@ -42,7 +42,7 @@ export function wireWorkspace(options: {
   const { home, homeId, layers, useLayers, packAfterMs, volumes, bound, mayMount, steering, environment, logger } =
     options;
   const module = lazy(() => import('@opencode-tools/workspace'));
-  const git = lazy(async () => (await module()).createGit({ environment, logger, bound, looks: join(home, 'looks') }));
+  const git = lazy(async () => (await module()).createGit({ environment, logger, bound }));
   const watch = lazy(async () => (await module()).createDirectoryWatch({ directory: join(home, 'content') }));
   const store = lazy<WorkspaceStore>(async () => {
     const { createContentStore, createLayeredStore } = await module();
