@@ -213,8 +213,9 @@ describe('a sandbox that nears its limits', () => {
   it('tells the caller of a command that stands still because it is held, at once and with the result', async () => {
     const { sandboxes, monitor, executions, tasks } = bed.open.services;
     const task = await create('stands still');
+    await sandboxes.update(task.id, { limits: { pids: 200 } }, {}, person);
     const told: string[] = [];
-    const fill = 'while set -- /proc/[0-9]*; [ $# -lt 98 ]; do sleep 3000 & done; sleep 8; echo over';
+    const fill = 'while set -- /proc/[0-9]*; [ $# -lt 194 ]; do sleep 3000 & done; sleep 8; echo over';
     const running = executions.run(
       task.id,
       { command: { kind: 'script', script: fill }, onNotice: (notice) => void told.push(notice) },
